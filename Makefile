@@ -1,0 +1,94 @@
+# `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The steps share one target directory and the machine's few cores.
+.NOTPARALLEL:
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CODEJAIL := $(TARGET)/release/codejail
+TEST_VENV := $(TARGET)/test-venv
+RUFF := $(TEST_VENV)/bin/ruff
+
+# As root the sandboxes have uids of their own, and a checkout may lie where
+# those can't enter; /sandbox/venv is where prepared hosts have it.
+SANDBOX_VENV ?= $(if $(filter 0,$(shell id -u)),/sandbox/venv,$(TARGET)/sandbox/venv)
+SANDBOX_PYTHON := $(abspath $(SANDBOX_VENV))/bin/python
+
+BIND ?= 127.0.0.1:8080
+
+# What the tests are told: where the service is, the Python of its sandboxes,
+# and a Python that has jsonschema and the real client.
+export CODEJAIL_BIN := $(CODEJAIL)
+export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
+export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
+
+SHELL_FILES := .ci/run $(wildcard deploy/*.sh)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: packages build sandbox-venv ## build the service and start it on 127.0.0.1:8080 (other: BIND=)
+	@deploy/run.sh $(CODEJAIL) $(SANDBOX_PYTHON) $(BIND)
+
+.PHONY: test
+test: check build sandbox-venv ## everything: check, then all tests, the real client's too
+	cargo test --workspace --locked
+	$(TEST_VENV)/bin/python -m pytest
+
+.PHONY: check
+check: fmt lint docs ## what needs no running service: formatting, lints, documentation
+
+.PHONY: fmt
+fmt: test-venv ## formatting of Rust and Python
+	cargo fmt --all --check
+	$(RUFF) format --check .
+
+.PHONY: lint
+lint: test-packages test-venv ## clippy, ruff, shellcheck
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(RUFF) check .
+	shellcheck $(SHELL_FILES)
+
+.PHONY: docs
+docs: ## the API documentation, without a warning
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+.PHONY: build
+build: ## the release binary and its worker module
+	cargo build --release --workspace --locked
+
+.PHONY: bench
+bench: packages build sandbox-venv ## the benchmarks
+	cargo run --release --locked -p codejail-benches
+
+# Not part of `test`: building the tool takes minutes.
+.PHONY: deny
+deny: $(TARGET)/tools/bin/cargo-deny ## dependencies: bans, licenses, sources
+	$< check bans licenses sources
+
+$(TARGET)/tools/bin/cargo-deny:
+	cargo install --locked --root $(TARGET)/tools cargo-deny@0.20.2
+
+.PHONY: packages
+packages: ## Debian packages needed to build and run (not root: prints the line to type)
+	@deploy/install-packages.sh run
+
+.PHONY: test-packages
+test-packages:
+	@deploy/install-packages.sh test
+
+.PHONY: sandbox-venv
+sandbox-venv: packages ## the Python of the sandboxes, with the course authors' libraries
+	@deploy/sandbox-venv.sh $(SANDBOX_VENV)
+
+.PHONY: test-venv
+test-venv: test-packages
+	@deploy/test-venv.sh $(TEST_VENV)
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf $(TARGET)

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Sees to it that the Debian packages are there that a task needs.
+#
+#   deploy/install-packages.sh run     to build the service and to start it
+#   deploy/install-packages.sh test    that, and what the tests need
+#
+# As root it installs what is missing. Otherwise it prints the line that would,
+# and exits 1. With nothing missing it does nothing and exits 0.
+set -euo pipefail
+
+# One package per line: its name, and a command that succeeds once it is there.
+# The command is asked, not the package database: a compiler that came from
+# elsewhere is as good.
+packages_to_run='
+gcc           command -v cc
+libc6-dev     test -e /usr/include/stdio.h
+python3       test -x /usr/bin/python3
+python3-venv  /usr/bin/python3 -c "import ensurepip, venv"
+curl          command -v curl
+'
+packages_to_test='
+shellcheck    command -v shellcheck
+'
+
+case "${1-}" in
+run) wanted=$packages_to_run ;;
+test) wanted=$packages_to_run$packages_to_test ;;
+*)
+    echo "usage: ${0##*/} run|test" >&2
+    exit 64
+    ;;
+esac
+
+missing_of() { # prints the packages whose command fails
+    local package is_there
+    while read -r package is_there; do
+        [ -n "$package" ] || continue
+        sh -c "$is_there" >/dev/null 2>&1 </dev/null || echo "$package"
+    done <<<"$1"
+}
+
+mapfile -t missing < <(missing_of "$wanted")
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "Not installed yet: ${missing[*]}. Please run this, then the same command again:" >&2
+    echo "    sudo apt-get install ${missing[*]}" >&2
+    exit 1
+fi
+
+echo "Installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q install --yes --no-install-recommends "${missing[@]}" </dev/null
+
+mapfile -t missing < <(missing_of "$wanted")
+if [ "${#missing[@]}" -gt 0 ]; then
+    echo "${0##*/}: installed, and still not usable: ${missing[*]}" >&2
+    exit 1
+fi

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Starts the service for a developer, in the foreground.
+#
+#   deploy/run.sh CODEJAIL PYTHON [HOST:PORT]
+#
+# CODEJAIL is the binary, PYTHON the sandbox venv's. Once the service is healthy
+# it prints a request to try. Ctrl-C or SIGTERM lets the service finish what it
+# is at; its exit status is the script's.
+set -euo pipefail
+
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then
+    echo "usage: ${0##*/} CODEJAIL PYTHON [HOST:PORT]" >&2
+    exit 64
+fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+codejail=$1
+python=$2
+bind=${3:-127.0.0.1:8080}
+startup_seconds_max=60
+
+if (exec 3<>"/dev/tcp/${bind%:*}/${bind##*:}") 2>/dev/null; then
+    echo "Something already listens on $bind. For another address: make run BIND=127.0.0.1:8081" >&2
+    exit 1
+fi
+
+# The service reads it again on SIGHUP, as the user it runs as by then.
+config=$(mktemp --tmpdir dev-codejail-XXXXXX.toml)
+chmod 644 "$config"
+service=
+stop() { # forwards the end to the service; a second one doesn't ask any more
+    [ -z "$service" ] || kill -s "$1" "$service" 2>/dev/null || true
+}
+trap 'stop TERM; trap "stop INT" TERM INT HUP' TERM INT HUP
+trap 'rm -f "$config"' EXIT
+"$here/dev-config.sh" "$python" "$bind" >"$config"
+
+# A session of its own, so that Ctrl-C reaches it by way of this script alone.
+setsid "$codejail" serve --config "$config" &
+service=$!
+
+wait_for_service() { # until it has ended, though signals interrupt `wait`
+    local status
+    while true; do
+        status=0
+        wait "$service" || status=$?
+        kill -0 "$service" 2>/dev/null || return "$status"
+    done
+}
+
+echo "Starting on http://$bind (configuration: $config)"
+deadline=$((SECONDS + startup_seconds_max))
+until curl -sf -m 2 -o /dev/null "http://$bind/health/"; do
+    if ! kill -0 "$service" 2>/dev/null; then
+        wait_for_service && exit 0 || exit $?
+    fi
+    if [ "$SECONDS" -ge "$deadline" ]; then
+        echo "Not healthy after $startup_seconds_max s. /health/ says:" >&2
+        curl -s -m 2 "http://$bind/health/" >&2 || true
+        stop TERM
+        wait_for_service || true
+        exit 1
+    fi
+    sleep 0.2
+done
+
+cat <<EOT
+
+Healthy. Ctrl-C stops it. Try:
+
+    curl http://$bind/api/v0/code-exec --data-urlencode 'payload={"code": "x = 1 + 1", "globals_dict": {}}'
+
+EOT
+wait_for_service

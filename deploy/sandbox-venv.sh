@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Makes the virtual environment whose Python runs the sandboxes.
+#
+#   deploy/sandbox-venv.sh DIRECTORY
+#
+# A venv made with --copies, as the hosts of codejail-service have it, with the
+# libraries of sandbox-requirements.txt, compiled ahead (sandboxes may not write
+# .pyc files) and readable by every uid.
+#
+# A finished venv carries a stamp; while requirements and Python stay the same
+# there is nothing to do. A new one is built beside the old one and takes its
+# place by a rename, so that what is found at DIRECTORY is always whole.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+requirements=$here/sandbox-requirements.txt
+
+# Debian's own: a Python from pyenv often lies where other uids can't enter.
+python=/usr/bin/python3
+
+say() { echo "sandbox venv: $*"; }
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+[ $# -eq 1 ] || {
+    echo "usage: ${0##*/} DIRECTORY" >&2
+    exit 64
+}
+mkdir -p "$(dirname "$1")"
+venv=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+stamp=.made-by-sandbox-venv
+
+wanted_stamp() {
+    { "$python" -VV && cat "$requirements" "$here/sandbox-venv.sh"; } | sha256sum
+}
+
+# Somebody else's venv is theirs. It is used as it is if it has every library
+# of the list, in whatever version.
+has_every_library() {
+    "$1/bin/python" - "$requirements" <<'PYTHON'
+import re
+import sys
+from importlib.metadata import distributions
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+with open(sys.argv[1], encoding="utf-8") as lines:
+    named = (re.match(r"[\w.-]+", line) for line in lines)
+    wanted = {canonical(match[0]) for match in named if match}
+sys.exit(not wanted <= {canonical(d.metadata["Name"]) for d in distributions()})
+PYTHON
+}
+
+is_ready() {
+    if [ -e "$venv/$stamp" ]; then
+        [ "$(cat "$venv/$stamp")" = "$(wanted_stamp)" ]
+    elif [ -x "$venv/bin/python" ] && has_every_library "$venv"; then
+        say "$venv was not made here and has every library: used as it is"
+    else
+        return 1
+    fi
+}
+
+# One at a time: `make run` and `make test` may be started together.
+exec 9<"$(dirname "$venv")"
+flock 9
+
+if is_ready; then
+    exit 0
+fi
+
+# As root the sandboxes get uids of their own: those must reach it.
+if [ "$(id -u)" -eq 0 ]; then
+    # shellcheck disable=SC2016 # $1 is the inner shell's
+    setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cd "$1"' sh "$(dirname "$venv")" 2>/dev/null ||
+        fail "other uids can't enter the directory of $venv: choose another"
+fi
+
+umask 022
+build=$venv.build
+trap 'rm -rf "$build"' EXIT
+rm -rf "$build"
+
+say "building $venv with $("$python" -V); about a minute"
+"$python" -m venv --copies --prompt "$(basename "$venv")" "$build"
+# The list is complete, so nothing is added to it; `pip check` proves that.
+"$build/bin/pip" install --disable-pip-version-check --no-input --no-compile --no-deps \
+    --requirement "$requirements"
+"$build/bin/pip" --disable-pip-version-check check
+
+say "compiling"
+# Exit status ignored: some libraries carry test files in Python 2. Tracebacks
+# name the place where the venv will be.
+"$build/bin/python" -m compileall -qq -j 0 -s "$build" -p "$venv" "$build/lib" || true
+# What names the directory itself: pyvenv.cfg, the activate scripts and pip.
+grep -rlI --null -F "$build" "$build/bin" "$build/pyvenv.cfg" | xargs -0 sed -i "s|$build|$venv|g"
+chmod -R a+rX "$build"
+wanted_stamp >"$build/$stamp"
+
+if [ -e "$venv" ]; then
+    if [ -e "$venv/$stamp" ]; then
+        before=$venv.outdated
+        rm -rf "$before"
+    else
+        before=$(mktemp -d "$venv.before-XXXXXX")
+        rmdir "$before"
+        say "$venv was not made here and is not complete: moved to $before"
+    fi
+    mv -T "$venv" "$before"
+fi
+mv -T "$build" "$venv"
+rm -rf "$venv.outdated"
+say "ready"

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Makes the virtual environment that the tests run in: pytest, ruff, jsonschema
+# and the real client, as pinned in tests/requirements.txt.
+#
+#   deploy/test-venv.sh DIRECTORY
+#
+# It trusts what it tests, so it may lie in the checkout. A finished one carries
+# a stamp; while the list and Python stay the same there is nothing to do.
+set -euo pipefail
+
+[ $# -eq 1 ] || {
+    echo "usage: ${0##*/} DIRECTORY" >&2
+    exit 64
+}
+venv=$1
+requirements=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/tests/requirements.txt
+python=/usr/bin/python3
+stamp=$venv/.made-by-test-venv
+
+wanted_stamp() {
+    { "$python" -VV && cat "$requirements"; } | sha256sum
+}
+
+if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
+    exit 0
+fi
+
+echo "test venv: building $venv; about a minute"
+mkdir -p "$(dirname "$venv")"
+"$python" -m venv --clear "$venv"
+"$venv/bin/pip" install --disable-pip-version-check --no-input --no-deps \
+    --requirement "$requirements"
+"$venv/bin/pip" --disable-pip-version-check check
+wanted_stamp >"$stamp"
+echo "test venv: ready"

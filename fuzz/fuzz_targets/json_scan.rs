@@ -1,0 +1,50 @@
+//! Whatever text comes: the scanner, the schema, `repr` and the merge return, and what the scanner
+//! says of a value's parts is true of each part alone. What is *accepted* is compared with CPython
+//! in `supervisor/tests/python_json.rs`.
+
+#![no_main]
+
+use codejail::json_scan::{Raw, scan};
+use codejail::{globals_merge, payload_schema, python_repr};
+use libfuzzer_sys::fuzz_target;
+
+/// Parts of parts are looked at down to here: each level reads its text once more.
+const LEVELS_MAX: usize = 5;
+
+fuzz_target!(|text: &str| {
+    // A zero byte is not legal anywhere in JSON, so it can divide the input's two values.
+    let (input, result) = text.split_once('\0').unwrap_or((text, "{}"));
+    let Ok(input) = scan(input).inspect_err(|error| drop(error.to_string())) else {
+        return;
+    };
+    look_at_parts(input, LEVELS_MAX);
+    assert!(!python_repr::repr(input).is_empty());
+    _ = payload_schema::check(input).map_err(|mismatch| mismatch.to_string());
+
+    if let Ok(result) = scan(result) {
+        let merged = globals_merge::merge(input, result);
+        let again = globals_merge::merge(scan(&merged).expect("a merge is JSON"), result);
+        assert!(
+            scan(&again)
+                .expect("a merge is JSON")
+                .members()
+                .eq(scan(&merged).unwrap().members())
+        );
+    }
+});
+
+fn look_at_parts(value: Raw<'_>, levels: usize) {
+    assert_eq!(scan(value.as_str()), Ok(value));
+    if let Some(string) = value.as_string() {
+        assert!(string.decode().len() <= value.as_str().len());
+    }
+    if levels > 0 {
+        value
+            .elements()
+            .for_each(|element| look_at_parts(element, levels - 1));
+        for (key, value) in value.members() {
+            assert!(scan(key.as_str()).is_ok_and(|key| key.as_string().is_some()));
+            look_at_parts(value, levels - 1);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Supervisor and worker: orders to prepare and kill sandboxes, reports of what became of them.
+
+use crate::ScratchName;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One sandbox of a worker; the supervisor counts them up and never reuses one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SandboxId(pub u64);
+
+/// What the supervisor tells a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerOrder {
+    /// The first order: confine yourself, warm up, say `Hello`.
+    Start(WorkerConfig),
+    /// Fork one sandbox. Four descriptors come along: its standard input (the job pipe's read
+    /// end), standard output, standard error and status pipe, in this order.
+    Prepare {
+        /// Its number.
+        sandbox: SandboxId,
+        /// Its directory, to be made below the scratch root.
+        dir: ScratchName,
+        /// Its own uid and gid, or none where sandboxes share the worker's.
+        uid: Option<u32>,
+    },
+    /// End a sandbox now. Of one that has ended already, this is no fault: the two may cross.
+    Kill {
+        /// Its number.
+        sandbox: SandboxId,
+    },
+}
+
+/// All that a worker needs to know before it warms up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerConfig {
+    /// Modules to import, in order.
+    pub preload: Vec<String>,
+    /// The directory below which scratch directories are made.
+    pub scratch_root: PathBuf,
+    /// What sandboxes may read beside the interpreter's own directories, which the worker knows.
+    /// One that does not exist is passed over.
+    pub read_paths: Vec<PathBuf>,
+    /// First and last of the uids that a `Prepare` may name: the worker's seccomp filter refuses
+    /// any other. None where sandboxes share the worker's uid.
+    pub sandbox_uids: Option<(u32, u32)>,
+    /// Whether a kernel without Landlock is a failure.
+    pub landlock: LayerMode,
+}
+
+/// How much an operator wants a layer.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerMode {
+    /// Without it, refuse to start.
+    Require,
+    /// Use it where the host can give it, and say so where it cannot.
+    #[default]
+    Auto,
+    /// Leave it out.
+    Off,
+}
+
+/// What a worker tells the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerReport {
+    /// Confined and warm: `Prepare` may follow.
+    Hello(Hello),
+    /// It cannot confine itself or warm up; it ends.
+    StartFailed {
+        /// The step and its error.
+        error: String,
+    },
+    /// A `Prepare` that came to nothing. No `Exited` follows.
+    PrepareFailed {
+        /// Its number.
+        sandbox: SandboxId,
+        /// What failed, with the system's error.
+        error: String,
+    },
+    /// A sandbox is gone and reaped.
+    Exited(Exited),
+}
+
+/// What a warm worker says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::BUILD`] of the worker module.
+    pub build: String,
+    /// `sys.version` up to its first space.
+    pub python: String,
+    /// Modules that could not be preloaded, with the error.
+    pub preload_failed: Vec<(String, String)>,
+    /// The kernel's Landlock ABI in use; 0 is none.
+    pub landlock_abi: u32,
+    /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
+    pub image_bytes: u64,
+}
+
+/// A sandbox's end as the kernel told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exited {
+    /// Its number.
+    pub sandbox: SandboxId,
+    /// Exit status, or the negative number of the signal that ended it.
+    pub status: i32,
+    /// User and system time it consumed, in microseconds.
+    pub cpu_us: u64,
+    /// Its largest resident set, in KiB (`ru_maxrss`; shared pages count).
+    pub resident_kib_max: u64,
+}

@@ -1,0 +1,73 @@
+//! Supervisor and sandbox: one job in, one report out.
+//!
+//! The header is a frame; code, globals and library follow it as bare bytes, so that the payload of
+//! a request goes from socket to sandbox without a copy in between.
+
+use serde::{Deserialize, Serialize};
+
+/// Largest sum of a job's blobs, a backstop behind the service's own `body_bytes_max` (default
+/// 32 MiB): a sandbox allocates what the header announces only up to here.
+pub const BLOBS_BYTES_MAX: u64 = 1 << 30;
+
+/// Announces a job. The blobs follow in the order of the `_bytes` fields, then end of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobHeader {
+    /// Length of the JSON text of the code, a string.
+    pub code_bytes: u64,
+    /// Length of the JSON text of the input globals, an object.
+    pub globals_bytes: u64,
+    /// Length of `python_lib.zip`, where one was sent.
+    pub python_lib_bytes: Option<u64>,
+    /// Whether `python_lib.zip` goes on `sys.path`.
+    pub python_path: bool,
+    /// What the execution may use.
+    pub limits: Limits,
+}
+
+impl JobHeader {
+    /// The sum of all blobs, or none if it exceeds [`BLOBS_BYTES_MAX`].
+    #[must_use]
+    pub fn blobs_bytes(&self) -> Option<u64> {
+        self.code_bytes
+            .checked_add(self.globals_bytes)?
+            .checked_add(self.python_lib_bytes.unwrap_or(0))
+            .filter(|sum| *sum <= BLOBS_BYTES_MAX)
+    }
+}
+
+/// Limits of one execution, named as in `CODE_JAIL`. 0 means none, except for `fsize_bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPU seconds; the hard limit is one more.
+    pub cpu_s: u64,
+    /// Milliseconds by the wall clock.
+    pub realtime_ms: u64,
+    /// Bytes of address space over what the warm image maps.
+    pub vmem_bytes: u64,
+    /// Longest file that can be written; 0 means that none can.
+    pub fsize_bytes: u64,
+    /// Threads and processes, itself included.
+    pub nproc: u64,
+}
+
+/// What a sandbox tells the supervisor, over its status pipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SandboxReport {
+    /// Locked down and waiting for its job. The only report written before hostile code ran.
+    Prepared,
+    /// It could not lock itself down, and ends.
+    PrepareFailed {
+        /// The layer and its error.
+        error: String,
+    },
+    /// The run came to its end: what the interpreter would exit with.
+    Finished {
+        /// Exit status, 0 to 255.
+        status: i32,
+    },
+    /// Python's `json` refused code or globals; nothing ran.
+    Unloadable {
+        /// Its error.
+        message: String,
+    },
+}

@@ -1,0 +1,32 @@
+//! What the processes of codejail say to each other: pure data, no I/O, no clock.
+//!
+//! Three conversations. In each state one kind of message is legal; a peer that says anything else
+//! is killed, not reasoned with. Descriptors travel beside a message (`SCM_RIGHTS`) and only
+//! towards the less trusted side.
+//!
+//! ```text
+//! supervisor -> spawner (SEQPACKET)            supervisor -> worker (SEQPACKET)
+//!
+//!   Configure -> Configured                      Start -> Hello | StartFailed
+//!   then, in any order:                          then, in any order:
+//!   Launch -> Launched | LaunchFailed            Prepare -> (nothing | PrepareFailed)
+//!   Kill   -> Ended, once for each launched      Kill    -> Exited, once for each prepared
+//!   Clean  -> Cleaned                            closing the socket ends the worker
+//!
+//! supervisor -> sandbox (its standard input)   sandbox -> supervisor (its status pipe)
+//!
+//!   Job header, then the blobs it announces,     Prepared | PrepareFailed
+//!   then end of file                             then Finished | Unloadable, at most once
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod frame;
+pub mod job;
+pub mod name;
+pub mod spawn;
+
+pub use name::ScratchName;
+
+/// Both ends of every conversation must be of the same build; the worker says this in its `Hello`.
+pub const BUILD: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));

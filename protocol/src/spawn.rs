@@ -1,0 +1,101 @@
+//! Supervisor and spawner: the few requests that the privileged process understands.
+
+use crate::ScratchName;
+use crate::control::LayerMode;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One worker of the service's life; counted up, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerId(pub u64);
+
+/// What the supervisor asks of the spawner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpawnerOrder {
+    /// The first order, once: sent before the service opens a socket or reads a request.
+    Configure(SpawnerConfig),
+    /// Start a worker. Two descriptors come along: its end of the control socket, and the pipe for
+    /// what it prints while it warms up.
+    Launch {
+        /// Its number.
+        worker: WorkerId,
+        /// Its directory, from which it starts.
+        dir: ScratchName,
+        /// Its uid and gid, from the configured range; none where the spawner is not root.
+        uid: Option<u32>,
+    },
+    /// Kill a worker and so all its sandboxes.
+    Kill {
+        /// Its number.
+        worker: WorkerId,
+    },
+    /// Remove a sandbox's scratch directory; one that does not exist is removed already.
+    Clean {
+        /// Its name.
+        dir: ScratchName,
+    },
+}
+
+/// All that the spawner does the same way for each worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnerConfig {
+    /// The sandbox venv's interpreter.
+    pub python_bin: PathBuf,
+    /// The worker module, opened once by the spawner.
+    pub worker_module: PathBuf,
+    /// The whole environment of workers and sandboxes.
+    pub env: Vec<(String, String)>,
+    /// Where scratch directories are made.
+    pub scratch_root: PathBuf,
+    /// A name with this service's tag: at its end the spawner removes all directories that carry it.
+    pub scratch_tag: ScratchName,
+    /// First of the uids that workers and sandboxes may get.
+    pub uid_base: u32,
+    /// How many uids follow it; a `Launch` with any other is refused.
+    pub uid_count: u32,
+    /// New pid, network, IPC and UTS namespaces for each worker.
+    pub namespaces: LayerMode,
+}
+
+/// What the spawner answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpawnerReport {
+    /// Ready for orders.
+    Configured {
+        /// Whether workers get namespaces of their own.
+        namespaces: bool,
+    },
+    /// The configuration can't be used here; the service ends.
+    ConfigureFailed {
+        /// What and why.
+        error: String,
+    },
+    /// A worker runs.
+    Launched {
+        /// Its number.
+        worker: WorkerId,
+        /// Its process as the spawner sees it.
+        pid: i32,
+    },
+    /// A worker could not be started. No `Ended` follows.
+    LaunchFailed {
+        /// Its number.
+        worker: WorkerId,
+        /// The step and its error.
+        error: String,
+    },
+    /// A worker is gone and reaped, and its sandboxes with it.
+    Ended {
+        /// Its number.
+        worker: WorkerId,
+        /// Exit status, or the negative number of the signal that ended it.
+        status: i32,
+    },
+    /// A scratch directory is gone, or could not be removed.
+    Cleaned {
+        /// Its name.
+        dir: ScratchName,
+        /// What stands in the way, if it is still there.
+        error: Option<String>,
+    },
+}

@@ -1,0 +1,129 @@
+//! Who may execute now: first come, first served, with a bound on how many wait and how long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+/// Why a request was turned away; the client should come back later.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refused {
+    /// As many wait as may.
+    #[error("No sandbox is free and {0} requests wait already")]
+    QueueFull(usize),
+    /// It waited as long as it may.
+    #[error("No sandbox became free within {0} ms")]
+    WaitedTooLong(u128),
+}
+
+/// The queue before the pool.
+#[derive(Debug)]
+pub struct Admission {
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    queue_length_max: usize,
+    queue_wait_max: Duration,
+}
+
+/// The right to execute, given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    _permit: OwnedSemaphorePermit,
+    /// Until when the request may wait for anything else, such as a sandbox.
+    pub deadline: Instant,
+}
+
+/// Counts a waiter for as long as it waits, also when its client hangs up.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Admission {
+    /// Admits `executions_max` at a time.
+    #[must_use]
+    pub fn new(executions_max: usize, queue_length_max: usize, queue_wait_max: Duration) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(executions_max)),
+            waiting: AtomicUsize::new(0),
+            queue_length_max,
+            queue_wait_max,
+        }
+    }
+
+    /// Waits in line for a permit.
+    ///
+    /// # Errors
+    /// The line is too long, or the wait was.
+    pub async fn admit(&self) -> Result<Permit, Refused> {
+        let deadline = Instant::now() + self.queue_wait_max;
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(Permit {
+                _permit: permit,
+                deadline,
+            });
+        }
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiter = Waiter(&self.waiting);
+        if waiting >= self.queue_length_max {
+            return Err(Refused::QueueFull(self.queue_length_max));
+        }
+        match timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
+            // The semaphore is never closed.
+            Ok(Ok(permit)) => Ok(Permit {
+                _permit: permit,
+                deadline,
+            }),
+            Ok(Err(_)) | Err(_) => Err(self.waited_too_long()),
+        }
+    }
+
+    /// The refusal for a wait that was too long.
+    #[must_use]
+    pub fn waited_too_long(&self) -> Refused {
+        Refused::WaitedTooLong(self.queue_wait_max.as_millis())
+    }
+
+    /// Requests that wait now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(queue_length_max: usize) -> Admission {
+        Admission::new(1, queue_length_max, Duration::from_millis(20))
+    }
+
+    #[tokio::test]
+    async fn one_over_the_queue_is_turned_away_at_once() {
+        let admission = admission(0);
+        let _held = admission.admit().await.unwrap();
+        assert_eq!(admission.admit().await.unwrap_err(), Refused::QueueFull(0));
+        assert_eq!(admission.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_turned_away_and_leaves_the_queue() {
+        let admission = admission(1);
+        let _held = admission.admit().await.unwrap();
+        let refused = admission.admit().await.unwrap_err();
+        assert_eq!(refused, Refused::WaitedTooLong(20));
+        assert_eq!(admission.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_permit_that_is_dropped_admits_the_next() {
+        let admission = admission(1);
+        drop(admission.admit().await.unwrap());
+        assert!(admission.admit().await.is_ok());
+    }
+}

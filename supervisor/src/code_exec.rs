@@ -1,0 +1,118 @@
+//! One request, five steps that don't call each other: payload, admission, pool, execution, answer.
+//!
+//! The only file that knows the order.
+
+use crate::admission::Admission;
+use crate::answer::Answer;
+use crate::config::Config;
+use crate::execution::{self, Bounds, Job};
+use crate::health::Health;
+use crate::payload::{self, CodeExec, Form};
+use crate::pool::Pool;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use metrics::{counter, histogram};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::time::timeout_at;
+
+/// What requests share.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Who may execute.
+    pub admission: Arc<Admission>,
+    /// Ready sandboxes; none until the first worker is warm.
+    pub pool: Arc<std::sync::OnceLock<Pool>>,
+    /// Whether executing is safe.
+    pub health: Arc<Health>,
+}
+
+/// POST /api/v0/code-exec
+pub async fn handle(State(service): State<Service>, request: Request<Body>) -> Answer {
+    let started = Instant::now();
+    let answer = service.answer(request).await;
+    let status = answer.telemetry();
+    counter!("codejail_requests_total", "status" => status).increment(1);
+    histogram!("codejail_request_seconds", "status" => status)
+        .record(started.elapsed().as_secs_f64());
+    answer
+}
+
+impl Service {
+    async fn answer(&self, request: Request<Body>) -> Answer {
+        if !self.config.enabled {
+            return Answer::Disabled;
+        }
+        if !self.health.is_safe() {
+            return Answer::Unsafe;
+        }
+        let form = match payload::read_form(request, self.config.body_bytes_max).await {
+            Ok(form) => form,
+            Err(rejection) => return Answer::Rejected(rejection),
+        };
+        self.execute(&form).await
+    }
+
+    /// Runs what a form asks for. The startup check comes in here, before there is any health.
+    pub async fn execute(&self, form: &Form) -> Answer {
+        let code_exec = match form.check() {
+            Ok(code_exec) => code_exec,
+            Err(rejection) => return Answer::Rejected(rejection),
+        };
+        if code_exec.python_path && code_exec.python_lib.is_none() {
+            tracing::warn!(
+                slug = slug(&code_exec),
+                "python_path names python_lib.zip, which was not sent"
+            );
+            return Answer::fault(code_exec.globals);
+        }
+        let waited = Instant::now();
+        let permit = match self.admission.admit().await {
+            Ok(permit) => permit,
+            Err(refused) => return Answer::Busy(refused),
+        };
+        let Some(pool) = self.pool.get() else {
+            return Answer::Unsafe;
+        };
+        let Ok(sandbox) = timeout_at(permit.deadline, pool.take()).await else {
+            return Answer::Busy(self.admission.waited_too_long());
+        };
+        histogram!("codejail_queue_wait_seconds").record(waited.elapsed().as_secs_f64());
+        let running = Instant::now();
+        let outcome = execution::run(sandbox, self.job(&code_exec), self.bounds()).await;
+        histogram!("codejail_execution_seconds").record(running.elapsed().as_secs_f64());
+        drop(permit);
+        tracing::debug!(slug = slug(&code_exec), elapsed = ?running.elapsed(), "executed");
+        Answer::to_run(outcome, code_exec.globals, self.config.output_bytes_max)
+    }
+
+    fn job<'a>(&self, code_exec: &CodeExec<'a>) -> Job<'a> {
+        let context = code_exec.limit_overrides_context.as_deref();
+        Job {
+            code: code_exec.code,
+            globals: code_exec.globals.as_str(),
+            python_lib: code_exec.python_lib,
+            python_path: code_exec.python_path,
+            limits: self
+                .config
+                .limits(context.and_then(|name| str::from_utf8(name).ok())),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            reply_bytes_max: self.config.reply_bytes_max,
+            output_bytes_max: self.config.output_bytes_max,
+        }
+    }
+}
+
+/// The caller's description, bounded, for a log line.
+fn slug(code_exec: &CodeExec<'_>) -> String {
+    const SLUG_BYTES_MAX: usize = 200;
+    let slug = code_exec.slug.as_deref().unwrap_or_default();
+    String::from_utf8_lossy(&slug[..slug.len().min(SLUG_BYTES_MAX)]).into_owned()
+}

@@ -1,0 +1,319 @@
+//! One execution, seen from outside: send the job, drain what the sandbox says, know how it ended.
+//!
+//! What the author's code did is an `Outcome`. A sandbox's own word (its status frame) is believed
+//! only as far as it concerns its own answer; its process is gone for sure when its worker says so.
+
+use crate::pool::{ReadySandbox, Running};
+use codejail_protocol::control::Exited;
+use codejail_protocol::frame::{self, PREFIX_BYTES};
+use codejail_protocol::job::{JobHeader, Limits, SandboxReport};
+use std::io::{self, IoSlice};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+/// What the kernel's own timer may be late before the worker is told to kill.
+const TIMER_GRACE: Duration = Duration::from_millis(100);
+/// How long after that the answer waits for the sandbox's end; the worker's task sees to it that the
+/// process goes, if need be with its worker.
+const KILL_GRACE: Duration = Duration::from_millis(250);
+/// Read at a time; a pipe holds 64 KiB (pipe(7)).
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message of
+/// Python's, which is short.
+const REPORT_BYTES_MAX: usize = 4096;
+
+/// A job, still in the request's memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// JSON text of the code.
+    pub code: &'a str,
+    /// JSON text of the input globals.
+    pub globals: &'a str,
+    /// The library, where one was sent.
+    pub python_lib: Option<&'a [u8]>,
+    /// Whether it goes on `sys.path`.
+    pub python_path: bool,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// How much of each stream is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Of standard output: the answer must fit.
+    pub reply_bytes_max: usize,
+    /// Of standard error.
+    pub output_bytes_max: usize,
+}
+
+/// How a run ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ended: its exit status (negative for a signal) and what it wrote.
+    Ended {
+        /// 0 to 255, or minus the signal's number.
+        status: i32,
+        /// Standard output.
+        stdout: Captured,
+        /// Standard error.
+        stderr: Captured,
+    },
+    /// Python's `json` refused code or globals, and says why.
+    Unloadable(String),
+    /// Our fault: nothing is known of the run. For the log.
+    Lost(String),
+}
+
+/// What a stream carried.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Its beginning.
+    pub bytes: Vec<u8>,
+    /// Whether there was more.
+    pub cut: bool,
+}
+
+impl Captured {
+    fn keep(&mut self, chunk: &[u8], bytes_max: usize) {
+        let room = bytes_max.saturating_sub(self.bytes.len());
+        let kept = chunk.len().min(room);
+        self.bytes.extend_from_slice(&chunk[..kept]);
+        self.cut |= kept < chunk.len();
+    }
+}
+
+/// Runs `job` in `sandbox`. Dropping the future kills the sandbox.
+pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome {
+    let ReadySandbox {
+        mut pipes,
+        mut exit,
+        running,
+    } = sandbox;
+    let deadline = match job.limits.realtime_ms {
+        0 => None,
+        ms => Some(Instant::now() + Duration::from_millis(ms) + TIMER_GRACE),
+    };
+    let mut watch = Watch {
+        bounds,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        report: Vec::new(),
+        report_open: true,
+        chunk: vec![0; CHUNK_BYTES],
+    };
+    // A sandbox that is gone can't be written to; how it went is learnt below.
+    let _ = send(&mut pipes.job, &job).await;
+    // Its standard input is at its end.
+    drop(pipes.job);
+    let mut streams = Streams {
+        stdout: Some(pipes.stdout),
+        stderr: Some(pipes.stderr),
+        status: pipes.status,
+    };
+    let end = watch
+        .until_end(&mut streams, &mut exit, &running, deadline)
+        .await;
+    watch.drain(&mut streams);
+    let status = match end {
+        End::Said(SandboxReport::Finished { status }) => status,
+        End::Said(SandboxReport::Unloadable { message }) => {
+            running.finished();
+            return Outcome::Unloadable(message);
+        }
+        End::Said(SandboxReport::PrepareFailed { error }) => return Outcome::Lost(error),
+        End::Said(SandboxReport::Prepared) => {
+            return Outcome::Lost("it said Prepared twice".to_owned());
+        }
+        End::Exited(exited) => exited.status,
+        End::Killed => -nix::libc::SIGKILL,
+        End::Lost => {
+            return Outcome::Lost("the worker was lost during the execution".to_owned());
+        }
+    };
+    if !matches!(end, End::Killed) {
+        running.finished();
+    }
+    Outcome::Ended {
+        status,
+        stdout: watch.stdout,
+        stderr: watch.stderr,
+    }
+}
+
+/// The header and the blobs, in as few system calls as the pipe allows.
+async fn send(pipe: &mut pipe::Sender, job: &Job<'_>) -> io::Result<()> {
+    let header = JobHeader {
+        code_bytes: job.code.len() as u64,
+        globals_bytes: job.globals.len() as u64,
+        python_lib_bytes: job.python_lib.map(|bytes| bytes.len() as u64),
+        python_path: job.python_path,
+        limits: job.limits,
+    };
+    let header = frame::encode(&header).map_err(io::Error::other)?;
+    let library = job.python_lib.unwrap_or_default();
+    let mut parts = [
+        IoSlice::new(&header),
+        IoSlice::new(job.code.as_bytes()),
+        IoSlice::new(job.globals.as_bytes()),
+        IoSlice::new(library),
+    ];
+    let mut rest = &mut parts[..];
+    while rest.iter().any(|part| !part.is_empty()) {
+        let written = pipe.write_vectored(rest).await?;
+        IoSlice::advance_slices(&mut rest, written);
+    }
+    Ok(())
+}
+
+/// The streams that a sandbox writes to; each goes when it is at its end.
+struct Streams {
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
+    status: pipe::Receiver,
+}
+
+/// What ends the watch.
+enum End {
+    /// The sandbox's own word.
+    Said(SandboxReport),
+    /// Its worker's.
+    Exited(Exited),
+    /// The deadline passed and it was killed, or it broke the protocol and was.
+    Killed,
+    /// Its worker is gone.
+    Lost,
+}
+
+/// What is known of a run so far.
+struct Watch {
+    bounds: Bounds,
+    stdout: Captured,
+    stderr: Captured,
+    report: Vec<u8>,
+    report_open: bool,
+    chunk: Vec<u8>,
+}
+
+impl Watch {
+    /// Drains the streams until the run is known to be over.
+    async fn until_end(
+        &mut self,
+        streams: &mut Streams,
+        exit: &mut oneshot::Receiver<Exited>,
+        running: &Running,
+        mut deadline: Option<Instant>,
+    ) -> End {
+        let mut killed = false;
+        let mut status_chunk = [0; 256];
+        let mut error_chunk = vec![0; CHUNK_BYTES];
+        loop {
+            tokio::select! {
+                biased;
+                read = streams.status.read(&mut status_chunk), if self.report_open => {
+                    match self.hear(read, &status_chunk) {
+                        Ok(Some(report)) if !killed => return End::Said(report),
+                        Ok(_) => {}
+                        Err(_broken) => {
+                            running.kill();
+                            killed = true;
+                            self.report_open = false;
+                            deadline = Some(Instant::now() + KILL_GRACE);
+                        }
+                    }
+                }
+                read = read_some(&mut streams.stdout, &mut self.chunk) => match read {
+                    Some(count) => self.stdout.keep(&self.chunk[..count], self.bounds.reply_bytes_max),
+                    None => streams.stdout = None,
+                },
+                read = read_some(&mut streams.stderr, &mut error_chunk) => match read {
+                    Some(count) => self.stderr.keep(&error_chunk[..count], self.bounds.output_bytes_max),
+                    None => streams.stderr = None,
+                },
+                exited = &mut *exit => return match exited {
+                    Ok(_) if killed => End::Killed,
+                    Ok(exited) => End::Exited(exited),
+                    Err(_) if killed => End::Killed,
+                    Err(_) => End::Lost,
+                },
+                () = sleep_until_some(deadline) => {
+                    if killed {
+                        return End::Killed;
+                    }
+                    running.kill();
+                    killed = true;
+                    deadline = Some(Instant::now() + KILL_GRACE);
+                }
+            }
+        }
+    }
+
+    /// Collects status bytes: a whole report, or none yet. Anything else is a broken protocol.
+    fn hear(&mut self, read: io::Result<usize>, chunk: &[u8]) -> Result<Option<SandboxReport>, ()> {
+        let count = read.unwrap_or(0);
+        if count == 0 {
+            // The code may have closed it: its exit will tell.
+            self.report_open = false;
+            return Ok(None);
+        }
+        self.report.extend_from_slice(&chunk[..count]);
+        let Some((prefix, body)) = self.report.split_first_chunk::<PREFIX_BYTES>() else {
+            return Ok(None);
+        };
+        let length = frame::body_length(*prefix).map_err(drop)?;
+        if length > REPORT_BYTES_MAX || body.len() > length {
+            return Err(());
+        }
+        if body.len() < length {
+            return Ok(None);
+        }
+        match frame::decode(body).map_err(drop)? {
+            SandboxReport::Prepared => Err(()),
+            report => Ok(Some(report)),
+        }
+    }
+
+    /// Takes what the streams hold now; what is written later was written after the end.
+    fn drain(&mut self, streams: &mut Streams) {
+        let kept = [
+            (
+                &streams.stdout,
+                &mut self.stdout,
+                self.bounds.reply_bytes_max,
+            ),
+            (
+                &streams.stderr,
+                &mut self.stderr,
+                self.bounds.output_bytes_max,
+            ),
+        ];
+        for (stream, captured, bytes_max) in kept {
+            let Some(stream) = stream else { continue };
+            // Past the runtime, which may not have heard yet that there is something to read. A flood
+            // is cut: not more is read than is kept, plus one chunk to know that there was more.
+            while let Ok(count @ 1..) = nix::unistd::read(&*stream, &mut self.chunk) {
+                captured.keep(&self.chunk[..count], bytes_max);
+                if captured.cut {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Reads some bytes, or none at the end of the stream; a stream that has ended stays silent.
+async fn read_some(stream: &mut Option<pipe::Receiver>, chunk: &mut [u8]) -> Option<usize> {
+    match stream {
+        Some(stream) => stream.read(chunk).await.ok().filter(|count| *count > 0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until_some(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,22 @@
+//! codejail: runs untrusted Python in pre-warmed sandboxes. See ARCHITECTURE.md for the map.
+
+pub mod admission;
+pub mod answer;
+pub mod code_exec;
+pub mod config;
+pub mod execution;
+pub mod globals_merge;
+pub mod health;
+pub mod http;
+pub mod json_scan;
+pub mod metrics;
+pub mod packet_io;
+pub mod payload;
+pub mod payload_schema;
+pub mod pool;
+pub mod privileges;
+pub mod python_repr;
+pub mod serve;
+pub mod spawner;
+pub mod spawner_link;
+pub mod startup_check;

@@ -1,0 +1,57 @@
+//! What Prometheus reads at `/metrics`. Label values come from fixed lists in the code, never from a
+//! request.
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Bucket bounds in seconds, for waits and runs from a tenth of a millisecond to the client's limit.
+const SECONDS: &[f64] = &[
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0,
+];
+
+/// Installs the recorder; metrics of the whole process go there.
+///
+/// # Errors
+/// One is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    use metrics::{Unit::Seconds, describe_counter, describe_gauge, describe_histogram};
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .install_recorder()?;
+    describe_counter!(
+        "codejail_requests_total",
+        "Requests by codejail.exec.status"
+    );
+    describe_histogram!(
+        "codejail_request_seconds",
+        Seconds,
+        "From request to answer"
+    );
+    describe_histogram!(
+        "codejail_queue_wait_seconds",
+        Seconds,
+        "Waiting for a sandbox"
+    );
+    describe_histogram!("codejail_execution_seconds", Seconds, "From job to answer");
+    describe_histogram!(
+        "codejail_worker_warm_up_seconds",
+        Seconds,
+        "Launch and preload of a worker"
+    );
+    describe_counter!(
+        "codejail_worker_failures_total",
+        "Workers that were lost or could not start"
+    );
+    describe_counter!(
+        "codejail_executions_cpu_microseconds_total",
+        "CPU time that sandboxes used"
+    );
+    describe_gauge!("codejail_workers", "Workers that serve or drain");
+    describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
+    describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
+    describe_gauge!(
+        "codejail_startup_check",
+        "1 for a startup check that passed"
+    );
+    Ok(handle)
+}

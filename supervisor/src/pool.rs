@@ -1,0 +1,14 @@
+//! The pool: keeps workers alive and warm, and hands out sandboxes that are ready.
+//!
+//! It knows no HTTP and never sees a job. Each worker has one task (`pool/worker.rs`) that owns its
+//! conversation; what those tasks share is the shelf of ready sandboxes.
+
+mod keeper;
+mod prepare;
+mod ready;
+mod worker;
+mod worker_log;
+
+pub use keeper::{Pool, new_tag};
+pub use ready::{Pipes, ReadySandbox, Running};
+pub use worker::WorkerError;

@@ -1,0 +1,180 @@
+//! Sandboxes that are ready, and what holds one while it runs.
+
+use codejail_protocol::control::{Exited, SandboxId};
+use codejail_protocol::spawn::WorkerId;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use tokio::net::unix::pipe;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// What a worker's task is asked to do with one of its sandboxes.
+#[derive(Debug)]
+pub enum Command {
+    /// It is locked down and waits for its job.
+    Ready(ReadySandbox),
+    /// It could not be prepared.
+    Unready(SandboxId, String),
+    /// It has been taken, and counts as an execution if it gets a job.
+    Taken(SandboxId),
+    /// Kill it: its deadline is over, its client is gone, or it broke the protocol.
+    Kill(SandboxId),
+    /// Its run is over and answered; it should be about to exit.
+    Released(SandboxId),
+}
+
+/// The supervisor's ends of one sandbox's pipes.
+#[derive(Debug)]
+pub struct Pipes {
+    /// Its standard input: the job goes in here.
+    pub job: pipe::Sender,
+    /// Its standard output.
+    pub stdout: pipe::Receiver,
+    /// Its standard error.
+    pub stderr: pipe::Receiver,
+    /// Its status pipe.
+    pub status: pipe::Receiver,
+}
+
+/// A sandbox that waits for its job.
+#[derive(Debug)]
+pub struct ReadySandbox {
+    /// Its pipes.
+    pub pipes: Pipes,
+    /// Tells its end; closed without a word if its worker was lost.
+    pub exit: oneshot::Receiver<Exited>,
+    /// Answers for its end.
+    pub running: Running,
+}
+
+/// Answers for a sandbox's end: dropped before `finished`, it kills.
+#[derive(Debug)]
+pub struct Running {
+    worker: WorkerId,
+    sandbox: SandboxId,
+    commands: mpsc::UnboundedSender<Command>,
+    finished: bool,
+}
+
+impl Running {
+    /// For a new sandbox of `worker`, whose task listens to `commands`.
+    #[must_use]
+    pub fn new(
+        worker: WorkerId,
+        sandbox: SandboxId,
+        commands: mpsc::UnboundedSender<Command>,
+    ) -> Self {
+        Self {
+            worker,
+            sandbox,
+            commands,
+            finished: false,
+        }
+    }
+
+    /// The worker whose sandbox it is.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn sandbox(&self) -> SandboxId {
+        self.sandbox
+    }
+
+    /// Kills it now; its exit follows.
+    pub fn kill(&self) {
+        self.say(Command::Kill(self.sandbox));
+    }
+
+    /// It said itself that it is done, or has exited already.
+    pub fn finished(mut self) {
+        self.finished = true;
+        self.say(Command::Released(self.sandbox));
+    }
+
+    fn say(&self, command: Command) {
+        // A worker's task that is gone has taken all its sandboxes with it.
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.kill();
+        }
+    }
+}
+
+/// All sandboxes that are ready. Takers are served in the order in which they came; the number of
+/// permits is the number of ready sandboxes, or momentarily more when some were withdrawn.
+#[derive(Debug)]
+pub struct Shelf {
+    ready: Mutex<BTreeMap<WorkerId, Vec<ReadySandbox>>>,
+    count: Semaphore,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            ready: Mutex::default(),
+            count: Semaphore::new(0),
+        }
+    }
+}
+
+impl Shelf {
+    /// Adds one.
+    pub fn put(&self, sandbox: ReadySandbox) {
+        let worker = sandbox.running.worker;
+        self.ready.lock().entry(worker).or_default().push(sandbox);
+        self.count.add_permits(1);
+    }
+
+    /// Takes one from the worker that has most to spare; waits in line while there is none.
+    pub async fn take(&self) -> ReadySandbox {
+        loop {
+            let Ok(permit) = self.count.acquire().await else {
+                // The semaphore is never closed.
+                std::future::pending().await
+            };
+            permit.forget();
+            if let Some(sandbox) = self.take_from_fullest() {
+                sandbox.running.say(Command::Taken(sandbox.running.sandbox));
+                return sandbox;
+            }
+        }
+    }
+
+    fn take_from_fullest(&self) -> Option<ReadySandbox> {
+        let mut ready = self.ready.lock();
+        let fullest = ready.values_mut().max_by_key(|sandboxes| sandboxes.len())?;
+        // The oldest first, so that none grows stale.
+        (!fullest.is_empty()).then(|| fullest.remove(0))
+    }
+
+    /// Withdraws all of a worker's; dropping what is returned kills them.
+    pub fn withdraw(&self, worker: WorkerId) -> Vec<ReadySandbox> {
+        let withdrawn = self.ready.lock().remove(&worker).unwrap_or_default();
+        self.count.forget_permits(withdrawn.len());
+        withdrawn
+    }
+
+    /// Withdraws one that has ended while it waited.
+    pub fn withdraw_one(&self, worker: WorkerId, sandbox: SandboxId) -> Option<ReadySandbox> {
+        let mut ready = self.ready.lock();
+        let sandboxes = ready.get_mut(&worker)?;
+        let index = sandboxes
+            .iter()
+            .position(|ready| ready.running.sandbox == sandbox)?;
+        self.count.forget_permits(1);
+        Some(sandboxes.remove(index))
+    }
+
+    /// How many are ready.
+    pub fn len(&self) -> usize {
+        self.ready.lock().values().map(Vec::len).sum()
+    }
+}

@@ -1,0 +1,258 @@
+//! The privileged process: starts, kills and reaps workers, removes what they leave. Nothing else.
+//!
+//! It is started before the service has a thread or a socket, has no network and parses nothing but
+//! the few orders of `codejail_protocol::spawn`. When the service is gone it kills every worker and
+//! removes every directory; when it is gone, the service ends.
+
+mod become_worker;
+mod launch;
+mod scratch;
+
+use codejail_protocol::ScratchName;
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_transport::{Packet, PacketError, PacketSocket};
+use launch::{LaunchError, Launched, Launcher};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use scratch::Cleaner;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Where the supervisor puts this process's end of the socket: its standard input.
+pub const SOCKET: RawFd = 0;
+
+/// Most workers at once; the configuration allows 256 and each may have a successor warming up.
+const WORKERS_MAX: usize = 1024;
+
+/// Why the spawner gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnerError {
+    /// The conversation broke.
+    #[error("spawner: {0}")]
+    Packet(#[from] PacketError),
+    /// An order that is not legal in this state.
+    #[error("spawner: expected {0}")]
+    Unexpected(&'static str),
+    /// A system call that has no reason to fail did.
+    #[error("spawner: {0}: {1}")]
+    System(&'static str, Errno),
+    /// It cannot work as configured.
+    #[error("spawner: {0}")]
+    Configure(#[from] LaunchError),
+}
+
+/// A worker that was launched and not reaped yet.
+struct Running {
+    launched: Launched,
+    dir: ScratchName,
+}
+
+/// The spawner's state between two orders.
+struct Spawner {
+    socket: Arc<PacketSocket>,
+    config: SpawnerConfig,
+    launcher: Launcher,
+    cleaner: Cleaner,
+    workers: BTreeMap<WorkerId, Running>,
+}
+
+/// Serves the supervisor until it closes the socket, then leaves nothing behind.
+///
+/// # Errors
+/// A broken conversation, or a system call that fails without reason; workers are killed first.
+pub fn run() -> Result<(), SpawnerError> {
+    leave_ending_to_the_supervisor()?;
+    // SAFETY: the supervisor put the socket there before exec, and this is the only taker.
+    let socket = Arc::new(PacketSocket::from(unsafe { OwnedFd::from_raw_fd(SOCKET) }));
+    let Some(config) = wait_for_configuration(&socket)? else {
+        return Ok(());
+    };
+    let launcher = match Launcher::new(&config) {
+        Ok(launcher) => launcher,
+        Err(error) => {
+            let error_text = error.to_string();
+            socket.send(&SpawnerReport::ConfigureFailed { error: error_text }, &[])?;
+            return Err(error.into());
+        }
+    };
+    let cleaner = Cleaner::start(config.scratch_root.clone(), Arc::clone(&socket))?;
+    let namespaces = launcher.namespaces();
+    socket.send(&SpawnerReport::Configured { namespaces }, &[])?;
+    let mut spawner = Spawner {
+        socket,
+        config,
+        launcher,
+        cleaner,
+        workers: BTreeMap::new(),
+    };
+    let result = spawner.serve();
+    spawner.end();
+    match result {
+        // The supervisor went while it was being told something: as good as closing the socket.
+        Err(SpawnerError::Packet(PacketError::Socket(Errno::EPIPE))) => Ok(()),
+        result => result,
+    }
+}
+
+/// A terminal's Ctrl-C and a service manager's TERM reach this process too. Ending is decided by the
+/// supervisor alone, which drains first; its end closes the socket.
+fn leave_ending_to_the_supervisor() -> Result<(), SpawnerError> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
+            .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
+    }
+    Ok(())
+}
+
+fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
+    match socket.receive()? {
+        None => Ok(None),
+        Some(Packet {
+            message: SpawnerOrder::Configure(config),
+            ..
+        }) => Ok(Some(config)),
+        Some(_) => Err(SpawnerError::Unexpected("Configure")),
+    }
+}
+
+impl Spawner {
+    /// Waits for orders and ends, one at a time.
+    fn serve(&mut self) -> Result<(), SpawnerError> {
+        loop {
+            let (order_waits, ended) = self.wait()?;
+            for worker in ended {
+                self.reap(worker)?;
+            }
+            if !order_waits {
+                continue;
+            }
+            let Some(packet) = self.socket.receive::<SpawnerOrder>()? else {
+                return Ok(());
+            };
+            match packet.message {
+                SpawnerOrder::Launch { worker, dir, uid } => {
+                    let report = self.launch(worker, dir, uid, packet.descriptors);
+                    self.socket.send(&report, &[])?;
+                }
+                SpawnerOrder::Kill { worker } => self.kill(worker)?,
+                SpawnerOrder::Clean { dir } => self.cleaner.clean(dir),
+                SpawnerOrder::Configure(_) => {
+                    return Err(SpawnerError::Unexpected("Launch, Kill or Clean"));
+                }
+            }
+        }
+    }
+
+    /// Whether an order waits, and which workers have ended.
+    fn wait(&self) -> Result<(bool, Vec<WorkerId>), SpawnerError> {
+        let mut polled: Vec<PollFd<'_>> = self
+            .workers
+            .values()
+            .map(|running| PollFd::new(running.launched.pidfd.as_fd(), PollFlags::POLLIN))
+            .collect();
+        polled.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(SpawnerError::System("poll", errno)),
+        }
+        let ready: Vec<bool> = polled
+            .iter()
+            .map(|fd| fd.revents().is_some_and(|events| !events.is_empty()))
+            .collect();
+        let ended = self.workers.keys().zip(&ready);
+        let ended = ended.filter(|(_, ready)| **ready).map(|(id, _)| *id);
+        Ok((ready[self.workers.len()], ended.collect()))
+    }
+
+    fn launch(
+        &mut self,
+        worker: WorkerId,
+        dir: ScratchName,
+        uid: Option<u32>,
+        descriptors: Vec<OwnedFd>,
+    ) -> SpawnerReport {
+        match self.try_launch(&dir, uid, descriptors) {
+            Ok(launched) => {
+                let pid = launched.pid.as_raw();
+                self.workers.insert(worker, Running { launched, dir });
+                SpawnerReport::Launched { worker, pid }
+            }
+            Err(error) => {
+                self.cleaner.forget(&dir);
+                let error = error.to_string();
+                SpawnerReport::LaunchFailed { worker, error }
+            }
+        }
+    }
+
+    fn try_launch(
+        &self,
+        dir: &ScratchName,
+        uid: Option<u32>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Launched, LaunchError> {
+        let range =
+            self.config.uid_base..self.config.uid_base.saturating_add(self.config.uid_count);
+        if uid.is_some_and(|uid| !range.contains(&uid)) {
+            return Err(LaunchError::Refused("a uid outside the configured range"));
+        }
+        if self.workers.len() >= WORKERS_MAX {
+            return Err(LaunchError::Refused("more than 1024 workers"));
+        }
+        let [control, log]: [OwnedFd; 2] = descriptors
+            .try_into()
+            .map_err(|_| LaunchError::Refused("other than two descriptors"))?;
+        self.launcher.launch(dir, uid, control, log)
+    }
+
+    /// Of a worker that has ended already this is no fault: the two may cross.
+    fn kill(&self, worker: WorkerId) -> Result<(), SpawnerError> {
+        match self.workers.get(&worker) {
+            Some(running) => running
+                .launched
+                .kill()
+                .map_err(|errno| SpawnerError::System("pidfd_send_signal", errno)),
+            None => Ok(()),
+        }
+    }
+
+    fn reap(&mut self, worker: WorkerId) -> Result<(), SpawnerError> {
+        let Some(running) = self.workers.remove(&worker) else {
+            return Ok(());
+        };
+        let status = wait_for(&running.launched)?;
+        self.cleaner.forget(&running.dir);
+        Ok(self
+            .socket
+            .send(&SpawnerReport::Ended { worker, status }, &[])?)
+    }
+
+    /// The supervisor is gone: no process and no directory of its service stays.
+    fn end(mut self) {
+        for running in self.workers.values() {
+            if let Err(errno) = running.launched.kill() {
+                eprintln!("spawner: killing worker {}: {errno}", running.launched.pid);
+            }
+        }
+        for running in std::mem::take(&mut self.workers).into_values() {
+            if let Err(error) = wait_for(&running.launched) {
+                eprintln!("{error}");
+            }
+        }
+        self.cleaner.finish(&self.config.scratch_tag);
+    }
+}
+
+/// Reaps one worker: its exit status, or the negative number of the signal that ended it.
+fn wait_for(launched: &Launched) -> Result<i32, SpawnerError> {
+    match waitid(Id::Pid(launched.pid), WaitPidFlag::WEXITED) {
+        Ok(WaitStatus::Exited(_, status)) => Ok(status),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Ok(-(signal as i32)),
+        Ok(_) => Err(SpawnerError::System("waitid", Errno::EINVAL)),
+        Err(errno) => Err(SpawnerError::System("waitid", errno)),
+    }
+}

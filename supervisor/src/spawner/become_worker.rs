@@ -1,0 +1,209 @@
+//! From clone to exec, in the new process: only system calls, over memory prepared before.
+//!
+//! Another thread of the spawner (the cleaner) may have held any lock when the process was cloned,
+//! so nothing here allocates, formats or calls into libc beyond thin wrappers of system calls.
+
+use nix::errno::Errno;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+/// The steps as they are named in an error.
+pub const STEPS: [&str; 9] = [
+    "wait for the spawner",
+    "setsid",
+    "standard streams",
+    "enter its directory",
+    "capability bounds",
+    "user and group",
+    "capabilities",
+    "signals",
+    "exec of python",
+];
+
+/// What a worker may do that other users may not: become its sandboxes' users, and kill them
+/// (linux/capability.h: CAP_KILL 5, CAP_SETGID 6, CAP_SETUID 7).
+const CAPABILITIES: [u32; 3] = [5, 6, 7];
+
+/// Everything the new process needs, in memory that it gets a copy of.
+pub struct Plan<'a> {
+    python: &'a CString,
+    arguments: Vec<*const libc::c_char>,
+    environment: Vec<*const libc::c_char>,
+    directory: CString,
+    uid: Option<u32>,
+    /// Standard input, output and error in one pair, control socket, module.
+    descriptors: [i32; 4],
+    failed: i32,
+}
+
+impl<'a> Plan<'a> {
+    /// `descriptors`: the pipe that releases the child and then, at its end, is its standard input;
+    /// the log pipe; the control socket; the worker module.
+    pub fn new(
+        python: &'a CString,
+        environment: &'a [CString],
+        directory: CString,
+        uid: Option<u32>,
+        descriptors: [&OwnedFd; 4],
+        failed: &OwnedFd,
+    ) -> Self {
+        let arguments = [python.as_c_str(), c"-E", c"-B", c"jailed_code"];
+        let pointers = |strings: &mut dyn Iterator<Item = *const libc::c_char>| -> Vec<_> {
+            strings.chain([ptr::null()]).collect()
+        };
+        Self {
+            python,
+            arguments: pointers(&mut arguments.iter().map(|text| text.as_ptr())),
+            environment: pointers(&mut environment.iter().map(|text| text.as_ptr())),
+            directory,
+            uid,
+            descriptors: descriptors.map(AsRawFd::as_raw_fd),
+            failed: failed.as_raw_fd(),
+        }
+    }
+}
+
+/// Becomes the worker, or tells the spawner which step failed and ends.
+pub fn run(plan: &Plan<'_>) -> ! {
+    let (step, errno) = match steps(plan) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    let mut message = [0; 8];
+    message[..4].copy_from_slice(&step.to_ne_bytes());
+    message[4..].copy_from_slice(&(errno as i32).to_ne_bytes());
+    // SAFETY: writes from a live buffer, then ends; nobody is left to hear of a failure here.
+    unsafe {
+        libc::write(plan.failed, message.as_ptr().cast(), message.len());
+        libc::_exit(1)
+    }
+}
+
+/// The order matters: descriptors while they may be renumbered freely, bounds while there is
+/// CAP_SETPCAP, user before capabilities, the death signal after the change of user that clears it.
+fn steps(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, Errno)> {
+    let at = |step: i32| move |errno: Errno| (step, errno);
+    wait_for_spawner(plan.descriptors[0]).map_err(at(0))?;
+    // SAFETY: setsid(2) takes nothing and touches no memory.
+    check(unsafe { libc::setsid() }).map_err(at(1))?;
+    place_descriptors(plan).map_err(at(2))?;
+    // SAFETY: the path is a C string that outlives the call.
+    check(unsafe { libc::chdir(plan.directory.as_ptr()) }).map_err(at(3))?;
+    if let Some(uid) = plan.uid {
+        bound_capabilities().map_err(at(4))?;
+        become_user(uid).map_err(at(5))?;
+        keep_capabilities().map_err(at(6))?;
+    }
+    set_signals().map_err(at(7))?;
+    // SAFETY: all three are null-terminated arrays of C strings, or one, that outlive the call.
+    unsafe {
+        libc::execve(
+            plan.python.as_ptr(),
+            plan.arguments.as_ptr(),
+            plan.environment.as_ptr(),
+        );
+    }
+    Err((8, Errno::last()))
+}
+
+/// One byte comes when the user is mapped; end of file means that the spawner has given up.
+fn wait_for_spawner(go: i32) -> Result<(), Errno> {
+    let mut byte = 0_u8;
+    // SAFETY: reads one byte into a live one.
+    match check(unsafe { libc::read(go, (&raw mut byte).cast(), 1) } as i32)? {
+        1 => Ok(()),
+        _ => Err(Errno::ECANCELED),
+    }
+}
+
+/// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 the log; 3 control; 4 the module.
+/// All are first moved out of the way of these numbers.
+fn place_descriptors(plan: &Plan<'_>) -> Result<(), Errno> {
+    const CLEAR: i32 = 100;
+    let [input, log, control, module] = plan.descriptors;
+    for (offset, fd) in [input, log, control, module].into_iter().enumerate() {
+        // SAFETY: dup2(2) takes two numbers; the target is not in use or about to be replaced.
+        check(unsafe { libc::dup2(fd, CLEAR + offset as i32) })?;
+    }
+    for (from, to) in [(0, 0), (1, 1), (1, 2), (2, 3), (3, 4)] {
+        // SAFETY: as above.
+        check(unsafe { libc::dup2(CLEAR + from, to) })?;
+    }
+    // All but these close at exec; the pipe for failures must stay open until then.
+    // SAFETY: close_range(2) takes three numbers.
+    check(unsafe { libc::close_range(5, u32::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) })?;
+    Ok(())
+}
+
+fn bound_capabilities() -> Result<(), Errno> {
+    /// Far over the last capability of any kernel: the drop past it fails with EINVAL and ends the loop.
+    const CAPABILITIES_MAX: u32 = 64;
+    for capability in (0..CAPABILITIES_MAX).filter(|number| !CAPABILITIES.contains(number)) {
+        // SAFETY: prctl(2) with numbers only.
+        match check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }) {
+            Ok(_) => {}
+            Err(Errno::EINVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn become_user(uid: u32) -> Result<(), Errno> {
+    // SAFETY: numbers, and an empty list of groups; raw calls, as libc's wrappers would signal other
+    // threads that do not exist in this process.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
+        check_long(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<u32>()))?;
+        check_long(libc::syscall(libc::SYS_setresgid, uid, uid, uid))?;
+        check_long(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
+    }
+    Ok(())
+}
+
+/// Keeps the three over the exec: permitted, effective and inheritable, then ambient
+/// (capabilities(7)).
+fn keep_capabilities() -> Result<(), Errno> {
+    let mask = CAPABILITIES
+        .iter()
+        .fold(0_u32, |mask, number| mask | 1 << number);
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let sets: [[u32; 3]; 2] = [[mask; 3], [0; 3]];
+    // SAFETY: capset(2) reads one header and two triples, which outlive the call.
+    check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) })?;
+    for capability in CAPABILITIES {
+        // SAFETY: prctl(2) with numbers only.
+        check(unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_RAISE,
+                capability,
+                0,
+                0,
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Rust ignores SIGPIPE and exec keeps that; Python shall start as from a shell. And the worker
+/// dies with the spawner, also where no PID namespace sees to it.
+fn set_signals() -> Result<(), Errno> {
+    // SAFETY: a default action and a number; no handler of ours is installed.
+    unsafe {
+        if libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR {
+            return Err(Errno::last());
+        }
+        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
+    }
+    Ok(())
+}
+
+fn check(result: i32) -> Result<i32, Errno> {
+    Errno::result(result)
+}
+
+fn check_long(result: libc::c_long) -> Result<libc::c_long, Errno> {
+    Errno::result(result)
+}

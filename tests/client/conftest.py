@@ -1,0 +1,56 @@
+"""The real client, set up as LMS and CMS do it, and one running service for it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import django
+import pytest
+from django.conf import settings
+from running_service import running_service
+
+CLIENT_PACKAGE = Path(importlib.util.find_spec("xblocks_contrib").origin).parent
+CAPA = "xblocks_contrib.problem.capa"
+
+# The client's modules read settings while they are imported.
+settings.configure(
+    STATIC_URL="/static/",
+    USE_I18N=False,
+    INSTALLED_APPS=[CAPA],
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "DIRS": [CLIENT_PACKAGE / "problem/capa/templates"],
+        }
+    ],
+    ENABLE_CODEJAIL_REST_SERVICE=True,
+    CODE_JAIL_REST_SERVICE_REMOTE_EXEC=f"{CAPA}.safe_exec.remote_exec.send_safe_exec_request_v0",
+    # LMS's defaults, in seconds. CODE_JAIL_REST_SERVICE_HOST: see `service`.
+    CODE_JAIL_REST_SERVICE_CONNECT_TIMEOUT=0.5,
+    CODE_JAIL_REST_SERVICE_READ_TIMEOUT=3.5,
+)
+django.setup()
+
+# Python 3.11 refuses longer integers in text; LMS keeps the default as well.
+assert sys.get_int_max_str_digits() == 4300
+
+service_log = pytest.StashKey()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service(tmp_path_factory, pytestconfig):
+    """A healthy service that the client's settings point to."""
+    with running_service(tmp_path_factory.mktemp("service")) as (address, log):
+        settings.CODE_JAIL_REST_SERVICE_HOST = address
+        pytestconfig.stash[service_log] = log
+        yield address
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Shows with a failed test what the service had to say."""
+    report = yield
+    log = item.config.stash.get(service_log, None)
+    if report.failed and log:
+        report.sections.append(("codejail serve", str(log)))
+    return report

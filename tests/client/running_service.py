@@ -1,0 +1,143 @@
+"""Starts `codejail serve` the way `make run` does, and ends it."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+REPOSITORY = Path(__file__).parents[2]
+CODEJAIL = os.environ.get("CODEJAIL_BIN", REPOSITORY / "target/release/codejail")
+SANDBOX_PYTHON = os.environ.get("CODEJAIL_SANDBOX_PYTHON", "/sandbox/venv/bin/python")
+
+# Not those of `make run`, which may be at work on the same host.
+UID_BASE = 349_690_000
+UID_COUNT_MAX = 100_000
+
+# A worker imports every library before it is healthy, on CI machines slowly.
+STARTUP_SECONDS_MAX = 90
+# The service gives running executions 30 s to end.
+STOP_SECONDS_MAX = 40
+# Workers and sandboxes are killed with it; the kernel takes a moment.
+LAST_PROCESS_SECONDS_MAX = 5
+
+
+class Log:
+    """What the service writes to stdout and stderr, line by line as it comes."""
+
+    def __init__(self, stream):
+        self.lines = []
+        self._news = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, args=[stream], daemon=True)
+        self._reader.start()
+
+    def _read(self, stream):
+        with stream:
+            for line in stream:
+                self.lines.append(line)
+                self._news.put(line)
+        self._news.put(None)
+
+    def has_ended(self, seconds_max):
+        """Whether no process is left that could write to it."""
+        self._reader.join(seconds_max)
+        return not self._reader.is_alive()
+
+    def wait_for(self, pattern, deadline):
+        """The first match of `pattern` in lines not looked at yet."""
+        while True:
+            try:
+                line = self._news.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no line with {pattern!r} in:\n{self}") from None
+            if line is None:
+                raise AssertionError(f"ended without a line with {pattern!r}:\n{self}")
+            if match := re.search(pattern, line):
+                return match
+
+    def __str__(self):
+        return "".join(self.lines[-200:])
+
+
+@contextmanager
+def running_service(directory):
+    """Yields the address of a healthy service, and its log."""
+    config = directory / "codejail.toml"
+    config.write_bytes(
+        subprocess.check_output([REPOSITORY / "deploy/dev-config.sh", SANDBOX_PYTHON, "127.0.0.1:0", str(UID_BASE)])
+    )
+    directories_before = run_directories()
+    process = subprocess.Popen(
+        [CODEJAIL, "serve", "--config", config],
+        # Set as operators of the original do, so that a leak shows.
+        env={**os.environ, "CJS_TEST_ENV_LEAKAGE": "yes"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    log = Log(process.stdout)
+    try:
+        deadline = time.monotonic() + STARTUP_SECONDS_MAX
+        address = log.wait_for(r"listening on (127\.0\.0\.1:\d+)", deadline)[1]
+        wait_until_healthy(process, address, log, deadline)
+        yield f"http://{address}", log
+    finally:
+        status = stop(process)
+    assert status == 0, f"ended with status {status}:\n{log}"
+    assert log.has_ended(LAST_PROCESS_SECONDS_MAX), f"a process outlived the service:\n{log}"
+    left_over = run_directories() - directories_before
+    assert not left_over, f"left behind {left_over}:\n{log}"
+
+
+def wait_until_healthy(process, address, log, deadline):
+    answer = "nothing"
+    while time.monotonic() < deadline:
+        try:
+            response = requests.get(f"http://{address}/health/", timeout=5)
+        except requests.RequestException as error:
+            answer = repr(error)
+        else:
+            if response.status_code == 200:
+                return
+            answer = response.text
+        try:
+            process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(f"ended with status {process.returncode}:\n{log}")
+    raise AssertionError(f"/health/ answered {answer}:\n{log}")
+
+
+def stop(process):
+    """Its exit status after SIGTERM, or SIGKILL if that doesn't do."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(timeout=STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def run_directories():
+    """The run directories that a service started here can have made."""
+    if os.geteuid() == 0:
+        owners = range(UID_BASE - 1, UID_BASE + UID_COUNT_MAX)
+    else:
+        owners = [os.geteuid()]
+    found = set()
+    for path in Path("/tmp").glob("codejail-*"):
+        try:
+            owner = path.stat().st_uid
+        except FileNotFoundError:
+            continue
+        if owner in owners:
+            found.add(path)
+    return found

@@ -1,0 +1,39 @@
+//! The worker's own confinement, before it imports anything that an operator named.
+
+use crate::layers::landlock::Landlock;
+use crate::layers::seccomp::{self, Filters};
+use crate::layers::{LayerError, process, rlimits};
+use codejail_protocol::control::WorkerConfig;
+use std::path::PathBuf;
+
+/// What sandboxes of this worker will be confined with.
+#[derive(Debug)]
+pub struct Confined {
+    /// Landlock, where the kernel has it and the operator wants it.
+    pub landlock: Option<Landlock>,
+    /// Compiled once for all of them.
+    pub filters: Filters,
+}
+
+impl Confined {
+    /// The ABI in use, 0 for none.
+    pub fn landlock_abi(&self) -> u32 {
+        self.landlock.as_ref().map_or(0, Landlock::abi)
+    }
+}
+
+/// Confines this process, in this order: nothing later may need what something earlier denies.
+pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined, LayerError> {
+    let readable = [own_paths, config.read_paths.clone()].concat();
+    process::no_new_privileges()?;
+    process::not_dumpable()?;
+    rlimits::set_fixed()?;
+    let landlock = Landlock::find(config.landlock, &readable)?;
+    let truncates = landlock.as_ref().is_some_and(Landlock::guards_truncate);
+    let filters = Filters::compile(truncates)?;
+    if let Some(landlock) = &landlock {
+        landlock.confine_worker(&config.scratch_root)?;
+    }
+    seccomp::confine_worker(config.sandbox_uids)?;
+    Ok(Confined { landlock, filters })
+}

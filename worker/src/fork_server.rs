@@ -1,0 +1,188 @@
+//! The worker's loop: order, fork, reap. It never reads a request and holds nothing of one.
+
+use crate::confine::Confined;
+use crate::control::{Control, ControlError};
+use crate::execute::{self, Interpreter};
+use crate::layers::descriptors;
+use crate::sandbox::Plan;
+use crate::warm_up::Warm;
+use codejail_protocol::ScratchName;
+use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerOrder, WorkerReport};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+/// Most sandboxes at once, a bound on what a supervisor can order: its `sandboxes_per_worker` is at
+/// most 256, each with a spare and one that is ending.
+const SANDBOXES_MAX: usize = 1024;
+
+/// Why the loop ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ForkServerError {
+    /// The conversation broke.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A system call that has no reason to fail did.
+    #[error("{0}: {1}")]
+    System(&'static str, Errno),
+}
+
+/// One sandbox that runs or waits.
+struct Child {
+    sandbox: SandboxId,
+    pid: libc::pid_t,
+    pidfd: OwnedFd,
+}
+
+/// Serves orders until the supervisor closes the conversation.
+pub fn run(
+    py: Python<'_>,
+    control: &Control,
+    config: &WorkerConfig,
+    confined: &Confined,
+    warm: &Warm,
+    image_bytes: u64,
+) -> Result<(), ForkServerError> {
+    let interpreter = Interpreter { warm, confined };
+    let mut children: Vec<Child> = Vec::new();
+    loop {
+        let (order_waits, ended) = wait(control, &children)?;
+        for index in ended.into_iter().rev() {
+            let child = children.swap_remove(index);
+            control.report(&WorkerReport::Exited(reap(&child)?))?;
+        }
+        if !order_waits {
+            continue;
+        }
+        let Some(packet) = control.wait_for_order()? else {
+            return end_all(&children);
+        };
+        match packet.message {
+            WorkerOrder::Prepare { sandbox, dir, uid } if children.len() < SANDBOXES_MAX => {
+                let plan = Plan {
+                    scratch: config.scratch_root.join(dir.as_str()),
+                    uid,
+                    image_bytes,
+                };
+                match fork(py, &interpreter, plan, packet.descriptors) {
+                    Ok((pid, pidfd)) => children.push(Child {
+                        sandbox,
+                        pid,
+                        pidfd,
+                    }),
+                    Err(errno) => control.report(&failed(sandbox, &dir, errno))?,
+                }
+            }
+            WorkerOrder::Kill { sandbox } => {
+                if let Some(child) = children.iter().find(|child| child.sandbox == sandbox) {
+                    kill(child)?;
+                }
+            }
+            WorkerOrder::Prepare { .. } | WorkerOrder::Start(_) => {
+                let expected = "Prepare, at most 1024 sandboxes at a time, or Kill";
+                return Err(ControlError::Unexpected { expected }.into());
+            }
+        }
+    }
+}
+
+fn failed(sandbox: SandboxId, dir: &ScratchName, errno: Errno) -> WorkerReport {
+    let error = format!("fork for {dir}: {errno}");
+    WorkerReport::PrepareFailed { sandbox, error }
+}
+
+/// Waits for an order or an end: whether an order waits, and which children have ended.
+fn wait(control: &Control, children: &[Child]) -> Result<(bool, Vec<usize>), ForkServerError> {
+    let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    let mut polled: Vec<PollFd<'_>> = children
+        .iter()
+        .map(|child| watch(child.pidfd.as_fd()))
+        .collect();
+    polled.push(watch(control.as_fd()));
+    match poll(&mut polled, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(ForkServerError::System("poll", errno)),
+    }
+    let ready = |polled: &PollFd<'_>| polled.revents().is_some_and(|events| !events.is_empty());
+    let ended = (0..children.len())
+        .filter(|index| ready(&polled[*index]))
+        .collect();
+    Ok((ready(&polled[children.len()]), ended))
+}
+
+/// Forks one sandbox, with CPython's own preparation around it: without the pair 3.13 aborts, and
+/// malloc, OpenBLAS and OpenSSL rely on libc's fork for theirs. The child never returns from here.
+fn fork(
+    py: Python<'_>,
+    interpreter: &Interpreter<'_>,
+    plan: Plan,
+    given: Vec<OwnedFd>,
+) -> Result<(libc::pid_t, OwnedFd), Errno> {
+    // SAFETY: the GIL is held and this process has one thread; each call has its counterpart below.
+    let pid = unsafe {
+        ffi::PyOS_BeforeFork();
+        libc::fork()
+    };
+    if pid == 0 {
+        // SAFETY: this is the child of a fork that PyOS_BeforeFork prepared.
+        unsafe { ffi::PyOS_AfterFork_Child() };
+        execute::run(py, interpreter, plan, descriptors::place(given));
+    }
+    let pid = Errno::result(pid);
+    // SAFETY: this is the parent of a fork that PyOS_BeforeFork prepared, successful or not.
+    unsafe { ffi::PyOS_AfterFork_Parent() };
+    let pid = pid?;
+    pidfd_open(pid).map(|pidfd| (pid, pidfd))
+}
+
+/// pidfd_open(2), Linux 5.3: a child's end as something to poll, without signals.
+fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd, Errno> {
+    // SAFETY: the call takes two numbers; the descriptor it returns is new and ours.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: as above; descriptors are small positive numbers.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).map_err(|_| Errno::EMFILE)?) })
+}
+
+fn kill(child: &Child) -> Result<(), ForkServerError> {
+    let pid = nix::unistd::Pid::from_raw(child.pid);
+    match nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(ForkServerError::System("kill", errno)),
+    }
+}
+
+/// Reaps one child that has ended; wait4(2) gives its resource usage along.
+fn reap(child: &Child) -> Result<Exited, ForkServerError> {
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is a valid one.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of the right types.
+    let pid = unsafe { libc::wait4(child.pid, &raw mut status, 0, &raw mut usage) };
+    Errno::result(pid).map_err(|errno| ForkServerError::System("wait4", errno))?;
+    let micros =
+        |time: libc::timeval| time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_usec.unsigned_abs();
+    Ok(Exited {
+        sandbox: child.sandbox,
+        status: if libc::WIFSIGNALED(status) {
+            -libc::WTERMSIG(status)
+        } else {
+            libc::WEXITSTATUS(status)
+        },
+        cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime),
+        resident_kib_max: usage.ru_maxrss.unsigned_abs(),
+    })
+}
+
+/// The supervisor is gone or wants no more: nothing of this worker outlives it. In a PID namespace
+/// the kernel sees to that; elsewhere this does, and PR_SET_PDEATHSIG behind it.
+fn end_all(children: &[Child]) -> Result<(), ForkServerError> {
+    for child in children {
+        kill(child)?;
+    }
+    for child in children {
+        reap(child)?;
+    }
+    Ok(())
+}

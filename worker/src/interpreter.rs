@@ -1,0 +1,70 @@
+//! Questions to the interpreter that this worker runs in.
+
+use pyo3::prelude::*;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+/// Directories that Python itself reads: the venv, the standard library, the base installation's
+/// libraries. Known here without importing a module that a fresh interpreter would not have.
+pub fn own_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
+    let sys = py.import("sys")?;
+    let prefix: PathBuf = sys.getattr("prefix")?.extract()?;
+    let base: PathBuf = sys.getattr("base_prefix")?.extract()?;
+    let os_file: PathBuf = py.import("os")?.getattr("__file__")?.extract()?;
+    let stdlib = os_file.parent().map_or_else(PathBuf::new, Path::to_owned);
+    Ok(vec![prefix, base.join("lib"), stdlib])
+}
+
+/// `3.11.2` and the like.
+pub fn version(py: Python<'_>) -> PyResult<String> {
+    let text: String = py.import("sys")?.getattr("version")?.extract()?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
+}
+
+/// What the kernel says of this process, opened before Landlock closes `/proc`.
+#[derive(Debug)]
+pub struct OwnProcess {
+    stat: File,
+    statm: File,
+}
+
+impl OwnProcess {
+    /// Opens `/proc/self/stat` and `/proc/self/statm` (proc(5)).
+    pub fn open() -> io::Result<Self> {
+        Ok(Self {
+            stat: File::open("/proc/self/stat")?,
+            statm: File::open("/proc/self/statm")?,
+        })
+    }
+
+    /// Threads of this process: the 18th field after the command's closing parenthesis.
+    pub fn threads(&self) -> io::Result<u64> {
+        let stat = read_again(&self.stat)?;
+        let after_command = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        number(after_command, 17)
+    }
+
+    /// Bytes of address space mapped now.
+    pub fn image_bytes(&self) -> io::Result<u64> {
+        let pages = number(&read_again(&self.statm)?, 0)?;
+        // SAFETY: sysconf(3) reads no memory of ours.
+        let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        Ok(pages * page_bytes.cast_unsigned())
+    }
+}
+
+/// The kernel writes these files anew for each read from their beginning.
+fn read_again(mut file: &File) -> io::Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn number(line: &str, field: usize) -> io::Result<u64> {
+    line.split_ascii_whitespace()
+        .nth(field)
+        .and_then(|word| word.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("no number in field {field} of {line:?}")))
+}

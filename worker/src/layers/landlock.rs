@@ -1,0 +1,198 @@
+//! The Landlock layer: what worker and sandbox may open, and from Linux 6.7 and 6.12 on whom they
+//! may connect to and signal.
+//!
+//! It asks for exactly what the kernel's ABI has and fails if it gets less. ABI 1 and 2 know no
+//! truncate right (before Linux 6.2), so on them seccomp denies truncation by path. Nothing may be
+//! executed anywhere. One ruleset for each sandbox: a shared one would gather all their rules.
+
+use super::LayerError;
+use codejail_protocol::control::LayerMode;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
+};
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, fstat};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+const LAYER: &str = "landlock";
+
+/// Devices that code may also write to.
+const NULL: &str = "/dev/null";
+
+/// The layer as this kernel gives it, with what may be read already opened.
+#[derive(Debug)]
+pub struct Landlock {
+    abi: ABI,
+    readable: Vec<PathFd>,
+    null: PathFd,
+}
+
+/// The second stage, made ahead: once enforced, nothing but `tmp` can be changed.
+#[derive(Debug)]
+pub struct Closing(OwnedFd);
+
+impl Landlock {
+    /// Finds out what the kernel has and opens `readable`; paths that don't exist are passed over.
+    ///
+    /// # Errors
+    /// The mode is `require` and the kernel has none.
+    pub fn find(mode: LayerMode, readable: &[PathBuf]) -> Result<Option<Self>, LayerError> {
+        let version = match mode {
+            LayerMode::Off => return Ok(None),
+            LayerMode::Auto | LayerMode::Require => kernel_version(),
+        };
+        match (version, mode) {
+            (Ok(version), _) => Ok(Some(Self {
+                abi: ABI::from(version),
+                readable: readable
+                    .iter()
+                    .filter_map(|path| PathFd::new(path).ok())
+                    .collect(),
+                null: PathFd::new(NULL).map_err(LayerError::at(LAYER, NULL))?,
+            })),
+            (Err(_), LayerMode::Auto) => Ok(None),
+            (Err(errno), _) => Err(LayerError::at(
+                LAYER,
+                "this kernel has none (Linux 5.13 with lsm=landlock has): require it not, or boot one",
+            )(errno)),
+        }
+    }
+
+    /// The ABI's number, for the operator.
+    #[must_use]
+    pub fn abi(&self) -> u32 {
+        self.abi as u32
+    }
+
+    /// Whether the kernel's Landlock guards truncation (ABI 3, Linux 6.2).
+    #[must_use]
+    pub fn guards_truncate(&self) -> bool {
+        self.abi >= ABI::V3
+    }
+
+    /// Confines the worker: reads as its sandboxes, writes below the scratch root.
+    pub fn confine_worker(&self, scratch_root: &Path) -> Result<(), LayerError> {
+        let root = open(scratch_root)?;
+        let access = read_access() | write_access(self.abi);
+        self.ruleset()?
+            .add_rule(PathBeneath::new(root, access))
+            .and_then(RulesetCreated::restrict_self)
+            .map(drop)
+            .map_err(LayerError::at(LAYER, "confine the worker"))
+    }
+
+    /// Confines a sandbox, first stage: its own directory to read, one file of it to remove, `tmp`
+    /// to do with as it likes.
+    pub fn confine_sandbox(&self, scratch: &Path) -> Result<Closing, LayerError> {
+        let own = read_access() | AccessFs::RemoveFile;
+        let tmp = open(&scratch.join(super::scratch::TMP))?;
+        self.ruleset()?
+            .add_rule(PathBeneath::new(open(scratch)?, own))
+            .and_then(|rules| rules.add_rule(PathBeneath::new(&tmp, write_access(self.abi))))
+            .and_then(RulesetCreated::restrict_self)
+            .map_err(LayerError::at(LAYER, "confine the sandbox"))?;
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(write_access(self.abi))
+            .and_then(Ruleset::create)
+            .and_then(|rules| rules.add_rule(PathBeneath::new(&tmp, write_access(self.abi))))
+            .and_then(|rules| rules.add_rule(PathBeneath::new(&self.null, AccessFs::WriteFile)))
+            .map(Option::<OwnedFd>::from)
+            .map_err(LayerError::at(LAYER, "prepare the second stage"))?
+            .map(Closing)
+            .ok_or_else(|| LayerError::at(LAYER, "prepare the second stage")("no ruleset was made"))
+    }
+
+    /// A ruleset that denies all that the ABI can deny, but for reading what may be read.
+    fn ruleset(&self) -> Result<RulesetCreated, LayerError> {
+        let mut rules = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(self.abi))
+            .map_err(LayerError::at(LAYER, "handle files"))?;
+        if self.abi >= ABI::V4 {
+            rules = rules
+                .handle_access(AccessNet::from_all(self.abi))
+                .map_err(LayerError::at(LAYER, "handle the network"))?;
+        }
+        if self.abi >= ABI::V6 {
+            rules = rules
+                .scope(Scope::from_all(self.abi))
+                .map_err(LayerError::at(LAYER, "handle scopes"))?;
+        }
+        let mut rules = rules.create().map_err(LayerError::at(LAYER, "create"))?;
+        for path in &self.readable {
+            let access = if is_directory(path) {
+                read_access()
+            } else {
+                AccessFs::ReadFile.into()
+            };
+            rules = rules
+                .add_rule(PathBeneath::new(path, access))
+                .map_err(LayerError::at(LAYER, "allow to read"))?;
+        }
+        rules
+            .add_rule(PathBeneath::new(
+                &self.null,
+                AccessFs::ReadFile | AccessFs::WriteFile,
+            ))
+            .map_err(LayerError::at(LAYER, "allow /dev/null"))
+    }
+}
+
+impl Closing {
+    /// Enforces the second stage, landlock_restrict_self(2).
+    pub fn enforce(self) -> Result<(), LayerError> {
+        // SAFETY: the call reads no memory of ours; the descriptor is a ruleset and open.
+        let result =
+            unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.0.as_raw_fd(), 0) };
+        Errno::result(result)
+            .map(drop)
+            .map_err(LayerError::at(LAYER, "close the scratch directory"))
+    }
+
+    /// The descriptor that must stay open until then.
+    pub fn descriptor(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+fn read_access() -> BitFlags<AccessFs> {
+    AccessFs::ReadFile | AccessFs::ReadDir
+}
+
+/// All that changes something, less what no run may make: device nodes.
+fn write_access(abi: ABI) -> BitFlags<AccessFs> {
+    let never = read_access()
+        | AccessFs::Execute
+        | AccessFs::MakeChar
+        | AccessFs::MakeBlock
+        | AccessFs::IoctlDev;
+    AccessFs::from_all(abi) & !never
+}
+
+fn open(path: &Path) -> Result<PathFd, LayerError> {
+    PathFd::new(path).map_err(LayerError::at(LAYER, "open the scratch directory"))
+}
+
+fn is_directory(path: &PathFd) -> bool {
+    fstat(path).is_ok_and(|status| {
+        SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+    })
+}
+
+/// `landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION)`, landlock(7).
+fn kernel_version() -> Result<i32, Errno> {
+    const VERSION_FLAG: u32 = 1;
+    // SAFETY: with this flag the kernel reads no memory of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<libc::c_void>(),
+            0_usize,
+            VERSION_FLAG,
+        )
+    };
+    Errno::result(result).map(|version| i32::try_from(version).unwrap_or(i32::MAX))
+}

@@ -1,0 +1,65 @@
+//! Resource limits: the job's own, and those that hold for every sandbox.
+
+use super::LayerError;
+use codejail_protocol::job::Limits;
+use nix::sys::resource::{Resource, setrlimit};
+
+const LAYER: &str = "rlimits";
+
+/// Descriptors a sandbox may have; Debian's default soft limit, which the original's runs get.
+const DESCRIPTORS_MAX: u64 = 1024;
+
+/// Bytes that a process may lock into memory or queue in message queues: none of a sandbox's business.
+const NOTHING: u64 = 0;
+
+/// What holds from the start, before any job is known.
+pub fn set_fixed() -> Result<(), LayerError> {
+    set(Resource::RLIMIT_CORE, NOTHING, NOTHING)?;
+    set(Resource::RLIMIT_MEMLOCK, NOTHING, NOTHING)?;
+    set(Resource::RLIMIT_MSGQUEUE, NOTHING, NOTHING)?;
+    set(Resource::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)
+}
+
+/// The job's limits, last of all before its code runs. `image_bytes` is what the warm image maps;
+/// `others` counts the tasks that share the sandbox's uid and so its NPROC.
+pub fn set_for_job(limits: &Limits, image_bytes: u64, others: u64) -> Result<(), LayerError> {
+    if limits.cpu_s != 0 {
+        // The soft limit's SIGXCPU is the original's -24; a second later the kernel insists.
+        set(
+            Resource::RLIMIT_CPU,
+            limits.cpu_s,
+            limits.cpu_s.saturating_add(1),
+        )?;
+    }
+    if limits.vmem_bytes != 0 {
+        let bytes = limits.vmem_bytes.saturating_add(image_bytes);
+        set(Resource::RLIMIT_AS, bytes, bytes)?;
+    }
+    if limits.nproc != 0 {
+        let tasks = limits.nproc.saturating_add(others);
+        set(Resource::RLIMIT_NPROC, tasks, tasks)?;
+    }
+    set(
+        Resource::RLIMIT_FSIZE,
+        limits.fsize_bytes,
+        limits.fsize_bytes,
+    )
+}
+
+fn set(resource: Resource, soft: u64, hard: u64) -> Result<(), LayerError> {
+    setrlimit(resource, soft, hard).map_err(LayerError::at(LAYER, name(resource)))
+}
+
+fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::RLIMIT_CORE => "RLIMIT_CORE",
+        Resource::RLIMIT_CPU => "RLIMIT_CPU",
+        Resource::RLIMIT_AS => "RLIMIT_AS",
+        Resource::RLIMIT_FSIZE => "RLIMIT_FSIZE",
+        Resource::RLIMIT_MEMLOCK => "RLIMIT_MEMLOCK",
+        Resource::RLIMIT_MSGQUEUE => "RLIMIT_MSGQUEUE",
+        Resource::RLIMIT_NOFILE => "RLIMIT_NOFILE",
+        Resource::RLIMIT_NPROC => "RLIMIT_NPROC",
+        _ => "setrlimit",
+    }
+}

@@ -1,0 +1,271 @@
+//! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
+//!
+//! A filter has one errno for all that it denies, so a sandbox gets several; where two deny a call,
+//! the newest decides the errno (seccomp(2)). The oldest is the allow-list, EACCES as the original's
+//! AppArmor answers; then calls that shall look absent, ENOSYS; then forks, EAGAIN; last, when the
+//! job is in place, what only the locking down needed. x32 calls carry a bit that no listed number
+//! has; another architecture's calls (int 0x80) kill the process.
+
+use super::LayerError;
+use super::syscalls::{ABSENT, FORKS, Group, SANDBOX, SANDBOX_LEGACY, SETUP, UNKNOWN, WORKER};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Is, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter,
+};
+use std::collections::BTreeMap;
+
+const LAYER: &str = "seccomp";
+
+/// glibc's pthread_create, exactly: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|
+/// CHILD_CLEARTID (sysdeps/unix/sysv/linux/createthread.c, glibc 2.31 to 2.41).
+const THREAD_FLAGS: u64 = 0x003d_0f00;
+
+/// What `ioctl` may ask: size of input, blocking mode, close on exec, terminal attributes and size.
+const IOCTLS: &[u64] = &[
+    libc::FIONREAD,
+    libc::FIONBIO,
+    libc::FIOCLEX,
+    libc::FIONCLEX,
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
+];
+
+/// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases.
+const FCNTLS: &[i32] = &[
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
+    libc::F_OFD_SETLKW,
+    libc::F_GETPIPE_SZ,
+];
+
+/// What `prctl` may ask: names for threads and mappings, capability questions, no new privileges.
+const PRCTLS: &[i32] = &[
+    libc::PR_SET_NAME,
+    libc::PR_GET_NAME,
+    libc::PR_SET_VMA,
+    libc::PR_CAPBSET_READ,
+    libc::PR_GET_DUMPABLE,
+    libc::PR_GET_NO_NEW_PRIVS,
+    libc::PR_SET_NO_NEW_PRIVS,
+];
+
+/// What `prctl` may ask besides, until the last filter: leaving a group undoes both.
+const SETUP_PRCTLS: &[i32] = &[libc::PR_SET_DUMPABLE, libc::PR_SET_PDEATHSIG];
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// The filters that are the same for each sandbox, compiled once.
+#[derive(Debug)]
+pub struct Filters {
+    allowed: BpfProgram,
+    absent: BpfProgram,
+    forks: BpfProgram,
+}
+
+impl Filters {
+    /// Compiles them; `landlock_truncates` says that Landlock guards truncation by path.
+    pub fn compile(landlock_truncates: bool) -> Result<Self, LayerError> {
+        let mut allowed = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP]);
+        restrict_arguments(&mut allowed, landlock_truncates)?;
+        let absent = ABSENT
+            .iter()
+            .copied()
+            .chain(UNKNOWN)
+            .map(|call| (call, vec![]));
+        let mut forks: Rules = FORKS.iter().map(|call| (*call, vec![])).collect();
+        forks.insert(
+            libc::SYS_clone,
+            vec![all(vec![when(0, Is::Ne, THREAD_FLAGS)?])?],
+        );
+        Ok(Self {
+            allowed: allow(allowed)?,
+            absent: deny(absent.collect(), libc::ENOSYS)?,
+            forks: deny(forks, libc::EAGAIN)?,
+        })
+    }
+
+    /// Confines a sandbox, first stage.
+    pub fn confine_sandbox(&self) -> Result<(), LayerError> {
+        for filter in [&self.allowed, &self.absent, &self.forks] {
+            apply(filter)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last stage: what the locking down needed goes, and signals reach only the sandbox itself.
+pub fn close_sandbox() -> Result<(), LayerError> {
+    let mut rules = any_argument(&[SETUP]);
+    rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);
+    let own_pid = u64::from(std::process::id());
+    for call in [libc::SYS_kill, libc::SYS_tgkill] {
+        rules.insert(call, vec![all(vec![when(0, Is::Ne, own_pid)?])?]);
+    }
+    apply(&deny(rules, libc::EACCES)?)
+}
+
+/// Confines a worker: all that its sandboxes may do, and what it takes to make them.
+/// `sandbox_uids` are the only ones it can become.
+pub fn confine_worker(sandbox_uids: Option<(u32, u32)>) -> Result<(), LayerError> {
+    let mut rules = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP, WORKER]);
+    restrict_arguments(&mut rules, true)?;
+    // Any fork, but never into a namespace: CLONE_NEW* are these bits (linux/sched.h).
+    const NAMESPACES: u64 = 0x7e02_0000;
+    rules.insert(
+        libc::SYS_clone,
+        vec![all(vec![when(0, Is::MaskedEq(NAMESPACES), 0)?])?],
+    );
+    for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_prctl] {
+        rules.insert(call, vec![]);
+    }
+    if let Some((first, last)) = sandbox_uids {
+        let mut conditions = Vec::new();
+        for argument in 0..3 {
+            conditions.push(when(argument, Is::Ge, first.into())?);
+            conditions.push(when(argument, Is::Le, last.into())?);
+        }
+        rules.insert(libc::SYS_setresuid, vec![all(conditions)?]);
+    }
+    apply(&allow(rules)?)?;
+    // Last, because older filters let its own installation through: what libraries probe for.
+    let absent = ABSENT
+        .iter()
+        .copied()
+        .chain(UNKNOWN)
+        .map(|call| (call, vec![]));
+    apply(&deny(absent.collect(), libc::ENOSYS)?)
+}
+
+fn any_argument(lists: &[&[Group]]) -> Rules {
+    let groups = lists.iter().flat_map(|list| list.iter());
+    groups
+        .flat_map(|(_reason, calls)| calls.iter().map(|call| (*call, vec![])))
+        .collect()
+}
+
+/// Adds the calls that are allowed with some arguments only.
+fn restrict_arguments(rules: &mut Rules, landlock_truncates: bool) -> Result<(), LayerError> {
+    rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
+    rules.insert(libc::SYS_fcntl, one_of(1, signed(FCNTLS))?);
+    let prctls = signed(PRCTLS).chain(signed(SETUP_PRCTLS));
+    rules.insert(libc::SYS_prctl, one_of(0, prctls)?);
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        rules.insert(call, one_of(0, signed(&[libc::AF_UNIX]))?);
+    }
+    // No address (argument 4) means the peer of a connected pair.
+    let nowhere = SeccompCondition::new(4, Len::Qword, Is::Eq, 0).map_err(compile_error())?;
+    rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);
+    // Itself by the number 0, or by its own pid where libraries say so: never others, by ownership.
+    rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
+    rules.insert(libc::SYS_clone, one_of(0, [THREAD_FLAGS])?);
+    let own_pid_only_later = [libc::SYS_kill, libc::SYS_tgkill];
+    rules.extend(own_pid_only_later.map(|call| (call, vec![])));
+    // Opened only to read and yet emptied: Landlock before ABI 3 lets that pass.
+    let emptied = (libc::O_TRUNC | libc::O_ACCMODE) as u64;
+    let is_emptied = |argument| when_not_masked(argument, emptied, libc::O_TRUNC as u64);
+    rules.insert(libc::SYS_openat, is_emptied(2)?);
+    #[cfg(target_arch = "x86_64")]
+    {
+        rules.insert(libc::SYS_open, is_emptied(1)?);
+        rules.insert(libc::SYS_creat, vec![]);
+    }
+    if landlock_truncates {
+        rules.insert(libc::SYS_truncate, vec![]);
+    }
+    Ok(())
+}
+
+fn signed(values: &[i32]) -> impl Iterator<Item = u64> {
+    values.iter().map(|value| u64::from(value.cast_unsigned()))
+}
+
+fn one_of(
+    argument: u8,
+    values: impl IntoIterator<Item = u64>,
+) -> Result<Vec<SeccompRule>, LayerError> {
+    values
+        .into_iter()
+        .map(|value| all(vec![when(argument, Is::Eq, value)?]))
+        .collect()
+}
+
+/// Allows every value but those whose masked bits are `value`: seccompiler has no masked "not
+/// equal", so it lists the other values that the masked bits can have.
+fn when_not_masked(argument: u8, mask: u64, value: u64) -> Result<Vec<SeccompRule>, LayerError> {
+    submasks(mask)
+        .filter(|bits| *bits != value)
+        .map(|bits| all(vec![when(argument, Is::MaskedEq(mask), bits)?]))
+        .collect()
+}
+
+/// Every value that can remain under `mask`.
+fn submasks(mask: u64) -> impl Iterator<Item = u64> {
+    let below = move |bits: &u64| bits.checked_sub(1).map(|less| less & mask);
+    std::iter::successors(Some(mask), below)
+}
+
+fn when(argument: u8, is: Is, value: u64) -> Result<SeccompCondition, LayerError> {
+    SeccompCondition::new(argument, Len::Dword, is, value).map_err(compile_error())
+}
+
+fn all(conditions: Vec<SeccompCondition>) -> Result<SeccompRule, LayerError> {
+    SeccompRule::new(conditions).map_err(compile_error())
+}
+
+fn allow(rules: Rules) -> Result<BpfProgram, LayerError> {
+    let denied = SeccompAction::Errno(libc::EACCES.cast_unsigned());
+    compile(rules, denied, SeccompAction::Allow)
+}
+
+fn deny(rules: Rules, errno: i32) -> Result<BpfProgram, LayerError> {
+    let denied = SeccompAction::Errno(errno.cast_unsigned());
+    compile(rules, SeccompAction::Allow, denied)
+}
+
+fn compile(
+    rules: Rules,
+    otherwise: SeccompAction,
+    matched: SeccompAction,
+) -> Result<BpfProgram, LayerError> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(compile_error())?;
+    SeccompFilter::new(rules, otherwise, matched, arch)
+        .and_then(BpfProgram::try_from)
+        .map_err(compile_error())
+}
+
+fn apply(program: &BpfProgram) -> Result<(), LayerError> {
+    apply_filter(program).map_err(LayerError::at(LAYER, "install a filter"))
+}
+
+fn compile_error<E: std::fmt::Display>() -> impl FnOnce(E) -> LayerError {
+    LayerError::at(LAYER, "compile a filter")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn submasks_are_all_values_under_a_mask() {
+        let mut found: Vec<u64> = submasks(0b1010).collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, 0b10, 0b1000, 0b1010]);
+    }
+
+    #[test]
+    fn the_lists_do_not_allow_what_another_list_calls_absent() {
+        let allowed = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP, WORKER]);
+        for call in ABSENT.iter().copied().chain(UNKNOWN) {
+            assert!(!allowed.contains_key(&call), "{call}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Which system calls sandboxes and workers may make, as data, each group with its reason.
+//!
+//! What is not here is denied. Calls with rules on their arguments are in `seccomp.rs`. The lists
+//! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
+//! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
+
+use libc::*;
+
+/// Calls with one reason to be allowed.
+pub type Group = (&'static str, &'static [c_long]);
+
+/// Whatever their arguments: for sandboxes, and so for workers.
+pub const SANDBOX: &[Group] = &[
+    (
+        "files: Landlock, ownership and AppArmor decide which",
+        &[
+            SYS_read,
+            SYS_write,
+            SYS_readv,
+            SYS_writev,
+            SYS_pread64,
+            SYS_pwrite64,
+            SYS_preadv,
+            SYS_pwritev,
+            SYS_lseek,
+            SYS_close,
+            SYS_close_range,
+            SYS_fstat,
+            SYS_newfstatat,
+            SYS_statx,
+            SYS_statfs,
+            SYS_fstatfs,
+            SYS_faccessat,
+            SYS_faccessat2,
+            SYS_readlinkat,
+            SYS_getdents64,
+            SYS_getcwd,
+            SYS_chdir,
+            SYS_fchdir,
+            SYS_mkdirat,
+            SYS_unlinkat,
+            SYS_linkat,
+            SYS_symlinkat,
+            SYS_renameat,
+            SYS_renameat2,
+            SYS_fchmod,
+            SYS_fchmodat,
+            SYS_fchown,
+            SYS_fchownat,
+            SYS_utimensat,
+            SYS_umask,
+            SYS_ftruncate,
+            SYS_fallocate,
+            SYS_fadvise64,
+            SYS_fsync,
+            SYS_fdatasync,
+            SYS_flock,
+            SYS_sendfile,
+            SYS_copy_file_range,
+            SYS_mknodat,
+        ],
+    ),
+    (
+        "shutil.copystat reads extended attributes",
+        &[
+            SYS_getxattr,
+            SYS_lgetxattr,
+            SYS_fgetxattr,
+            SYS_listxattr,
+            SYS_llistxattr,
+            SYS_flistxattr,
+        ],
+    ),
+    (
+        "descriptors of its own",
+        &[SYS_dup, SYS_dup3, SYS_pipe2, SYS_eventfd2],
+    ),
+    (
+        "its own memory",
+        &[
+            SYS_mmap,
+            SYS_munmap,
+            SYS_mprotect,
+            SYS_mremap,
+            SYS_madvise,
+            SYS_brk,
+            SYS_msync,
+            SYS_mincore,
+            SYS_membarrier,
+            SYS_get_mempolicy,
+        ],
+    ),
+    (
+        "its own signal handling",
+        &[
+            SYS_rt_sigaction,
+            SYS_rt_sigprocmask,
+            SYS_rt_sigreturn,
+            SYS_rt_sigpending,
+            SYS_rt_sigtimedwait,
+            SYS_rt_sigsuspend,
+            SYS_sigaltstack,
+            SYS_setitimer,
+            SYS_getitimer,
+            SYS_restart_syscall,
+        ],
+    ),
+    (
+        "threads and locks between them",
+        &[
+            SYS_futex,
+            SYS_set_robust_list,
+            SYS_get_robust_list,
+            SYS_rseq,
+            SYS_set_tid_address,
+            SYS_gettid,
+            SYS_exit,
+            SYS_exit_group,
+            SYS_sched_yield,
+            SYS_sched_getaffinity,
+            SYS_sched_getparam,
+            SYS_sched_getscheduler,
+            SYS_sched_get_priority_max,
+            SYS_sched_get_priority_min,
+        ],
+    ),
+    (
+        "waiting for children answers that there are none",
+        &[SYS_wait4, SYS_waitid],
+    ),
+    (
+        "reading the clock and sleeping",
+        &[
+            SYS_clock_gettime,
+            SYS_clock_getres,
+            SYS_clock_nanosleep,
+            SYS_nanosleep,
+            SYS_gettimeofday,
+            SYS_times,
+        ],
+    ),
+    (
+        "reading what it is itself",
+        &[
+            SYS_getpid,
+            SYS_getppid,
+            SYS_getuid,
+            SYS_geteuid,
+            SYS_getgid,
+            SYS_getegid,
+            SYS_getgroups,
+            SYS_getresuid,
+            SYS_getresgid,
+            SYS_getpgid,
+            SYS_getsid,
+            SYS_getpriority,
+            SYS_getrusage,
+            SYS_uname,
+            SYS_sysinfo,
+            SYS_getrandom,
+            SYS_getcpu,
+            SYS_getrlimit,
+            SYS_capget,
+        ],
+    ),
+    ("lowering its own limits", &[SYS_setrlimit]),
+    (
+        "waiting for its own descriptors",
+        &[
+            SYS_ppoll,
+            SYS_pselect6,
+            SYS_epoll_create1,
+            SYS_epoll_ctl,
+            SYS_epoll_pwait,
+        ],
+    ),
+    (
+        "unix sockets that nobody else can reach: no connect, no address to send to",
+        &[
+            SYS_bind,
+            SYS_listen,
+            SYS_accept,
+            SYS_accept4,
+            SYS_getsockname,
+            SYS_getpeername,
+            SYS_setsockopt,
+            SYS_getsockopt,
+            SYS_shutdown,
+            SYS_recvfrom,
+            SYS_recvmsg,
+        ],
+    ),
+];
+
+/// Older forms of the above that glibc still uses on x86_64.
+#[cfg(target_arch = "x86_64")]
+pub const SANDBOX_LEGACY: &[Group] = &[(
+    "older forms of allowed calls",
+    &[
+        SYS_stat,
+        SYS_lstat,
+        SYS_access,
+        SYS_readlink,
+        SYS_getdents,
+        SYS_mkdir,
+        SYS_rmdir,
+        SYS_unlink,
+        SYS_link,
+        SYS_symlink,
+        SYS_rename,
+        SYS_chmod,
+        SYS_chown,
+        SYS_lchown,
+        SYS_utime,
+        SYS_utimes,
+        SYS_futimesat,
+        SYS_mknod,
+        SYS_dup2,
+        SYS_pipe,
+        SYS_eventfd,
+        SYS_poll,
+        SYS_select,
+        SYS_epoll_create,
+        SYS_epoll_wait,
+        SYS_alarm,
+        SYS_pause,
+        SYS_time,
+        SYS_getpgrp,
+        SYS_arch_prctl,
+    ],
+)];
+/// Newer architectures have none.
+#[cfg(not(target_arch = "x86_64"))]
+pub const SANDBOX_LEGACY: &[Group] = &[];
+
+/// What a sandbox needs between its first and its last filter, to finish locking itself down.
+pub const SETUP: &[Group] = &[(
+    "the last steps of confinement; the last filter takes them away",
+    &[
+        SYS_seccomp,
+        SYS_landlock_restrict_self,
+        SYS_setresgid,
+        SYS_timer_create,
+        SYS_timer_settime,
+    ],
+)];
+
+/// What a worker does beside: fork, step down, reap, talk.
+pub const WORKER: &[Group] = &[
+    (
+        "locking sandboxes down",
+        &[
+            SYS_landlock_create_ruleset,
+            SYS_landlock_add_rule,
+            SYS_capset,
+            SYS_setsid,
+            SYS_prctl,
+        ],
+    ),
+    (
+        "ending and watching sandboxes",
+        &[SYS_kill, SYS_tgkill, SYS_pidfd_open, SYS_pidfd_send_signal],
+    ),
+    ("reports to the supervisor", &[SYS_sendmsg]),
+];
+
+/// Calls that libraries probe for and fall back from when they are not there.
+pub const ABSENT: &[c_long] = &[
+    SYS_clone3,
+    SYS_openat2,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+    SYS_pidfd_getfd,
+    SYS_process_madvise,
+    SYS_epoll_pwait2,
+    SYS_futex_waitv,
+    SYS_fchmodat2,
+    SYS_process_mrelease,
+    SYS_memfd_secret,
+    SYS_mseal,
+];
+
+/// First and last number of calls newer than this list (Linux 6.11 and later): not there either.
+pub const UNKNOWN: std::ops::RangeInclusive<c_long> = 463..=480;
+
+/// Calls that make processes: denied as if there were too many.
+#[cfg(target_arch = "x86_64")]
+pub const FORKS: &[c_long] = &[SYS_fork, SYS_vfork];
+/// Newer architectures only have `clone`.
+#[cfg(not(target_arch = "x86_64"))]
+pub const FORKS: &[c_long] = &[];

@@ -1,0 +1,80 @@
+//! A worker: the sandbox venv's own Python, warmed up and confined, which forks sandboxes.
+//!
+//! This is a Python extension module with one function, `serve`. The bootstrap that the spawner
+//! starts installs it as `sys.excepthook` and raises: so no Python frame lies below the code that a
+//! sandbox runs, and `inspect.stack()` shows what a fresh interpreter would show.
+
+mod confine;
+mod control;
+mod end_of_run;
+mod execute;
+mod fork_server;
+mod interpreter;
+mod layers;
+mod sandbox;
+mod status;
+mod warm_up;
+
+use codejail_protocol::control::{Hello, WorkerReport};
+use control::Control;
+use interpreter::OwnProcess;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
+const CANNOT_START: i32 = 69;
+
+/// One worker's life. Called by the interpreter as its exception hook; never returns.
+#[pyfunction]
+#[pyo3(signature = (*_exception))]
+fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
+    let control = Control::inherited();
+    if let Err(error) = live(py, &control) {
+        // Nobody may be listening any more; standard error reaches the service's log.
+        eprintln!("worker: {error}");
+        let _ = control.report(&WorkerReport::StartFailed { error });
+        execute::exit(CANNOT_START);
+    }
+    execute::exit(0)
+}
+
+/// Confine, warm up, say hello, fork until the supervisor closes the conversation.
+fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
+    let config = control.wait_for_start().map_err(text)?;
+    let own_process = OwnProcess::open().map_err(text)?;
+    let own_paths = interpreter::own_paths(py).map_err(text)?;
+    let confined = confine::worker(&config, own_paths).map_err(text)?;
+    let warm = warm_up::run(py, &config.preload).map_err(text)?;
+    refuse_threads(&own_process)?;
+    let image_bytes = own_process.image_bytes().map_err(text)?;
+    let hello = Hello {
+        build: codejail_protocol::BUILD.to_owned(),
+        python: interpreter::version(py).map_err(text)?,
+        preload_failed: warm.failed.clone(),
+        landlock_abi: confined.landlock_abi(),
+        image_bytes,
+    };
+    control.report(&WorkerReport::Hello(hello)).map_err(text)?;
+    fork_server::run(py, control, &config, &confined, &warm, image_bytes).map_err(text)
+}
+
+/// Forking beside other threads would copy locks that nobody holds. After warm-up nothing but this
+/// module runs in a worker, so once is enough.
+fn refuse_threads(own_process: &OwnProcess) -> Result<(), String> {
+    match own_process.threads().map_err(text)? {
+        1 => Ok(()),
+        count => Err(format!(
+            "{count} threads run in this worker, where one may: a preloaded module started them"
+        )),
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The module as Python sees it.
+#[pymodule]
+fn codejail_worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(serve, module)?)
+}

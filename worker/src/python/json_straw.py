@@ -1,0 +1,26 @@
+def json_safe(d):
+    """The part of a dict that survives a round trip through JSON, as that round trip leaves it."""
+    kept = {}
+    for key, value in d.items():
+        if key == "__builtins__":
+            continue
+        if not isinstance(value, (type(None), int, float, bytes, str, list, tuple, dict)):
+            continue
+        try:
+            value = json.loads(json.dumps(_text_only(value)))
+            key = json.loads(json.dumps(_text_only(key)))
+        except Exception:
+            continue
+        kept[key] = value
+    return json.loads(json.dumps(kept))
+
+
+def _text_only(value):
+    """The same value with byte strings decoded, also inside containers; raises if one is not UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, (list, tuple)):
+        return [_text_only(item) for item in value]
+    if isinstance(value, dict):
+        return {_text_only(key): _text_only(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,80 @@
+//! A sandbox locks itself down, in two steps: before there is a job, and when the job's files are in
+//! place. The security order is the code.
+
+use crate::confine::Confined;
+use crate::layers::identity::{self, SandboxUid};
+use crate::layers::landlock::Closing;
+use crate::layers::scratch::Scratch;
+use crate::layers::{LayerError, descriptors, kill_timer, process, rlimits, seccomp};
+use codejail_protocol::job::Limits;
+use std::path::PathBuf;
+
+/// A sandbox that waits for its job.
+#[derive(Debug)]
+pub struct Sandbox {
+    scratch: Scratch,
+    uid: SandboxUid,
+    closing: Option<Closing>,
+    image_bytes: u64,
+}
+
+/// What one sandbox is made of.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its directory, to be made.
+    pub scratch: PathBuf,
+    /// Its own user.
+    pub uid: SandboxUid,
+    /// What the warm image maps.
+    pub image_bytes: u64,
+}
+
+/// First step, in a fresh child that is still the worker's user. Its standard streams and status pipe
+/// are in place; all other descriptors go as soon as no rule needs them any more.
+pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sandbox, LayerError> {
+    process::own_session()?;
+    let scratch = Scratch::make(plan.scratch, jailed_code)?;
+    identity::become_user(plan.uid)?;
+    process::not_dumpable()?;
+    process::die_with_parent()?;
+    scratch.make_tmp()?;
+    let landlock = confined.landlock.as_ref();
+    let closing = landlock
+        .map(|landlock| landlock.confine_sandbox(scratch.path()))
+        .transpose()?;
+    let kept = closing.iter().map(Closing::descriptor);
+    descriptors::close_others(&kept.chain([scratch.descriptor()]).collect::<Vec<_>>())?;
+    confined.filters.confine_sandbox()?;
+    Ok(Sandbox {
+        scratch,
+        uid: plan.uid,
+        closing,
+        image_bytes: plan.image_bytes,
+    })
+}
+
+/// The clock starts: called when the job's header, and so its limit, is known.
+pub fn start_clock(limits: &Limits) -> Result<(), LayerError> {
+    kill_timer::arm(limits.realtime_ms)
+}
+
+impl Sandbox {
+    /// Its directory.
+    pub fn path(&self) -> &std::path::Path {
+        self.scratch.path()
+    }
+
+    /// Second step: after it only the job's code runs, and nothing can be undone.
+    pub fn close(self, library: Option<&[u8]>, limits: &Limits) -> Result<(), LayerError> {
+        self.scratch.place_library(library)?;
+        identity::leave_worker_group(self.uid)?;
+        process::not_dumpable()?;
+        process::die_with_parent()?;
+        if let Some(closing) = self.closing {
+            closing.enforce()?;
+        }
+        // Where it has its own uid it is alone with its limit on tasks.
+        rlimits::set_for_job(limits, self.image_bytes, 0)?;
+        seccomp::close_sandbox()
+    }
+}

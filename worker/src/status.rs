@@ -1,0 +1,27 @@
+//! The sandbox's end of its status pipe.
+
+use codejail_protocol::frame;
+use codejail_protocol::job::SandboxReport;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+/// The pipe. Author's code can reach it too: what comes out of it is a claim, and the supervisor
+/// treats it as one.
+#[derive(Debug)]
+pub struct Status(File);
+
+impl Status {
+    /// Over the descriptor that `descriptors::keep_only` put in place.
+    pub fn new(pipe: OwnedFd) -> Self {
+        Self(pipe.into())
+    }
+
+    /// Sends one report. A supervisor that is gone, or a pipe that the code closed, cannot be told
+    /// anything; the process ends all the same, and its exit says enough.
+    pub fn report(&mut self, report: &SandboxReport) {
+        if let Ok(frame) = frame::encode(report) {
+            let _ = self.0.write_all(&frame);
+        }
+    }
+}

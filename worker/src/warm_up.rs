@@ -1,0 +1,78 @@
+//! Makes the interpreter warm: preloads, makes what was preloaded indistinguishable from fresh,
+//! compiles what every sandbox runs.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyModule};
+
+/// The runner as sandboxes find it in their directory: one script in three parts, of which the straw
+/// serves the input globals too.
+pub const JAILED_CODE: &str = concat!(
+    include_str!("python/jailed_code.py"),
+    "\n\n",
+    include_str!("python/json_straw.py"),
+    "\n\n",
+    include_str!("python/answer.py"),
+);
+
+/// Python parts that run in one private namespace, in this order, and never enter `sys.modules`.
+const PARTS: &[(&str, &str)] = &[
+    (
+        "<codejail late_random>",
+        include_str!("python/late_random.py"),
+    ),
+    ("<codejail rng>", include_str!("python/rng.py")),
+    ("<codejail warm_up>", include_str!("python/warm_up.py")),
+    (
+        "<codejail json_straw>",
+        include_str!("python/json_straw.py"),
+    ),
+    ("<codejail load_job>", include_str!("python/load_job.py")),
+];
+
+/// The warm interpreter's private tools.
+#[derive(Debug)]
+pub struct Warm {
+    /// Modules that could not be preloaded, with the error.
+    pub failed: Vec<(String, String)>,
+    /// `reseed()`: fresh entropy for every unseeded generator.
+    pub reseed: Py<PyAny>,
+    /// `load_job(code, globals)`.
+    pub load_job: Py<PyAny>,
+}
+
+/// Warms the interpreter up.
+pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
+    let tools = PyDict::new(py);
+    for (name, source) in PARTS {
+        let builtins = PyModule::import(py, "builtins")?;
+        let code = builtins.call_method1("compile", (*source, name, "exec", 0, true))?;
+        builtins.call_method1("exec", (code, &tools))?;
+    }
+    let tool = |name: &str| tools.as_any().get_item(name);
+    let failed = tool("warm_up")?.call1((preload.to_vec(),))?.extract()?;
+    forget_bootstrap(py)?;
+    tool("freeze")?.call0()?;
+    Ok(Warm {
+        failed,
+        reseed: tool("reseed")?.unbind(),
+        load_job: tool("load_job")?.unbind(),
+    })
+}
+
+/// Takes from `__main__` and `sys` what the bootstrap and its exception left there.
+fn forget_bootstrap(py: Python<'_>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    sys.setattr("excepthook", sys.getattr("__excepthook__")?)?;
+    for name in ["last_type", "last_value", "last_traceback", "last_exc"] {
+        if sys.hasattr(name)? {
+            sys.delattr(name)?;
+        }
+    }
+    let main = py.import("__main__")?.dict();
+    for key in main.keys().extract::<Vec<String>>()? {
+        if !key.starts_with("__") {
+            main.del_item(key)?;
+        }
+    }
+    Ok(())
+}
