@@ -40,6 +40,8 @@ pub struct WorkerConfig {
     /// What sandboxes may read beside the interpreter's own directories, which the worker knows.
     /// One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,
+    /// Most sandboxes at a time. Where they share the worker's uid, they share its NPROC too.
+    pub sandboxes_max: u32,
     /// First and last of the uids that a `Prepare` may name: the worker's seccomp filter refuses
     /// any other. None where sandboxes share the worker's uid.
     pub sandbox_uids: Option<(u32, u32)>,

@@ -30,10 +30,10 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
     rlimits::set_fixed()?;
     let landlock = Landlock::find(config.landlock, &readable)?;
     let truncates = landlock.as_ref().is_some_and(Landlock::guards_truncate);
-    let filters = Filters::compile(truncates)?;
+    let filters = Filters::compile()?;
     if let Some(landlock) = &landlock {
         landlock.confine_worker(&config.scratch_root)?;
     }
-    seccomp::confine_worker(config.sandbox_uids)?;
+    seccomp::confine_worker(config.sandbox_uids, truncates)?;
     Ok(Confined { landlock, filters })
 }

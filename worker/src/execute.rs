@@ -92,7 +92,7 @@ fn stand_in_place<'py>(py: Python<'py>, sandbox: &Sandbox) -> PyResult<Bound<'py
     let file = sandbox.path().join("jailed_code");
     py.import("sys")?
         .getattr("path")?
-        .set_item(0, sandbox.path())?;
+        .set_item(0, sandbox.path().as_os_str())?;
     let main = py.import("__main__")?;
     main.setattr("__file__", file.as_os_str())?;
     if let Ok(loader) = main.getattr("__loader__") {

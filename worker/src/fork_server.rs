@@ -14,10 +14,6 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
-/// Most sandboxes at once, a bound on what a supervisor can order: its `sandboxes_per_worker` is at
-/// most 256, each with a spare and one that is ending.
-const SANDBOXES_MAX: usize = 1024;
-
 /// Why the loop ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum ForkServerError {
@@ -46,6 +42,7 @@ pub fn run(
     image_bytes: u64,
 ) -> Result<(), ForkServerError> {
     let interpreter = Interpreter { warm, confined };
+    let sandboxes_max = config.sandboxes_max as usize;
     let mut children: Vec<Child> = Vec::new();
     loop {
         let (order_waits, ended) = wait(control, &children)?;
@@ -60,11 +57,13 @@ pub fn run(
             return end_all(&children);
         };
         match packet.message {
-            WorkerOrder::Prepare { sandbox, dir, uid } if children.len() < SANDBOXES_MAX => {
+            WorkerOrder::Prepare { sandbox, dir, uid } if children.len() < sandboxes_max => {
                 let plan = Plan {
                     scratch: config.scratch_root.join(dir.as_str()),
                     uid,
                     image_bytes,
+                    // The worker and its other sandboxes.
+                    uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
                 };
                 match fork(py, &interpreter, plan, packet.descriptors) {
                     Ok((pid, pidfd)) => children.push(Child {
@@ -81,7 +80,7 @@ pub fn run(
                 }
             }
             WorkerOrder::Prepare { .. } | WorkerOrder::Start(_) => {
-                let expected = "Prepare, at most 1024 sandboxes at a time, or Kill";
+                let expected = "Prepare, not more often than configured, or Kill";
                 return Err(ControlError::Unexpected { expected }.into());
             }
         }

@@ -16,6 +16,7 @@ pub struct Sandbox {
     uid: SandboxUid,
     closing: Option<Closing>,
     image_bytes: u64,
+    uid_sharers: u64,
 }
 
 /// What one sandbox is made of.
@@ -27,6 +28,8 @@ pub struct Plan {
     pub uid: SandboxUid,
     /// What the warm image maps.
     pub image_bytes: u64,
+    /// Other processes of the same user, which count in its NPROC.
+    pub uid_sharers: u64,
 }
 
 /// First step, in a fresh child that is still the worker's user. Its standard streams and status pipe
@@ -50,6 +53,7 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
         uid: plan.uid,
         closing,
         image_bytes: plan.image_bytes,
+        uid_sharers: plan.uid_sharers,
     })
 }
 
@@ -73,8 +77,7 @@ impl Sandbox {
         if let Some(closing) = self.closing {
             closing.enforce()?;
         }
-        // Where it has its own uid it is alone with its limit on tasks.
-        rlimits::set_for_job(limits, self.image_bytes, 0)?;
+        rlimits::set_for_job(limits, self.image_bytes, self.uid_sharers)?;
         seccomp::close_sandbox()
     }
 }

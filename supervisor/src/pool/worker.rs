@@ -207,6 +207,7 @@ impl Worker {
             preload: config.python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
+            sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             sandbox_uids,
             landlock: config.layers.landlock,
         });

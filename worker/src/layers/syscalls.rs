@@ -254,12 +254,11 @@ pub const WORKER: &[Group] = &[
             SYS_landlock_add_rule,
             SYS_capset,
             SYS_setsid,
-            SYS_prctl,
         ],
     ),
     (
         "ending and watching sandboxes",
-        &[SYS_kill, SYS_tgkill, SYS_pidfd_open, SYS_pidfd_send_signal],
+        &[SYS_pidfd_open, SYS_pidfd_send_signal],
     ),
     ("reports to the supervisor", &[SYS_sendmsg]),
 ];

@@ -5,7 +5,7 @@ A run must not be able to tell. So what a module's import changed in the process
 environment, atexit callbacks, ...) is undone after preloading and the modules leave `sys.modules`
 (`Shelf` says which). When the run imports one, it comes back with all that its import had loaded,
 what its import had changed is done again, and what it holds of `random` is bound anew
-(late_random.py): the same result as an import there and then, in less than a millisecond. That also
+(late_random.py): the same result as an import there and then, in a millisecond. That also
 decides about atexit: a library's callback runs at the end of the runs that import it, and of no
 other.
 
@@ -52,6 +52,9 @@ _LISTS = {
 }
 
 _ABSENT = object()
+
+# weakref's note that it asked atexit once for all finalizers.
+_FINALIZERS = "_registered_with_atexit"
 
 
 def _if_loaded(module, attribute):
@@ -239,7 +242,9 @@ class Preloading:
         self.needs = {}
         self._load = load
         self._stack = []
+        self._open = True
         self._register = atexit.register
+        self._finalizers = getattr(_if_loaded("weakref", "finalize"), _FINALIZERS, False)
         self.state = ProcessState()
         self.watch = SeedWatch(self._current)  # noqa: F821
         _importlib._load_unlocked = _hidden_from_tracebacks(self._load_and_note)
@@ -247,6 +252,7 @@ class Preloading:
 
     def close(self):
         """No library may keep what stood in for the real thing while it was loaded."""
+        self._open = False
         _importlib._load_unlocked = self._load
         stand_ins = [(atexit.register, self._register), *self.watch.stand_ins]
         atexit.register = self._register
@@ -257,9 +263,8 @@ class Preloading:
                 namespace[name] = real[id(namespace[name])]
         for owner, args, kwargs in self.watch.global_seeds:
             self.state.on_redo(owner, lambda a=args, k=kwargs: sys.modules["random"].seed(*a, **k))
-        finalize = _if_loaded("weakref", "finalize")
-        if finalize is not None:
-            finalize._registered_with_atexit = False
+        if "weakref" in sys.modules:
+            setattr(sys.modules["weakref"].finalize, _FINALIZERS, self._finalizers)
 
     def _current(self):
         return self._stack[-1] if self._stack else None
@@ -280,6 +285,8 @@ class Preloading:
 
     def _note_exit_callback(self):
         def register(func, *args, **kwargs):
+            if not self._open:  # somebody kept it where it wasn't found
+                return self._register(func, *args, **kwargs)
             if getattr(func, "__qualname__", None) == "finalize._exitfunc":
                 self.state.on_redo(self._current(), _register_finalizers)
             else:
@@ -292,9 +299,9 @@ class Preloading:
 def _register_finalizers():
     """weakref registers once for all finalizers of the process."""
     finalize = sys.modules["weakref"].finalize
-    if not finalize._registered_with_atexit:
+    if not getattr(finalize, _FINALIZERS):
         atexit.register(finalize._exitfunc)
-        finalize._registered_with_atexit = True
+        setattr(finalize, _FINALIZERS, True)
 
 
 def _hidden_from_tracebacks(method):
@@ -341,7 +348,7 @@ class Shelf:
             name in self._modules
             and sys.meta_path == self._meta_path
             and sys.path[1 : len(self._path) + 1] == self._path
-            and sys.path[0] == os.path.dirname(os.path.abspath("x"))
+            and sys.path[0] == _working_directory()
         )
         spec = getattr(self._modules[name], "__spec__", None) if undisturbed else None
         return spec or self._find(name, path, target)
@@ -418,6 +425,13 @@ class Shelf:
                     found.add(user)
                     pending.append(user)
         return [name for name in loaded if name in found]
+
+
+def _working_directory():
+    try:
+        return os.getcwd()
+    except OSError:  # the run has removed it
+        return None
 
 
 def _is_entrance(name, module):

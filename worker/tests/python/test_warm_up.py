@@ -752,31 +752,34 @@ r = lib.seed is random.seed, lib.register is atexit.register, random.Random.seed
     assert warm(tmp_path, [code], ["lib"]) == execute(tmp_path, [code])[0]
 
 
+HOLDER = """
+import random, random as alias
+from random import Random, choice, randint as between
+class Own(Random):
+    def twice(self):
+        return super().random() * 2
+class Owner(Own):
+    rng, pick, kind = random.Random(), random.choice, Random
+def default(pick=choice, rng=random, *, named=random.randint):
+    return pick("abcdefgh"), rng, named(1, 99)
+rng, fixed = Random(), Random(4)
+draw, fixed_draw = rng.random, fixed.random
+"""
+
+HELD = """
+import lib
+r = (lib.random is random, lib.alias is random, lib.Random.__module__, lib.choice("abcdefgh"),
+     lib.between(1, 99), [c.__module__ for c in lib.Owner.__mro__], lib.Own(3).twice(),
+     lib.Owner(3).rng.__class__.__module__, lib.Owner.pick("abcdefgh"), lib.Owner.kind.__module__,
+     lib.default()[0], lib.default()[1] is random, lib.default()[2], lib.fixed.random(),
+     lib.fixed_draw(), lib.draw.__self__ is lib.rng, lib.rng.__class__.__module__,
+     isinstance(lib.Own(), random_module.Random), random.random())
+"""
+
+
 def test_every_form_in_which_a_library_keeps_something_of_random_is_bound_anew(tmp_path):
-    (tmp_path / "lib.py").write_text(
-        textwrap.dedent(
-            """import random, random as alias from random import Random, choice, randint as between
-            class Own(Random): def twice(self): return super().random() * 2 class Owner(Own): rng,
-            pick, kind = random.Random(), random.choice, Random def default(pick=choice, rng=random,
-            *, named=random.randint): return pick("abcdefgh"), rng, named(1, 99) rng, fixed =
-            Random(), Random(4) draw, fixed_draw = rng.random, fixed.random
-            """
-        )
-    )
-    code = """
-    import lib
-    r = (
-         lib.random is random, lib.alias is random, lib.Random.__module__, lib.choice("abcdefgh"),
-         lib.between(1, 99),
-         [c.__module__ for c in lib.Owner.__mro__], lib.Own(3).twice(),
-         lib.Owner(3).rng.__class__.__module__,
-         lib.Owner.pick("abcdefgh"), lib.Owner.kind.__module__, lib.default()[0],
-         lib.default()[1] is random,
-         lib.default()[2], lib.fixed.random(), lib.fixed_draw(), lib.draw.__self__ is lib.rng,
-         lib.rng.__class__.__module__,
-         isinstance(lib.Own(), random_module.Random), random.random())
-    """
-    runs = [prolog + textwrap.dedent(code) for prolog in (PROLOG, NO_PROLOG)]
+    (tmp_path / "lib.py").write_text(HOLDER)
+    runs = [PROLOG + HELD, NO_PROLOG + HELD]
     fresh, _ = execute(tmp_path, runs)
     assert all(answer.startswith("(True") for answer in fresh), fresh
     assert warm(tmp_path, runs, ["random2", "lib"]) == fresh
