@@ -50,6 +50,7 @@ fmt: test-venv ## formatting of Rust and Python
 .PHONY: lint
 lint: test-packages test-venv ## clippy, ruff, shellcheck
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked
 	$(RUFF) check .
 	shellcheck $(SHELL_FILES)
 
@@ -65,7 +66,16 @@ build: ## the release binary and its worker module
 bench: packages build sandbox-venv ## the benchmarks
 	cargo run --release --locked -p codejail-benches
 
-# Not part of `test`: building the tool takes minutes.
+# Not part of `test`, nor is `deny`: building the tools takes minutes.
+.PHONY: fuzz
+fuzz: test-packages $(TARGET)/tools/bin/cargo-fuzz ## each fuzz target for a minute (other: FUZZ_SECONDS=)
+	for target in frames json_scan; do \
+	    RUSTC_BOOTSTRAP=1 $(TARGET)/tools/bin/cargo-fuzz run $$target -- -max_total_time=$(or $(FUZZ_SECONDS),60); \
+	done
+
+$(TARGET)/tools/bin/cargo-fuzz:
+	cargo install --locked --root $(TARGET)/tools cargo-fuzz@0.13.2
+
 .PHONY: deny
 deny: $(TARGET)/tools/bin/cargo-deny ## dependencies: bans, licenses, sources
 	$< check bans licenses sources

@@ -19,6 +19,7 @@ python3-venv  /usr/bin/python3 -c "import ensurepip, venv"
 curl          command -v curl
 '
 packages_to_test='
+g++           command -v c++
 shellcheck    command -v shellcheck
 '
 

@@ -293,7 +293,7 @@ impl Watch {
             let Some(stream) = stream else { continue };
             // Past the runtime, which may not have heard yet that there is something to read. A flood
             // is cut: not more is read than is kept, plus one chunk to know that there was more.
-            while let Ok(count @ 1..) = nix::unistd::read(&*stream, &mut self.chunk) {
+            while let Ok(count @ 1..) = nix::unistd::read(stream, &mut self.chunk) {
                 captured.keep(&self.chunk[..count], bytes_max);
                 if captured.cut {
                     break;

@@ -83,6 +83,11 @@ fn prepare<'py>(
         .reseed
         .call0(py)
         .map_err(|error| format!("reseed: {error}"))?;
+    interpreter
+        .warm
+        .rehearse
+        .call0(py)
+        .map_err(|error| format!("rehearse: {error}"))?;
     Ok((sandbox, code))
 }
 

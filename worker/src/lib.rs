@@ -45,7 +45,8 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let own_paths = interpreter::own_paths(py).map_err(text)?;
     let confined = confine::worker(&config, own_paths).map_err(text)?;
     let warm = warm_up::run(py, &config.preload).map_err(text)?;
-    refuse_threads(&own_process)?;
+    refuse_threads(&own_process, &warm.failed)?;
+    require_six(&warm.failed)?;
     let image_bytes = own_process.image_bytes().map_err(text)?;
     let hello = Hello {
         build: codejail_protocol::BUILD.to_owned(),
@@ -60,11 +61,22 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
 
 /// Forking beside other threads would copy locks that nobody holds. After warm-up nothing but this
 /// module runs in a worker, so once is enough.
-fn refuse_threads(own_process: &OwnProcess) -> Result<(), String> {
+fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Result<(), String> {
     match own_process.threads().map_err(text)? {
         1 => Ok(()),
         count => Err(format!(
-            "{count} threads run in this worker, where one may: a preloaded module started them"
+            "{count} threads run in this worker, where one may: a preloaded module started them \
+             (python.preload, {failed:?})"
+        )),
+    }
+}
+
+/// The runner imports it, as the original's does.
+fn require_six(failed: &[(String, String)]) -> Result<(), String> {
+    match failed.iter().find(|(module, _)| module == "six") {
+        None => Ok(()),
+        Some((_, error)) => Err(format!(
+            "six must be importable in the sandbox venv: {error}"
         )),
     }
 }

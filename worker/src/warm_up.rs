@@ -38,6 +38,8 @@ pub struct Warm {
     pub reseed: Py<PyAny>,
     /// `load_job(code, globals)`.
     pub load_job: Py<PyAny>,
+    /// `rehearse()`: what every run does, once ahead of the request.
+    pub rehearse: Py<PyAny>,
 }
 
 /// Warms the interpreter up.
@@ -56,6 +58,7 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
         failed,
         reseed: tool("reseed")?.unbind(),
         load_job: tool("load_job")?.unbind(),
+        rehearse: tool("rehearse")?.unbind(),
     })
 }
 

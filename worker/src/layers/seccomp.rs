@@ -132,7 +132,11 @@ pub fn confine_worker(
         rules.insert(libc::SYS_setresuid, vec![all(conditions)?]);
     }
     apply(&allow(rules)?)?;
-    let absent = ABSENT.iter().copied().chain(UNKNOWN).map(|call| (call, vec![]));
+    let absent = ABSENT
+        .iter()
+        .copied()
+        .chain(UNKNOWN)
+        .map(|call| (call, vec![]));
     apply(&deny(absent.collect(), libc::ENOSYS)?)
 }
 
@@ -189,7 +193,9 @@ fn none_of(
     argument: u8,
     values: impl IntoIterator<Item = u64>,
 ) -> Result<Vec<SeccompRule>, LayerError> {
-    let conditions = values.into_iter().map(|value| when(argument, Is::Ne, value));
+    let conditions = values
+        .into_iter()
+        .map(|value| when(argument, Is::Ne, value));
     Ok(vec![all(conditions.collect::<Result<_, _>>()?)?])
 }
 

@@ -1,0 +1,252 @@
+//! Starts the real service for a test, on a port, in a directory and with uids of its own; and makes
+//! sure at its end that it left nothing.
+
+// Every test file is a crate of its own and uses its part of this.
+#![allow(dead_code)]
+
+pub mod http;
+pub mod processes;
+mod setup;
+
+pub use setup::{Setup, sandbox_python};
+
+use http::{Answer, Connection, Run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use processes::{Process, wait_for};
+use setup::{Log, make_dir, next_uids, scratch_directories, spawn};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A start takes some 0.3 s on an idle machine, with numpy 1 s.
+pub const START_MAX: Duration = Duration::from_secs(90);
+/// An end takes some 50 ms, unless something runs.
+pub const END_MAX: Duration = Duration::from_secs(30);
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct Service {
+    pub address: SocketAddr,
+    /// Its configuration and its scratch root.
+    pub dir: PathBuf,
+    /// First uid of its workers and sandboxes; the one before is the HTTP side's.
+    pub uid_base: u32,
+    process: Option<Child>,
+    pid: i32,
+    log: Log,
+    expect_directories: bool,
+    /// Its processes when it was last told something.
+    family: Mutex<Vec<Process>>,
+}
+
+impl Service {
+    /// Starts one and waits until it is healthy.
+    pub fn start(overrides: &str) -> Self {
+        let service = Self::launch(&Setup {
+            overrides,
+            ..Setup::default()
+        });
+        service.wait_until_healthy();
+        service
+    }
+
+    /// Starts one and waits until it listens.
+    pub fn launch(setup: &Setup<'_>) -> Self {
+        let uid_base = next_uids();
+        let dir = make_dir(uid_base);
+        let (mut process, log) = spawn(setup, &dir, uid_base);
+        let pid = i32::try_from(process.id()).expect("a pid");
+        let address = wait_for("a line with the address", START_MAX, || {
+            if let Some(status) = process.try_wait().expect("wait") {
+                panic!("the service ended with {status}:\n{}", log.lock().unwrap());
+            }
+            address_in(&log.lock().unwrap())
+        });
+        Self {
+            address,
+            dir,
+            uid_base,
+            process: Some(process),
+            pid,
+            log,
+            expect_directories: false,
+            family: Mutex::default(),
+        }
+    }
+
+    /// Starts one that must refuse to: its exit status and what it said.
+    pub fn fail_to_start(overrides: &str) -> (Option<i32>, String) {
+        let uid_base = next_uids();
+        let dir = make_dir(uid_base);
+        let setup = Setup {
+            overrides,
+            ..Setup::default()
+        };
+        let (mut process, log) = spawn(&setup, &dir, uid_base);
+        let status = wait_for("its end", START_MAX, || process.try_wait().expect("wait"));
+        assert_eq!(scratch_directories(&dir), [] as [PathBuf; 0]);
+        fs::remove_dir_all(&dir).expect("remove");
+        // Its last line may still be on the way through the pipe.
+        wait_for("the log's end", END_MAX, || {
+            (Arc::strong_count(&log) == 1).then_some(())
+        });
+        (status.code(), log.lock().unwrap().clone())
+    }
+
+    pub fn wait_until_healthy(&self) {
+        wait_for("health", START_MAX, || {
+            let health = http::get(self.address, "/health/").expect("health");
+            assert!(
+                !health.body.contains("\"failure\":\""),
+                "a startup check failed: {}",
+                health.body
+            );
+            (health.status == 200).then_some(())
+        });
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        http::get(self.address, path).expect("an answer")
+    }
+
+    pub fn run(&self, run: &Run) -> Answer {
+        http::run(self.address, run)
+    }
+
+    /// Runs code over no globals.
+    pub fn execute(&self, code: &str) -> Answer {
+        self.run(&Run::new(code))
+    }
+
+    /// Runs code that must end well and set `x`.
+    pub fn value_of_x(&self, code: &str) -> serde_json::Value {
+        self.execute(code).success()["x"].take()
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address).expect("connect")
+    }
+
+    /// The supervisor's pid.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub fn spawner(&self) -> Process {
+        let mut children = processes::children(self.pid);
+        assert_eq!(children.len(), 1, "{children:?}");
+        children.remove(0)
+    }
+
+    pub fn workers(&self) -> Vec<Process> {
+        processes::children(self.spawner().pid)
+    }
+
+    /// Supervisor, spawner, workers and sandboxes.
+    pub fn processes(&self) -> Vec<Process> {
+        processes::family(self.pid)
+    }
+
+    pub fn scratch_root(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+
+    pub fn scratch_directories(&self) -> Vec<PathBuf> {
+        scratch_directories(&self.dir)
+    }
+
+    /// The directory of a run that makes `name` in its `tmp`, once it has.
+    pub fn wait_for_mark(&self, name: &str) -> PathBuf {
+        let marked = |dir: &PathBuf| dir.join("tmp").join(name).exists();
+        wait_for("a mark of the run", START_MAX, || {
+            self.scratch_directories().into_iter().find(marked)
+        })
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        *self.family.lock().unwrap() = self.processes();
+        kill(Pid::from_raw(self.pid), signal).expect("kill");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("it was waited for already");
+        wait_for("the service's end", END_MAX, || {
+            process.try_wait().expect("wait")
+        })
+    }
+
+    /// Its spawner is killed: nobody is left who could remove directories.
+    pub fn leaves_directories(&mut self) {
+        self.expect_directories = true;
+    }
+
+    /// Those of its processes that still live, also when they have lost their parents.
+    fn remains(&self) -> Vec<Process> {
+        let uids = self.uid_base - 1..self.uid_base + 999;
+        let mut remains = processes::all();
+        remains.retain(|process| uids.contains(&process.uid));
+        remains.extend(self.family.lock().unwrap().iter().cloned());
+        remains.retain(Process::lives);
+        remains
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let status = self.process.is_some().then(|| {
+            self.signal(Signal::SIGTERM);
+            self.wait()
+        });
+        if std::thread::panicking() {
+            eprintln!("--- log of the service\n{}---", self.log());
+            return;
+        }
+        assert!(
+            status.is_none_or(|status| status.code() == Some(0)),
+            "{status:?}\n{}",
+            self.log()
+        );
+        let nothing_left = || self.remains().is_empty().then_some(());
+        wait_for("no process left", END_MAX, nothing_left);
+        if !self.expect_directories {
+            // A supervisor that was killed doesn't wait for its spawner.
+            let none_left = || self.scratch_directories().is_empty().then_some(());
+            let longest = if status.is_some() {
+                Duration::ZERO
+            } else {
+                END_MAX
+            };
+            wait_for("no directory left", longest, none_left);
+        }
+        fs::remove_dir_all(&self.dir).expect("remove");
+    }
+}
+
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// A `python_lib.zip` with one module.
+pub fn library(module: &str, source: &str) -> Vec<u8> {
+    let script = "import sys, zipfile\n\
+                  with zipfile.ZipFile(sys.stdout.buffer, 'w') as z: z.writestr(*sys.argv[1:])";
+    let zip = Command::new(sandbox_python())
+        .args(["-c", script, &format!("{module}.py"), source])
+        .output();
+    zip.expect("the sandbox's Python").stdout
+}
+
+fn address_in(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once("listening on ")?;
+    let (address, _) = rest.split_once('\n')?;
+    address.trim().parse().ok()
+}

@@ -1,0 +1,149 @@
+//! What a service of a test is started with: its configuration, its uids, its directory, its binary.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Uids from here on, of which nothing else on a test machine has any: each test process has 100,000
+/// of them by its pid, each of its services 1,000.
+const UIDS: u32 = 350_000_000;
+
+/// What a test doesn't say otherwise. Quick to warm up; limits that a loaded machine keeps.
+const DEFAULTS: &str = r#"
+bind = "127.0.0.1:0"
+enabled = true
+workers = 1
+max_requests = 0
+queue_wait_max_ms = 30000
+[limits]
+CPU = 10
+REALTIME = 20
+[limit_overrides.short]
+REALTIME = 0.3
+"#;
+
+pub type Log = Arc<Mutex<String>>;
+
+/// How a service is to be started.
+#[derive(Debug, Default)]
+pub struct Setup<'a> {
+    /// TOML, over the defaults.
+    pub overrides: &'a str,
+    /// Another user than this one.
+    pub uid: Option<u32>,
+    /// Copies of binary and module that any user can read.
+    pub staged: bool,
+}
+
+/// The interpreter of the sandboxes.
+pub fn sandbox_python() -> PathBuf {
+    let given = std::env::var_os("CODEJAIL_SANDBOX_PYTHON");
+    given.map_or_else(|| PathBuf::from("/sandbox/venv/bin/python"), PathBuf::from)
+}
+
+pub fn scratch_directories(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.join("scratch")).expect("the scratch root");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
+}
+
+pub fn next_uids() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let service = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(
+        service < 100,
+        "more services than a test process has uids for"
+    );
+    UIDS + std::process::id() % 39_000 * 100_000 + service * 1000 + 1
+}
+
+/// Everybody may come through; the scratch root is as `/tmp`.
+pub fn make_dir(uid_base: u32) -> PathBuf {
+    let dir = PathBuf::from(format!("/tmp/cj-test-{uid_base}"));
+    for (path, mode) in [(dir.clone(), 0o755), (dir.join("scratch"), 0o1777)] {
+        fs::create_dir(&path).expect("mkdir");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("chmod");
+    }
+    dir
+}
+
+pub fn spawn(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> (Child, Log) {
+    let file = dir.join("codejail.toml");
+    fs::write(&file, configuration(setup, dir, uid_base)).expect("write");
+    let mut command = Command::new(binary(setup, dir));
+    command
+        .args(["serve", "--config"])
+        .arg(file)
+        .env("CJS_TEST_ENV_LEAKAGE", "yes")
+        .env("RUST_LOG", "info")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    if let Some(uid) = setup.uid {
+        command.gid(uid).uid(uid);
+    }
+    let mut process = command.spawn().expect("start the service");
+    let log = Log::default();
+    let stderr = BufReader::new(process.stderr.take().expect("a pipe"));
+    let kept = Arc::clone(&log);
+    std::thread::spawn(move || {
+        for line in stderr.split(b'\n').map_while(Result::ok) {
+            let mut log = kept.lock().unwrap();
+            log.push_str(&String::from_utf8_lossy(&line));
+            log.push('\n');
+        }
+    });
+    (process, log)
+}
+
+/// The service as cargo has built it, or as `CODEJAIL_BIN` says; the worker module lies beside it.
+fn binary(setup: &Setup<'_>, dir: &Path) -> PathBuf {
+    const MODULE: &str = "libcodejail_worker.so";
+    let given = std::env::var_os("CODEJAIL_BIN").map(PathBuf::from);
+    let binary = given.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_codejail")));
+    let module = binary.with_file_name(MODULE);
+    assert!(
+        module.exists(),
+        "{}: build with --workspace",
+        module.display()
+    );
+    if !setup.staged {
+        return binary;
+    }
+    let staged = dir.join("codejail");
+    for (from, to) in [(&binary, staged.clone()), (&module, dir.join(MODULE))] {
+        fs::copy(from, &to).expect("copy");
+        fs::set_permissions(&to, Permissions::from_mode(0o755)).expect("chmod");
+    }
+    staged
+}
+
+fn configuration(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> String {
+    let own = format!(
+        "user = \"{}\"\n[python]\nbin = {:?}\n[sandbox]\nuid_base = {uid_base}\nscratch_dir = {:?}",
+        uid_base - 1,
+        sandbox_python(),
+        dir.join("scratch"),
+    );
+    let mut config = toml::Table::new();
+    for text in [DEFAULTS, &own, setup.overrides] {
+        merge(&mut config, text.parse().expect("TOML"));
+    }
+    config.to_string()
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
