@@ -4,8 +4,10 @@
 //! conversation; what those tasks share is the shelf of ready sandboxes.
 
 mod keeper;
+mod live;
 mod prepare;
 mod ready;
+mod shared;
 mod worker;
 mod worker_log;
 

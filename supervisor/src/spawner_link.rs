@@ -37,7 +37,7 @@ pub enum SpawnerLinkError {
 struct Waiting {
     launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
     ends: BTreeMap<WorkerId, oneshot::Sender<i32>>,
-    cleanings: HashMap<String, oneshot::Sender<()>>,
+    cleanings: HashMap<String, oneshot::Sender<bool>>,
 }
 
 /// The spawner as the rest of the service sees it. When it is gone, `gone` is cancelled and every
@@ -120,8 +120,9 @@ impl SpawnerLink {
             .await?)
     }
 
-    /// Removes a scratch directory and waits until it is gone, or can't be removed, which is logged.
-    pub async fn clean(&self, dir: ScratchName) -> Result<(), SpawnerLinkError> {
+    /// Removes a scratch directory and waits for that; whether it is gone. If it can't be removed,
+    /// that is logged.
+    pub async fn clean(&self, dir: ScratchName) -> Result<bool, SpawnerLinkError> {
         let (cleaned, done) = oneshot::channel();
         let name = dir.as_str().to_owned();
         self.waiting.lock().cleanings.insert(name, cleaned);
@@ -170,11 +171,12 @@ impl SpawnerLink {
                 None => return false,
             },
             SpawnerReport::Cleaned { dir, error } => {
+                let removed = error.is_none();
                 if let Some(error) = error {
                     tracing::error!(%dir, %error, "a scratch directory can't be removed");
                 }
                 match waiting.cleanings.remove(dir.as_str()) {
-                    Some(cleaned) => drop(cleaned.send(())),
+                    Some(cleaned) => drop(cleaned.send(removed)),
                     None => return false,
                 }
             }

@@ -178,7 +178,8 @@ def outcome(attempt, *args):
 own = os.getpid()
 pids = [pid for pid in range(1, 200) if pid != own] + [-1, 0, -own]
 signals = sorted({outcome(os.kill, pid, signal) for pid in pids for signal in (0, 9)})
-proc = sorted({outcome(os.listdir, f'/proc/{pid}') for pid in pids})
+proc = sorted({outcome(open, f'/proc/{pid}/{file}') for pid in host
+               for file in ('environ', 'cmdline', 'mem', 'maps', 'status', 'fd', 'root')})
 priorities = sorted({outcome(os.setpriority, os.PRIO_PROCESS, pid, 19) for pid in pids})
 files = [outcome(open, path + '/tmp/secret'), outcome(os.listdir, path), outcome(os.listdir, root),
          outcome(os.mkdir, path + '/tmp/go'), outcome(os.unlink, path + '/tmp/secret'),
@@ -187,7 +188,8 @@ files = [outcome(open, path + '/tmp/secret'), outcome(os.listdir, path), outcome
     thread::scope(|scope| {
         let waiting = scope.spawn(|| service.execute(waits));
         let path = service.wait_for_mark("secret");
-        let globals = json!({"path": path, "root": service.scratch_root()});
+        let host = service.lasting_pids();
+        let globals = json!({"path": path, "root": service.scratch_root(), "host": host});
         let attacked = service
             .run(&Run::new(attack).globals(globals.to_string()))
             .success();

@@ -27,7 +27,7 @@ def hexed(text):
 
 
 def version():
-    return "%d.%d" % sys.version_info[:2]
+    return "{}.{}".format(*sys.version_info[:2])
 
 
 def is_unassigned(char):
@@ -81,13 +81,16 @@ def merge(input_text, result_text, merged_text):
 
 def printable():
     """One letter for each code point: Printable, Escaped, Unassigned as far as this Python knows."""
+
     def letter(char):
         return "P" if char.isprintable() else "U" if is_unassigned(char) else "E"
+
     return "".join(map(letter, map(chr, range(0x110000))))
 
 
 def schema(text):
     import jsonschema
+
     errors = jsonschema.Draft202012Validator(SCHEMA).iter_errors(json.loads(text))
     error = jsonschema.exceptions.best_match(errors)
     if error is None:

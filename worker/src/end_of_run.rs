@@ -115,16 +115,17 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
             sys.setattr(name, py.None())?;
         }
     }
-    let names: Vec<String> = main.keys().extract()?;
-    let (private, public): (Vec<_>, Vec<_>) = names
-        .into_iter()
-        .partition(|name| name.starts_with('_') && !name.starts_with("__"));
-    let dunder = |name: &String| name.starts_with("__");
-    for name in private
+    // A name that is no text, or holds lone surrogates, is left: the original's ends as late.
+    let names = main
+        .keys()
         .iter()
-        .chain(public.iter().filter(|name| !dunder(name)))
-    {
-        main.set_item(name, py.None())?;
+        .filter_map(|name| name.extract::<String>().ok());
+    let (private, others): (Vec<_>, Vec<_>) =
+        names.partition(|name| name.starts_with('_') && !name.starts_with("__"));
+    for name in private.iter().chain(&others) {
+        if name != "__builtins__" {
+            main.set_item(name, py.None())?;
+        }
     }
     py.import("gc")?.call_method0("collect").map(drop)
 }

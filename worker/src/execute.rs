@@ -12,6 +12,7 @@ use crate::warm_up::{JAILED_CODE, Warm};
 use codejail_protocol::frame::{self, PREFIX_BYTES};
 use codejail_protocol::job::{JobHeader, SandboxReport};
 use nix::unistd::read;
+use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::ffi::OsStr;
@@ -123,16 +124,27 @@ fn serve_job(
         .import("__main__")
         .map_err(|error| error.to_string())?
         .dict();
-    if let Err(error) = load(py, interpreter, &job, &main) {
-        let message = error.value(py).to_string();
-        status.report(&SandboxReport::Unloadable { message });
-        exit(0)
-    }
+    let loaded = load(py, interpreter, &job, &main);
     drop(job);
-    let result = eval(runner, &main);
+    let result = match loaded {
+        Ok(()) => eval(runner, &main),
+        Err(error) if is_refusal(py, &error) => {
+            let message = error.value(py).to_string();
+            status.report(&SandboxReport::Unloadable { message });
+            exit(0)
+        }
+        // The limits bite already: this is the run's own end.
+        Err(error) => Err(error),
+    };
     let code = end_of_run::finish(py, result, &main);
     status.report(&SandboxReport::Finished { status: code });
     exit(code)
+}
+
+/// Whether Python's `json` refused the texts: too many digits are a ValueError, too deep nesting is a
+/// RecursionError.
+fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyRecursionError>(py)
 }
 
 /// Puts `code` and `g_dict` where the runner finds them, and the library on the path.

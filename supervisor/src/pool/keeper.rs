@@ -2,7 +2,8 @@
 //! restarts lost ones, ever more slowly if they keep failing.
 
 use super::ready::{ReadySandbox, Shelf};
-use super::worker::{Orders, Shared, Worker, WorkerError, fill_random};
+use super::shared::{Shared, fill_random};
+use super::worker::{Orders, Worker, WorkerError};
 use crate::config::Config;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
@@ -168,6 +169,14 @@ impl Keeper {
                 return Err(error);
             }
         };
+        for (module, error) in &hello.preload_failed {
+            tracing::warn!(
+                worker = id.0,
+                module,
+                error,
+                "python.preload: it can't be imported"
+            );
+        }
         tracing::info!(
             worker = id.0,
             python = hello.python,

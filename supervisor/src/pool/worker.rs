@@ -1,23 +1,21 @@
-//! One worker: its launch, its conversation, its sandboxes, its end.
+//! One worker: its launch, its conversation, its end.
 
+use super::live::{EXIT_MAX, LiveSandboxes, State};
 use super::prepare::{make_pipes, wait_until_prepared};
-use super::ready::{Command, ReadySandbox, Running, Shelf};
+use super::ready::{Command, ReadySandbox, Running};
+use super::shared::Shared;
 use super::worker_log::log_lines;
-use crate::config::Config;
 use crate::packet_io::AsyncPacketSocket;
-use crate::spawner_link::{SpawnerLink, SpawnerLinkError};
-use codejail_protocol::control::{
-    Exited, Hello, SandboxId, WorkerConfig, WorkerOrder, WorkerReport,
-};
+use crate::spawner_link::SpawnerLinkError;
+use codejail_protocol::BUILD;
+use codejail_protocol::control::{Hello, SandboxId, WorkerConfig, WorkerOrder, WorkerReport};
 use codejail_protocol::spawn::WorkerId;
-use codejail_protocol::{BUILD, ScratchName};
 use codejail_transport::{PacketError, PacketSocket};
 use metrics::{counter, histogram};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe;
@@ -27,9 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a worker may warm up: the whole Open edX list takes 3 s here, 40 s under emulation.
 const WARM_UP_MAX: Duration = Duration::from_secs(120);
-/// How long a sandbox may take to be gone once it is killed or has said that it is done. Taking down
-/// a large image costs some 10 ms; beyond this the whole worker is taken for hung.
-pub const EXIT_MAX: Duration = Duration::from_millis(1000);
+/// Failures in a row after which a worker is given up: one may be chance (a name that was taken).
+const FAILURES_MAX: u32 = 5;
 
 /// Why a worker ended or never was.
 #[derive(Debug, thiserror::Error)]
@@ -52,43 +49,12 @@ pub enum WorkerError {
     /// It did not get warm in time.
     #[error("it was not warm after {0:?}")]
     Slow(Duration),
-    /// It did not end a sandbox in time.
-    #[error("it did not end a sandbox in {0:?}")]
+    /// It did not take an order or end a sandbox in time.
+    #[error("it did not take an order or end a sandbox in {0:?}")]
     Hung(Duration),
     /// It ended by itself.
     #[error("it ended unexpectedly")]
     Ended,
-}
-
-/// What the workers of a pool share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// The way to the spawner.
-    pub spawner: Arc<SpawnerLink>,
-    /// Ready sandboxes.
-    pub shelf: Shelf,
-    /// A name with this service's tag.
-    pub tag: [u8; 4],
-    /// Whether workers and sandboxes get uids of their own.
-    pub own_uids: bool,
-}
-
-impl Shared {
-    /// A new name for a directory.
-    pub fn scratch_name(&self) -> Result<ScratchName, io::Error> {
-        let mut random = [0; 8];
-        random[..4].copy_from_slice(&self.tag);
-        fill_random(&mut random[4..])?;
-        Ok(ScratchName::from_random(random))
-    }
-}
-
-/// Fills with the kernel's random bytes, getrandom(2).
-pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
-    use std::io::Read;
-    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
 }
 
 /// What the keeper tells a running worker, and hears from it.
@@ -101,26 +67,6 @@ pub struct Orders {
     pub worn: watch::Sender<bool>,
 }
 
-/// One sandbox as its worker's task knows it.
-#[derive(Debug)]
-struct Live {
-    dir: ScratchName,
-    uid: Option<u32>,
-    state: State,
-    /// Takes word of its end to whoever runs it.
-    exit: oneshot::Sender<Exited>,
-    /// Kept while it is being prepared or is ready; whoever runs it holds the rest.
-    overdue: Option<Instant>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Preparing,
-    Ready,
-    Running,
-    Ending,
-}
-
 /// A worker's task.
 pub struct Worker {
     id: WorkerId,
@@ -128,25 +74,13 @@ pub struct Worker {
     control: AsyncPacketSocket,
     /// Tells its end; none once it has told.
     end: Option<oneshot::Receiver<i32>>,
-    commands: (
-        mpsc::UnboundedSender<Command>,
-        mpsc::UnboundedReceiver<Command>,
-    ),
-    live: BTreeMap<SandboxId, Live>,
-    free_uids: BTreeSet<u32>,
-    cleaned: (
-        mpsc::UnboundedSender<Option<u32>>,
-        mpsc::UnboundedReceiver<Option<u32>>,
-    ),
-    cleaning: usize,
-    next_sandbox: u64,
+    say: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    live: LiveSandboxes,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
 }
-
-/// Failures in a row after which a worker is given up: one may be chance (a name that was taken).
-const FAILURES_MAX: u32 = 5;
 
 impl Worker {
     /// Launches a worker on `slot` and waits until it is warm.
@@ -155,53 +89,43 @@ impl Worker {
         id: WorkerId,
         slot: usize,
     ) -> Result<(Self, Hello), WorkerError> {
-        let uids = worker_uids(&shared, slot);
+        let started = Instant::now();
+        let uids = shared.worker_uids(slot);
         let (ours, theirs) = PacketSocket::pair().map_err(io::Error::from)?;
         let (log_read, log_write) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
         tokio::spawn(log_lines(id, pipe::Receiver::from_owned_fd(log_read)?));
         let dir = shared.scratch_name()?;
         let uid = uids.as_ref().map(|range| range.start);
-        let started = Instant::now();
-        let launched = shared
-            .spawner
-            .launch(id, dir, uid, [theirs.into(), log_write]);
-        let (pid, end) = launched.await?;
+        let descriptors = [theirs.into(), log_write];
+        let (pid, end) = shared.spawner.launch(id, dir, uid, descriptors).await?;
         tracing::info!(worker = id.0, pid, "worker launched");
-        let control = AsyncPacketSocket::new(ours)?;
-        let sandbox_uids = uids.as_ref().map(|range| (range.start + 1, range.end - 1));
+        let sandbox_uids = uids.map(|range| (range.start + 1, range.end - 1));
+        let (say, commands) = mpsc::unbounded_channel();
         let mut worker = Self {
             id,
-            control,
+            control: AsyncPacketSocket::new(ours)?,
             end: Some(end),
-            commands: mpsc::unbounded_channel(),
-            live: BTreeMap::new(),
-            free_uids: sandbox_uids
-                .map_or_else(BTreeSet::new, |(first, last)| (first..=last).collect()),
-            cleaned: mpsc::unbounded_channel(),
-            cleaning: 0,
-            next_sandbox: 0,
-            executions_left: executions(&shared.config)?,
+            say,
+            commands,
+            live: LiveSandboxes::new(Arc::clone(&shared), sandbox_uids),
+            executions_left: shared.executions()?,
             failures: 0,
             shared,
         };
-        let hello = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
-            Ok(Ok(hello)) => hello,
-            Ok(Err(error)) => return Err(worker.give_up(error).await),
-            Err(_) => return Err(worker.give_up(WorkerError::Slow(WARM_UP_MAX)).await),
+        let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
+            Ok(Ok(hello)) => {
+                let elapsed = started.elapsed().as_secs_f64();
+                histogram!("codejail_worker_warm_up_seconds").record(elapsed);
+                return Ok((worker, hello));
+            }
+            Ok(Err(error)) => error,
+            Err(_) => WorkerError::Slow(WARM_UP_MAX),
         };
-        histogram!("codejail_worker_warm_up_seconds").record(started.elapsed().as_secs_f64());
-        for (module, error) in &hello.preload_failed {
-            tracing::warn!(
-                worker = id.0,
-                module,
-                error,
-                "a module of python.preload can't be imported"
-            );
-        }
-        Ok((worker, hello))
+        worker.end_all().await;
+        Err(error)
     }
 
-    async fn warm_up(&mut self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
+    async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
         let config = &self.shared.config;
         let start = WorkerOrder::Start(WorkerConfig {
             preload: config.python.preload.clone(),
@@ -224,25 +148,25 @@ impl Worker {
         }
     }
 
-    /// Serves until it is retired and drained, or broken. Whatever happens, its processes are gone
-    /// and its directories handed over for removal when this returns.
+    /// Serves until it is retired and drained, or broken. Whatever happens, its processes and its
+    /// directories are gone when this returns.
     pub async fn run(mut self, orders: Orders) -> Result<(), WorkerError> {
         let mut serving = Some(orders.serving);
         let result = loop {
             let retiring = orders.retire.is_cancelled();
             if retiring {
                 drop(self.shared.shelf.withdraw(self.id));
-                if self.live.values().all(|live| live.state == State::Ending) {
+                if self.live.drained() {
                     break Ok(());
                 }
             } else if let Err(error) = self.refill().await {
                 break Err(error);
             }
-            let overdue = self.live.values().filter_map(|live| live.overdue).min();
+            let overdue = self.live.overdue();
             let step = tokio::select! {
                 // Commands first: that a sandbox was taken is always said before it can end.
                 biased;
-                Some(command) = self.commands.1.recv() => {
+                Some(command) = self.commands.recv() => {
                     self.obey(command, &mut serving, &orders.worn).await
                 }
                 report = self.control.receive() => match report {
@@ -250,11 +174,7 @@ impl Worker {
                     Ok(None) => Err(WorkerError::Ended),
                     Err(error) => Err(error.into()),
                 },
-                Some(uid) = self.cleaned.1.recv() => {
-                    self.cleaning -= 1;
-                    self.free_uids.extend(uid);
-                    Ok(())
-                }
+                () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => Err(WorkerError::Hung(EXIT_MAX)),
                 () = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = orders.retire.cancelled(), if !retiring => Ok(()),
@@ -267,61 +187,23 @@ impl Worker {
         result
     }
 
-    /// Orders sandboxes until there is one spare beside each that may run.
+    /// Orders sandboxes, each with its pipes, and listens for its `Prepared`.
     async fn refill(&mut self) -> Result<(), WorkerError> {
-        let wanted = 2 * self.shared.config.sandboxes_per_worker;
-        let total_max = self.shared.config.sandboxes_max();
-        loop {
-            let useful = self
-                .live
-                .values()
-                .filter(|live| live.state != State::Ending)
-                .count();
-            if useful >= wanted || self.live.len() + self.cleaning >= total_max {
-                return Ok(());
-            }
-            self.prepare().await?;
+        while self.live.wants_more() {
+            let dir = self.shared.scratch_name()?;
+            let (pipes, theirs) = make_pipes()?;
+            let (exit, ended) = oneshot::channel();
+            let (sandbox, uid) = self.live.add(dir.clone(), exit);
+            let order = WorkerOrder::Prepare { sandbox, dir, uid };
+            let descriptors = theirs.each_ref().map(AsFd::as_fd);
+            self.order(&order, &descriptors).await?;
+            let ready = ReadySandbox {
+                pipes,
+                exit: ended,
+                running: Running::new(self.id, sandbox, self.say.clone()),
+            };
+            tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
-    }
-
-    /// Orders one sandbox and starts listening for its `Prepared`.
-    async fn prepare(&mut self) -> Result<(), WorkerError> {
-        let sandbox = SandboxId(self.next_sandbox);
-        self.next_sandbox += 1;
-        let uid = if self.shared.own_uids {
-            let uid = self.free_uids.pop_first();
-            Some(uid.ok_or(WorkerError::Protocol("more sandboxes than uids"))?)
-        } else {
-            None
-        };
-        let dir = self.shared.scratch_name()?;
-        let (pipes, theirs) = make_pipes()?;
-        let order = WorkerOrder::Prepare {
-            sandbox,
-            dir: dir.clone(),
-            uid,
-        };
-        self.control
-            .send(&order, &theirs.each_ref().map(AsFd::as_fd))
-            .await?;
-        let (exit, ended) = oneshot::channel();
-        self.live.insert(
-            sandbox,
-            Live {
-                dir,
-                uid,
-                state: State::Preparing,
-                exit,
-                overdue: None,
-            },
-        );
-        let commands = self.commands.0.clone();
-        let ready = ReadySandbox {
-            pipes,
-            exit: ended,
-            running: Running::new(self.id, sandbox, commands.clone()),
-        };
-        tokio::spawn(wait_until_prepared(sandbox, ready, commands));
         Ok(())
     }
 
@@ -329,26 +211,27 @@ impl Worker {
     fn heard(&mut self, report: WorkerReport) -> Result<(), WorkerError> {
         match report {
             WorkerReport::Exited(exited) => {
-                let live = self.live.remove(&exited.sandbox);
-                let live = live.ok_or(WorkerError::Protocol("an exit of no sandbox"))?;
-                if live.state == State::Ready {
-                    drop(self.shared.shelf.withdraw_one(self.id, exited.sandbox));
+                let sandbox = exited.sandbox;
+                let removed = self.live.remove(sandbox);
+                let (state, exit) =
+                    removed.ok_or(WorkerError::Protocol("an exit of no sandbox"))?;
+                if state == State::Ready {
+                    drop(self.shared.shelf.withdraw_one(self.id, sandbox));
+                    let status = exited.status;
                     tracing::warn!(
                         worker = self.id.0,
-                        status = exited.status,
+                        status,
                         "a sandbox ended while it waited"
                     );
                 }
                 counter!("codejail_executions_cpu_microseconds_total").increment(exited.cpu_us);
-                self.clean(live.dir, live.uid);
                 // Nobody may be interested any more.
-                let _ = live.exit.send(exited);
+                let _ = exit.send(exited);
                 Ok(())
             }
             WorkerReport::PrepareFailed { sandbox, error } => {
-                let live = self.live.remove(&sandbox);
-                let live = live.ok_or(WorkerError::Protocol("a failure of no sandbox"))?;
-                self.clean(live.dir, live.uid);
+                let removed = self.live.remove(sandbox);
+                removed.ok_or(WorkerError::Protocol("a failure of no sandbox"))?;
                 self.count_failure(error)
             }
             WorkerReport::Hello(_) | WorkerReport::StartFailed { .. } => {
@@ -365,15 +248,16 @@ impl Worker {
     ) -> Result<(), WorkerError> {
         match command {
             Command::Ready(ready) => {
-                let Some(live) = self.live.get_mut(&ready.running.sandbox()) else {
-                    return Ok(());
-                };
-                live.state = State::Ready;
-                self.failures = 0;
-                self.shared.shelf.put(ready);
-                if let Some(serving) = serving.take() {
-                    // The keeper that is not listening is shutting down.
-                    let _ = serving.send(());
+                let sandbox = ready.running.sandbox();
+                // One that has ended meanwhile is dropped, and with it its pipes.
+                if self.live.state(sandbox) == Some(State::Preparing) {
+                    self.live.set_state(sandbox, State::Ready);
+                    self.failures = 0;
+                    self.shared.shelf.put(ready);
+                    if let Some(serving) = serving.take() {
+                        // A keeper that is not listening is shutting down.
+                        let _ = serving.send(());
+                    }
                 }
             }
             Command::Unready(sandbox, error) => {
@@ -381,32 +265,35 @@ impl Worker {
                 return self.count_failure(error);
             }
             Command::Taken(sandbox) => {
-                self.set_state(sandbox, State::Running);
+                self.live.set_state(sandbox, State::Running);
                 if let Some(left) = &mut self.executions_left {
                     *left = left.saturating_sub(1);
                     worn.send_if_modified(|worn| *left == 0 && !std::mem::replace(worn, true));
                 }
             }
             Command::Kill(sandbox) => self.kill(sandbox).await?,
-            Command::Released(sandbox) => self.set_state(sandbox, State::Ending),
+            Command::Released(sandbox) => self.live.set_state(sandbox, State::Ending),
         }
         Ok(())
     }
 
     async fn kill(&mut self, sandbox: SandboxId) -> Result<(), WorkerError> {
-        self.set_state(sandbox, State::Ending);
-        Ok(self
-            .control
-            .send(&WorkerOrder::Kill { sandbox }, &[])
-            .await?)
+        if self.live.state(sandbox).is_none() {
+            return Ok(());
+        }
+        self.live.set_state(sandbox, State::Ending);
+        self.order(&WorkerOrder::Kill { sandbox }, &[]).await
     }
 
-    fn set_state(&mut self, sandbox: SandboxId, state: State) {
-        if let Some(live) = self.live.get_mut(&sandbox) {
-            live.state = state;
-            if state == State::Ending && live.overdue.is_none() {
-                live.overdue = Some(Instant::now() + EXIT_MAX);
-            }
+    /// Sends an order. A worker that takes none for so long is hung; it must not hang this task too.
+    async fn order(
+        &self,
+        order: &WorkerOrder,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), WorkerError> {
+        match timeout(EXIT_MAX, self.control.send(order, descriptors)).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Err(WorkerError::Hung(EXIT_MAX)),
         }
     }
 
@@ -419,60 +306,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Has a directory removed; its uid is free again afterwards, and not before.
-    fn clean(&mut self, dir: ScratchName, uid: Option<u32>) {
-        self.cleaning += 1;
-        let (spawner, cleaned) = (Arc::clone(&self.shared.spawner), self.cleaned.0.clone());
-        tokio::spawn(async move {
-            // Without a spawner the service is ending, and nobody waits for the uid.
-            if spawner.clean(dir).await.is_ok() {
-                let _ = cleaned.send(uid);
-            }
-        });
-    }
-
-    async fn give_up(mut self, error: WorkerError) -> WorkerError {
-        self.end_all().await;
-        error
-    }
-
-    /// Kills the worker, waits until it is reaped and hands its directories over.
+    /// Kills the worker, waits until it is reaped, and until its directories are gone.
     async fn end_all(&mut self) {
         drop(self.shared.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
             wait_for_end(&mut self.end).await;
         }
-        for (_, live) in std::mem::take(&mut self.live) {
-            self.clean(live.dir, live.uid);
-        }
-        while self.cleaning > 0 && self.cleaned.1.recv().await.is_some() {
-            self.cleaning -= 1;
-        }
+        self.live.remove_all().await;
     }
-}
-
-/// The uids of the worker on `slot`: its own first, then its sandboxes'.
-fn worker_uids(shared: &Shared, slot: usize) -> Option<std::ops::Range<u32>> {
-    let config = &shared.config;
-    let count = config.uids_per_worker();
-    let first = u64::from(config.sandbox.uid_base) + slot as u64 * count;
-    // The configuration's check bounds the last of them.
-    let (first, end) = (
-        u32::try_from(first).ok()?,
-        u32::try_from(first + count).ok()?,
-    );
-    shared.own_uids.then_some(first..end)
-}
-
-/// `max_requests` and a random part of the jitter; none for never.
-fn executions(config: &Config) -> io::Result<Option<u64>> {
-    if config.max_requests == 0 {
-        return Ok(None);
-    }
-    let mut random = [0; 8];
-    fill_random(&mut random)?;
-    let jitter = u64::from_ne_bytes(random) % (config.max_requests_jitter + 1);
-    Ok(Some(config.max_requests + jitter))
 }
 
 /// Waits until the spawner has reaped the worker, or is gone itself.

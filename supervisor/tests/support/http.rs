@@ -201,8 +201,8 @@ impl Connection {
         })
     }
 
-    /// Whether the service says anything more before it closes; for after `Connection: close`.
-    pub fn is_silent_to_its_end(mut self) -> bool {
+    /// Whether the service says nothing more before it closes; for after `Connection: close`.
+    pub fn stays_silent(&mut self) -> bool {
         let mut rest = Vec::new();
         let ended = self.stream.read_to_end(&mut rest).is_ok();
         ended && rest.is_empty() && self.received.is_empty()
@@ -230,7 +230,7 @@ pub fn run(address: SocketAddr, run: &Run) -> Answer {
     );
     let mut connection = Connection::open(address).expect("connect");
     let answer = connection.ask(&head, &body).expect("an answer");
-    assert!(connection.is_silent_to_its_end(), "one answer, not more");
+    assert!(connection.stays_silent(), "one answer, not more");
     answer
 }
 

@@ -15,9 +15,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use processes::{Process, wait_for};
 use setup::{Log, make_dir, next_uids, scratch_directories, spawn};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -151,6 +152,22 @@ impl Service {
         processes::family(self.pid)
     }
 
+    /// All its processes, once there are as many: some sandboxes may still be on their way out.
+    pub fn wait_for_processes(&self, count: usize) -> Vec<Process> {
+        wait_for("the usual number of processes", END_MAX, || {
+            Some(self.processes()).filter(|family| family.len() == count)
+        })
+    }
+
+    /// Pids of those that stay: supervisor, spawner and workers.
+    pub fn lasting_pids(&self) -> Vec<i32> {
+        let workers = self.workers().into_iter().map(|worker| worker.pid);
+        [self.pid, self.spawner().pid]
+            .into_iter()
+            .chain(workers)
+            .collect()
+    }
+
     pub fn scratch_root(&self) -> PathBuf {
         self.dir.join("scratch")
     }
@@ -249,4 +266,11 @@ fn address_in(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
     let (address, _) = rest.split_once('\n')?;
     address.trim().parse().ok()
+}
+
+/// For everybody, so that only the sandbox's layers protect what is there.
+pub fn make_writable(dir: &Path) {
+    for path in [dir.to_owned(), dir.join("file")] {
+        fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("chmod");
+    }
 }

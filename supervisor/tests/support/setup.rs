@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// Uids from here on, of which nothing else on a test machine has any: each test process has 100,000
 /// of them by its pid, each of its services 1,000.
@@ -101,26 +101,43 @@ pub fn spawn(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> (Child, Log) {
     (process, log)
 }
 
-/// The service as cargo has built it, or as `CODEJAIL_BIN` says; the worker module lies beside it.
+const MODULE: &str = "libcodejail_worker.so";
+
+/// The service as `CODEJAIL_BIN` says or as cargo has built it; the worker module lies beside it.
 fn binary(setup: &Setup<'_>, dir: &Path) -> PathBuf {
-    const MODULE: &str = "libcodejail_worker.so";
-    let given = std::env::var_os("CODEJAIL_BIN").map(PathBuf::from);
-    let binary = given.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_codejail")));
-    let module = binary.with_file_name(MODULE);
-    assert!(
-        module.exists(),
-        "{}: build with --workspace",
-        module.display()
-    );
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("CODEJAIL_BIN").map_or_else(with_module_beside, PathBuf::from)
+    });
     if !setup.staged {
-        return binary;
+        return BINARY.clone();
     }
     let staged = dir.join("codejail");
-    for (from, to) in [(&binary, staged.clone()), (&module, dir.join(MODULE))] {
+    let module = BINARY.with_file_name(MODULE);
+    for (from, to) in [(&*BINARY, staged.clone()), (&module, dir.join(MODULE))] {
         fs::copy(from, &to).expect("copy");
         fs::set_permissions(&to, Permissions::from_mode(0o755)).expect("chmod");
     }
     staged
+}
+
+/// `cargo test` builds the binary, but of the worker only its unit tests: the module that the binary
+/// loads must be asked for, or an old one would be tested.
+fn with_module_beside() -> PathBuf {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_codejail"));
+    let profile_dir = binary.parent().expect("a profile's directory");
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "codejail-worker"])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(profile_dir.parent().expect("a target directory"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo");
+    assert!(built.success(), "the worker module can't be built");
+    binary
 }
 
 fn configuration(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> String {

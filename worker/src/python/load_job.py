@@ -3,9 +3,9 @@
 import json as request_json
 
 try:
-    import simplejson as json  # noqa: F401 - json_safe uses it
+    import simplejson as json
 except ImportError:
-    import json  # noqa: F401
+    import json
 
 
 def load_job(code_text, globals_text):

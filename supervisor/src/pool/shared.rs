@@ -1,0 +1,62 @@
+//! What the workers of a pool share.
+
+use super::ready::Shelf;
+use crate::config::Config;
+use crate::spawner_link::SpawnerLink;
+use codejail_protocol::ScratchName;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The pool's common part.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The way to the spawner.
+    pub spawner: Arc<SpawnerLink>,
+    /// Ready sandboxes.
+    pub shelf: Shelf,
+    /// The tag of this service's directories, as random bytes.
+    pub tag: [u8; 4],
+    /// Whether workers and sandboxes get uids of their own.
+    pub own_uids: bool,
+}
+
+impl Shared {
+    /// A new name for a directory.
+    pub fn scratch_name(&self) -> io::Result<ScratchName> {
+        let mut random = [0; 8];
+        random[..4].copy_from_slice(&self.tag);
+        fill_random(&mut random[4..])?;
+        Ok(ScratchName::from_random(random))
+    }
+
+    /// The uids of the worker on `slot`: its own first, then its sandboxes'.
+    pub fn worker_uids(&self, slot: usize) -> Option<Range<u32>> {
+        let count = self.config.uids_per_worker();
+        let first = u64::from(self.config.sandbox.uid_base) + slot as u64 * count;
+        // The configuration's check bounds the last of them.
+        let (first, end) = (
+            u32::try_from(first).ok()?,
+            u32::try_from(first + count).ok()?,
+        );
+        self.own_uids.then_some(first..end)
+    }
+
+    /// `max_requests` and a random part of the jitter; none for never.
+    pub fn executions(&self) -> io::Result<Option<u64>> {
+        if self.config.max_requests == 0 {
+            return Ok(None);
+        }
+        let mut random = [0; 8];
+        fill_random(&mut random)?;
+        let jitter = u64::from_ne_bytes(random) % (self.config.max_requests_jitter + 1);
+        Ok(Some(self.config.max_requests + jitter))
+    }
+}
+
+/// Fills with the kernel's random bytes, random(4).
+pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}

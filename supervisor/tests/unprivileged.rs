@@ -1,0 +1,154 @@
+//! Started by somebody who is not root, the service has one layer less and does all else the same.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::http::Run;
+use support::{Service, Setup, is_root, library};
+
+/// A user whom nothing else on a test machine is; apart from the ranges of services.
+const NOBODY_ELSE: u32 = 349_123_457;
+
+fn service(overrides: &str) -> Service {
+    let service = Service::launch(&Setup {
+        overrides,
+        uid: is_root().then_some(NOBODY_ELSE),
+        staged: true,
+    });
+    service.wait_until_healthy();
+    service
+}
+
+#[test]
+fn all_its_processes_are_one_user() {
+    let service = service("");
+    assert!(
+        service.log().contains("layer uid: not started as root"),
+        "{}",
+        service.log()
+    );
+    let family = service.wait_for_processes(1 + 1 + 1 + 2);
+    let uids: Vec<u32> = family.iter().map(|process| process.uid).collect();
+    assert!(
+        uids.iter().all(|uid| *uid == uids[0] && *uid != 0),
+        "{uids:?}"
+    );
+    let inside = service.value_of_x("import os; x = os.getuid()");
+    assert_eq!(inside, json!(uids[0]));
+    assert_eq!(service.value_of_x("import os; x = os.getppid()"), json!(1));
+}
+
+#[test]
+fn it_is_healthy_and_executes() {
+    let service = service("");
+    assert_eq!(service.get("/health/").json()["status"], "OK");
+    let sum = service.run(&Run::new("x = y + 1").globals(r#"{"y": 16}"#));
+    assert_eq!(sum.success(), json!({"x": 17, "y": 16}));
+    let lib = library("course_lib", "z = 5");
+    let imported = service.run(&Run::new("import course_lib; x = course_lib.z").library(lib));
+    assert_eq!(imported.success(), json!({"x": 5}));
+    for (run, part) in [
+        (Run::new("1 / 0"), "ZeroDivisionError"),
+        (
+            Run::new("while True: pass").context("short"),
+            "status code: -9",
+        ),
+        (Run::new("import os; os._exit(0)"), "corrupted stdout"),
+        (Run::new("import os; os._exit(3)"), "status code: 3"),
+        (
+            Run::new("import ctypes; ctypes.string_at(0)"),
+            "status code: -11",
+        ),
+        (
+            Run::new("import os; os.fork()"),
+            "BlockingIOError: [Errno 11]",
+        ),
+        (
+            Run::new("import socket; socket.socket()"),
+            "PermissionError: [Errno 13]",
+        ),
+        (
+            Run::new("import os; os.listdir('/')"),
+            "PermissionError: [Errno 13]",
+        ),
+        (
+            Run::new("import os; os.execv('/bin/date', ['d'])"),
+            "PermissionError: [Errno 13]",
+        ),
+        (
+            Run::new(
+                "import threading, time\nfor n in range(99): threading.Thread(target=time.sleep, args=(0.2,)).start()",
+            ),
+            "start new thread",
+        ),
+    ] {
+        let message = service.run(&run).emsg();
+        assert!(message.contains(part), "{run:?}: {message}");
+    }
+}
+
+#[test]
+fn what_it_owns_is_protected_from_its_sandboxes_all_the_same() {
+    let service = service("[limits]\nFSIZE = 1000");
+    let code = r"
+import os, resource
+def outcome(attempt, *args):
+    try:
+        attempt(*args)
+    except OSError as error:
+        return type(error).__name__
+    return 'done'
+before = open('jailed_code').read()
+x = [outcome(os.truncate, 'jailed_code', 0), outcome(open, 'jailed_code', 'w'),
+     outcome(os.open, 'jailed_code', os.O_RDONLY | os.O_TRUNC), outcome(os.unlink, 'jailed_code'),
+     outcome(os.rename, 'jailed_code', 'tmp/j'), outcome(os.mkdir, 'new'),
+     outcome(open, 'new', 'w'), outcome(os.rename, 'tmp', 'other'),
+     outcome(open, '/tmp/codejail-new', 'w')]
+pids = [pid for pid in range(1, 100) if pid != os.getpid()] + [0, -1]
+x += sorted({outcome(os.kill, pid, 9) for pid in pids})
+x += sorted({outcome(resource.prlimit, pid, resource.RLIMIT_CPU, (1, 1)) for pid in pids if pid > 0})
+x += sorted({outcome(open, f'/proc/{pid}/{file}') for pid in host for file in ('mem', 'environ', 'maps')})
+# Landlock calls it another device's (EXDEV).
+link = outcome(os.link, 'jailed_code', 'tmp/j')
+same = before == open('jailed_code').read() != ''
+open('tmp/file', 'w').write('allowed')
+";
+    let host = service.lasting_pids();
+    let run = Run::new(code).globals(json!({ "host": host }).to_string());
+    for _ in 0..3 {
+        let globals = service.run(&run).success();
+        assert_eq!(
+            globals["x"],
+            json!(vec!["PermissionError"; 12]),
+            "{globals}"
+        );
+        assert_eq!(globals["link"], "OSError");
+        assert_eq!(globals["same"], Value::Bool(true));
+    }
+}
+
+#[test]
+fn one_run_cannot_reach_the_directory_of_another() {
+    let service = service("sandboxes_per_worker = 2\n[limits]\nFSIZE = 1000");
+    let waits = "import os, time\nopen('tmp/secret', 'w').write('s3cr3t')\n\
+                 while not os.path.exists('tmp/go'): time.sleep(0.01)\nx = 1";
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| service.execute(waits));
+        let path = service.wait_for_mark("secret");
+        for attempt in [
+            "open(path + '/tmp/secret')",
+            "open(path + '/tmp/new', 'w')",
+            "__import__('os').listdir(path)",
+            "__import__('os').mkdir(path + '/tmp/go')",
+        ] {
+            let run = Run::new(attempt).globals(json!({ "path": path }).to_string());
+            let message = service.run(&run).emsg();
+            assert!(
+                message.contains("PermissionError: [Errno 13]"),
+                "{attempt}: {message}"
+            );
+        }
+        std::fs::create_dir(path.join("tmp/go")).expect("mkdir");
+        assert_eq!(waiting.join().unwrap().success()["x"], json!(1));
+    });
+}
