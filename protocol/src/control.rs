@@ -4,6 +4,9 @@ use crate::ScratchName;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Most sandboxes of one worker: with a descriptor for each it stays below the usual 1024.
+pub const SANDBOXES_MAX: u32 = 900;
+
 /// One sandbox of a worker; the supervisor counts them up and never reuses one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SandboxId(pub u64);
@@ -40,11 +43,13 @@ pub struct WorkerConfig {
     /// What sandboxes may read beside the interpreter's own directories, which the worker knows.
     /// One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,
-    /// Most sandboxes at a time. Where they share the worker's uid, they share its NPROC too.
+    /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Where they share the worker's uid, they
+    /// share its NPROC too.
     pub sandboxes_max: u32,
-    /// First and last of the uids that a `Prepare` may name: the worker's seccomp filter refuses
-    /// any other. None where sandboxes share the worker's uid.
-    pub sandbox_uids: Option<(u32, u32)>,
+    /// Whether sandboxes get uids of their own: those that follow the worker's, as many as there may
+    /// be sandboxes. Which uid that is the spawner has decided, and the worker's seccomp filter
+    /// refuses any beyond.
+    pub own_uids: bool,
     /// Whether a kernel without Landlock is a failure.
     pub landlock: LayerMode,
 }

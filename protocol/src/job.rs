@@ -60,6 +60,9 @@ pub enum SandboxReport {
         /// The layer and its error.
         error: String,
     },
+    /// The job is loaded and the sandbox closed around it: the author's code runs from here on, and
+    /// what follows is no more than its claim.
+    Started,
     /// The run came to its end: what the interpreter would exit with.
     Finished {
         /// Exit status, 0 to 255.

@@ -16,7 +16,8 @@
 //! supervisor -> sandbox (its standard input)   sandbox -> supervisor (its status pipe)
 //!
 //!   Job header, then the blobs it announces,     Prepared | PrepareFailed
-//!   then end of file                             then Finished | Unloadable, at most once
+//!   then end of file                             then Started | PrepareFailed | Unloadable
+//!                                                then, after Started, Finished
 //! ```
 #![forbid(unsafe_code)]
 

@@ -29,7 +29,8 @@ pub enum SpawnerOrder {
         /// Its number.
         worker: WorkerId,
     },
-    /// Remove a sandbox's scratch directory; one that does not exist is removed already.
+    /// Remove a sandbox's scratch directory; one that does not exist is removed already. When the
+    /// answer comes it is out of the way, and its disk space is free soon.
     Clean {
         /// Its name.
         dir: ScratchName,
@@ -48,6 +49,7 @@ pub struct SpawnerConfig {
     /// Where scratch directories are made.
     pub scratch_root: PathBuf,
     /// A name with this service's tag: at its end the spawner removes all directories that carry it.
+    /// The one of this very name it makes itself, for what waits to be removed.
     pub scratch_tag: ScratchName,
     /// First of the uids that workers and sandboxes may get.
     pub uid_base: u32,

@@ -76,7 +76,7 @@ impl Answer {
                 ))
             }
             Outcome::Unloadable(message) => Self::Rejected(Rejection::Unloadable(message)),
-            Outcome::Lost(why) => {
+            Outcome::Unprepared(why) | Outcome::Lost(why) => {
                 tracing::error!(why, "an execution was lost");
                 failure(SEE_LOGS.to_owned())
             }

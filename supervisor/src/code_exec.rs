@@ -5,7 +5,7 @@
 use crate::admission::Admission;
 use crate::answer::Answer;
 use crate::config::Config;
-use crate::execution::{self, Bounds, Job};
+use crate::execution::{self, Bounds, Job, Outcome};
 use crate::health::Health;
 use crate::payload::{self, CodeExec, Form};
 use crate::pool::Pool;
@@ -16,6 +16,10 @@ use metrics::{counter, histogram};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::time::timeout_at;
+
+/// Sandboxes that a job is offered to. One may have lost its directory to whoever tidies up `/tmp`, or
+/// its worker; more in a row is no chance.
+const ATTEMPTS_MAX: usize = 5;
 
 /// What requests share.
 #[derive(Debug, Clone)]
@@ -77,16 +81,28 @@ impl Service {
         let Some(pool) = self.pool.get() else {
             return Answer::Unsafe;
         };
-        let Ok(sandbox) = timeout_at(permit.deadline, pool.take()).await else {
-            return Answer::Busy(self.admission.waited_too_long());
-        };
-        histogram!("codejail_queue_wait_seconds").record(waited.elapsed().as_secs_f64());
-        let running = Instant::now();
-        let outcome = execution::run(sandbox, self.job(&code_exec), self.bounds()).await;
-        histogram!("codejail_execution_seconds").record(running.elapsed().as_secs_f64());
-        drop(permit);
-        tracing::debug!(slug = slug(&code_exec), elapsed = ?running.elapsed(), "executed");
-        Answer::to_run(outcome, code_exec.globals, self.config.output_bytes_max)
+        for _ in 0..ATTEMPTS_MAX {
+            let Ok(sandbox) = timeout_at(permit.deadline, pool.take()).await else {
+                return Answer::Busy(self.admission.waited_too_long());
+            };
+            histogram!("codejail_queue_wait_seconds").record(waited.elapsed().as_secs_f64());
+            let running = Instant::now();
+            let outcome = execution::run(sandbox, self.job(&code_exec), self.bounds()).await;
+            if let Outcome::Unprepared(error) = outcome {
+                counter!("codejail_sandbox_failures_total").increment(1);
+                tracing::warn!(
+                    error,
+                    "a sandbox could not take its job; the job goes to another"
+                );
+                continue;
+            }
+            let elapsed = running.elapsed();
+            histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
+            tracing::debug!(slug = slug(&code_exec), ?elapsed, "executed");
+            return Answer::to_run(outcome, code_exec.globals, self.config.output_bytes_max);
+        }
+        tracing::error!(slug = slug(&code_exec), "no sandbox could take the job");
+        Answer::fault(code_exec.globals)
     }
 
     fn job<'a>(&self, code_exec: &CodeExec<'a>) -> Job<'a> {

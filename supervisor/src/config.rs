@@ -255,7 +255,8 @@ impl Config {
         within(
             "sandboxes_per_worker",
             self.sandboxes_per_worker as u64,
-            1..=256,
+            // With one descriptor for each in their worker: SANDBOXES_MAX of the protocol.
+            1..=200,
         )?;
         within("max_requests", self.max_requests, 0..=1_000_000_000)?;
         within(

@@ -63,7 +63,9 @@ pub enum Outcome {
     },
     /// Python's `json` refused code or globals, and says why.
     Unloadable(String),
-    /// Our fault: nothing is known of the run. For the log.
+    /// Our fault, before any of the author's code ran: another sandbox may do better. For the log.
+    Unprepared(String),
+    /// Our fault, and it had begun: nothing is known of its end. For the log.
     Lost(String),
 }
 
@@ -100,47 +102,45 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
         bounds,
         stdout: Captured::default(),
         stderr: Captured::default(),
-        report: Vec::new(),
-        report_open: true,
+        reports: Vec::new(),
+        started: false,
         chunk: vec![0; CHUNK_BYTES],
     };
-    // A sandbox that is gone can't be written to; how it went is learnt below.
-    let _ = send(&mut pipes.job, &job).await;
-    // Its standard input is at its end.
-    drop(pipes.job);
     let mut streams = Streams {
         stdout: Some(pipes.stdout),
         stderr: Some(pipes.stderr),
-        status: pipes.status,
+        status: Some(pipes.status),
     };
+    // A sandbox that is gone, or takes nothing, can't be written to; how it went is learnt below.
+    tokio::select! {
+        _ = send(&mut pipes.job, &job) => {}
+        () = sleep_until_some(deadline) => {}
+    }
+    // Its standard input is at its end.
+    drop(pipes.job);
     let end = watch
         .until_end(&mut streams, &mut exit, &running, deadline)
         .await;
     watch.drain(&mut streams);
     let status = match end {
-        End::Said(SandboxReport::Finished { status }) => status,
-        End::Said(SandboxReport::Unloadable { message }) => {
+        End::Finished(status) => status,
+        End::Exited(status) if watch.started => status,
+        End::Exited(status) => {
+            running.finished();
+            return Outcome::Unprepared(format!("it ended with {status} before its job"));
+        }
+        End::Unloadable(message) => {
             running.finished();
             return Outcome::Unloadable(message);
         }
-        End::Said(SandboxReport::PrepareFailed { error }) => return Outcome::Lost(error),
-        End::Said(SandboxReport::Prepared) => {
-            return Outcome::Lost("it said Prepared twice".to_owned());
-        }
-        End::Exited(exited) => exited.status,
-        End::Killed => -nix::libc::SIGKILL,
-        End::Lost => {
-            return Outcome::Lost("the worker was lost during the execution".to_owned());
-        }
+        End::Unprepared(error) => return Outcome::Unprepared(error),
+        // Dropping `running` kills it again, which is no fault.
+        End::Killed => return watch.ended(-nix::libc::SIGKILL),
+        End::Lost if watch.started => return Outcome::Lost("its worker was lost".to_owned()),
+        End::Lost => return Outcome::Unprepared("its worker was lost".to_owned()),
     };
-    if !matches!(end, End::Killed) {
-        running.finished();
-    }
-    Outcome::Ended {
-        status,
-        stdout: watch.stdout,
-        stderr: watch.stderr,
-    }
+    running.finished();
+    watch.ended(status)
 }
 
 /// The header and the blobs, in as few system calls as the pipe allows.
@@ -172,15 +172,19 @@ async fn send(pipe: &mut pipe::Sender, job: &Job<'_>) -> io::Result<()> {
 struct Streams {
     stdout: Option<pipe::Receiver>,
     stderr: Option<pipe::Receiver>,
-    status: pipe::Receiver,
+    status: Option<pipe::Receiver>,
 }
 
 /// What ends the watch.
 enum End {
-    /// The sandbox's own word.
-    Said(SandboxReport),
-    /// Its worker's.
-    Exited(Exited),
+    /// Its own word: the exit status to come.
+    Finished(i32),
+    /// Its own word, before the author's code ran: the job can't be loaded.
+    Unloadable(String),
+    /// Its own word, before the author's code ran: it could not be closed around the job.
+    Unprepared(String),
+    /// Its worker's word: the exit status.
+    Exited(i32),
     /// The deadline passed and it was killed, or it broke the protocol and was.
     Killed,
     /// Its worker is gone.
@@ -192,10 +196,15 @@ struct Watch {
     bounds: Bounds,
     stdout: Captured,
     stderr: Captured,
-    report: Vec<u8>,
-    report_open: bool,
+    /// Bytes of the status pipe that are no whole report yet.
+    reports: Vec<u8>,
+    /// The author's code runs: what the sandbox says from here on is the code's claim.
+    started: bool,
     chunk: Vec<u8>,
 }
+
+/// A sandbox said what is not legal in its state.
+struct Broken;
 
 impl Watch {
     /// Drains the streams until the run is known to be over.
@@ -211,33 +220,8 @@ impl Watch {
         let mut error_chunk = vec![0; CHUNK_BYTES];
         loop {
             tokio::select! {
+                // The deadline first: a flood must not keep it waiting.
                 biased;
-                read = streams.status.read(&mut status_chunk), if self.report_open => {
-                    match self.hear(read, &status_chunk) {
-                        Ok(Some(report)) if !killed => return End::Said(report),
-                        Ok(_) => {}
-                        Err(_broken) => {
-                            running.kill();
-                            killed = true;
-                            self.report_open = false;
-                            deadline = Some(Instant::now() + KILL_GRACE);
-                        }
-                    }
-                }
-                read = read_some(&mut streams.stdout, &mut self.chunk) => match read {
-                    Some(count) => self.stdout.keep(&self.chunk[..count], self.bounds.reply_bytes_max),
-                    None => streams.stdout = None,
-                },
-                read = read_some(&mut streams.stderr, &mut error_chunk) => match read {
-                    Some(count) => self.stderr.keep(&error_chunk[..count], self.bounds.output_bytes_max),
-                    None => streams.stderr = None,
-                },
-                exited = &mut *exit => return match exited {
-                    Ok(_) if killed => End::Killed,
-                    Ok(exited) => End::Exited(exited),
-                    Err(_) if killed => End::Killed,
-                    Err(_) => End::Lost,
-                },
                 () = sleep_until_some(deadline) => {
                     if killed {
                         return End::Killed;
@@ -246,32 +230,99 @@ impl Watch {
                     killed = true;
                     deadline = Some(Instant::now() + KILL_GRACE);
                 }
+                read = read_some(&mut streams.status, &mut status_chunk) => {
+                    let heard = match read {
+                        Some(count) => self.hear(&status_chunk[..count]),
+                        // The code may have closed it: its exit will tell.
+                        None => {
+                            streams.status = None;
+                            Ok(None)
+                        }
+                    };
+                    match heard {
+                        Ok(Some(end)) if !killed => return end,
+                        Ok(_) => {}
+                        Err(Broken) => {
+                            running.kill();
+                            killed = true;
+                            streams.status = None;
+                            deadline = Some(Instant::now() + KILL_GRACE);
+                        }
+                    }
+                }
+                read = read_some(&mut streams.stdout, &mut self.chunk) => match read {
+                    Some(count) => {
+                        let bytes_max = self.bounds.reply_bytes_max;
+                        self.stdout.keep(&self.chunk[..count], bytes_max);
+                    }
+                    None => streams.stdout = None,
+                },
+                read = read_some(&mut streams.stderr, &mut error_chunk) => match read {
+                    Some(count) => {
+                        self.stderr.keep(&error_chunk[..count], self.bounds.output_bytes_max);
+                    }
+                    None => streams.stderr = None,
+                },
+                exited = &mut *exit => return match exited {
+                    _ if killed => End::Killed,
+                    Ok(exited) => self.last_word(streams, exited.status),
+                    Err(_) => End::Lost,
+                },
             }
         }
     }
 
-    /// Collects status bytes: a whole report, or none yet. Anything else is a broken protocol.
-    fn hear(&mut self, read: io::Result<usize>, chunk: &[u8]) -> Result<Option<SandboxReport>, ()> {
-        let count = read.unwrap_or(0);
-        if count == 0 {
-            // The code may have closed it: its exit will tell.
-            self.report_open = false;
-            return Ok(None);
+    /// It has exited: a report may still be in the pipe, and tells more than the status.
+    fn last_word(&mut self, streams: &mut Streams, status: i32) -> End {
+        let mut chunk = [0; 256];
+        while let Some(stream) = &streams.status
+            && let Ok(count @ 1..) = nix::unistd::read(stream, &mut chunk)
+        {
+            match self.hear(&chunk[..count]) {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(Broken) => break,
+            }
         }
-        self.report.extend_from_slice(&chunk[..count]);
-        let Some((prefix, body)) = self.report.split_first_chunk::<PREFIX_BYTES>() else {
-            return Ok(None);
-        };
-        let length = frame::body_length(*prefix).map_err(drop)?;
-        if length > REPORT_BYTES_MAX || body.len() > length {
-            return Err(());
+        End::Exited(status)
+    }
+
+    /// Collects status bytes and reads the reports among them; what ends the watch, if one does.
+    fn hear(&mut self, bytes: &[u8]) -> Result<Option<End>, Broken> {
+        self.reports.extend_from_slice(bytes);
+        while let Some((prefix, rest)) = self.reports.split_first_chunk::<PREFIX_BYTES>() {
+            let length = frame::body_length(*prefix).map_err(|_| Broken)?;
+            if length > REPORT_BYTES_MAX {
+                return Err(Broken);
+            }
+            let Some(body) = rest.get(..length) else {
+                return Ok(None);
+            };
+            let report = frame::decode(body).map_err(|_| Broken)?;
+            self.reports.drain(..PREFIX_BYTES + length);
+            match (self.started, report) {
+                (false, SandboxReport::Started) => self.started = true,
+                (false, SandboxReport::PrepareFailed { error }) => {
+                    return Ok(Some(End::Unprepared(error)));
+                }
+                (false, SandboxReport::Unloadable { message }) => {
+                    return Ok(Some(End::Unloadable(message)));
+                }
+                (true, SandboxReport::Finished { status }) => {
+                    return Ok(Some(End::Finished(status)));
+                }
+                _ => return Err(Broken),
+            }
         }
-        if body.len() < length {
-            return Ok(None);
-        }
-        match frame::decode(body).map_err(drop)? {
-            SandboxReport::Prepared => Err(()),
-            report => Ok(Some(report)),
+        Ok(None)
+    }
+
+    /// The outcome of a run that ended with `status`.
+    fn ended(self, status: i32) -> Outcome {
+        Outcome::Ended {
+            status,
+            stdout: self.stdout,
+            stderr: self.stderr,
         }
     }
 

@@ -46,6 +46,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "codejail_executions_cpu_microseconds_total",
         "CPU time that sandboxes used"
     );
+    describe_counter!(
+        "codejail_sandbox_failures_total",
+        "Sandboxes that could not take their job"
+    );
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");

@@ -133,8 +133,8 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let ending = Ending::listen()?;
     let recorder = metrics::install()?;
-    let (tag, scratch_tag) = pool::new_tag().map_err(system("random bytes"))?;
-    let spawner_config = spawner_config(&config, scratch_tag)?;
+    let tag = pool::new_tag().map_err(system("random bytes"))?;
+    let spawner_config = spawner_config(&config, tag.1.clone())?;
     let spawner = SpawnerLink::connect(socket, spawner_config, ending.spawner_gone.clone()).await?;
     if !spawner.namespaces() {
         tracing::warn!("layer namespaces: this host gives none; workers share the host's");
@@ -192,7 +192,7 @@ async fn serve(
 async fn boot(
     service: &Service,
     spawner: Arc<SpawnerLink>,
-    tag: [u8; 4],
+    tag: ([u8; 4], ScratchName),
     own_uids: bool,
 ) -> Result<(), WorkerError> {
     let pool = Pool::start(Arc::clone(&service.config), spawner, tag, own_uids).await?;

@@ -14,7 +14,9 @@ use codejail_transport::{Packet, PacketError, PacketSocket};
 use launch::{LaunchError, Launched, Launcher};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::geteuid;
 use scratch::Cleaner;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
@@ -26,6 +28,9 @@ pub const SOCKET: RawFd = 0;
 
 /// Most workers at once; the configuration allows 256 and each may have a successor warming up.
 const WORKERS_MAX: usize = 1024;
+
+/// How often orphans are looked for where no PID namespace keeps them.
+const ORPHANS_EVERY_MS: u16 = 1000;
 
 /// Why the spawner gave up.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +53,12 @@ pub enum SpawnerError {
 struct Running {
     launched: Launched,
     dir: ScratchName,
+    uid: Option<u32>,
 }
 
 /// The spawner's state between two orders.
 struct Spawner {
-    socket: Arc<PacketSocket>,
+    socket: PacketSocket,
     config: SpawnerConfig,
     launcher: Launcher,
     cleaner: Cleaner,
@@ -65,20 +71,28 @@ struct Spawner {
 /// A broken conversation, or a system call that fails without reason; workers are killed first.
 pub fn run() -> Result<(), SpawnerError> {
     leave_ending_to_the_supervisor()?;
+    set_child_subreaper(true).map_err(|errno| SpawnerError::System("prctl", errno))?;
     // SAFETY: the supervisor put the socket there before exec, and this is the only taker.
-    let socket = Arc::new(PacketSocket::from(unsafe { OwnedFd::from_raw_fd(SOCKET) }));
+    let socket = PacketSocket::from(unsafe { OwnedFd::from_raw_fd(SOCKET) });
     let Some(config) = wait_for_configuration(&socket)? else {
         return Ok(());
     };
-    let launcher = match Launcher::new(&config) {
-        Ok(launcher) => launcher,
+    let prepared = Launcher::new(&config).and_then(|launcher| {
+        let root = config.scratch_root.clone();
+        let cleaner = Cleaner::start(root, &config.scratch_tag).map_err(|error| {
+            let key = format!("sandbox.scratch_dir {}", config.scratch_root.display());
+            LaunchError::File(key, error)
+        })?;
+        Ok((launcher, cleaner))
+    });
+    let (launcher, cleaner) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             let error_text = error.to_string();
             socket.send(&SpawnerReport::ConfigureFailed { error: error_text }, &[])?;
             return Err(error.into());
         }
     };
-    let cleaner = Cleaner::start(config.scratch_root.clone(), Arc::clone(&socket))?;
     let namespaces = launcher.namespaces();
     socket.send(&SpawnerReport::Configured { namespaces }, &[])?;
     let mut spawner = Spawner {
@@ -124,6 +138,7 @@ impl Spawner {
     fn serve(&mut self) -> Result<(), SpawnerError> {
         loop {
             let (order_waits, ended) = self.wait()?;
+            self.reap_orphans()?;
             for worker in ended {
                 self.reap(worker)?;
             }
@@ -139,7 +154,12 @@ impl Spawner {
                     self.socket.send(&report, &[])?;
                 }
                 SpawnerOrder::Kill { worker } => self.kill(worker)?,
-                SpawnerOrder::Clean { dir } => self.cleaner.clean(dir),
+                SpawnerOrder::Clean { dir } => {
+                    let error = self.cleaner.clean(dir.clone()).err();
+                    let error = error.map(|errno| errno.to_string());
+                    self.socket
+                        .send(&SpawnerReport::Cleaned { dir, error }, &[])?;
+                }
                 SpawnerOrder::Configure(_) => {
                     return Err(SpawnerError::Unexpected("Launch, Kill or Clean"));
                 }
@@ -155,7 +175,7 @@ impl Spawner {
             .map(|running| PollFd::new(running.launched.pidfd.as_fd(), PollFlags::POLLIN))
             .collect();
         polled.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
-        match poll(&mut polled, PollTimeout::NONE) {
+        match poll(&mut polled, self.poll_timeout()) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(SpawnerError::System("poll", errno)),
         }
@@ -168,6 +188,40 @@ impl Spawner {
         Ok((ready[self.workers.len()], ended.collect()))
     }
 
+    /// Without PID namespaces the sandboxes of a lost worker come to this process to be reaped, and
+    /// nothing but their end tells of them.
+    fn poll_timeout(&self) -> PollTimeout {
+        if self.launcher.namespaces() {
+            PollTimeout::NONE
+        } else {
+            PollTimeout::from(ORPHANS_EVERY_MS)
+        }
+    }
+
+    /// Reaps children that are not workers: they were orphaned.
+    fn reap_orphans(&self) -> Result<(), SpawnerError> {
+        loop {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            let pid = match waitid(Id::All, flags) {
+                Ok(status) => status.pid(),
+                Err(Errno::ECHILD) => None,
+                Err(errno) => return Err(SpawnerError::System("waitid", errno)),
+            };
+            let is_worker = |pid| {
+                self.workers
+                    .values()
+                    .any(|running| running.launched.pid == pid)
+            };
+            match pid {
+                Some(pid) if !is_worker(pid) => {
+                    waitid(Id::Pid(pid), WaitPidFlag::WEXITED)
+                        .map_err(|errno| SpawnerError::System("waitid", errno))?;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
     fn launch(
         &mut self,
         worker: WorkerId,
@@ -178,11 +232,14 @@ impl Spawner {
         match self.try_launch(&dir, uid, descriptors) {
             Ok(launched) => {
                 let pid = launched.pid.as_raw();
-                self.workers.insert(worker, Running { launched, dir });
+                self.workers.insert(worker, Running { launched, dir, uid });
                 SpawnerReport::Launched { worker, pid }
             }
             Err(error) => {
-                self.cleaner.forget(&dir);
+                // What was there before it was made is not ours to remove.
+                if !error.is_existing_directory() {
+                    self.forget(dir);
+                }
                 let error = error.to_string();
                 SpawnerReport::LaunchFailed { worker, error }
             }
@@ -197,8 +254,21 @@ impl Spawner {
     ) -> Result<Launched, LaunchError> {
         let range =
             self.config.uid_base..self.config.uid_base.saturating_add(self.config.uid_count);
-        if uid.is_some_and(|uid| !range.contains(&uid)) {
-            return Err(LaunchError::Refused("a uid outside the configured range"));
+        match uid {
+            // The bound of last resort: whatever the supervisor has become, no worker is root.
+            None if geteuid().is_root() => return Err(LaunchError::Refused("a worker as root")),
+            Some(uid) if !range.contains(&uid) => {
+                return Err(LaunchError::Refused("a uid outside the configured range"));
+            }
+            Some(uid)
+                if self
+                    .workers
+                    .values()
+                    .any(|running| running.uid == Some(uid)) =>
+            {
+                return Err(LaunchError::Refused("a uid that another worker has"));
+            }
+            None | Some(_) => {}
         }
         if self.workers.len() >= WORKERS_MAX {
             return Err(LaunchError::Refused("more than 1024 workers"));
@@ -207,6 +277,13 @@ impl Spawner {
             .try_into()
             .map_err(|_| LaunchError::Refused("other than two descriptors"))?;
         self.launcher.launch(dir, uid, control, log)
+    }
+
+    /// Removes a worker's directory; nobody waits for it.
+    fn forget(&self, dir: ScratchName) {
+        if let Err(errno) = self.cleaner.clean(dir.clone()) {
+            eprintln!("spawner: {dir} stays: {errno}");
+        }
     }
 
     /// Of a worker that has ended already this is no fault: the two may cross.
@@ -225,7 +302,7 @@ impl Spawner {
             return Ok(());
         };
         let status = wait_for(&running.launched)?;
-        self.cleaner.forget(&running.dir);
+        self.forget(running.dir);
         Ok(self
             .socket
             .send(&SpawnerReport::Ended { worker, status }, &[])?)

@@ -96,7 +96,11 @@ fn each_process_has_a_user_of_its_own_and_no_way_back() {
             1,
             "real, effective, saved, user and group: {globals}"
         );
-        assert_eq!(globals["z"], json!(vec!["PermissionError"; 10]));
+        let outcomes = globals["z"].as_array().unwrap();
+        assert!(
+            outcomes.len() == 10 && !outcomes.contains(&json!("done")),
+            "{globals}"
+        );
         users.extend(ids);
         if is_root() {
             assert_eq!(globals["y"], json!([]));
@@ -227,13 +231,22 @@ for what, attempt in {
     attempts[what] = outcome(attempt)
 write('tmp/file'); os.mkdir('tmp/directory'); os.rename('tmp/file', 'tmp/directory/file')
 shutil.rmtree('tmp/directory'); os.unlink('tmp/new')
-x = {what: how for what, how in attempts.items() if how != 'PermissionError'}
+x = {what: how for what, how in attempts.items() if how == 'done'}
 count = len(attempts)
 y = before == contents() and [len(c) > 100 for c in before] == [True, True]
 ",
     );
     let globals = service.run(&Run::new(code).library(zip)).success();
-    assert_eq!(globals["x"], json!({}), "all but these were denied");
+    let mut done = globals["x"].as_object().unwrap().clone();
+    if !is_root() {
+        // Its own user's files: Landlock has no right for changing modes, owners and times.
+        done.retain(|what, _| {
+            !["chmod", "chown", "utime", "set uid"]
+                .iter()
+                .any(|own| what.starts_with(own))
+        });
+    }
+    assert!(done.is_empty(), "not denied: {done:?}");
     assert_eq!(globals["count"], json!(42));
     assert_eq!(globals["y"], json!(true));
 }

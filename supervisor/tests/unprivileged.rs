@@ -152,3 +152,40 @@ fn one_run_cannot_reach_the_directory_of_another() {
         assert_eq!(waiting.join().unwrap().success()["x"], json!(1));
     });
 }
+
+#[test]
+fn one_run_cannot_change_the_files_of_another_or_of_the_service() {
+    let service = service("sandboxes_per_worker = 2");
+    let code = r"
+import os, time
+os.mkdir('tmp/secret')
+while not os.path.exists('tmp/go'): time.sleep(0.01)
+x = oct(os.stat('.').st_mode & 0o7777), oct(os.stat('tmp').st_mode & 0o7777)
+";
+    let attack = r"
+import os
+for path in paths:
+    for attempt in (lambda: os.chmod(path, 0o700), lambda: os.utime(path, (1, 1))):
+        try:
+            attempt()
+        except OSError:
+            continue
+        x = 'changed ' + path
+";
+    let own_file = service.dir.join("owned");
+    std::fs::write(&own_file, "").expect("write");
+    let owner = is_root().then_some(NOBODY_ELSE);
+    std::os::unix::fs::chown(&own_file, owner, owner).expect("chown");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| service.execute(code));
+        let path = service.wait_for_mark("secret");
+        let paths = json!({ "paths": [path, path.join("tmp"), own_file] });
+        let attacked = service
+            .run(&Run::new(attack).globals(paths.to_string()))
+            .success();
+        std::fs::create_dir(path.join("tmp/go")).expect("mkdir");
+        let modes = waiting.join().unwrap().success()["x"].take();
+        assert_eq!(modes, json!(["0o775", "0o777"]));
+        assert_eq!(attacked["x"], Value::Null);
+    });
+}

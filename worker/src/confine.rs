@@ -3,7 +3,8 @@
 use crate::layers::landlock::Landlock;
 use crate::layers::seccomp::{self, Filters};
 use crate::layers::{LayerError, process, rlimits};
-use codejail_protocol::control::WorkerConfig;
+use codejail_protocol::control::{SANDBOXES_MAX, WorkerConfig};
+use nix::unistd::getuid;
 use std::path::PathBuf;
 
 /// What sandboxes of this worker will be confined with.
@@ -22,6 +23,20 @@ impl Confined {
     }
 }
 
+/// The uids that follow this worker's own, which the spawner chose: the supervisor cannot widen them
+/// to anybody else's.
+fn sandbox_uids(config: &WorkerConfig) -> Result<Option<(u32, u32)>, LayerError> {
+    if config.sandboxes_max > SANDBOXES_MAX {
+        return Err(LayerError::refused(
+            "uid",
+            "more sandboxes than a worker can have",
+        ));
+    }
+    let own = getuid().as_raw();
+    let range = (own + 1, own + config.sandboxes_max);
+    Ok(config.own_uids.then_some(range))
+}
+
 /// Confines this process, in this order: nothing later may need what something earlier denies.
 pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined, LayerError> {
     let readable = [own_paths, config.read_paths.clone()].concat();
@@ -34,6 +49,6 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
     if let Some(landlock) = &landlock {
         landlock.confine_worker(&config.scratch_root)?;
     }
-    seccomp::confine_worker(config.sandbox_uids, truncates)?;
+    seccomp::confine_worker(sandbox_uids(config)?, truncates)?;
     Ok(Confined { landlock, filters })
 }

@@ -127,7 +127,10 @@ fn serve_job(
     let loaded = load(py, interpreter, &job, &main);
     drop(job);
     let result = match loaded {
-        Ok(()) => eval(runner, &main),
+        Ok(()) => {
+            status.report(&SandboxReport::Started);
+            eval(runner, &main)
+        }
         Err(error) if is_refusal(py, &error) => {
             let message = error.value(py).to_string();
             status.report(&SandboxReport::Unloadable { message });

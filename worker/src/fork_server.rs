@@ -10,6 +10,7 @@ use codejail_protocol::ScratchName;
 use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerOrder, WorkerReport};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::getpid;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
@@ -61,6 +62,7 @@ pub fn run(
                 let plan = Plan {
                     scratch: config.scratch_root.join(dir.as_str()),
                     uid,
+                    worker: getpid(),
                     image_bytes,
                     // The worker and its other sandboxes.
                     uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
@@ -133,7 +135,16 @@ fn fork(
     // SAFETY: this is the parent of a fork that PyOS_BeforeFork prepared, successful or not.
     unsafe { ffi::PyOS_AfterFork_Parent() };
     let pid = pid?;
-    pidfd_open(pid).map(|pidfd| (pid, pidfd))
+    match pidfd_open(pid) {
+        Ok(pidfd) => Ok((pid, pidfd)),
+        Err(errno) => {
+            // A child that can't be watched can't be kept.
+            let child = nix::unistd::Pid::from_raw(pid);
+            nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL)?;
+            nix::sys::wait::waitpid(child, None)?;
+            Err(errno)
+        }
+    }
 }
 
 /// pidfd_open(2), Linux 5.3: a child's end as something to poll, without signals.

@@ -25,6 +25,11 @@ pub struct LayerError {
 }
 
 impl LayerError {
+    /// What is asked for can't be right.
+    pub fn refused(layer: &'static str, step: &'static str) -> Self {
+        Self::at(layer, step)("refused")
+    }
+
     /// For `map_err`: keeps what failed beside why.
     fn at<E: Display>(layer: &'static str, step: &'static str) -> impl FnOnce(E) -> Self {
         move |cause| Self {

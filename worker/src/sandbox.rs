@@ -7,6 +7,7 @@ use crate::layers::landlock::Closing;
 use crate::layers::scratch::Scratch;
 use crate::layers::{LayerError, descriptors, kill_timer, process, rlimits, seccomp};
 use codejail_protocol::job::Limits;
+use nix::unistd::Pid;
 use std::path::PathBuf;
 
 /// A sandbox that waits for its job.
@@ -15,6 +16,7 @@ pub struct Sandbox {
     scratch: Scratch,
     uid: SandboxUid,
     closing: Option<Closing>,
+    worker: Pid,
     image_bytes: u64,
     uid_sharers: u64,
 }
@@ -26,6 +28,8 @@ pub struct Plan {
     pub scratch: PathBuf,
     /// Its own user.
     pub uid: SandboxUid,
+    /// The process that forks it.
+    pub worker: Pid,
     /// What the warm image maps.
     pub image_bytes: u64,
     /// Other processes of the same user, which count in its NPROC.
@@ -39,7 +43,7 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
     let scratch = Scratch::make(plan.scratch, jailed_code)?;
     identity::become_user(plan.uid)?;
     process::not_dumpable()?;
-    process::die_with_parent()?;
+    process::die_with_parent(plan.worker)?;
     scratch.make_tmp()?;
     let landlock = confined.landlock.as_ref();
     let closing = landlock
@@ -52,6 +56,7 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
         scratch,
         uid: plan.uid,
         closing,
+        worker: plan.worker,
         image_bytes: plan.image_bytes,
         uid_sharers: plan.uid_sharers,
     })
@@ -73,7 +78,7 @@ impl Sandbox {
         self.scratch.place_library(library)?;
         identity::leave_worker_group(self.uid)?;
         process::not_dumpable()?;
-        process::die_with_parent()?;
+        process::die_with_parent(self.worker)?;
         if let Some(closing) = self.closing {
             closing.enforce()?;
         }

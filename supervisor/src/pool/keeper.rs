@@ -9,19 +9,23 @@ use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after the first failed start; doubled after each further one.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause: a host that was repaired serves again within it.
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long a worker must have served for its loss to be chance.
+const SERVED_WELL_MIN: Duration = Duration::from_secs(10);
 /// Uid slots of each keeper: the worker that serves, the next one warming up, the last one draining.
 const SLOTS_PER_KEEPER: usize = 3;
 
@@ -40,7 +44,7 @@ impl Pool {
     pub async fn start(
         config: Arc<Config>,
         spawner: Arc<SpawnerLink>,
-        tag: [u8; 4],
+        (tag, trash): ([u8; 4], ScratchName),
         own_uids: bool,
     ) -> Result<Self, WorkerError> {
         let shared = Arc::new(Shared {
@@ -48,6 +52,8 @@ impl Pool {
             spawner,
             shelf: Shelf::default(),
             tag,
+            // The spawner has this one for what waits to be removed.
+            names: Mutex::new(HashSet::from([trash])),
             own_uids,
         });
         let ids = Arc::new(AtomicU64::new(0));
@@ -119,7 +125,6 @@ impl Keeper {
         loop {
             match self.start().await {
                 Ok(next) => {
-                    pause = RESTART_PAUSE_MIN;
                     gauge!("codejail_workers").increment(1);
                     if let Some(previous) = serving.replace(next) {
                         self.retire(previous);
@@ -136,6 +141,7 @@ impl Keeper {
             }
             self.report_boot(Ok(()));
             if let Some(current) = &mut serving {
+                let since = Instant::now();
                 let ended = tokio::select! {
                     slot = &mut current.task => slot.ok(),
                     _ = current.worn.wait_for(|worn| *worn) => None,
@@ -144,6 +150,14 @@ impl Keeper {
                     gauge!("codejail_workers").decrement(1);
                     self.free_slots.extend(ended);
                     serving = None;
+                    // Lost as soon as it served: not at once again.
+                    if since.elapsed() < SERVED_WELL_MIN {
+                        sleep(pause).await;
+                        pause = RESTART_PAUSE_MAX.min(2 * pause);
+                    }
+                }
+                if since.elapsed() >= SERVED_WELL_MIN {
+                    pause = RESTART_PAUSE_MIN;
                 }
             }
         }
@@ -175,6 +189,12 @@ impl Keeper {
                 module,
                 error,
                 "python.preload: it can't be imported"
+            );
+        }
+        if hello.landlock_abi == 0 {
+            tracing::warn!(
+                worker = id.0,
+                "layer landlock: this kernel has none, or it is off"
             );
         }
         tracing::info!(

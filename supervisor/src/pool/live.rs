@@ -10,9 +10,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How long a sandbox may take to be gone once it is killed or has said that it is done. Taking down
-/// a large image costs some 10 ms; beyond this the whole worker is taken for hung.
-pub const EXIT_MAX: Duration = Duration::from_millis(1000);
+/// How long a sandbox that said it is done may stay before it is killed. What it does meanwhile is not
+/// its author's run any more, whoever said it.
+const LEAVE_MAX: Duration = Duration::from_millis(20);
+/// How long a sandbox that was killed may take to be gone. Taking down gigabytes takes some seconds;
+/// beyond this the whole worker is taken for hung.
+pub const EXIT_MAX: Duration = Duration::from_secs(10);
 
 /// Where a sandbox is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +26,17 @@ pub enum State {
     Ready,
     /// Taken.
     Running,
-    /// Killed or done; its exit must follow soon.
+    /// Done, it says; its exit must follow at once.
+    Leaving,
+    /// Killed; its exit must follow.
     Ending,
+}
+
+impl State {
+    /// Whether it can answer nobody any more.
+    fn is_over(self) -> bool {
+        matches!(self, Self::Leaving | Self::Ending)
+    }
 }
 
 /// One sandbox.
@@ -71,10 +83,7 @@ impl LiveSandboxes {
     /// long as those on their way out leave room.
     pub fn wants_more(&self) -> bool {
         let config = &self.shared.config;
-        let useful = self
-            .sandboxes
-            .values()
-            .filter(|live| live.state != State::Ending);
+        let useful = self.sandboxes.values().filter(|live| !live.state.is_over());
         let uids_left = self.free_uids.as_ref().is_none_or(|uids| !uids.is_empty());
         useful.count() < 2 * config.sandboxes_per_worker
             && self.sandboxes.len() + self.cleaning < config.sandboxes_max()
@@ -113,11 +122,23 @@ impl LiveSandboxes {
         };
         if live.state != State::Ending {
             live.state = state;
-            live.overdue = (state == State::Ending).then(|| Instant::now() + EXIT_MAX);
+            live.overdue = match state {
+                State::Leaving => Some(Instant::now() + LEAVE_MAX),
+                State::Ending => Some(Instant::now() + EXIT_MAX),
+                State::Preparing | State::Ready | State::Running => None,
+            };
         }
     }
 
-    /// When the first of those that are ending must be gone.
+    /// The first that should be gone by now.
+    pub fn first_overdue(&self, now: Instant) -> Option<(SandboxId, State)> {
+        self.sandboxes
+            .iter()
+            .find(|(_, live)| live.overdue.is_some_and(|overdue| overdue <= now))
+            .map(|(sandbox, live)| (*sandbox, live.state))
+    }
+
+    /// When the first of those that are leaving or ending must be gone.
     pub fn overdue(&self) -> Option<Instant> {
         self.sandboxes
             .values()
@@ -128,7 +149,7 @@ impl LiveSandboxes {
     /// Whether none is left that could still answer somebody.
     pub fn drained(&self) -> bool {
         let mut sandboxes = self.sandboxes.values();
-        sandboxes.all(|live| live.state == State::Ending)
+        sandboxes.all(|live| live.state.is_over())
     }
 
     /// Takes one out that is gone, and has its directory removed.
@@ -138,7 +159,14 @@ impl LiveSandboxes {
         let (shared, clean) = (Arc::clone(&self.shared), self.clean.clone());
         tokio::spawn(async move {
             // A uid whose directory stays, or whose spawner is gone, is not given out again.
-            let removed = shared.spawner.clean(live.dir).await.unwrap_or(false);
+            let removed = shared
+                .spawner
+                .clean(live.dir.clone())
+                .await
+                .unwrap_or(false);
+            if removed {
+                shared.forget_name(&live.dir);
+            }
             let _ = clean.send(live.uid.filter(|_| removed));
         });
         Some((live.state, live.exit))

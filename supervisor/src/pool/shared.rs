@@ -4,6 +4,8 @@ use super::ready::Shelf;
 use crate::config::Config;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ pub struct Shared {
     pub shelf: Shelf,
     /// The tag of this service's directories, as random bytes.
     pub tag: [u8; 4],
+    /// Names that are in use: none is given out twice.
+    pub names: Mutex<HashSet<ScratchName>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
 }
@@ -28,8 +32,19 @@ impl Shared {
     pub fn scratch_name(&self) -> io::Result<ScratchName> {
         let mut random = [0; 8];
         random[..4].copy_from_slice(&self.tag);
-        fill_random(&mut random[4..])?;
-        Ok(ScratchName::from_random(random))
+        // Some thousands of 1.8 million names are in use at most, so this ends soon.
+        loop {
+            fill_random(&mut random[4..])?;
+            let name = ScratchName::from_random(random);
+            if self.names.lock().insert(name.clone()) {
+                return Ok(name);
+            }
+        }
+    }
+
+    /// The name's directory is gone.
+    pub fn forget_name(&self, name: &ScratchName) {
+        self.names.lock().remove(name);
     }
 
     /// The uids of the worker on `slot`: its own first, then its sandboxes'.

@@ -132,7 +132,7 @@ impl Worker {
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
-            sandbox_uids,
+            own_uids: sandbox_uids.is_some(),
             landlock: config.layers.landlock,
         });
         self.control.send(&start, &[]).await?;
@@ -175,7 +175,7 @@ impl Worker {
                     Err(error) => Err(error.into()),
                 },
                 () = self.live.cleaned() => Ok(()),
-                () = sleep_until_some(overdue) => Err(WorkerError::Hung(EXIT_MAX)),
+                () = sleep_until_some(overdue) => self.end_overdue().await,
                 () = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = orders.retire.cancelled(), if !retiring => Ok(()),
             };
@@ -260,10 +260,12 @@ impl Worker {
                     }
                 }
             }
-            Command::Unready(sandbox, error) => {
+            // One that the worker could not even fork is known already.
+            Command::Unready(sandbox, error) if self.live.state(sandbox).is_some() => {
                 self.kill(sandbox).await?;
                 return self.count_failure(error);
             }
+            Command::Unready(..) => {}
             Command::Taken(sandbox) => {
                 self.live.set_state(sandbox, State::Running);
                 if let Some(left) = &mut self.executions_left {
@@ -272,7 +274,20 @@ impl Worker {
                 }
             }
             Command::Kill(sandbox) => self.kill(sandbox).await?,
-            Command::Released(sandbox) => self.live.set_state(sandbox, State::Ending),
+            Command::Released(sandbox) => self.live.set_state(sandbox, State::Leaving),
+        }
+        Ok(())
+    }
+
+    /// Kills those that said that they are done and stay; gives the worker up for those that were
+    /// killed and stay.
+    async fn end_overdue(&mut self) -> Result<(), WorkerError> {
+        let now = Instant::now();
+        while let Some((sandbox, state)) = self.live.first_overdue(now) {
+            if state == State::Ending {
+                return Err(WorkerError::Hung(EXIT_MAX));
+            }
+            self.kill(sandbox).await?;
         }
         Ok(())
     }

@@ -21,9 +21,15 @@ pub const STEPS: [&str; 9] = [
     "exec of python",
 ];
 
+/// The step after which the pipe for failures has its new place.
+const PLACED: i32 = 2;
+
 /// What a worker may do that other users may not: become its sandboxes' users, and kill them
 /// (linux/capability.h: CAP_KILL 5, CAP_SETGID 6, CAP_SETUID 7).
 const CAPABILITIES: [u32; 3] = [5, 6, 7];
+
+/// Where the pipe for failures is once the worker's own descriptors are in place.
+const FAILED: i32 = 5;
 
 /// Everything the new process needs, in memory that it gets a copy of.
 pub struct Plan<'a> {
@@ -75,7 +81,8 @@ pub fn run(plan: &Plan<'_>) -> ! {
     message[4..].copy_from_slice(&(errno as i32).to_ne_bytes());
     // SAFETY: writes from a live buffer, then ends; nobody is left to hear of a failure here.
     unsafe {
-        libc::write(plan.failed, message.as_ptr().cast(), message.len());
+        let pipe = if step > PLACED { FAILED } else { plan.failed };
+        libc::write(pipe, message.as_ptr().cast(), message.len());
         libc::_exit(1)
     }
 }
@@ -117,20 +124,30 @@ fn wait_for_spawner(go: i32) -> Result<(), Errno> {
     }
 }
 
-/// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 the log; 3 control; 4 the module.
-/// All are first moved out of the way of these numbers.
+/// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 the log; 3 control; 4 the module; 5 the pipe
+/// for failures, until exec. All are first copied out of the way of these numbers.
 fn place_descriptors(plan: &Plan<'_>) -> Result<(), Errno> {
-    const CLEAR: i32 = 100;
-    let [input, log, control, module] = plan.descriptors;
-    for (offset, fd) in [input, log, control, module].into_iter().enumerate() {
-        // SAFETY: dup2(2) takes two numbers; the target is not in use or about to be replaced.
-        check(unsafe { libc::dup2(fd, CLEAR + offset as i32) })?;
+    let mut copies = [0; 5];
+    for (copy, fd) in copies
+        .iter_mut()
+        .zip(plan.descriptors.iter().chain([&plan.failed]))
+    {
+        // SAFETY: fcntl(2) with numbers only.
+        *copy = check(unsafe { libc::fcntl(*fd, libc::F_DUPFD, FAILED + 1) })?;
     }
-    for (from, to) in [(0, 0), (1, 1), (1, 2), (2, 3), (3, 4)] {
-        // SAFETY: as above.
-        check(unsafe { libc::dup2(CLEAR + from, to) })?;
+    let [input, log, control, module, failed] = copies;
+    for (from, to) in [
+        (input, 0),
+        (log, 1),
+        (log, 2),
+        (control, 3),
+        (module, 4),
+        (failed, FAILED),
+    ] {
+        // SAFETY: dup2(2) takes two numbers; what the second held was the spawner's business.
+        check(unsafe { libc::dup2(from, to) })?;
     }
-    // All but these close at exec; the pipe for failures must stay open until then.
+    // From here on failures go to the pipe's new place; all from there on closes at exec.
     // SAFETY: close_range(2) takes three numbers.
     check(unsafe { libc::close_range(5, u32::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) })?;
     Ok(())

@@ -6,6 +6,7 @@ use codejail_protocol::control::LayerMode;
 use codejail_protocol::spawn::SpawnerConfig;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getegid, geteuid, pipe2, read, write};
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Permissions};
@@ -49,6 +50,13 @@ pub enum LaunchError {
          kernel.apparmor_restrict_unprivileged_userns=0), or set layers.namespaces = \"auto\""
     )]
     NoNamespaces(Errno),
+}
+
+impl LaunchError {
+    /// Whether the directory that was to be made is there already, and so somebody else's.
+    pub fn is_existing_directory(&self) -> bool {
+        matches!(self, Self::File(_, error) if error.kind() == io::ErrorKind::AlreadyExists)
+    }
 }
 
 /// A running worker.
@@ -125,13 +133,29 @@ impl Launcher {
             become_worker::run(&plan);
         };
         drop((failed_write, go_read));
+        match self.release(&launched, go_write, &failed_read) {
+            Ok(()) => Ok(launched),
+            Err(error) => {
+                launched.kill().map_err(system("kill"))?;
+                waitpid(launched.pid, None).map_err(system("waitpid"))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets the child go on once its user is mapped, and hears whether it became Python.
+    fn release(
+        &self,
+        launched: &Launched,
+        go: OwnedFd,
+        failed: &OwnedFd,
+    ) -> Result<(), LaunchError> {
         if self.namespaces & libc::CLONE_NEWUSER != 0 {
             map_own_user(launched.pid)?;
         }
-        write(&go_write, b"!").map_err(system("release"))?;
-        drop(go_write);
-        heard_from_child(&failed_read)?;
-        Ok(launched)
+        write(&go, b"!").map_err(system("release"))?;
+        drop(go);
+        heard_from_child(failed)
     }
 }
 
@@ -182,22 +206,46 @@ fn find_namespaces(mode: LayerMode) -> Result<i32, LaunchError> {
         // SAFETY: the child of the trial does nothing but end.
         Ok(None) => unsafe { libc::_exit(0) },
         Ok(Some(launched)) => {
-            nix::sys::wait::waitpid(launched.pid, None).map_err(system("waitpid"))?;
+            waitpid(launched.pid, None).map_err(system("waitpid"))?;
             Ok(wanted)
         }
-        Err(LaunchError::System(_, _)) if mode == LayerMode::Auto => Ok(0),
-        Err(LaunchError::System(_, errno)) => Err(LaunchError::NoNamespaces(errno)),
+        // What a host says that does not give them. Anything else (no memory, no process) may pass.
+        Err(LaunchError::System(
+            _,
+            Errno::EPERM | Errno::ENOSYS | Errno::EINVAL | Errno::ENOSPC | Errno::EUSERS,
+        )) if mode == LayerMode::Auto => Ok(0),
+        Err(LaunchError::System(_, errno)) if mode == LayerMode::Require => {
+            Err(LaunchError::NoNamespaces(errno))
+        }
         Err(error) => Err(error),
     }
 }
 
-/// clone3(2), Linux 5.3: none in the child. Like fork, but into namespaces and with a pidfd.
+/// Like fork, but into namespaces and with a pidfd; none in the child. clone3(2), or clone(2) where a
+/// container's own filter answers ENOSYS to that.
 fn clone(namespaces: i32) -> Result<Option<Launched>, LaunchError> {
     let mut pidfd: i32 = -1;
+    let pid = match clone3(namespaces, &mut pidfd) {
+        Err(Errno::ENOSYS) => legacy_clone(namespaces, &mut pidfd),
+        result => result,
+    };
+    match pid.map_err(system("clone"))? {
+        0 => Ok(None),
+        pid => Ok(Some(Launched {
+            pid: Pid::from_raw(
+                i32::try_from(pid).map_err(|_| LaunchError::Refused("a pid over 2^31"))?,
+            ),
+            // SAFETY: CLONE_PIDFD has put a new descriptor there, and it is ours.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        })),
+    }
+}
+
+fn clone3(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
     // SAFETY: an all-zero clone_args asks for nothing.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = u64::from((namespaces | libc::CLONE_PIDFD).cast_unsigned());
-    args.pidfd = (&raw mut pidfd).addr() as u64;
+    args.pidfd = (&raw mut *pidfd).addr() as u64;
     args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
     // SAFETY: args lives through the call; without CLONE_VM the child has its own memory, and it only
     // makes system calls until it becomes another program or ends.
@@ -208,16 +256,24 @@ fn clone(namespaces: i32) -> Result<Option<Launched>, LaunchError> {
             size_of::<libc::clone_args>(),
         )
     };
-    match Errno::result(result).map_err(system("clone3"))? {
-        0 => Ok(None),
-        pid => Ok(Some(Launched {
-            pid: Pid::from_raw(
-                i32::try_from(pid).map_err(|_| LaunchError::Refused("a pid over 2^31"))?,
-            ),
-            // SAFETY: CLONE_PIDFD has put a new descriptor there, and it is ours.
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        })),
-    }
+    Errno::result(result)
+}
+
+/// The descriptor comes in the place of the parent's tid, third on x86_64 and aarch64 alike.
+fn legacy_clone(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
+    let flags = (namespaces | libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned();
+    // SAFETY: as for clone3; a null stack means the parent's, copied.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::c_ulong::from(flags),
+            0,
+            &raw mut *pidfd,
+            0,
+            0,
+        )
+    };
+    Errno::result(result)
 }
 
 /// Not root: inside its user namespace the worker is the same user as outside, and nobody else

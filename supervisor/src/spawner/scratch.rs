@@ -1,12 +1,12 @@
-//! Removes scratch directories, on a thread of its own: what hostile code left may take long.
+//! Removes scratch directories: out of everybody's way at once, from the disk when there is time.
 //!
-//! Never follows a link, never goes deeper than one level (deeper directories are first moved up, so
-//! depth costs neither stack nor descriptors), and gives up after a bounded number of entries.
+//! What hostile code left may take long to remove. So a directory is first moved into one that only
+//! the spawner can enter, which takes one system call and makes its name and its owner's uid free; a
+//! thread removes it there. It never follows a link, never goes deeper than one level (deeper
+//! directories are first moved up, so depth costs neither stack nor descriptors), and gives up after a
+//! bounded number of entries.
 
-use super::SpawnerError;
 use codejail_protocol::ScratchName;
-use codejail_protocol::spawn::SpawnerReport;
-use codejail_transport::PacketSocket;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -14,14 +14,16 @@ use nix::fcntl::{AT_FDCWD, OFlag, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString, OsStr};
+use std::fs::DirBuilder;
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Directories that may wait to be removed. Each stands for a sandbox whose uid is not given out
-/// again before; orders beyond it wait, and so do launches, until the thread has caught up.
+/// Directories that may wait to be removed. Orders beyond it wait, and so do launches, until the thread
+/// has caught up: disk space must not run away from it.
 const QUEUE_LENGTH_MAX: usize = 4096;
 
 /// Entries that one directory may hold before it is left where it is and reported: what a minute of
@@ -31,53 +33,62 @@ const ENTRIES_MAX: u64 = 10_000_000;
 /// Names held in memory at once, some 5 MB.
 const LISTING_MAX: usize = 65_536;
 
-enum Task {
-    /// Remove and report.
-    Clean(ScratchName),
-    /// Remove; nobody waits for it.
-    Forget(ScratchName),
-}
-
 /// The thread and the way to it.
 pub struct Cleaner {
     root: PathBuf,
-    tasks: Sender<Task>,
+    trash: PathBuf,
+    tasks: Sender<ScratchName>,
     thread: JoinHandle<()>,
 }
 
 impl Cleaner {
-    /// Starts the thread.
+    /// Makes the directory for what waits to be removed, named by the service's tag, and starts the
+    /// thread.
     ///
     /// # Errors
-    /// The system has no thread left.
-    pub fn start(root: PathBuf, socket: Arc<PacketSocket>) -> Result<Self, SpawnerError> {
+    /// The directory can't be made below `root`, or the system has no thread left.
+    pub fn start(root: PathBuf, tag: &ScratchName) -> io::Result<Self> {
+        let trash = root.join(tag.as_str());
+        DirBuilder::new().mode(0o700).create(&trash)?;
         let (tasks, queue) = bounded(QUEUE_LENGTH_MAX);
-        let thread_root = root.clone();
+        let thread_trash = trash.clone();
         let thread = std::thread::Builder::new()
             .name("cleaner".to_owned())
-            .spawn(move || work(&thread_root, &queue, &socket))
-            .map_err(|_| SpawnerError::System("start the cleaner thread", Errno::last()))?;
+            .spawn(move || work(&thread_trash, &queue))?;
         Ok(Self {
             root,
+            trash,
             tasks,
             thread,
         })
     }
 
-    /// Removes a sandbox's directory; a `Cleaned` report follows.
-    pub fn clean(&self, dir: ScratchName) {
-        self.put(Task::Clean(dir));
-    }
-
-    /// Removes a worker's directory.
-    pub fn forget(&self, dir: &ScratchName) {
-        self.put(Task::Forget(dir.clone()));
-    }
-
-    fn put(&self, task: Task) {
-        // The thread takes until this end is dropped, so there is always somebody to send to.
-        if self.tasks.send(task).is_err() {
-            eprintln!("spawner: the cleaner thread is gone");
+    /// Takes a directory out of the way; its removal follows. One that is not there is fine.
+    ///
+    /// # Errors
+    /// It can't be moved, and stays where it is.
+    pub fn clean(&self, dir: ScratchName) -> Result<(), Errno> {
+        let (root, trash) = (open(AT_FDCWD, &self.root)?, open(AT_FDCWD, &self.trash)?);
+        let rename = || renameat(&root, dir.as_str(), &trash, dir.as_str());
+        let moved = match rename() {
+            // Where this process is not root, the owner may have locked itself out.
+            Err(Errno::EACCES) => {
+                let mode = Mode::S_IRWXU;
+                fchmodat(&root, dir.as_str(), mode, FchmodatFlags::NoFollowSymlink)?;
+                rename()
+            }
+            moved => moved,
+        };
+        match moved {
+            Ok(()) => {
+                // The thread takes until this end is dropped, so there is always somebody to send to.
+                if self.tasks.send(dir).is_err() {
+                    eprintln!("spawner: the cleaner thread is gone");
+                }
+                Ok(())
+            }
+            Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -94,29 +105,22 @@ impl Cleaner {
         for entry in entries.flatten() {
             let name = entry.file_name().into_string().ok();
             let name = name.and_then(|name| ScratchName::try_from(name).ok());
-            if let Some(name) = name.filter(|name| name.same_tag(tag))
-                && let Err(errno) = remove(&self.root, &name)
-            {
-                eprintln!("spawner: {name} stays: {errno}");
+            if let Some(name) = name.filter(|name| name.same_tag(tag)) {
+                remove_or_say(&self.root, &name);
             }
         }
     }
 }
 
-fn work(root: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
-    for task in queue {
-        match task {
-            Task::Forget(dir) => {
-                if let Err(errno) = remove(root, &dir) {
-                    eprintln!("spawner: {dir} stays: {errno}");
-                }
-            }
-            Task::Clean(dir) => {
-                let error = remove(root, &dir).err().map(|errno| errno.to_string());
-                // A supervisor that is gone needs no report; the end of the service removes the rest.
-                let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
-            }
-        }
+fn work(trash: &Path, queue: &Receiver<ScratchName>) {
+    for dir in queue {
+        remove_or_say(trash, &dir);
+    }
+}
+
+fn remove_or_say(root: &Path, name: &ScratchName) {
+    if let Err(errno) = remove(root, name) {
+        eprintln!("spawner: {}/{name} stays: {errno}", root.display());
     }
 }
 

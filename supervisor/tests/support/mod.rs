@@ -225,6 +225,8 @@ impl Drop for Service {
         });
         if std::thread::panicking() {
             eprintln!("--- log of the service\n{}---", self.log());
+            // What it left is what the test failed for, or not worth a second failure.
+            let _ = fs::remove_dir_all(&self.dir);
             return;
         }
         assert!(

@@ -19,9 +19,15 @@ pub fn place(given: Vec<OwnedFd>) -> Result<OwnedFd, LayerError> {
     let [input, output, error, status]: [OwnedFd; 4] = given
         .try_into()
         .map_err(|_| LayerError::at(LAYER, "count")("four descriptors belong to a sandbox"))?;
-    // None of the given numbers is below 3, and 63 is far above what a worker has open.
-    for (from, to) in [(&status, STATUS), (&input, 0), (&output, 1), (&error, 2)] {
+    // None of the given numbers is below 3, but one may be the status pipe's: that goes last, over a
+    // copy, when the others are in place.
+    let copy = status.try_clone().map_err(LayerError::at(LAYER, "dup"))?;
+    for (from, to) in [(&input, 0), (&output, 1), (&error, 2), (&copy, STATUS)] {
         duplicate(from, to)?;
+    }
+    // Whatever of the given ones has the number 63 is the status pipe now.
+    for given in [input, output, error, status, copy] {
+        std::mem::forget(given);
     }
     // SAFETY: dup2 has just put the status pipe there, and nothing else owns that number.
     Ok(unsafe { OwnedFd::from_raw_fd(STATUS) })

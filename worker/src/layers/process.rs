@@ -4,7 +4,7 @@
 use super::LayerError;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::setsid;
+use nix::unistd::{Pid, getppid, setsid};
 
 const LAYER: &str = "process";
 
@@ -21,8 +21,15 @@ pub fn not_dumpable() -> Result<(), LayerError> {
 
 /// Dies with the worker, also where no PID namespace ends it. A change of
 /// uid or gid clears this too.
-pub fn die_with_parent() -> Result<(), LayerError> {
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(LayerError::at(LAYER, "PR_SET_PDEATHSIG"))
+///
+/// # Errors
+/// Also when the parent is gone already: the signal would never come.
+pub fn die_with_parent(parent: Pid) -> Result<(), LayerError> {
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(LayerError::at(LAYER, "PR_SET_PDEATHSIG"))?;
+    if getppid() != parent {
+        return Err(LayerError::refused(LAYER, "the worker is gone"));
+    }
+    Ok(())
 }
 
 /// A session and process group of its own, so that `kill(0)` reaches nobody else.

@@ -22,8 +22,8 @@ pub const TMP: &str = "tmp";
 
 /// Its group may write to it until the job's files are in place; nobody but the owner may later.
 const DIR_MODE: u32 = 0o775;
-/// As the original makes it.
-const TMP_MODE: u32 = 0o777;
+/// Its owner's alone: the original's is open to every user of the host.
+const TMP_MODE: u32 = 0o700;
 /// The sandbox writes the library through a descriptor opened before it stepped down.
 const FILE_MODE: u32 = 0o644;
 

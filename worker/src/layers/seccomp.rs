@@ -9,7 +9,10 @@
 //! listed number has; another architecture's calls (int 0x80) kill the process.
 
 use super::LayerError;
-use super::syscalls::{ABSENT, FORKS, Group, SANDBOX, SANDBOX_LEGACY, SETUP, UNKNOWN, WORKER};
+use super::syscalls::{
+    ABSENT, FORKS, Group, OWNERSHIP, OWNERSHIP_LEGACY, SANDBOX, SANDBOX_LEGACY, SETUP, UNKNOWN,
+    WORKER,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Is, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, apply_filter,
@@ -113,6 +116,9 @@ pub fn confine_worker(
     landlock_truncates: bool,
 ) -> Result<(), LayerError> {
     let mut rules = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP, WORKER]);
+    if sandbox_uids.is_some() {
+        rules.extend(any_argument(&[OWNERSHIP, OWNERSHIP_LEGACY]));
+    }
     restrict_arguments(&mut rules, landlock_truncates)?;
     // Any fork, but never into a namespace: CLONE_NEW* are these bits (linux/sched.h).
     const NAMESPACES: u64 = 0x7e02_0000;
@@ -124,12 +130,9 @@ pub fn confine_worker(
         rules.insert(call, vec![]);
     }
     if let Some((first, last)) = sandbox_uids {
-        let mut conditions = Vec::new();
-        for argument in 0..3 {
-            conditions.push(when(argument, Is::Ge, first.into())?);
-            conditions.push(when(argument, Is::Le, last.into())?);
-        }
-        rules.insert(libc::SYS_setresuid, vec![all(conditions)?]);
+        rules.insert(libc::SYS_setresuid, all_three_within(first, last)?);
+        // The worker's own group, the number before its sandboxes', stays the effective one at first.
+        rules.insert(libc::SYS_setresgid, all_three_within(first - 1, last)?);
     }
     apply(&allow(rules)?)?;
     let absent = ABSENT
@@ -138,6 +141,15 @@ pub fn confine_worker(
         .chain(UNKNOWN)
         .map(|call| (call, vec![]));
     apply(&deny(absent.collect(), libc::ENOSYS)?)
+}
+
+fn all_three_within(first: u32, last: u32) -> Result<Vec<SeccompRule>, LayerError> {
+    let mut conditions = Vec::new();
+    for argument in 0..3 {
+        conditions.push(when(argument, Is::Ge, first.into())?);
+        conditions.push(when(argument, Is::Le, last.into())?);
+    }
+    Ok(vec![all(conditions)?])
 }
 
 fn any_argument(lists: &[&[Group]]) -> Rules {
@@ -157,6 +169,8 @@ fn restrict_arguments(rules: &mut Rules, landlock_truncates: bool) -> Result<(),
     // No address (argument 4) means the peer of a connected pair.
     let nowhere = SeccompCondition::new(4, Len::Qword, Is::Eq, 0).map_err(compile_error())?;
     rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);
+    // No flags: KEEP_SIZE would take disk space past the limit on a file's size.
+    rules.insert(libc::SYS_fallocate, one_of(1, [0])?);
     // Itself by the number 0, or by its own pid where libraries say so: never others, by ownership.
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
     // Opened only to read and yet emptied: Landlock before ABI 3 lets that pass.

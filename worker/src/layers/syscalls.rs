@@ -43,18 +43,11 @@ pub const SANDBOX: &[Group] = &[
             SYS_symlinkat,
             SYS_renameat,
             SYS_renameat2,
-            SYS_fchmod,
-            SYS_fchmodat,
-            SYS_fchown,
-            SYS_fchownat,
-            SYS_utimensat,
             SYS_umask,
             SYS_ftruncate,
-            SYS_fallocate,
             SYS_fadvise64,
             SYS_fsync,
             SYS_fdatasync,
-            SYS_flock,
             SYS_sendfile,
             SYS_copy_file_range,
             SYS_mknodat,
@@ -208,12 +201,6 @@ pub const SANDBOX_LEGACY: &[Group] = &[(
         SYS_link,
         SYS_symlink,
         SYS_rename,
-        SYS_chmod,
-        SYS_chown,
-        SYS_lchown,
-        SYS_utime,
-        SYS_utimes,
-        SYS_futimesat,
         SYS_mknod,
         SYS_dup2,
         SYS_pipe,
@@ -232,6 +219,36 @@ pub const SANDBOX_LEGACY: &[Group] = &[(
 /// Newer architectures have none.
 #[cfg(not(target_arch = "x86_64"))]
 pub const SANDBOX_LEGACY: &[Group] = &[];
+
+/// Only where each sandbox has a uid of its own, and so owns nothing but what it made: Landlock does
+/// not govern them, and a shared uid would own the files of its user.
+pub const OWNERSHIP: &[Group] = &[(
+    "modes and times of its own files",
+    &[
+        SYS_fchmod,
+        SYS_fchmodat,
+        SYS_fchown,
+        SYS_fchownat,
+        SYS_utimensat,
+    ],
+)];
+
+/// Older forms of these.
+#[cfg(target_arch = "x86_64")]
+pub const OWNERSHIP_LEGACY: &[Group] = &[(
+    "older forms of allowed calls",
+    &[
+        SYS_chmod,
+        SYS_chown,
+        SYS_lchown,
+        SYS_utime,
+        SYS_utimes,
+        SYS_futimesat,
+    ],
+)];
+/// Newer architectures have none.
+#[cfg(not(target_arch = "x86_64"))]
+pub const OWNERSHIP_LEGACY: &[Group] = &[];
 
 /// What a sandbox needs between its first and its last filter, to finish locking itself down.
 pub const SETUP: &[Group] = &[(
