@@ -209,7 +209,7 @@ mod tests {
     fn a_result_is_merged_over_the_input() {
         assert_eq!(
             body(ended(0, b"{\"b\": 2}", b"")),
-            r#"{"globals_dict":{"a": 1,"b": 2}}"#
+            r#"{"globals_dict":{"a":1,"b":2}}"#
         );
     }
 

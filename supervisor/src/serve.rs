@@ -73,7 +73,8 @@ pub fn log_to_stderr() {
         .init();
 }
 
-/// Runs the service to its end. Whatever happens, no process and no directory of it stays.
+/// Runs the service to its end. No process and no directory of it stays, unless the spawner itself was
+/// killed: then directories do.
 ///
 /// # Errors
 /// It could not start, or lost its spawner.

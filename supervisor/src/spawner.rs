@@ -105,8 +105,9 @@ pub fn run() -> Result<(), SpawnerError> {
     let result = spawner.serve();
     spawner.end();
     match result {
-        // The supervisor went while it was being told something: as good as closing the socket.
-        Err(SpawnerError::Packet(PacketError::Socket(Errno::EPIPE))) => Ok(()),
+        // The supervisor went while it was being told something, or with something unread: as good as
+        // closing the socket.
+        Err(SpawnerError::Packet(PacketError::Socket(Errno::EPIPE | Errno::ECONNRESET))) => Ok(()),
         result => result,
     }
 }

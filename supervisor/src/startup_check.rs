@@ -5,6 +5,7 @@ use crate::code_exec::Service;
 use crate::health::Check;
 use crate::payload::Form;
 use metrics::gauge;
+use std::time::{Duration, Instant};
 
 /// One probe: its name, its code, and what must come of it.
 struct Probe {
@@ -46,6 +47,9 @@ const PROBES: &[Probe] = &[
     },
 ];
 
+/// How long a probe may wait for a sandbox: as long as a worker may take to warm up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Runs every probe, one after the other.
 pub async fn run(service: &Service) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -67,7 +71,7 @@ pub async fn run(service: &Service) -> Vec<Check> {
 impl Probe {
     async fn run(&self, service: &Service) -> Result<(), String> {
         let payload = serde_json::json!({ "code": self.code, "globals_dict": {} }).to_string();
-        let answer = service.execute(&Form::of_payload(payload)).await;
+        let answer = patiently(service, &Form::of_payload(payload)).await;
         match (&self.expected, answer) {
             (Expected::Globals(globals), Answer::Success(found)) if found == **globals => Ok(()),
             (Expected::Denied(errors), Answer::Failure { emsg, .. })
@@ -81,6 +85,18 @@ impl Probe {
             (Expected::Denied(errors), answer) => {
                 Err(format!("expected one of {errors:?}, got {answer:?}"))
             }
+        }
+    }
+}
+
+/// A machine that is busy while the service starts may have no sandbox ready in a request's time; that
+/// says nothing about safety.
+async fn patiently(service: &Service, form: &Form) -> Answer {
+    let started = Instant::now();
+    loop {
+        let answer = service.execute(form).await;
+        if !matches!(answer, Answer::Busy(_)) || started.elapsed() > PATIENCE {
+            return answer;
         }
     }
 }

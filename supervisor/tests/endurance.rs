@@ -101,7 +101,8 @@ fn idle_state(service: &Service) -> Option<State> {
         .workers
         .iter()
         .all(|(_, sandboxes)| sandboxes.len() == 2);
-    let quiet = state.workers.len() == 2 && state.directories == 2 + 4;
+    // Of each worker and sandbox, and the one for what waits to be removed.
+    let quiet = state.workers.len() == 2 && state.directories == 2 + 4 + 1;
     (complete && quiet && family.len() == 2 + 2 + 4).then_some(state)
 }
 

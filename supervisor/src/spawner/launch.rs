@@ -7,7 +7,7 @@ use codejail_protocol::spawn::SpawnerConfig;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, getegid, geteuid, pipe2, read, write};
+use nix::unistd::{AccessFlags, Pid, access, getegid, geteuid, pipe2, read, write};
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
@@ -86,6 +86,10 @@ impl Launcher {
     pub fn new(config: &SpawnerConfig) -> Result<Self, LaunchError> {
         let module = File::open(&config.worker_module).map_err(|error| {
             LaunchError::File(config.worker_module.display().to_string(), error)
+        })?;
+        access(&config.python_bin, AccessFlags::X_OK).map_err(|errno| {
+            let key = format!("python.bin = {:?}", config.python_bin);
+            LaunchError::File(key, io::Error::from(errno))
         })?;
         let variables = config
             .env
