@@ -1,0 +1,183 @@
+//! The spawner keeps its bounds whatever the supervisor has become: here the test is the supervisor.
+
+mod support;
+
+use codejail_protocol::ScratchName;
+use codejail_protocol::control::LayerMode;
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_transport::PacketSocket;
+use nix::unistd::{geteuid, pipe};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use support::processes::wait_for;
+use support::{END_MAX, sandbox_python};
+
+const UID_BASE: u32 = 352_000_000;
+
+/// A spawner whose supervisor is the test.
+struct Spawner {
+    process: Child,
+    socket: PacketSocket,
+    root: PathBuf,
+}
+
+impl Spawner {
+    fn start(tag: u8) -> Self {
+        let root = std::env::temp_dir().join(format!("cj-spawner-{}-{tag}", std::process::id()));
+        std::fs::create_dir(&root).expect("scratch root");
+        let (socket, theirs) = PacketSocket::pair().expect("socketpair");
+        let process = Command::new(env!("CARGO_BIN_EXE_codejail"))
+            .arg("spawner")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .expect("spawner");
+        let spawner = Self {
+            process,
+            socket,
+            root,
+        };
+        spawner.say(&SpawnerOrder::Configure(SpawnerConfig {
+            python_bin: sandbox_python(),
+            // Any file will do: no worker gets as far as loading it.
+            worker_module: PathBuf::from("/etc/passwd"),
+            env: Vec::new(),
+            scratch_root: spawner.root.clone(),
+            scratch_tag: ScratchName::from_random([tag; 8]),
+            uid_base: UID_BASE,
+            uid_count: 10,
+            namespaces: LayerMode::Auto,
+        }));
+        assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
+        spawner
+    }
+
+    fn say(&self, order: &SpawnerOrder) {
+        self.socket.send(order, &[]).expect("send");
+    }
+
+    fn hear(&self) -> SpawnerReport {
+        let packet = self.socket.receive().expect("receive");
+        packet.expect("the spawner is gone").message
+    }
+
+    fn launch(&self, uid: Option<u32>) -> SpawnerReport {
+        let (control, _theirs) = PacketSocket::pair().expect("socketpair");
+        let (_read, log) = pipe().expect("pipe");
+        let order = SpawnerOrder::Launch {
+            worker: WorkerId(1),
+            dir: ScratchName::from_random([9; 8]),
+            uid,
+        };
+        let descriptors = [control.as_fd(), log.as_fd()];
+        self.socket.send(&order, &descriptors).expect("send");
+        self.hear()
+    }
+
+    /// Closes the socket, and sees that it leaves nothing.
+    fn end(mut self) {
+        drop(self.socket);
+        let status = wait_for("its end", END_MAX, || {
+            self.process.try_wait().expect("wait")
+        });
+        assert!(status.success(), "{status}");
+        assert_eq!(entries(&self.root), 0);
+        std::fs::remove_dir(&self.root).expect("remove");
+    }
+}
+
+fn entries(root: &Path) -> usize {
+    std::fs::read_dir(root).expect("scratch root").count()
+}
+
+#[test]
+fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
+    let spawner = Spawner::start(1);
+    let mut refused = vec![Some(0), Some(UID_BASE - 1), Some(UID_BASE + 10)];
+    if geteuid().is_root() {
+        refused.push(None);
+    }
+    for uid in refused {
+        let report = spawner.launch(uid);
+        let SpawnerReport::LaunchFailed { error, .. } = &report else {
+            panic!("{uid:?}: {report:?}");
+        };
+        assert!(error.starts_with("refused: "), "{uid:?}: {error}");
+    }
+    spawner.end();
+}
+
+#[test]
+fn a_launch_without_its_descriptors_is_refused() {
+    let spawner = Spawner::start(2);
+    spawner.say(&SpawnerOrder::Launch {
+        worker: WorkerId(1),
+        dir: ScratchName::from_random([9; 8]),
+        uid: geteuid().is_root().then_some(UID_BASE),
+    });
+    let report = spawner.hear();
+    assert!(
+        matches!(report, SpawnerReport::LaunchFailed { .. }),
+        "{report:?}"
+    );
+    spawner.end();
+}
+
+#[test]
+fn garbage_ends_the_spawner() {
+    let mut spawner = Spawner::start(3);
+    nix::sys::socket::send(
+        std::os::fd::AsRawFd::as_raw_fd(&spawner.socket),
+        b"garbage",
+        nix::sys::socket::MsgFlags::empty(),
+    )
+    .expect("send");
+    let status = wait_for("its end", END_MAX, || {
+        spawner.process.try_wait().expect("wait")
+    });
+    assert_eq!(status.code(), Some(70));
+    assert_eq!(entries(&spawner.root), 0);
+    std::fs::remove_dir(&spawner.root).expect("remove");
+}
+
+#[test]
+fn directories_are_removed_however_deep_and_closed_they_are() {
+    let spawner = Spawner::start(4);
+    let name = ScratchName::from_random([8; 8]);
+    let top = spawner.root.join(name.as_str());
+    std::fs::create_dir(&top).expect("mkdir");
+    make_deep(&top, 3000);
+    std::os::unix::fs::symlink("/etc", top.join("link")).expect("symlink");
+    set_mode(&top.join("d"), 0);
+    spawner.say(&SpawnerOrder::Clean { dir: name.clone() });
+    let report = spawner.hear();
+    assert_eq!(
+        report,
+        SpawnerReport::Cleaned {
+            dir: name,
+            error: None
+        }
+    );
+    assert!(!top.exists());
+    assert!(Path::new("/etc/passwd").exists());
+    spawner.end();
+}
+
+/// Nested directories, each with a file, deeper than any path can name.
+fn make_deep(top: &Path, levels: usize) {
+    use nix::fcntl::{OFlag, open, openat};
+    use nix::sys::stat::{Mode, mkdirat};
+    let directory = OFlag::O_DIRECTORY;
+    let mut at = open(top, directory, Mode::empty()).expect("open");
+    for _ in 0..levels {
+        mkdirat(&at, "d", Mode::S_IRWXU).expect("mkdirat");
+        at = openat(&at, "d", directory, Mode::empty()).expect("openat");
+        let file = OFlag::O_CREAT | OFlag::O_WRONLY;
+        openat(&at, "file", file, Mode::S_IRUSR).expect("file");
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+}
