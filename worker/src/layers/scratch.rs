@@ -5,10 +5,11 @@
 //! own; a job without a library removes it. Cleaning up is the spawner's work.
 
 use super::LayerError;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use nix::sys::stat::{Mode, umask};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const LAYER: &str = "scratch directory";
@@ -32,23 +33,34 @@ const FILE_MODE: u32 = 0o644;
 pub struct Scratch {
     path: PathBuf,
     library: File,
+    umask: Mode,
 }
 
 impl Scratch {
     /// Makes the directory and its files and enters it, still as the worker's user.
+    ///
+    /// No mode is set after the fact: where sandboxes share a uid, chmod is denied. So the umask lets
+    /// every mode through until `tmp` is made.
     pub fn make(path: PathBuf, jailed_code: &[u8]) -> Result<Self, LayerError> {
+        let umask = umask(Mode::empty());
         make_dir(&path, DIR_MODE).map_err(LayerError::at(LAYER, "mkdir"))?;
         std::env::set_current_dir(&path).map_err(LayerError::at(LAYER, "chdir"))?;
         new_file(JAILED_CODE)
             .and_then(|mut file| file.write_all(jailed_code))
             .map_err(LayerError::at(LAYER, "jailed_code"))?;
         let library = new_file(PYTHON_LIB).map_err(LayerError::at(LAYER, "python_lib.zip"))?;
-        Ok(Self { path, library })
+        Ok(Self {
+            path,
+            library,
+            umask,
+        })
     }
 
     /// Makes `tmp`, as the sandbox's user.
     pub fn make_tmp(&self) -> Result<(), LayerError> {
-        make_dir(Path::new(TMP), TMP_MODE).map_err(LayerError::at(LAYER, "mkdir tmp"))
+        make_dir(Path::new(TMP), TMP_MODE).map_err(LayerError::at(LAYER, "mkdir tmp"))?;
+        umask(self.umask);
+        Ok(())
     }
 
     /// Where it is.
@@ -71,18 +83,14 @@ impl Scratch {
     }
 }
 
-/// The mode is set apart from the making because the umask would take bits away.
 fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
+    DirBuilder::new().mode(mode).create(path)
 }
 
 fn new_file(name: &str) -> io::Result<File> {
-    let file = OpenOptions::new()
+    OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
-        .open(name)?;
-    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
-    Ok(file)
+        .mode(FILE_MODE)
+        .open(name)
 }
