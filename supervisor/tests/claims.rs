@@ -23,7 +23,7 @@ def started():
 ";
 
 fn claim(code: &str) -> Run {
-    Run::new(&format!("{SAY}{code}"))
+    Run::new(format!("{SAY}{code}"))
 }
 
 #[test]
