@@ -16,6 +16,7 @@ pub struct Sandbox {
     scratch: Scratch,
     uid: SandboxUid,
     closing: Option<Closing>,
+    last_filter: seccomp::Closing,
     worker: Pid,
     image_bytes: u64,
     uid_sharers: u64,
@@ -51,11 +52,13 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
         .transpose()?;
     let kept = closing.iter().map(Closing::descriptor);
     descriptors::close_others(&kept.chain([scratch.descriptor()]).collect::<Vec<_>>())?;
+    let last_filter = seccomp::Closing::compile()?;
     confined.filters.confine_sandbox()?;
     Ok(Sandbox {
         scratch,
         uid: plan.uid,
         closing,
+        last_filter,
         worker: plan.worker,
         image_bytes: plan.image_bytes,
         uid_sharers: plan.uid_sharers,
@@ -83,6 +86,6 @@ impl Sandbox {
             closing.enforce()?;
         }
         rlimits::set_for_job(limits, self.image_bytes, self.uid_sharers)?;
-        seccomp::close_sandbox()
+        self.last_filter.enforce()
     }
 }

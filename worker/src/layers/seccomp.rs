@@ -97,15 +97,27 @@ impl Filters {
     }
 }
 
-/// The last stage: what the locking down needed goes, and signals reach only the sandbox itself.
-pub fn close_sandbox() -> Result<(), LayerError> {
-    let mut rules = any_argument(&[SETUP]);
-    rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);
-    let own_pid = u64::from(std::process::id());
-    for call in [libc::SYS_kill, libc::SYS_tgkill] {
-        rules.insert(call, none_of(0, [own_pid])?);
+/// The last stage, compiled ahead: what the locking down needed goes, and signals reach only the
+/// sandbox itself.
+#[derive(Debug)]
+pub struct Closing(BpfProgram);
+
+impl Closing {
+    /// Compiles it for the calling process.
+    pub fn compile() -> Result<Self, LayerError> {
+        let mut rules = any_argument(&[SETUP]);
+        rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);
+        let own_pid = u64::from(std::process::id());
+        for call in [libc::SYS_kill, libc::SYS_tgkill] {
+            rules.insert(call, none_of(0, [own_pid])?);
+        }
+        deny(rules, libc::EACCES).map(Self)
     }
-    apply(&deny(rules, libc::EACCES)?)
+
+    /// Enforces it.
+    pub fn enforce(&self) -> Result<(), LayerError> {
+        apply(&self.0)
+    }
 }
 
 /// Confines a worker, and with it all its sandboxes: to what they may do and what it takes to make
