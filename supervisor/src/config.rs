@@ -1,15 +1,23 @@
 //! The service's configuration: read, checked and completed before anything else happens.
 //!
-//! From a TOML file; what it leaves out has the defaults below. Unknown keys and values out of
-//! bounds are errors that name the key and say what would be right.
+//! Where it comes from is `config/load.rs`; what a key may hold, `config/keys.rs`; docs/configuration.md
+//! says what it means. What is wrong is named with its key, its value, its source and what would be
+//! right.
+
+pub mod keys;
+pub mod load;
+mod original_yaml;
+pub mod print;
+pub mod settings;
+mod yaml;
 
 use codejail_protocol::control::LayerMode;
 use codejail_protocol::job::Limits;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use settings::Settings;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Shared libraries, time zones, and the devices that programs expect.
 const READ_PATHS: &[&str] = &[
@@ -47,23 +55,27 @@ pub enum ConfigError {
     /// The file can't be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] std::io::Error),
-    /// It is not TOML, or has keys or types that this version does not know.
+    /// It is not TOML.
     #[error("{0}: {1}")]
-    Parse(PathBuf, #[source] Box<toml::de::Error>),
-    /// A value that can't be.
-    #[error("{key} = {value}: {right}")]
+    Toml(PathBuf, #[source] Box<toml::de::Error>),
+    /// It is not YAML, or none that makes settings.
+    #[error("{0}: {1}")]
+    Yaml(PathBuf, #[source] Box<yaml::YamlError>),
+    /// A key that does not exist, or a value that can't be.
+    #[error("{said}: {right}")]
     Value {
-        /// The key as the file writes it.
-        key: String,
-        /// What it has.
-        value: String,
+        /// Key, value and source as the source writes them.
+        said: String,
         /// What would be right.
         right: String,
     },
+    /// Keys and configuration don't agree: a mistake in this program.
+    #[error("{0}")]
+    Inconsistent(#[source] toml::de::Error),
 }
 
 /// All settings, by the file's names.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address and port to listen on; port 0 picks a free one.
@@ -105,7 +117,7 @@ pub struct Config {
 }
 
 /// `[python]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Python {
     /// The sandbox venv's interpreter.
@@ -121,7 +133,7 @@ pub struct Python {
 }
 
 /// `[limits]`, named as in `CODE_JAIL`; 0 is no limit, except that FSIZE 0 is nothing.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(non_snake_case)]
 pub struct CodeJailLimits {
@@ -138,7 +150,7 @@ pub struct CodeJailLimits {
 }
 
 /// `[limit_overrides."…"]`: what is given replaces the limit of that name.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(non_snake_case)]
 pub struct LimitOverrides {
@@ -155,7 +167,7 @@ pub struct LimitOverrides {
 }
 
 /// `[sandbox]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sandbox {
     /// First of the uids that workers and sandboxes get when the service is started as root.
@@ -166,7 +178,7 @@ pub struct Sandbox {
 
 /// `[layers]`: require, auto or off. Seccomp and resource limits have no switch: they are always
 /// there to be had.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layers {
     /// A uid for each worker and sandbox; needs root.
@@ -236,86 +248,40 @@ impl Default for Sandbox {
 }
 
 impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Parse(path.to_owned(), Box::new(error)))?;
-        config.check()?;
-        Ok(config)
-    }
-
-    /// Checks all bounds.
-    fn check(&self) -> Result<(), ConfigError> {
-        within("workers", self.workers as u64, 1..=256)?;
-        within(
-            "sandboxes_per_worker",
-            self.sandboxes_per_worker as u64,
-            // With one descriptor for each in their worker: SANDBOXES_MAX of the protocol.
-            1..=200,
-        )?;
-        within("max_requests", self.max_requests, 0..=1_000_000_000)?;
-        within(
-            "max_requests_jitter",
-            self.max_requests_jitter,
-            0..=1_000_000_000,
-        )?;
-        within(
-            "queue_length_max",
-            self.queue_length_max as u64,
-            0..=1 << 20,
-        )?;
-        within("queue_wait_max_ms", self.queue_wait_max_ms, 1..=3_600_000)?;
-        within(
-            "graceful_timeout_ms",
-            self.graceful_timeout_ms,
-            0..=3_600_000,
-        )?;
-        within("body_bytes_max", self.body_bytes_max as u64, 1024..=1 << 30)?;
-        within(
-            "output_bytes_max",
-            self.output_bytes_max as u64,
-            1024..=1 << 30,
-        )?;
-        within(
-            "reply_bytes_max",
-            self.reply_bytes_max as u64,
-            1024..=1 << 30,
-        )?;
-        let uid_max = u64::from(u32::MAX - 1) - self.uid_count();
-        within(
-            "sandbox.uid_base",
-            self.sandbox.uid_base.into(),
-            1000..=uid_max,
-        )?;
-        for (key, path) in [
-            ("python.bin", &self.python.bin),
-            ("sandbox.scratch_dir", &self.sandbox.scratch_dir),
-        ] {
-            if !path.is_absolute() {
-                return Err(wrong(key, path.display(), "must be an absolute path"));
-            }
-        }
-        for context in self
-            .limit_overrides
-            .keys()
-            .map(|key| Some(key.as_str()))
-            .chain([None])
-        {
-            let realtime = self.code_jail_limits(context).REALTIME;
-            if !(0.0..=3600.0).contains(&realtime) {
-                return Err(wrong(
-                    "limits.REALTIME",
-                    realtime,
-                    "must be 0 to 3600 seconds",
-                ));
-            }
+    /// Checks what depends on more than one key.
+    fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let last = u64::from(u32::MAX - 1) - self.uid_count() - Self::tool_uid_count();
+        let first = self.sandbox.uid_base;
+        if u64::from(first) > last {
+            let path = ["sandbox", "uid_base"].map(str::to_owned);
+            let right = format!("must be at most {last}, or the uids of all workers don't fit");
+            let origin = settings.origin(&path);
+            return Err(origin.refuse(&path, &toml::Value::Integer(first.into()), &right));
         }
         Ok(())
+    }
+
+    /// The configuration of `check` and `run`: one sandbox at a time, under uids of its own, so that
+    /// a service with the same configuration can run at the same time.
+    #[must_use]
+    pub fn for_tool(mut self) -> Self {
+        // Checked to fit.
+        self.sandbox.uid_base += u32::try_from(self.uid_count()).unwrap_or(0);
+        self.workers = 1;
+        self.sandboxes_per_worker = 1;
+        self.max_requests = 0;
+        // Nobody else asks, and whoever does has patience.
+        self.queue_wait_max_ms = 60_000;
+        self
+    }
+
+    fn tool_uid_count() -> u64 {
+        let one = Self {
+            workers: 1,
+            sandboxes_per_worker: 1,
+            ..Self::default()
+        };
+        one.uid_count()
     }
 
     /// Sandboxes of one worker that may exist at once: running, a spare beside each, and twice as
@@ -390,73 +356,5 @@ impl Config {
         }
     }
 }
-
-fn within(key: &str, value: u64, bounds: RangeInclusive<u64>) -> Result<(), ConfigError> {
-    if bounds.contains(&value) {
-        return Ok(());
-    }
-    let right = format!("must be {} to {}", bounds.start(), bounds.end());
-    Err(wrong(key, value, &right))
-}
-
-fn wrong(key: &str, value: impl std::fmt::Display, right: &str) -> ConfigError {
-    ConfigError::Value {
-        key: key.to_owned(),
-        value: value.to_string(),
-        right: right.to_owned(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, String> {
-        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.check().map_err(|error| error.to_string())?;
-        Ok(config)
-    }
-
-    #[test]
-    fn an_empty_file_is_the_defaults() {
-        let config = parse("").unwrap();
-        assert!(!config.enabled);
-        assert_eq!(config.limits(None).realtime_ms, 1000);
-        assert_eq!(config.limits(None).nproc, 15);
-    }
-
-    #[test]
-    fn an_unknown_key_is_named() {
-        assert!(parse("wrokers = 2").unwrap_err().contains("wrokers"));
-        assert!(
-            parse("[layers]\nselinux = \"auto\"")
-                .unwrap_err()
-                .contains("selinux")
-        );
-        assert!(parse("[limits]\nRAM = 1").unwrap_err().contains("RAM"));
-    }
-
-    #[test]
-    fn a_value_out_of_bounds_says_what_would_be_right() {
-        let error = parse("workers = 0").unwrap_err();
-        assert_eq!(error, "workers = 0: must be 1 to 256");
-        assert!(
-            parse("[limits]\nREALTIME = -1")
-                .unwrap_err()
-                .contains("REALTIME")
-        );
-        assert!(
-            parse("[limits]\nREALTIME = nan")
-                .unwrap_err()
-                .contains("REALTIME")
-        );
-    }
-
-    #[test]
-    fn an_override_replaces_only_what_it_names() {
-        let config = parse("[limits]\nCPU = 2\n[limit_overrides.course]\nREALTIME = 0.5").unwrap();
-        assert_eq!(config.limits(Some("course")).realtime_ms, 500);
-        assert_eq!(config.limits(Some("course")).cpu_s, 2);
-        assert_eq!(config.limits(Some("another")).realtime_ms, 1000);
-    }
-}
+mod tests;

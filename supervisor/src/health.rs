@@ -30,6 +30,12 @@ impl Health {
         *self.0.write() = Some(checks);
     }
 
+    /// The results so far.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Check> {
+        self.0.read().clone().unwrap_or_default()
+    }
+
     /// Body of `/health/`: the original's key first.
     #[must_use]
     pub fn body(&self) -> String {

@@ -2,6 +2,8 @@
 
 pub mod admission;
 pub mod answer;
+pub mod boot;
+pub mod check;
 pub mod code_exec;
 pub mod config;
 pub mod execution;
@@ -16,6 +18,7 @@ pub mod payload_schema;
 pub mod pool;
 pub mod privileges;
 pub mod python_repr;
+pub mod run_file;
 pub mod serve;
 pub mod spawner;
 pub mod spawner_link;

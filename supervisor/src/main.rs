@@ -1,18 +1,25 @@
-//! The command line.
+//! The command line: arguments, configuration, one of the commands, an exit status.
 
-use clap::{Parser, Subcommand};
-use codejail::config::Config;
+use clap::{Args, Parser, Subcommand};
+use codejail::boot::log_to_stderr;
+use codejail::config::load::{Flag, Loaded, Sources};
+use codejail::run_file::{Ran, Request};
+use codejail::{check, config, run_file, serve, spawner};
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Exit statuses of sysexits(3).
+const EX_USAGE: u8 = 64;
+const EX_DATAERR: u8 = 65;
+const EX_UNAVAILABLE: u8 = 69;
 const EX_SOFTWARE: u8 = 70;
 const EX_CONFIG: u8 = 78;
 
 /// Runs untrusted Python in pre-warmed, confined sandboxes: a drop-in replacement for Open edX's
 /// codejail-service.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_long_help = include_str!("help.txt"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -20,41 +27,194 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the v0 API until told to end. TERM drains, INT and QUIT end at once.
+    /// Serve the v0 API until told to end
+    ///
+    /// Serve the v0 API until told to end. The port answers at once; executions are refused until a
+    /// worker is warm, the safety checks have passed, and `enabled` is true.
     Serve {
-        /// The configuration, in TOML. Without one, the defaults: executions are refused until
-        /// `enabled = true`.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// Address and port to listen on; port 0 picks a free one
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        bind: Option<String>,
+        /// How many warm interpreters
+        #[arg(long, value_name = "N")]
+        workers: Option<String>,
+        /// Check the configuration, say "configuration ok", and end; the host is not looked at
+        #[arg(long, conflicts_with = "print_config")]
+        check_config: bool,
+        /// Print the effective configuration as TOML, with the source of what is no default, and end
+        #[arg(long)]
+        print_config: bool,
     },
-    /// The privileged part of a service; started by `serve` alone.
+    /// Say whether a service would serve here, and how confined
+    ///
+    /// Say whether a service with this configuration would serve on this host, and how confined: a
+    /// worker is started as `serve` would, and the safety checks are run. A service that runs is not
+    /// disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed for it
+    /// to start, 69 if it would start and not serve.
+    Check {
+        #[command(flatten)]
+        sources: SourceArgs,
+    },
+    /// Execute a file in a sandbox and print its globals
+    ///
+    /// Execute a file as a request would: same configuration, limits and confinement, in a sandbox
+    /// started for it. Prints the resulting globals as JSON and exits with 0; or prints what the
+    /// author of a problem would read to standard error and exits with 1. `enabled` does not matter.
+    Run {
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// The Python file; - is standard input
+        file: PathBuf,
+        /// Input globals: a JSON object, or @FILE with one
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        globals: String,
+        /// The course's library, put on the path as python_lib.zip
+        #[arg(long, value_name = "ZIP")]
+        python_lib: Option<PathBuf>,
+        /// The limit_overrides_context, which picks the limits
+        #[arg(long, value_name = "NAME")]
+        context: Option<String>,
+    },
+    /// The privileged part of a service; started by the others alone
     #[command(hide = true)]
     Spawner,
 }
 
+#[derive(Args)]
+struct SourceArgs {
+    /// The configuration, in TOML; without it what CODEJAIL_CONFIG names
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve { config } => serve(config),
-        Command::Spawner => match codejail::spawner::run() {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(answer) => {
+            // Help and version come here too, and are no mistake.
+            let _ = answer.print();
+            return ExitCode::from(if answer.use_stderr() { EX_USAGE } else { 0 });
+        }
+    };
+    match command {
+        Command::Serve {
+            sources,
+            bind,
+            workers,
+            check_config,
+            print_config,
+        } => {
+            let flags = [("--bind", "bind", bind), ("--workers", "workers", workers)];
+            with_config(sources, flags, |loaded| {
+                if check_config {
+                    println!("configuration ok");
+                    ExitCode::SUCCESS
+                } else if print_config {
+                    print_effective(&loaded)
+                } else {
+                    serve(loaded)
+                }
+            })
+        }
+        Command::Check { sources } => with_config(sources, [], check),
+        Command::Run {
+            sources,
+            file,
+            globals,
+            python_lib,
+            context,
+        } => {
+            let request = Request {
+                file,
+                globals,
+                python_lib,
+                context,
+            };
+            with_config(sources, [], |loaded| run(loaded, &request))
+        }
+        Command::Spawner => match spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, EX_SOFTWARE),
         },
     }
 }
 
-fn serve(path: Option<PathBuf>) -> ExitCode {
-    let config = match path.map_or_else(|| Ok(Config::default()), |path| Config::read(&path)) {
-        Ok(config) => config,
-        Err(error) => return fail(&error, EX_CONFIG),
-    };
-    codejail::serve::log_to_stderr();
-    match codejail::serve::run(config) {
+/// Loads the configuration for a command, or says what is wrong with it.
+fn with_config<const N: usize>(
+    args: SourceArgs,
+    flags: [(&'static str, &'static str, Option<String>); N],
+    command: impl FnOnce(Loaded) -> ExitCode,
+) -> ExitCode {
+    let flags = flags.into_iter().filter_map(|(name, key, text)| {
+        let text = text?;
+        Some(Flag { name, key, text })
+    });
+    match Sources::of_process(args.config, flags.collect()).load() {
+        Ok(loaded) => command(loaded),
+        Err(error) => fail(&error, EX_CONFIG),
+    }
+}
+
+fn print_effective(loaded: &Loaded) -> ExitCode {
+    match config::print::to_toml(&loaded.config, &loaded.settings) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, EX_SOFTWARE),
+    }
+}
+
+fn serve(loaded: Loaded) -> ExitCode {
+    log_to_stderr("info");
+    for note in &loaded.notes {
+        note.log();
+    }
+    match serve::run(loaded.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, error.exit_status()),
     }
 }
 
-fn fail(error: &dyn std::error::Error, status: u8) -> ExitCode {
+fn check(loaded: Loaded) -> ExitCode {
+    // What it finds is printed; the log would say it again.
+    log_to_stderr("off");
+    match check::run(loaded.config) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EX_UNAVAILABLE),
+        Err(error) => fail(&error, error.exit_status()),
+    }
+}
+
+fn run(loaded: Loaded, request: &Request) -> ExitCode {
+    log_to_stderr("error");
+    let form = match run_file::form(request) {
+        Ok(form) => form,
+        Err(error) => return fail(&error, error.exit_status()),
+    };
+    if let Some(context) = &request.context
+        && !loaded.config.limit_overrides.contains_key(context)
+    {
+        eprintln!("codejail: no limit_overrides for {context:?}: the limits are everybody's");
+    }
+    match run_file::run(loaded.config, &form) {
+        Ok(Ran::Globals(globals)) => {
+            println!("{globals}");
+            ExitCode::SUCCESS
+        }
+        Ok(Ran::Failed(emsg)) => {
+            eprintln!("{emsg}");
+            ExitCode::FAILURE
+        }
+        Ok(Ran::Refused(why)) => fail(&*Box::<dyn Error>::from(why), EX_DATAERR),
+        Ok(Ran::Unsafe(why)) => fail(&*Box::<dyn Error>::from(why), EX_UNAVAILABLE),
+        Err(error) => fail(&error, error.exit_status()),
+    }
+}
+
+fn fail(error: &dyn Error, status: u8) -> ExitCode {
     eprintln!("codejail: {error}");
     ExitCode::from(status)
 }

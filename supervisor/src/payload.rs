@@ -99,7 +99,7 @@ pub struct CodeExec<'a> {
 /// The content type is none of the two, or the body is too large or broken.
 pub async fn read_form(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
     let content_type = content_type(request.headers());
-    match media_type(&content_type) {
+    match media_type(&content_type).as_str() {
         "application/x-www-form-urlencoded" => read_urlencoded(request, bytes_max).await,
         "multipart/form-data" => read_multipart(request, bytes_max).await,
         "" if request
@@ -118,8 +118,10 @@ fn content_type(headers: &HeaderMap) -> String {
     String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
 }
 
-fn media_type(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
+/// Without its parameters, in lower case: media types are equal whatever their case (RFC 9110, 8.3.1).
+fn media_type(content_type: &str) -> String {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
 }
 
 async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Rejection> {
@@ -181,6 +183,15 @@ impl Form {
         Self {
             payload: Some(payload),
             ..Self::default()
+        }
+    }
+
+    /// The same with a library, as `codejail run` posts it.
+    #[must_use]
+    pub fn with_python_lib(self, library: Bytes) -> Self {
+        Self {
+            python_lib: Some(library),
+            ..self
         }
     }
 

@@ -55,8 +55,24 @@ pub fn own_uids(mode: LayerMode) -> Result<bool, PrivilegeError> {
 /// # Errors
 /// There is no such user, or the system refused.
 pub fn become_app_user(config: &Config) -> Result<(), PrivilegeError> {
-    if !geteuid().is_root() {
+    let Some((uid, gid)) = check_user(config)? else {
         return Ok(());
+    };
+    let refused = |step| move |errno| PrivilegeError::System(step, errno);
+    setgroups(&[]).map_err(refused("setgroups"))?;
+    setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
+    setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
+    nix::sys::prctl::set_no_new_privs().map_err(refused("PR_SET_NO_NEW_PRIVS"))?;
+    nix::sys::prctl::set_dumpable(false).map_err(refused("PR_SET_DUMPABLE"))
+}
+
+/// Whom the service would become; nobody else where it was not started as root.
+///
+/// # Errors
+/// There is no such user, or it is one that the service must not be.
+pub fn check_user(config: &Config) -> Result<Option<(Uid, Gid)>, PrivilegeError> {
+    if !geteuid().is_root() {
+        return Ok(None);
     }
     let (uid, gid) = find_user(&config.user)?;
     let first = u64::from(config.sandbox.uid_base);
@@ -66,12 +82,7 @@ pub fn become_app_user(config: &Config) -> Result<(), PrivilegeError> {
     if (first..first + config.uid_count()).contains(&u64::from(uid.as_raw())) {
         return Err(PrivilegeError::InRange(config.user.clone()));
     }
-    let refused = |step| move |errno| PrivilegeError::System(step, errno);
-    setgroups(&[]).map_err(refused("setgroups"))?;
-    setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
-    setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
-    nix::sys::prctl::set_no_new_privs().map_err(refused("PR_SET_NO_NEW_PRIVS"))?;
-    nix::sys::prctl::set_dumpable(false).map_err(refused("PR_SET_DUMPABLE"))
+    Ok(Some((uid, gid)))
 }
 
 fn find_user(name: &str) -> Result<(Uid, Gid), PrivilegeError> {

@@ -136,11 +136,15 @@ fn a_service_that_ends_while_it_is_busy_ends_well_each_time() {
 fn a_configuration_that_cannot_work_is_refused_by_name() {
     let mut cases = vec![
         ("wrokers = 2", 78, "wrokers"),
-        ("workers = 0", 78, "workers = 0: must be 1 to 256"),
+        (
+            "workers = 0",
+            78,
+            "workers = 0: must be a number from 1 to 256",
+        ),
         ("[limits]\nREALTIME = -1", 78, "limits.REALTIME = -1"),
         ("[layers]\nselinux = 'auto'", 78, "selinux"),
         ("[layers]\nlandlock = 'maybe'", 78, "maybe"),
-        ("[python]\nbin = 'python'", 78, "python.bin = python"),
+        ("[python]\nbin = 'python'", 78, "python.bin = \"python\""),
         (
             "[python]\nbin = '/nonexistent/bin/python'",
             78,

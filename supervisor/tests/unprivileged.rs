@@ -14,6 +14,7 @@ fn service(overrides: &str) -> Service {
         overrides,
         uid: is_root().then_some(NOBODY_ELSE),
         staged: true,
+        ..Setup::default()
     });
     service.wait_until_healthy();
     service

@@ -7,13 +7,14 @@ use super::worker::{Orders, Worker, WorkerError};
 use crate::config::Config;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
+use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -54,6 +55,7 @@ impl Pool {
             tag,
             // The spawner has this one for what waits to be removed.
             names: Mutex::new(HashSet::from([trash])),
+            first_worker: OnceLock::new(),
             own_uids,
         });
         let ids = Arc::new(AtomicU64::new(0));
@@ -78,6 +80,12 @@ impl Pool {
     /// Takes a ready sandbox; waits in line while there is none.
     pub async fn take(&self) -> ReadySandbox {
         self.shared.shelf.take().await
+    }
+
+    /// What the first warm worker said of itself.
+    #[must_use]
+    pub fn first_worker(&self) -> Option<&Hello> {
+        self.shared.first_worker.get()
     }
 
     /// Sandboxes that are ready now.
@@ -204,6 +212,8 @@ impl Keeper {
             image_mib = hello.image_bytes >> 20,
             "worker is warm"
         );
+        // Only the first is kept.
+        let _ = self.shared.first_worker.set(hello);
         let (serving, serves) = oneshot::channel();
         let (worn_sender, worn) = watch::channel(false);
         let retire = CancellationToken::new();

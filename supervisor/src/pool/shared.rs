@@ -4,11 +4,12 @@ use super::ready::Shelf;
 use crate::config::Config;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
+use codejail_protocol::control::Hello;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The pool's common part.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Shared {
     pub tag: [u8; 4],
     /// Names that are in use: none is given out twice.
     pub names: Mutex<HashSet<ScratchName>>,
+    /// What the first warm worker said of itself; the others are as it is.
+    pub first_worker: OnceLock<Hello>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
 }

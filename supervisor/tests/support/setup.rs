@@ -38,6 +38,8 @@ pub struct Setup<'a> {
     pub uid: Option<u32>,
     /// Copies of binary and module that any user can read.
     pub staged: bool,
+    /// More variables of its environment.
+    pub env: &'a [(&'a str, &'a str)],
 }
 
 /// The interpreter of the sandboxes.
@@ -82,6 +84,7 @@ pub fn spawn(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> (Child, Log) {
         .arg(file)
         .env("CJS_TEST_ENV_LEAKAGE", "yes")
         .env("RUST_LOG", "info")
+        .envs(setup.env.iter().copied())
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
     if let Some(uid) = setup.uid {

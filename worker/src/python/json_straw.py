@@ -16,11 +16,21 @@ def json_safe(d):
 
 
 def _text_only(value):
-    """The same value with byte strings decoded, also inside containers; raises if one is not UTF-8."""
+    """The same value with byte strings decoded, also inside containers; raises if one is not UTF-8.
+
+    Loops and no comprehensions: before Python 3.12 these are frames too, and a value of half the depth
+    would meet the recursion limit.
+    """
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if isinstance(value, (list, tuple)):
-        return [_text_only(item) for item in value]
+        items = []
+        for item in value:
+            items.append(_text_only(item))
+        return items
     if isinstance(value, dict):
-        return {_text_only(key): _text_only(item) for key, item in value.items()}
+        members = {}
+        for key, item in value.items():
+            members[_text_only(key)] = _text_only(item)
+        return members
     return value

@@ -1,0 +1,160 @@
+//! What the sources say, key by key, each value with where it came from. A later source replaces a key,
+//! so tables are merged and lists are not.
+
+use super::keys;
+use super::{Config, ConfigError};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// The original's file, and the key as it writes it.
+    Yaml(Arc<Path>, String),
+    /// A file, under the key's own name.
+    Toml(Arc<Path>),
+    /// A variable.
+    Environment(String),
+    /// A flag.
+    Flag(&'static str),
+}
+
+/// Values by the paths of their keys.
+#[derive(Debug, Default)]
+pub struct Settings(BTreeMap<Vec<String>, (Value, Origin)>);
+
+impl Settings {
+    /// Takes a value that is right for its key; it replaces what an earlier source said.
+    ///
+    /// # Errors
+    /// There is no such key, or the value is not right.
+    pub fn set(
+        &mut self,
+        path: &[String],
+        value: Value,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        let Some((_, key)) = keys::find(path) else {
+            return Err(refuse(path, &value, &origin));
+        };
+        if !key.kind.admits(&value) {
+            return Err(origin.refuse(path, &value, &format!("must be {}", key.kind.right())));
+        }
+        self.0.insert(path.to_vec(), (value, origin));
+        Ok(())
+    }
+
+    /// Where the value of this key came from.
+    pub fn origin(&self, path: &[String]) -> &Origin {
+        self.0
+            .get(path)
+            .map_or(&Origin::Default, |(_, origin)| origin)
+    }
+
+    /// The configuration that they make, completed by the defaults.
+    pub fn to_config(&self) -> Result<Config, ConfigError> {
+        let mut root = Table::new();
+        for (path, (value, _)) in &self.0 {
+            insert(&mut root, path, value.clone());
+        }
+        // Every value was admitted by its key, so what fails here is a key that `Config` lacks.
+        root.try_into().map_err(ConfigError::Inconsistent)
+    }
+}
+
+fn insert(table: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [name] => {
+            table.insert(name.clone(), value);
+        }
+        [name, rest @ ..] => {
+            let inner = table
+                .entry(name.clone())
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Why a path is no key.
+fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
+    if keys::is_table(path) {
+        return origin.refuse(path, value, "must be a table");
+    }
+    let mut table = &path[..path.len().saturating_sub(1)];
+    // Of a number's subkey, as of a table that does not exist, the nearest table that does.
+    while !keys::is_table(table) {
+        table = &table[..table.len() - 1];
+    }
+    let place = match table {
+        [] => "the keys are".to_owned(),
+        table => format!("[{}] has", dotted(table)),
+    };
+    origin.refuse(
+        path,
+        value,
+        &format!("no such key; {place} {}", keys::names_in(table)),
+    )
+}
+
+impl Origin {
+    /// The error of a value from here.
+    pub fn refuse(&self, path: &[String], value: &Value, right: &str) -> ConfigError {
+        let key = dotted(path);
+        let said = match self {
+            Self::Default => format!("{key} = {value} (default)"),
+            Self::Yaml(file, key) => format!("{}: {key} = {value}", file.display()),
+            Self::Toml(file) => format!("{}: {key} = {value}", file.display()),
+            Self::Environment(name) => format!("{name}={} (environment)", plain(value)),
+            Self::Flag(name) => format!("{name} {}", plain(value)),
+        };
+        ConfigError::Value {
+            said,
+            right: right.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => write!(f, "default"),
+            Self::Yaml(file, key) => write!(f, "{}, {key}", file.display()),
+            Self::Toml(file) => write!(f, "{}", file.display()),
+            Self::Environment(name) => write!(f, "environment, {name}"),
+            Self::Flag(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// A path as TOML writes it.
+pub fn dotted(path: &[String]) -> String {
+    let bare = |name: &&String| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        !name.is_empty() && name.bytes().all(plain)
+    };
+    let names: Vec<String> = path
+        .iter()
+        .map(|name| match Some(name).filter(bare) {
+            Some(name) => name.clone(),
+            None => Value::String(name.clone()).to_string(),
+        })
+        .collect();
+    names.join(".")
+}
+
+/// A value as a variable or a flag writes it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
+}
