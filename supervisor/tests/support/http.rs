@@ -92,7 +92,7 @@ impl Run {
         self
     }
 
-    fn payload(&self) -> String {
+    pub fn payload(&self) -> String {
         let path: &[&str] = if self.python_path {
             &["python_lib.zip"]
         } else {
@@ -239,7 +239,7 @@ pub fn get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
     Connection::open(address)?.ask(&head, b"")
 }
 
-fn percent_encoded(text: &str) -> String {
+pub fn percent_encoded(text: &str) -> String {
     let encoded = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
             char::from(byte).to_string()

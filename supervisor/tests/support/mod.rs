@@ -5,7 +5,11 @@
 #![allow(dead_code)]
 
 pub mod http;
+pub mod inject;
+pub mod own_python;
 pub mod processes;
+pub mod python;
+pub mod raw;
 mod setup;
 
 pub use setup::{Setup, sandbox_python};

@@ -1,0 +1,152 @@
+//! A Python or a library that is broken: each ends in what docs/faults.md says.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::thread;
+use std::time::{Duration, Instant};
+use support::own_python::OwnPython;
+use support::processes::wait_for;
+use support::{END_MAX, START_MAX, Service, Setup, inject, is_root};
+
+fn assert_works(service: &Service) {
+    assert_eq!(service.value_of_x("x = 1"), json!(1));
+}
+
+fn wait_for_log(service: &Service, part: &str) {
+    wait_for(part, END_MAX, || service.log().contains(part).then_some(()));
+}
+
+/// Executes until it works again: what comes before must be one of the answers of a service in trouble.
+fn wait_until_it_works(service: &Service) {
+    wait_for("a service that works", START_MAX, || {
+        let answer = service.execute("x = 1");
+        match answer.status {
+            503 => None,
+            _ => answer.json().get("emsg").is_none().then_some(()),
+        }
+    });
+}
+
+fn lives_on(service: &Service) {
+    assert_eq!(service.get("/livez").status, 200);
+}
+
+#[test]
+fn a_python_that_is_none_stops_the_start_with_its_words() {
+    let script = |text: &str| OwnPython::script(&format!("#!/bin/sh\n{text}\n"));
+    for (python, said) in [
+        (script("echo out of order >&2; exit 1"), "out of order"),
+        (script("exit 0"), "worker ended status=0"),
+        (
+            script("echo garbage >&3; exec sleep 60"),
+            "broke the protocol",
+        ),
+        (
+            script("head -c 100000 /dev/zero >&2; exit 1"),
+            "the first worker can't be started",
+        ),
+        (OwnPython::script("no program at all"), "python"),
+    ] {
+        let (status, log) = Service::fail_to_start(&python.overrides(&[]));
+        assert!(matches!(status, Some(69 | 78)), "{said}: {status:?}\n{log}");
+        assert!(log.contains(said), "{said}:\n{log}");
+    }
+}
+
+#[test]
+fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
+    let python = OwnPython::script("#!/bin/sh\nexec /sandbox/venv/bin/python \"$@\"\n");
+    let recycling = "max_requests = 4\nmax_requests_jitter = 0\nqueue_wait_max_ms = 500\n";
+    let service = Service::start(&format!("{recycling}{}", python.overrides(&[])));
+    python.rewrite("#!/bin/sh\nexit 1\n");
+    // Worn out, the last one serves on: its successor can't be started.
+    wait_for("a successor that can't be started", START_MAX, || {
+        assert_works(&service);
+        let log = service.log();
+        log.contains("a worker can't be started").then_some(())
+    });
+    for n in 0..10 {
+        assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
+    }
+    if is_root() {
+        let worker = service.workers().into_iter().next().expect("a worker");
+        inject::signal(&worker, Signal::SIGKILL);
+        wait_for_log(&service, "worker lost");
+        let refused = service.execute("x = 1");
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert_eq!(service.get("/readyz").status, 503);
+    }
+    python.rewrite("#!/bin/sh\nexec /sandbox/venv/bin/python \"$@\"\n");
+    wait_until_it_works(&service);
+}
+
+#[test]
+fn a_preload_that_raises_is_named_and_left_out() {
+    let python = OwnPython::venv(&[
+        ("raises", "raise ValueError('not today')"),
+        ("exits", "raise SystemExit(3)"),
+        (
+            "prints",
+            "import sys\nfor _ in range(5000): print('x' * 100, file=sys.stderr)",
+        ),
+    ]);
+    let preload = ["raises", "exits", "not_there", "prints"];
+    let service = Service::start(&python.overrides(&preload));
+    assert_works(&service);
+    let log = service.log();
+    for part in [
+        "raises",
+        "not today",
+        "exits",
+        "not_there",
+        "No module named",
+    ] {
+        assert!(log.contains(part), "{part}:\n{log}");
+    }
+}
+
+#[test]
+fn a_preload_that_starts_threads_stops_the_start_by_name() {
+    let thread = "import threading, time\n\
+                  threading.Thread(target=time.sleep, args=(60,), daemon=True).start()";
+    let python = OwnPython::venv(&[("threaded", thread)]);
+    let (status, said) = Service::fail_to_start(&python.overrides(&["threaded"]));
+    assert_eq!(status, Some(69), "{said}");
+    assert!(said.contains("2 threads run in this worker"), "{said}");
+}
+
+/// That it is given up after 120 s is not waited for here.
+#[test]
+fn while_a_preload_hangs_the_service_is_alive_and_executes_nothing() {
+    let python = OwnPython::venv(&[("hangs", "import time; time.sleep(1000)")]);
+    let mut service = Service::launch(&Setup {
+        overrides: &python.overrides(&["hangs"]),
+        ..Setup::default()
+    });
+    let answer = service.execute("x = 1");
+    assert_eq!(answer.status, 500, "{answer:?}");
+    let expected = json!({"error": "Codejail service is not correctly configured"});
+    assert_eq!(answer.json(), expected);
+    assert_eq!(service.get("/health/").status, 503);
+    assert_eq!(service.get("/readyz").status, 503);
+    lives_on(&service);
+    let asked = Instant::now();
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.wait().code(), Some(0), "{}", service.log());
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+#[ignore = "takes two minutes"]
+fn a_preload_that_hangs_is_given_up_after_two_minutes() {
+    let python = OwnPython::venv(&[("hangs", "import time; time.sleep(1000)")]);
+    let mut service = Service::launch(&Setup {
+        overrides: &python.overrides(&["hangs"]),
+        ..Setup::default()
+    });
+    thread::sleep(Duration::from_secs(115));
+    assert_eq!(service.wait().code(), Some(69), "{}", service.log());
+    assert!(service.log().contains("it was not warm after 120s"));
+}
