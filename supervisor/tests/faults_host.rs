@@ -160,7 +160,6 @@ fn run_beside_a_limit(limit: impl FnOnce(&Service)) -> Answer {
 }
 
 #[test]
-#[ignore = "issue 3: a worker whose forks fail is killed at once, with the runs it has"]
 fn a_worker_that_may_not_fork_finishes_what_it_runs() {
     let answer = run_beside_a_limit(|service| {
         inject::limit(service.workers()[0].pid, "--nproc", "1");
@@ -169,7 +168,6 @@ fn a_worker_that_may_not_fork_finishes_what_it_runs() {
 }
 
 #[test]
-#[ignore = "issue 3: a worker is killed, with the runs it has, when the supervisor has no descriptors"]
 fn out_of_descriptors_the_service_finishes_what_it_runs() {
     let answer = run_beside_a_limit(|service| {
         inject::limit(service.pid(), "--nofile", "3:4096");

@@ -57,6 +57,13 @@ pub enum WorkerError {
     Ended,
 }
 
+impl WorkerError {
+    /// Whether the worker only can't be given more sandboxes: those that it has are as good as ever.
+    fn spares_runs(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::Io(_))
+    }
+}
+
 /// What the keeper tells a running worker, and hears from it.
 pub struct Orders {
     /// Cancelled when the worker shall drain and end.
@@ -148,19 +155,24 @@ impl Worker {
         }
     }
 
-    /// Serves until it is retired and drained, or broken. Whatever happens, its processes and its
+    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken. Whatever happens, its processes and its
     /// directories are gone when this returns.
     pub async fn run(mut self, orders: Orders) -> Result<(), WorkerError> {
         let mut serving = Some(orders.serving);
+        let mut failing = None;
         let result = loop {
-            let retiring = orders.retire.is_cancelled();
+            let retiring = failing.is_some() || orders.retire.is_cancelled();
             if retiring {
                 drop(self.shared.shelf.withdraw(self.id));
                 if self.live.drained() {
-                    break Ok(());
+                    break failing.map_or(Ok(()), Err);
                 }
             } else if let Err(error) = self.refill().await {
-                break Err(error);
+                if !error.spares_runs() {
+                    break Err(error);
+                }
+                failing = Some(error);
+                continue;
             }
             let overdue = self.live.overdue();
             let step = tokio::select! {
@@ -179,8 +191,13 @@ impl Worker {
                 () = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = orders.retire.cancelled(), if !retiring => Ok(()),
             };
-            if let Err(error) = step {
-                break Err(error);
+            match step {
+                Ok(()) => {}
+                // What runs may finish; the first reason is the one that is told.
+                Err(error) if error.spares_runs() => {
+                    failing.get_or_insert(error);
+                }
+                Err(error) => break Err(error),
             }
         };
         self.end_all().await;
@@ -190,8 +207,8 @@ impl Worker {
     /// Orders sandboxes, each with its pipes, and listens for its `Prepared`.
     async fn refill(&mut self) -> Result<(), WorkerError> {
         while self.live.wants_more() {
-            let dir = self.shared.scratch_name()?;
             let (pipes, theirs) = make_pipes()?;
+            let dir = self.shared.scratch_name()?;
             let (exit, ended) = oneshot::channel();
             let (sandbox, uid) = self.live.add(dir.clone(), exit);
             let order = WorkerOrder::Prepare { sandbox, dir, uid };
