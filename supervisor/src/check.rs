@@ -84,7 +84,10 @@ fn print_python(config: &Config, hello: &Hello) {
 async fn seen_by_a_sandbox(service: &Service) -> Value {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
     match service.execute(&Form::of_payload(payload)).await {
-        Answer::Success(globals) => serde_json::from_str(&globals).unwrap_or_default(),
+        Answer::Success(globals) => serde_json::from_str(&globals).unwrap_or_else(|error| {
+            println!("probe             its globals can't be read: {error}");
+            Value::Null
+        }),
         answer => {
             println!("probe             it did not run: {answer:?}");
             Value::Null
