@@ -50,8 +50,21 @@ pub struct WorkerConfig {
     /// be sandboxes. Which uid that is the spawner has decided, and the worker's seccomp filter
     /// refuses any beyond.
     pub own_uids: bool,
-    /// Whether a kernel without Landlock is a failure.
+    /// Whether sandboxes find their directories made, each on a file system of its own.
+    pub seats: bool,
+    /// How much each layer is wanted.
+    pub layers: WorkerLayers,
+}
+
+/// The layers that a worker puts in place, for itself and its sandboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerLayers {
+    /// What may be opened.
     pub landlock: LayerMode,
+    /// Which system calls may be made.
+    pub seccomp: LayerMode,
+    /// How much may be used.
+    pub rlimits: LayerMode,
 }
 
 /// How much an operator wants a layer.
@@ -65,6 +78,45 @@ pub enum LayerMode {
     Auto,
     /// Leave it out.
     Off,
+}
+
+/// What became of a layer on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerState {
+    /// Its name, as the configuration's key.
+    pub layer: String,
+    /// Whether it is in place.
+    pub on: bool,
+    /// What was got; or why nothing, and the remedy.
+    pub detail: String,
+}
+
+impl LayerState {
+    /// One that is in place.
+    #[must_use]
+    pub fn on(layer: &str, detail: impl Into<String>) -> Self {
+        Self {
+            layer: layer.to_owned(),
+            on: true,
+            detail: detail.into(),
+        }
+    }
+
+    /// One that is not.
+    #[must_use]
+    pub fn off(layer: &str, detail: impl Into<String>) -> Self {
+        Self {
+            layer: layer.to_owned(),
+            on: false,
+            detail: detail.into(),
+        }
+    }
+
+    /// One that the operator has left out.
+    #[must_use]
+    pub fn left_out(layer: &str) -> Self {
+        Self::off(layer, format!("layers.{layer} = \"off\""))
+    }
 }
 
 /// What a worker tells the supervisor.
@@ -97,8 +149,8 @@ pub struct Hello {
     pub python: String,
     /// Modules that could not be preloaded, with the error.
     pub preload_failed: Vec<(String, String)>,
-    /// The kernel's Landlock ABI in use; 0 is none.
-    pub landlock_abi: u32,
+    /// What became of each of its layers.
+    pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
     pub image_bytes: u64,
 }

@@ -1,7 +1,7 @@
 //! Supervisor and spawner: the few requests that the privileged process understands.
 
 use crate::ScratchName;
-use crate::control::LayerMode;
+use crate::control::{LayerMode, LayerState};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -23,14 +23,18 @@ pub enum SpawnerOrder {
         dir: ScratchName,
         /// Its uid and gid, from the configured range; none where the spawner is not root.
         uid: Option<u32>,
+        /// The directories of its sandboxes, each with a file system of its own below the scratch
+        /// root, at most [`crate::control::SANDBOXES_MAX`]; empty without the mounts layer.
+        seats: Vec<ScratchName>,
     },
     /// Kill a worker and so all its sandboxes.
     Kill {
         /// Its number.
         worker: WorkerId,
     },
-    /// Remove a sandbox's scratch directory; one that does not exist is removed already. When the
-    /// answer comes it is out of the way, and its disk space is free soon.
+    /// Empty a seat, or remove a sandbox's scratch directory; one that does not exist is removed
+    /// already. When the answer comes the seat is empty, or the directory out of the way and its disk
+    /// space free soon.
     Clean {
         /// Its name.
         dir: ScratchName,
@@ -55,8 +59,37 @@ pub struct SpawnerConfig {
     pub uid_base: u32,
     /// How many uids follow it; a `Launch` with any other is refused.
     pub uid_count: u32,
-    /// New pid, network, IPC and UTS namespaces for each worker.
+    /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
+    /// root. One that does not exist is passed over.
+    pub read_paths: Vec<PathBuf>,
+    /// Bytes that all files of one execution may take, where the mounts layer is there.
+    pub scratch_bytes_max: u64,
+    /// How many files, directories and links that may be.
+    pub scratch_files_max: u64,
+    /// Bounds of each worker's cgroup.
+    pub cgroup: CgroupLimits,
+    /// How much each layer is wanted.
+    pub layers: SpawnerLayers,
+}
+
+/// The layers that the spawner puts in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnerLayers {
+    /// New PID, mount, network, IPC and UTS namespaces for each worker.
     pub namespaces: LayerMode,
+    /// A root of its own for each worker, a file system for each sandbox.
+    pub mounts: LayerMode,
+    /// A cgroup for each worker.
+    pub cgroup: LayerMode,
+}
+
+/// What a worker and all its sandboxes may use together; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupLimits {
+    /// Bytes of memory, files in scratch directories included (`memory.max`).
+    pub memory_bytes_max: u64,
+    /// Processes and threads (`pids.max`).
+    pub pids_max: u64,
 }
 
 /// What the spawner answers.
@@ -64,8 +97,10 @@ pub struct SpawnerConfig {
 pub enum SpawnerReport {
     /// Ready for orders.
     Configured {
-        /// Whether workers get namespaces of their own.
-        namespaces: bool,
+        /// What became of each of its layers.
+        layers: Vec<LayerState>,
+        /// Whether sandboxes have seats: `Launch` names them.
+        seats: bool,
     },
     /// The configuration can't be used here; the service ends.
     ConfigureFailed {
@@ -93,7 +128,7 @@ pub enum SpawnerReport {
         /// Exit status, or the negative number of the signal that ended it.
         status: i32,
     },
-    /// A scratch directory is gone, or could not be removed.
+    /// A scratch directory is gone or its seat empty, or that could not be done.
     Cleaned {
         /// Its name.
         dir: ScratchName,

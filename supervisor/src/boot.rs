@@ -10,7 +10,8 @@ use crate::privileges::{self, PrivilegeError};
 use crate::spawner_link::{SpawnerLink, SpawnerLinkError};
 use crate::{metrics, startup_check};
 use codejail_protocol::ScratchName;
-use codejail_protocol::spawn::SpawnerConfig;
+use codejail_protocol::control::LayerState;
+use codejail_protocol::spawn::{CgroupLimits, SpawnerConfig, SpawnerLayers};
 use codejail_transport::PacketSocket;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
@@ -85,6 +86,8 @@ pub struct Host {
     pub spawner: Arc<SpawnerLink>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// What became of the layers that are the same for all workers.
+    pub layers: Vec<LayerState>,
     /// What can end the service.
     pub ending: Ending,
     /// What `/metrics` shows.
@@ -166,16 +169,16 @@ impl Host {
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
         let spawner = SpawnerLink::connect(socket, orders, ending.spawner_gone.clone()).await?;
-        if !spawner.namespaces() {
-            tracing::warn!("layer namespaces: this host gives none; workers share the host's");
-        }
-        if !own_uids {
-            tracing::warn!("layer uid: not started as root; sandboxes share the service's uid");
+        let mut layers = vec![privileges::layer(own_uids)];
+        layers.extend_from_slice(spawner.layers());
+        for layer in &layers {
+            log_layer(layer);
         }
         Ok(Self {
             config: Arc::new(config),
             spawner,
             own_uids,
+            layers,
             ending,
             metrics,
             tag,
@@ -223,8 +226,29 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         uid_base: config.sandbox.uid_base,
         // Checked to end below 2^32.
         uid_count: u32::try_from(config.uid_count()).unwrap_or(u32::MAX),
-        namespaces: config.layers.namespaces,
+        read_paths: config.read_paths(),
+        scratch_bytes_max: config.scratch_bytes_max,
+        scratch_files_max: config.scratch_files_max,
+        cgroup: CgroupLimits {
+            memory_bytes_max: config.cgroup.memory_bytes_max,
+            pids_max: config.cgroup.pids_max,
+        },
+        layers: SpawnerLayers {
+            namespaces: config.layers.namespaces,
+            mounts: config.layers.mounts,
+            cgroup: config.layers.cgroup,
+        },
     })
+}
+
+/// One line for each layer; what `auto` could not get is a warning.
+pub fn log_layer(state: &LayerState) {
+    let LayerState { layer, on, detail } = state;
+    if *on {
+        tracing::info!(layer, "layer on: {detail}");
+    } else {
+        tracing::warn!(layer, "layer off: {detail}");
+    }
 }
 
 /// The module of the same build lies beside the executable.

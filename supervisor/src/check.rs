@@ -9,20 +9,15 @@ use crate::code_exec::Service;
 use crate::config::Config;
 use crate::payload::Form;
 use crate::privileges;
-use codejail_protocol::control::{Hello, LayerMode};
+use codejail_protocol::control::{Hello, LayerState};
 use serde_json::Value;
 
-/// Says what it sees of itself. 21 is PR_GET_SECCOMP.
+/// Says what it sees of itself.
 const PROBE: &str = "
 import os, resource
 uid, pid = os.getuid(), os.getpid()
 limits = {name: resource.getrlimit(getattr(resource, 'RLIMIT_' + name))[0]
           for name in ('CPU', 'AS', 'FSIZE', 'NPROC', 'NOFILE', 'CORE')}
-try:
-    import ctypes
-    seccomp = ctypes.CDLL(None).prctl(21, 0, 0, 0, 0)
-except Exception:
-    pass
 del os, resource
 ";
 
@@ -46,11 +41,7 @@ async fn check(host: &Host) -> Result<bool, BootError> {
         print_python(&host.config, hello);
     }
     let seen = seen_by_a_sandbox(&service).await;
-    println!("layer uid         {}", uid(host, &seen));
-    println!("layer namespaces  {}", namespaces(host, &seen));
-    println!("layer landlock    {}", landlock(host, hello));
-    println!("layer seccomp     {}", seccomp(&seen));
-    println!("layer rlimits     {}", rlimits(host, &seen));
+    print_layers(host, hello, &seen);
     for check in service.health.checks() {
         let result = check.failure.as_deref().unwrap_or("passed");
         println!("check {:<11} {result}", check.id);
@@ -95,52 +86,24 @@ async fn seen_by_a_sandbox(service: &Service) -> Value {
     }
 }
 
-fn uid(host: &Host, seen: &Value) -> String {
-    let uid = &seen["uid"];
-    if host.own_uids {
-        format!("on: one for each worker and sandbox; this sandbox had {uid}")
-    } else {
-        format!("none: not started as root; sandboxes share this user's, {uid}")
-    }
-}
-
-fn namespaces(host: &Host, seen: &Value) -> String {
-    if host.spawner.namespaces() {
-        let pid = &seen["pid"];
-        return format!("on: PID, mount, network, IPC, UTS; this sandbox was process {pid}");
-    }
-    match host.config.layers.namespaces {
-        LayerMode::Off => "none: layers.namespaces = \"off\"".to_owned(),
-        _ => "none: this host gives none; start as root with CAP_SYS_ADMIN, or allow user \
-              namespaces (sysctl user.max_user_namespaces, and on Ubuntu \
-              kernel.apparmor_restrict_unprivileged_userns=0)"
-            .to_owned(),
-    }
-}
-
-fn landlock(host: &Host, hello: Option<&Hello>) -> String {
-    match (host.config.layers.landlock, hello) {
-        (_, Some(hello)) if hello.landlock_abi > 0 => format!("on: ABI {}", hello.landlock_abi),
-        (LayerMode::Off, _) => "none: layers.landlock = \"off\"".to_owned(),
-        _ => "none: this kernel has none; it takes Linux 5.13 with landlock among its lsm="
-            .to_owned(),
-    }
-}
-
-/// No sandbox is prepared without it, so that one ran is proof; the kernel may say so too.
-fn seccomp(seen: &Value) -> String {
-    match (seen.is_null(), seen["seccomp"].as_i64()) {
-        (true, _) => "unknown: no sandbox ran".to_owned(),
-        (_, Some(2)) => "on: filter mode".to_owned(),
-        (_, Some(-1)) => "on: not even its mode may be asked for".to_owned(),
-        _ => "on: without it this sandbox had not run".to_owned(),
+/// A line for each layer: what was got, or why nothing.
+fn print_layers(host: &Host, hello: Option<&Hello>, seen: &Value) {
+    let layers = host.layers.iter();
+    for state in layers.chain(hello.iter().flat_map(|hello| &hello.layers)) {
+        let LayerState { layer, on, detail } = state;
+        let seen = match layer.as_str() {
+            _ if !on => String::new(),
+            "uid" => format!("; this sandbox had {}", seen["uid"]),
+            "namespaces" => format!("; this sandbox was process {}", seen["pid"]),
+            "rlimits" => format!("; {}", rlimits(host, seen)),
+            _ => String::new(),
+        };
+        let got = if *on { "on" } else { "none" };
+        println!("layer {layer:<11} {got}: {detail}{seen}");
     }
 }
 
 fn rlimits(host: &Host, seen: &Value) -> String {
-    if seen.is_null() {
-        return "unknown: no sandbox ran".to_owned();
-    }
     let shown = |name: &str| match seen["limits"][name].as_i64() {
         Some(-1) => format!("{name} unlimited"),
         Some(number) => format!("{name} {number}"),
@@ -151,5 +114,5 @@ fn rlimits(host: &Host, seen: &Value) -> String {
         .map(shown)
         .collect();
     let realtime = host.config.limits.REALTIME;
-    format!("on: {}; REALTIME {realtime} s by timers", kernel.join(", "))
+    format!("{}; REALTIME {realtime} s by timers", kernel.join(", "))
 }

@@ -104,6 +104,10 @@ pub struct Config {
     pub output_bytes_max: usize,
     /// Largest answer on standard output.
     pub reply_bytes_max: usize,
+    /// Bytes that all files of one execution may take.
+    pub scratch_bytes_max: u64,
+    /// How many files, directories and links that may be.
+    pub scratch_files_max: u64,
     /// The interpreter.
     pub python: Python,
     /// Limits of every execution.
@@ -112,6 +116,8 @@ pub struct Config {
     pub limit_overrides: BTreeMap<String, LimitOverrides>,
     /// Where and as whom sandboxes run.
     pub sandbox: Sandbox,
+    /// Bounds of each worker's cgroup.
+    pub cgroup: Cgroup,
     /// What confines them.
     pub layers: Layers,
 }
@@ -176,8 +182,18 @@ pub struct Sandbox {
     pub scratch_dir: PathBuf,
 }
 
-/// `[layers]`: require, auto or off. Seccomp and resource limits have no switch: they are always
-/// there to be had.
+/// `[cgroup]`: what a worker and its sandboxes may use together; 0 is no limit.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cgroup {
+    /// Bytes of memory, files of executions included.
+    pub memory_bytes_max: u64,
+    /// Processes and threads.
+    pub pids_max: u64,
+}
+
+/// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always there to
+/// be had.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layers {
@@ -185,8 +201,16 @@ pub struct Layers {
     pub uid: LayerMode,
     /// PID, mount, network, IPC and UTS namespaces for each worker.
     pub namespaces: LayerMode,
+    /// A minimal root for each worker, a bounded file system for each sandbox.
+    pub mounts: LayerMode,
     /// Landlock, Linux 5.13 and later.
     pub landlock: LayerMode,
+    /// The list of allowed system calls.
+    pub seccomp: LayerMode,
+    /// Resource limits.
+    pub rlimits: LayerMode,
+    /// A cgroup for each worker, where cgroup v2 is delegated.
+    pub cgroup: LayerMode,
 }
 
 impl Default for Config {
@@ -205,10 +229,13 @@ impl Default for Config {
             body_bytes_max: 32 << 20,
             output_bytes_max: 1 << 20,
             reply_bytes_max: 32 << 20,
+            scratch_bytes_max: 256 << 20,
+            scratch_files_max: 16_384,
             python: Python::default(),
             limits: CodeJailLimits::default(),
             limit_overrides: BTreeMap::new(),
             sandbox: Sandbox::default(),
+            cgroup: Cgroup::default(),
             layers: Layers::default(),
         }
     }
@@ -234,6 +261,16 @@ impl Default for CodeJailLimits {
             VMEM: 0,
             FSIZE: 0,
             NPROC: 15,
+        }
+    }
+}
+
+impl Default for Cgroup {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 0,
+            // Far over what a full worker's sandboxes may have by NPROC, far below what a host has.
+            pids_max: 4096,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who the service is: what it may give its workers, and how it gives up its own rights.
 
 use crate::config::Config;
-use codejail_protocol::control::LayerMode;
+use codejail_protocol::control::{LayerMode, LayerState};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
 
@@ -46,6 +46,17 @@ pub fn own_uids(mode: LayerMode) -> Result<bool, PrivilegeError> {
         (true, _) => Ok(true),
         (false, LayerMode::Require) => Err(PrivilegeError::NotRoot),
         (false, _) => Ok(false),
+    }
+}
+
+/// What to say of the layer.
+#[must_use]
+pub fn layer(own_uids: bool) -> LayerState {
+    if own_uids {
+        LayerState::on("uid", "one for each worker and each sandbox")
+    } else {
+        let detail = "not started as root; sandboxes share the service's";
+        LayerState::off("uid", detail)
     }
 }
 

@@ -5,19 +5,29 @@
 //! removes every directory; when it is gone, the service ends.
 
 mod become_worker;
+mod cgroup;
+mod cleaner;
+mod clone;
 mod launch;
-mod scratch;
+mod mount_api;
+mod namespaces;
+mod python_paths;
+mod removal;
+mod root;
+mod root_paths;
+mod seats;
 
+use cleaner::Cleaner;
 use codejail_protocol::ScratchName;
+use codejail_protocol::control::SANDBOXES_MAX;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
 use codejail_transport::{Packet, PacketError, PacketSocket};
-use launch::{LaunchError, Launched, Launcher};
+use launch::{LaunchError, Launched, Launcher, Order};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::geteuid;
-use scratch::Cleaner;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -58,7 +68,7 @@ struct Running {
 
 /// The spawner's state between two orders.
 struct Spawner {
-    socket: PacketSocket,
+    socket: Arc<PacketSocket>,
     config: SpawnerConfig,
     launcher: Launcher,
     cleaner: Cleaner,
@@ -73,17 +83,22 @@ pub fn run() -> Result<(), SpawnerError> {
     leave_ending_to_the_supervisor()?;
     set_child_subreaper(true).map_err(|errno| SpawnerError::System("prctl", errno))?;
     // SAFETY: the supervisor put the socket there before exec, and this is the only taker.
-    let socket = PacketSocket::from(unsafe { OwnedFd::from_raw_fd(SOCKET) });
+    let socket = unsafe { OwnedFd::from_raw_fd(SOCKET) };
+    let socket = Arc::new(PacketSocket::from(socket));
     let Some(config) = wait_for_configuration(&socket)? else {
         return Ok(());
     };
     let prepared = Launcher::new(&config).and_then(|launcher| {
         let root = config.scratch_root.clone();
-        let cleaner = Cleaner::start(root, &config.scratch_tag).map_err(|error| {
-            let key = format!("sandbox.scratch_dir {}", config.scratch_root.display());
-            LaunchError::File(key, error)
-        })?;
-        Ok((launcher, cleaner))
+        let started = Cleaner::start(root, &config.scratch_tag, Arc::clone(&socket));
+        match started {
+            Ok(cleaner) => Ok((launcher, cleaner)),
+            Err(error) => {
+                launcher.end();
+                let key = format!("sandbox.scratch_dir {}", config.scratch_root.display());
+                Err(LaunchError::File(key, error))
+            }
+        }
     });
     let (launcher, cleaner) = match prepared {
         Ok(prepared) => prepared,
@@ -93,8 +108,11 @@ pub fn run() -> Result<(), SpawnerError> {
             return Err(error.into());
         }
     };
-    let namespaces = launcher.namespaces();
-    socket.send(&SpawnerReport::Configured { namespaces }, &[])?;
+    let configured = SpawnerReport::Configured {
+        layers: launcher.layers(),
+        seats: launcher.seats(),
+    };
+    socket.send(&configured, &[])?;
     let mut spawner = Spawner {
         socket,
         config,
@@ -150,17 +168,17 @@ impl Spawner {
                 return Ok(());
             };
             match packet.message {
-                SpawnerOrder::Launch { worker, dir, uid } => {
-                    let report = self.launch(worker, dir, uid, packet.descriptors);
+                SpawnerOrder::Launch {
+                    worker,
+                    dir,
+                    uid,
+                    seats,
+                } => {
+                    let report = self.launch(worker, dir, uid, seats, packet.descriptors);
                     self.socket.send(&report, &[])?;
                 }
                 SpawnerOrder::Kill { worker } => self.kill(worker)?,
-                SpawnerOrder::Clean { dir } => {
-                    let error = self.cleaner.clean(dir.clone()).err();
-                    let error = error.map(|errno| errno.to_string());
-                    self.socket
-                        .send(&SpawnerReport::Cleaned { dir, error }, &[])?;
-                }
+                SpawnerOrder::Clean { dir } => self.clean(dir)?,
                 SpawnerOrder::Configure(_) => {
                     return Err(SpawnerError::Unexpected("Launch, Kill or Clean"));
                 }
@@ -173,7 +191,7 @@ impl Spawner {
         let mut polled: Vec<PollFd<'_>> = self
             .workers
             .values()
-            .map(|running| PollFd::new(running.launched.pidfd.as_fd(), PollFlags::POLLIN))
+            .map(|running| PollFd::new(running.launched.process.pidfd.as_fd(), PollFlags::POLLIN))
             .collect();
         polled.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
         match poll(&mut polled, self.poll_timeout()) {
@@ -192,7 +210,7 @@ impl Spawner {
     /// Without PID namespaces the sandboxes of a lost worker come to this process to be reaped, and
     /// nothing but their end tells of them.
     fn poll_timeout(&self) -> PollTimeout {
-        if self.launcher.namespaces() {
+        if self.launcher.pid_namespaces() {
             PollTimeout::NONE
         } else {
             PollTimeout::from(ORPHANS_EVERY_MS)
@@ -211,7 +229,7 @@ impl Spawner {
             let is_worker = |pid| {
                 self.workers
                     .values()
-                    .any(|running| running.launched.pid == pid)
+                    .any(|running| running.launched.process.pid == pid)
             };
             match pid {
                 Some(pid) if !is_worker(pid) => {
@@ -228,11 +246,24 @@ impl Spawner {
         worker: WorkerId,
         dir: ScratchName,
         uid: Option<u32>,
+        seats: Vec<ScratchName>,
         descriptors: Vec<OwnedFd>,
     ) -> SpawnerReport {
-        match self.try_launch(&dir, uid, descriptors) {
+        let launched = self
+            .check(uid, &seats, descriptors)
+            .and_then(|descriptors| {
+                let dir = dir.clone();
+                self.launcher.launch(Order {
+                    worker,
+                    dir,
+                    uid,
+                    seats,
+                    descriptors,
+                })
+            });
+        match launched {
             Ok(launched) => {
-                let pid = launched.pid.as_raw();
+                let pid = launched.process.pid.as_raw();
                 self.workers.insert(worker, Running { launched, dir, uid });
                 SpawnerReport::Launched { worker, pid }
             }
@@ -247,16 +278,16 @@ impl Spawner {
         }
     }
 
-    fn try_launch(
+    /// The bounds that hold whatever the supervisor has become.
+    fn check(
         &self,
-        dir: &ScratchName,
         uid: Option<u32>,
+        seats: &[ScratchName],
         descriptors: Vec<OwnedFd>,
-    ) -> Result<Launched, LaunchError> {
+    ) -> Result<[OwnedFd; 2], LaunchError> {
         let range =
             self.config.uid_base..self.config.uid_base.saturating_add(self.config.uid_count);
         match uid {
-            // The bound of last resort: whatever the supervisor has become, no worker is root.
             None if geteuid().is_root() => return Err(LaunchError::Refused("a worker as root")),
             Some(uid) if !range.contains(&uid) => {
                 return Err(LaunchError::Refused("a uid outside the configured range"));
@@ -274,10 +305,26 @@ impl Spawner {
         if self.workers.len() >= WORKERS_MAX {
             return Err(LaunchError::Refused("more than 1024 workers"));
         }
-        let [control, log]: [OwnedFd; 2] = descriptors
+        if seats.len() > SANDBOXES_MAX as usize || (seats.is_empty() && self.launcher.seats()) {
+            return Err(LaunchError::Refused("a number of seats that no worker has"));
+        }
+        descriptors
             .try_into()
-            .map_err(|_| LaunchError::Refused("other than two descriptors"))?;
-        self.launcher.launch(dir, uid, control, log)
+            .map_err(|_| LaunchError::Refused("other than two descriptors"))
+    }
+
+    /// Makes a seat or a directory free again, and says so.
+    fn clean(&self, dir: ScratchName) -> Result<(), SpawnerError> {
+        let mut seats = self.workers.values();
+        let seat = seats.find_map(|running| running.launched.seats.as_ref()?.find(&dir));
+        if let Some(seat) = seat {
+            self.cleaner.empty(dir, seat);
+            return Ok(());
+        }
+        let error = self.cleaner.clean(dir.clone()).err();
+        let error = error.map(|errno| errno.to_string());
+        let report = SpawnerReport::Cleaned { dir, error };
+        Ok(self.socket.send(&report, &[])?)
     }
 
     /// Removes a worker's directory; nobody waits for it.
@@ -303,31 +350,44 @@ impl Spawner {
             return Ok(());
         };
         let status = wait_for(&running.launched)?;
-        self.forget(running.dir);
+        self.release(running);
         Ok(self
             .socket
             .send(&SpawnerReport::Ended { worker, status }, &[])?)
+    }
+
+    /// What a worker had that is reaped: its file systems go with the last descriptor.
+    fn release(&self, running: Running) {
+        if let Some(cgroup) = &running.launched.cgroup {
+            cgroup.remove();
+        }
+        if running.launched.seats.is_none() {
+            self.forget(running.dir);
+        }
     }
 
     /// The supervisor is gone: no process and no directory of its service stays.
     fn end(mut self) {
         for running in self.workers.values() {
             if let Err(errno) = running.launched.kill() {
-                eprintln!("spawner: killing worker {}: {errno}", running.launched.pid);
+                let pid = running.launched.process.pid;
+                eprintln!("spawner: killing worker {pid}: {errno}");
             }
         }
         for running in std::mem::take(&mut self.workers).into_values() {
             if let Err(error) = wait_for(&running.launched) {
                 eprintln!("{error}");
             }
+            self.release(running);
         }
         self.cleaner.finish(&self.config.scratch_tag);
+        self.launcher.end();
     }
 }
 
 /// Reaps one worker: its exit status, or the negative number of the signal that ended it.
 fn wait_for(launched: &Launched) -> Result<i32, SpawnerError> {
-    match waitid(Id::Pid(launched.pid), WaitPidFlag::WEXITED) {
+    match waitid(Id::Pid(launched.process.pid), WaitPidFlag::WEXITED) {
         Ok(WaitStatus::Exited(_, status)) => Ok(status),
         Ok(WaitStatus::Signaled(_, signal, _)) => Ok(-(signal as i32)),
         Ok(_) => Err(SpawnerError::System("waitid", Errno::EINVAL)),

@@ -2,6 +2,7 @@
 
 use crate::packet_io::AsyncPacketSocket;
 use codejail_protocol::ScratchName;
+use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
 use codejail_transport::{PacketError, PacketSocket};
 use parking_lot::Mutex;
@@ -47,7 +48,8 @@ pub struct SpawnerLink {
     socket: AsyncPacketSocket,
     waiting: Mutex<Waiting>,
     gone: CancellationToken,
-    namespaces: bool,
+    layers: Vec<LayerState>,
+    seats: bool,
 }
 
 impl SpawnerLink {
@@ -62,9 +64,9 @@ impl SpawnerLink {
     ) -> Result<Arc<Self>, SpawnerLinkError> {
         let socket = AsyncPacketSocket::new(socket)?;
         socket.send(&SpawnerOrder::Configure(config), &[]).await?;
-        let namespaces = match socket.receive().await? {
+        let (layers, seats) = match socket.receive().await? {
             Some(packet) => match packet.message {
-                SpawnerReport::Configured { namespaces } => namespaces,
+                SpawnerReport::Configured { layers, seats } => (layers, seats),
                 SpawnerReport::ConfigureFailed { error } => {
                     return Err(SpawnerLinkError::Configure(error));
                 }
@@ -76,15 +78,21 @@ impl SpawnerLink {
             socket,
             waiting: Mutex::default(),
             gone,
-            namespaces,
+            layers,
+            seats,
         });
         tokio::spawn(Arc::clone(&link).listen());
         Ok(link)
     }
 
-    /// Whether workers get namespaces of their own.
-    pub fn namespaces(&self) -> bool {
-        self.namespaces
+    /// What became of the spawner's layers.
+    pub fn layers(&self) -> &[LayerState] {
+        &self.layers
+    }
+
+    /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
+    pub fn seats(&self) -> bool {
+        self.seats
     }
 
     /// Starts a worker; returns its pid, and a channel that tells its exit status once it has ended.
@@ -93,6 +101,7 @@ impl SpawnerLink {
         worker: WorkerId,
         dir: ScratchName,
         uid: Option<u32>,
+        seats: Vec<ScratchName>,
         descriptors: [OwnedFd; 2],
     ) -> Result<(i32, oneshot::Receiver<i32>), SpawnerLinkError> {
         let (launched, result) = oneshot::channel();
@@ -102,7 +111,12 @@ impl SpawnerLink {
             waiting.launches.insert(worker, launched);
             waiting.ends.insert(worker, ended);
         }
-        let order = SpawnerOrder::Launch { worker, dir, uid };
+        let order = SpawnerOrder::Launch {
+            worker,
+            dir,
+            uid,
+            seats,
+        };
         let descriptors = descriptors.each_ref().map(AsFd::as_fd);
         self.socket.send(&order, &descriptors).await?;
         match result.await {

@@ -182,7 +182,14 @@ fn check_prints_what_each_layer_got() {
         "layer namespaces  ",
         "layer landlock    ",
         "layer seccomp     on",
-        "layer rlimits     on: CPU 10, ",
+        "layer uid         ",
+        "layer namespaces  ",
+        "layer mounts      ",
+        "layer cgroup      ",
+        "layer landlock    ",
+        "layer seccomp     on: ",
+        "layer rlimits     on: ",
+        "CPU 10, ",
         "NPROC 12",
         "check functionality passed\n",
         "check disk        passed\n",
@@ -213,8 +220,8 @@ fn check_fails_where_a_service_would() {
         (
             "CODEJAIL_PYTHON__BIN",
             "/bin/false",
-            69,
-            "the first worker can't be started",
+            78,
+            "python.bin = \"/bin/false\": it does not answer as a Python does (exit status: 1)",
         ),
         (
             "CODEJAIL_PYTHON__WORKER_MODULE",
@@ -234,8 +241,11 @@ fn check_fails_where_a_service_would() {
         assert!(said.err.contains(part), "{name} {said:?}");
     }
     if is_root() {
-        // Without it a sandbox can list `/`.
-        let off = [("CODEJAIL_LAYERS__LANDLOCK", "off")];
+        // Without both a sandbox can list `/`.
+        let off = [
+            ("CODEJAIL_LAYERS__LANDLOCK", "off"),
+            ("CODEJAIL_LAYERS__MOUNTS", "off"),
+        ];
         let said = codejail(&["check", "--config", &config], &off);
         assert_eq!(said.status, Some(69), "{said:?}");
         let layer = "layer landlock    none: layers.landlock = \"off\"\n";

@@ -68,11 +68,11 @@ fn content_types_are_known_in_any_case() {
 fn a_service_that_is_switched_off_or_unsafe_says_so_whatever_it_is_sent() {
     let off = json!({"error": "Codejail service not enabled"});
     let wrong = json!({"error": "Codejail service is not correctly configured"});
-    let no_landlock = "[layers]\nlandlock = \"off\"";
-    let both = format!("enabled = false\n{no_landlock}");
+    let unsafe_here = "[layers]\nlandlock = \"off\"\nmounts = \"off\"";
+    let both = format!("enabled = false\n{unsafe_here}");
     for (overrides, expected) in [
         ("enabled = false", off.clone()),
-        (no_landlock, wrong),
+        (unsafe_here, wrong),
         (&both, off),
     ] {
         let service = Service::launch(&support::Setup {

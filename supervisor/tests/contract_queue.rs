@@ -109,7 +109,7 @@ fn a_client_that_hangs_up_ends_its_run_and_frees_its_place() {
         client.hang_up();
         assert_eq!(service.value_of_x("x = 1"), json!(1));
         wait_for("its directory gone", END_MAX, || {
-            (!directory.exists()).then_some(())
+            (!directory.join("jailed_code").exists()).then_some(())
         });
         assert!(asked.elapsed() < Duration::from_secs(5));
     }

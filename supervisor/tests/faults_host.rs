@@ -43,7 +43,8 @@ fn a_full_scratch_file_system_fails_what_needs_it_and_recovers() {
     }
     let scratch = Scratch::tmpfs("size=2m,nr_inodes=200");
     let overrides = format!(
-        "queue_wait_max_ms = 500\n[sandbox]\nscratch_dir = {:?}\n[limits]\nFSIZE = 10000000",
+        "queue_wait_max_ms = 500\n[sandbox]\nscratch_dir = {:?}\n[limits]\nFSIZE = 10000000\n\
+         [layers]\nmounts = 'off'",
         scratch.path()
     );
     let service = Service::start(&overrides);
@@ -81,7 +82,10 @@ fn without_space_at_the_start_the_service_says_so_and_ends() {
     }
     let scratch = Scratch::tmpfs("size=64k,nr_inodes=3");
     scratch.fill();
-    let overrides = format!("[sandbox]\nscratch_dir = {:?}", scratch.path());
+    let overrides = format!(
+        "[sandbox]\nscratch_dir = {:?}\n[layers]\nmounts = 'off'",
+        scratch.path()
+    );
     let (status, said) = Service::fail_to_start(&overrides);
     assert!(status.is_some_and(|status| status != 0), "{status:?}");
     assert!(said.contains("No space left on device"), "{said}");

@@ -4,7 +4,9 @@ mod support;
 
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{
+    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerId,
+};
 use codejail_transport::PacketSocket;
 use nix::unistd::{geteuid, pipe};
 use std::os::fd::{AsFd, OwnedFd};
@@ -46,7 +48,18 @@ impl Spawner {
             scratch_tag: ScratchName::from_random([tag; 8]),
             uid_base: UID_BASE,
             uid_count: 10,
-            namespaces: LayerMode::Auto,
+            read_paths: Vec::new(),
+            scratch_bytes_max: 1 << 20,
+            scratch_files_max: 100,
+            cgroup: CgroupLimits {
+                memory_bytes_max: 0,
+                pids_max: 0,
+            },
+            layers: SpawnerLayers {
+                namespaces: LayerMode::Auto,
+                mounts: LayerMode::Auto,
+                cgroup: LayerMode::Auto,
+            },
         }));
         assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
         spawner
@@ -68,6 +81,7 @@ impl Spawner {
             worker: WorkerId(1),
             dir: ScratchName::from_random([9; 8]),
             uid,
+            seats: vec![ScratchName::from_random([8; 8])],
         };
         let descriptors = [control.as_fd(), log.as_fd()];
         self.socket.send(&order, &descriptors).expect("send");
@@ -114,6 +128,7 @@ fn a_launch_without_its_descriptors_is_refused() {
         worker: WorkerId(1),
         dir: ScratchName::from_random([9; 8]),
         uid: geteuid().is_root().then_some(UID_BASE),
+        seats: vec![ScratchName::from_random([8; 8])],
     });
     let report = spawner.hear();
     assert!(

@@ -1,9 +1,10 @@
 //! The worker's own confinement, before it imports anything that an operator named.
 
-use crate::layers::landlock::Landlock;
+use crate::layers::landlock::{self, Landlock};
 use crate::layers::seccomp::{self, Filters};
 use crate::layers::{LayerError, process, rlimits};
-use codejail_protocol::control::{SANDBOXES_MAX, WorkerConfig};
+use codejail_protocol::SABOTAGE;
+use codejail_protocol::control::{LayerMode, LayerState, SANDBOXES_MAX, WorkerConfig};
 use nix::unistd::getuid;
 use std::path::PathBuf;
 
@@ -12,14 +13,20 @@ use std::path::PathBuf;
 pub struct Confined {
     /// Landlock, where the kernel has it and the operator wants it.
     pub landlock: Option<Landlock>,
-    /// Compiled once for all of them.
-    pub filters: Filters,
+    /// Compiled once for all of them; none only in a build for tests.
+    pub filters: Option<Filters>,
+    /// Whether jobs get their limits; not so only in a build for tests.
+    pub rlimits: bool,
+    /// What to say of each.
+    pub layers: Vec<LayerState>,
 }
 
-impl Confined {
-    /// The ABI in use, 0 for none.
-    pub fn landlock_abi(&self) -> u32 {
-        self.landlock.as_ref().map_or(0, Landlock::abi)
+/// Layers that every host has can be left out by a build for tests alone, whatever the supervisor says.
+fn wanted(layer: &'static str, mode: LayerMode) -> Result<bool, LayerError> {
+    match mode {
+        LayerMode::Require | LayerMode::Auto => Ok(true),
+        LayerMode::Off if SABOTAGE => Ok(false),
+        LayerMode::Off => Err(LayerError::refused(layer, "leave it out")),
     }
 }
 
@@ -42,13 +49,49 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
     let readable = [own_paths, config.read_paths.clone()].concat();
     process::no_new_privileges()?;
     process::not_dumpable()?;
-    rlimits::set_fixed()?;
-    let landlock = Landlock::find(config.landlock, &readable)?;
+    let rlimits = wanted(rlimits::LAYER, config.layers.rlimits)?;
+    if rlimits {
+        rlimits::set_fixed()?;
+    }
+    let landlock = Landlock::find(config.layers.landlock, &readable)?;
     let truncates = landlock.as_ref().is_some_and(Landlock::guards_truncate);
-    let filters = Filters::compile()?;
+    let seccomp = wanted(seccomp::LAYER, config.layers.seccomp)?;
+    let filters = seccomp.then(Filters::compile).transpose()?;
     if let Some(landlock) = &landlock {
         landlock.confine_worker(&config.scratch_root)?;
     }
-    seccomp::confine_worker(sandbox_uids(config)?, truncates)?;
-    Ok(Confined { landlock, filters })
+    let sandbox_uids = sandbox_uids(config)?;
+    if seccomp {
+        seccomp::confine_worker(sandbox_uids, truncates)?;
+    }
+    let layers = vec![
+        landlock_state(config.layers.landlock, landlock.as_ref()),
+        always_there(seccomp::LAYER, seccomp, "a list of allowed system calls"),
+        always_there(rlimits::LAYER, rlimits, "those of CODE_JAIL and fixed ones"),
+    ];
+    Ok(Confined {
+        landlock,
+        filters,
+        rlimits,
+        layers,
+    })
+}
+
+fn landlock_state(mode: LayerMode, landlock: Option<&Landlock>) -> LayerState {
+    match (mode, landlock) {
+        (_, Some(landlock)) => LayerState::on(landlock::LAYER, format!("ABI {}", landlock.abi())),
+        (LayerMode::Off, None) => LayerState::left_out(landlock::LAYER),
+        (_, None) => {
+            let detail = "this kernel has none; it takes Linux 5.13 with landlock among its lsm=";
+            LayerState::off(landlock::LAYER, detail)
+        }
+    }
+}
+
+fn always_there(layer: &str, on: bool, detail: &str) -> LayerState {
+    if on {
+        LayerState::on(layer, detail)
+    } else {
+        LayerState::left_out(layer)
+    }
 }

@@ -61,6 +61,7 @@ pub fn run(
             WorkerOrder::Prepare { sandbox, dir, uid } if children.len() < sandboxes_max => {
                 let plan = Plan {
                     scratch: config.scratch_root.join(dir.as_str()),
+                    seat: config.seats,
                     uid,
                     worker: getpid(),
                     image_bytes,

@@ -52,7 +52,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         build: codejail_protocol::BUILD.to_owned(),
         python: interpreter::version(py).map_err(text)?,
         preload_failed: warm.failed.clone(),
-        landlock_abi: confined.landlock_abi(),
+        layers: confined.layers.clone(),
         image_bytes,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;

@@ -4,7 +4,7 @@
 use crate::confine::Confined;
 use crate::layers::identity::{self, SandboxUid};
 use crate::layers::landlock::Closing;
-use crate::layers::scratch::Scratch;
+use crate::layers::scratch::{Directory, Scratch};
 use crate::layers::{LayerError, descriptors, kill_timer, process, rlimits, seccomp};
 use codejail_protocol::job::Limits;
 use nix::unistd::Pid;
@@ -16,7 +16,8 @@ pub struct Sandbox {
     scratch: Scratch,
     uid: SandboxUid,
     closing: Option<Closing>,
-    last_filter: seccomp::Closing,
+    last_filter: Option<seccomp::Closing>,
+    rlimits: bool,
     worker: Pid,
     image_bytes: u64,
     uid_sharers: u64,
@@ -25,8 +26,10 @@ pub struct Sandbox {
 /// What one sandbox is made of.
 #[derive(Debug)]
 pub struct Plan {
-    /// Its directory, to be made.
+    /// Its directory.
     pub scratch: PathBuf,
+    /// Whether that is there, on a file system of its own, or is to be made.
+    pub seat: bool,
     /// Its own user.
     pub uid: SandboxUid,
     /// The process that forks it.
@@ -41,7 +44,9 @@ pub struct Plan {
 /// are in place; all other descriptors go as soon as no rule needs them any more.
 pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sandbox, LayerError> {
     process::own_session()?;
-    let scratch = Scratch::make(plan.scratch, jailed_code)?;
+    let directory = Directory::enter(plan.scratch, plan.seat)?;
+    identity::make_files_for(plan.uid)?;
+    let scratch = directory.furnish(jailed_code)?;
     identity::become_user(plan.uid)?;
     process::not_dumpable()?;
     process::die_with_parent(plan.worker)?;
@@ -52,13 +57,20 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
         .transpose()?;
     let kept = closing.iter().map(Closing::descriptor);
     descriptors::close_others(&kept.chain([scratch.descriptor()]).collect::<Vec<_>>())?;
-    let last_filter = seccomp::Closing::compile()?;
-    confined.filters.confine_sandbox()?;
+    let last_filter = match &confined.filters {
+        Some(filters) => {
+            let last = seccomp::Closing::compile()?;
+            filters.confine_sandbox()?;
+            Some(last)
+        }
+        None => None,
+    };
     Ok(Sandbox {
         scratch,
         uid: plan.uid,
         closing,
         last_filter,
+        rlimits: confined.rlimits,
         worker: plan.worker,
         image_bytes: plan.image_bytes,
         uid_sharers: plan.uid_sharers,
@@ -85,7 +97,9 @@ impl Sandbox {
         if let Some(closing) = self.closing {
             closing.enforce()?;
         }
-        rlimits::set_for_job(limits, self.image_bytes, self.uid_sharers)?;
-        self.last_filter.enforce()
+        if self.rlimits {
+            rlimits::set_for_job(limits, self.image_bytes, self.uid_sharers)?;
+        }
+        self.last_filter.map_or(Ok(()), |filter| filter.enforce())
     }
 }

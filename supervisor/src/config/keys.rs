@@ -2,6 +2,7 @@
 //!
 //! The one list that all sources, `--print-config` and docs/configuration.md are checked against.
 
+use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;
 use toml::Value;
@@ -38,6 +39,8 @@ pub enum Kind {
     Paths,
     /// How much a layer is wanted.
     Mode,
+    /// The same of a layer that every host has: nothing but a build for tests leaves it out.
+    Always,
 }
 
 use Kind::{Address, Boolean, Integer, Mode, Name, Names, Paths, Seconds, Text};
@@ -46,6 +49,8 @@ const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
 /// Bytes and processes: what the kernel takes for a number that TOML can write.
 const KERNEL_MAX: u64 = i64::MAX as u64;
+/// PID_MAX_LIMIT of the kernel's include/linux/threads.h.
+const PIDS_MAX: u64 = 1 << 22;
 /// CPU seconds: 30 years, so that the hard limit of one more is a number too.
 const CPU_MAX: u64 = 1_000_000_000;
 /// Seconds by the wall clock; a client gives up after four.
@@ -71,6 +76,9 @@ pub const KEYS: &[Key] = &[
     key("body_bytes_max", Integer(1024, GIB)),
     key("output_bytes_max", Integer(1024, GIB)),
     key("reply_bytes_max", Integer(1024, GIB)),
+    // At least what a run's own files take.
+    key("scratch_bytes_max", Integer(1 << 20, KERNEL_MAX)),
+    key("scratch_files_max", Integer(16, 1 << 24)),
     key("python.bin", Kind::Path),
     key("python.preload", Names),
     key("python.read_paths", Paths),
@@ -89,9 +97,15 @@ pub const KEYS: &[Key] = &[
     // The last uid is bounded with the number of workers (`Config::check`).
     key("sandbox.uid_base", Integer(1000, u32::MAX as u64)),
     key("sandbox.scratch_dir", Kind::Path),
+    key("cgroup.memory_bytes_max", Integer(0, KERNEL_MAX)),
+    key("cgroup.pids_max", Integer(0, PIDS_MAX)),
     key("layers.uid", Mode),
     key("layers.namespaces", Mode),
+    key("layers.mounts", Mode),
     key("layers.landlock", Mode),
+    key("layers.seccomp", Kind::Always),
+    key("layers.rlimits", Kind::Always),
+    key("layers.cgroup", Mode),
 ];
 
 /// The key of this path, with its place in the list.
@@ -153,7 +167,8 @@ impl Kind {
             Kind::Path => "an absolute path".to_owned(),
             Names => "a list of names".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
-            Mode => "require, auto or off".to_owned(),
+            Kind::Always if !SABOTAGE => "require or auto".to_owned(),
+            Mode | Kind::Always => "require, auto or off".to_owned(),
         }
     }
 
@@ -174,7 +189,12 @@ impl Kind {
             }
             (Names, Value::Array(values)) => values.iter().all(|value| Name.admits(value)),
             (Paths, Value::Array(values)) => values.iter().all(|value| Kind::Path.admits(value)),
-            (Mode, Value::String(text)) => ["require", "auto", "off"].contains(&text.as_str()),
+            (Kind::Always, Value::String(text)) if !SABOTAGE => {
+                ["require", "auto"].contains(&text.as_str())
+            }
+            (Mode | Kind::Always, Value::String(text)) => {
+                ["require", "auto", "off"].contains(&text.as_str())
+            }
             _ => false,
         }
     }
@@ -198,7 +218,7 @@ impl Kind {
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
             }
-            Address | Name | Text | Kind::Path | Mode => as_text(),
+            Address | Name | Text | Kind::Path | Mode | Kind::Always => as_text(),
         }
     }
 }
@@ -220,7 +240,7 @@ mod tests {
         assert!(find(&path("limits.CPU.x")).is_none());
         assert!(is_table(&path("limits")) && is_table(&context[..2]) && is_table(&[]));
         assert!(!is_table(&path("limits.CPU")) && !is_table(&path("limit")));
-        assert_eq!(names_in(&path("layers")), "uid, namespaces, landlock");
+        assert_eq!(names_in(&path("cgroup")), "memory_bytes_max, pids_max");
     }
 
     #[test]

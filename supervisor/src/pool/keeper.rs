@@ -4,6 +4,7 @@
 use super::ready::{ReadySandbox, Shelf};
 use super::shared::{Shared, fill_random};
 use super::worker::{Orders, Worker, WorkerError};
+use crate::boot::log_layer;
 use crate::config::Config;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
@@ -199,16 +200,12 @@ impl Keeper {
                 "python.preload: it can't be imported"
             );
         }
-        if hello.landlock_abi == 0 {
-            tracing::warn!(
-                worker = id.0,
-                "layer landlock: this kernel has none, or it is off"
-            );
+        if self.shared.first_worker.get().is_none() {
+            hello.layers.iter().for_each(log_layer);
         }
         tracing::info!(
             worker = id.0,
             python = hello.python,
-            landlock_abi = hello.landlock_abi,
             image_mib = hello.image_bytes >> 20,
             "worker is warm"
         );

@@ -1,10 +1,11 @@
 //! The sandboxes of one worker that exist, and what each holds: a uid, a directory, somebody's
 //! interest in its end.
 
-use super::shared::Shared;
+use super::shared::{Seat, Shared};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{Exited, SandboxId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +44,7 @@ impl State {
 #[derive(Debug)]
 pub struct Live {
     dir: ScratchName,
-    uid: Option<u32>,
+    seat: Seat,
     /// Where it is in its life.
     pub state: State,
     /// Takes word of its end to whoever runs it.
@@ -51,28 +52,28 @@ pub struct Live {
     overdue: Option<Instant>,
 }
 
-/// All of one worker. A uid is free again when its directory is gone, and not before.
+/// All of one worker. A seat is free again when its directory is gone or empty, and not before.
 #[derive(Debug)]
 pub struct LiveSandboxes {
     shared: Arc<Shared>,
     sandboxes: BTreeMap<SandboxId, Live>,
     next: u64,
-    /// None where sandboxes share the worker's.
-    free_uids: Option<BTreeSet<u32>>,
-    cleaned: mpsc::UnboundedReceiver<Option<u32>>,
-    clean: mpsc::UnboundedSender<Option<u32>>,
+    /// The one that has been free for longest first.
+    free_seats: VecDeque<Seat>,
+    cleaned: mpsc::UnboundedReceiver<Option<Seat>>,
+    clean: mpsc::UnboundedSender<Option<Seat>>,
     cleaning: usize,
 }
 
 impl LiveSandboxes {
-    /// None yet; `uids` are the first and the last that they may get.
-    pub fn new(shared: Arc<Shared>, uids: Option<(u32, u32)>) -> Self {
+    /// None yet; as many can be as there are seats.
+    pub fn new(shared: Arc<Shared>, seats: Vec<Seat>) -> Self {
         let (clean, cleaned) = mpsc::unbounded_channel();
         Self {
             shared,
             sandboxes: BTreeMap::new(),
             next: 0,
-            free_uids: uids.map(|(first, last)| (first..=last).collect()),
+            free_seats: seats.into(),
             cleaned,
             clean,
             cleaning: 0,
@@ -84,30 +85,34 @@ impl LiveSandboxes {
     pub fn wants_more(&self) -> bool {
         let config = &self.shared.config;
         let useful = self.sandboxes.values().filter(|live| !live.state.is_over());
-        let uids_left = self.free_uids.as_ref().is_none_or(|uids| !uids.is_empty());
-        useful.count() < 2 * config.sandboxes_per_worker
-            && self.sandboxes.len() + self.cleaning < config.sandboxes_max()
-            && uids_left
+        useful.count() < 2 * config.sandboxes_per_worker && !self.free_seats.is_empty()
     }
 
-    /// Adds one that is about to be ordered: its number, its uid.
+    /// Adds one that is about to be ordered: its number, its directory, its uid. None if no seat is
+    /// free.
     pub fn add(
         &mut self,
-        dir: ScratchName,
         exit: oneshot::Sender<Exited>,
-    ) -> (SandboxId, Option<u32>) {
+    ) -> io::Result<Option<(SandboxId, ScratchName, Option<u32>)>> {
+        let Some(seat) = self.free_seats.pop_front() else {
+            return Ok(None);
+        };
+        let dir = match &seat.dir {
+            Some(dir) => dir.clone(),
+            None => self.shared.scratch_name()?,
+        };
         let sandbox = SandboxId(self.next);
         self.next += 1;
-        let uid = self.free_uids.as_mut().and_then(BTreeSet::pop_first);
+        let (name, uid) = (dir.clone(), seat.uid);
         let live = Live {
             dir,
-            uid,
+            seat,
             state: State::Preparing,
             exit,
             overdue: None,
         };
         self.sandboxes.insert(sandbox, live);
-        (sandbox, uid)
+        Ok(Some((sandbox, name, uid)))
     }
 
     /// Where one is in its life, if it still is.
@@ -158,16 +163,16 @@ impl LiveSandboxes {
         self.cleaning += 1;
         let (shared, clean) = (Arc::clone(&self.shared), self.clean.clone());
         tokio::spawn(async move {
-            // A uid whose directory stays, or whose spawner is gone, is not given out again.
+            // A seat whose directory stays, or whose spawner is gone, is not given out again.
             let removed = shared
                 .spawner
                 .clean(live.dir.clone())
                 .await
                 .unwrap_or(false);
-            if removed {
+            if removed && live.seat.dir.is_none() {
                 shared.forget_name(&live.dir);
             }
-            let _ = clean.send(live.uid.filter(|_| removed));
+            let _ = clean.send(Some(live.seat).filter(|_| removed));
         });
         Some((live.state, live.exit))
     }
@@ -175,11 +180,9 @@ impl LiveSandboxes {
     /// Waits until one more directory is dealt with.
     pub async fn cleaned(&mut self) {
         // This end keeps the channel open.
-        if let Some(uid) = self.cleaned.recv().await {
+        if let Some(seat) = self.cleaned.recv().await {
             self.cleaning -= 1;
-            if let Some(uids) = &mut self.free_uids {
-                uids.extend(uid);
-            }
+            self.free_seats.extend(seat);
         }
     }
 
@@ -191,6 +194,9 @@ impl LiveSandboxes {
         }
         while self.cleaning > 0 {
             self.cleaned().await;
+        }
+        for dir in self.free_seats.iter().filter_map(|seat| seat.dir.as_ref()) {
+            self.shared.forget_name(dir);
         }
     }
 }

@@ -30,6 +30,15 @@ pub struct Shared {
     pub own_uids: bool,
 }
 
+/// Where one sandbox after the other can be.
+#[derive(Debug)]
+pub struct Seat {
+    /// Whom it belongs to.
+    pub uid: Option<u32>,
+    /// Its directory; none where each sandbox makes a new one.
+    pub dir: Option<ScratchName>,
+}
+
 impl Shared {
     /// A new name for a directory.
     pub fn scratch_name(&self) -> io::Result<ScratchName> {
@@ -43,6 +52,20 @@ impl Shared {
                 return Ok(name);
             }
         }
+    }
+
+    /// The places of a worker's sandboxes. Where they have file systems of their own these have names
+    /// for as long as the worker lives.
+    pub fn seats(&self, uids: Option<(u32, u32)>) -> io::Result<Vec<Seat>> {
+        let seat = |index: usize| {
+            let uid = uids.map(|(first, _)| first + u32::try_from(index).unwrap_or(u32::MAX));
+            let named = self.spawner.seats().then(|| self.scratch_name());
+            Ok(Seat {
+                uid,
+                dir: named.transpose()?,
+            })
+        };
+        (0..self.config.sandboxes_max()).map(seat).collect()
     }
 
     /// The name's directory is gone.

@@ -8,7 +8,9 @@ use super::worker_log::log_lines;
 use crate::packet_io::AsyncPacketSocket;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_protocol::BUILD;
-use codejail_protocol::control::{Hello, SandboxId, WorkerConfig, WorkerOrder, WorkerReport};
+use codejail_protocol::control::{
+    Hello, SandboxId, WorkerConfig, WorkerLayers, WorkerOrder, WorkerReport,
+};
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport::{PacketError, PacketSocket};
 use metrics::{counter, histogram};
@@ -104,9 +106,12 @@ impl Worker {
         let dir = shared.scratch_name()?;
         let uid = uids.as_ref().map(|range| range.start);
         let descriptors = [theirs.into(), log_write];
-        let (pid, end) = shared.spawner.launch(id, dir, uid, descriptors).await?;
-        tracing::info!(worker = id.0, pid, "worker launched");
         let sandbox_uids = uids.map(|range| (range.start + 1, range.end - 1));
+        let seats = shared.seats(sandbox_uids)?;
+        let names = seats.iter().filter_map(|seat| seat.dir.clone()).collect();
+        let launch = shared.spawner.launch(id, dir, uid, names, descriptors);
+        let (pid, end) = launch.await?;
+        tracing::info!(worker = id.0, pid, "worker launched");
         let (say, commands) = mpsc::unbounded_channel();
         let mut worker = Self {
             id,
@@ -114,7 +119,7 @@ impl Worker {
             end: Some(end),
             say,
             commands,
-            live: LiveSandboxes::new(Arc::clone(&shared), sandbox_uids),
+            live: LiveSandboxes::new(Arc::clone(&shared), seats),
             executions_left: shared.executions()?,
             failures: 0,
             shared,
@@ -140,7 +145,12 @@ impl Worker {
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             own_uids: sandbox_uids.is_some(),
-            landlock: config.layers.landlock,
+            seats: self.shared.spawner.seats(),
+            layers: WorkerLayers {
+                landlock: config.layers.landlock,
+                seccomp: config.layers.seccomp,
+                rlimits: config.layers.rlimits,
+            },
         });
         self.control.send(&start, &[]).await?;
         match self.control.receive().await?.map(|packet| packet.message) {
@@ -208,9 +218,10 @@ impl Worker {
     async fn refill(&mut self) -> Result<(), WorkerError> {
         while self.live.wants_more() {
             let (pipes, theirs) = make_pipes()?;
-            let dir = self.shared.scratch_name()?;
             let (exit, ended) = oneshot::channel();
-            let (sandbox, uid) = self.live.add(dir.clone(), exit);
+            let Some((sandbox, dir, uid)) = self.live.add(exit)? else {
+                return Ok(());
+            };
             let order = WorkerOrder::Prepare { sandbox, dir, uid };
             let descriptors = theirs.each_ref().map(AsFd::as_fd);
             self.order(&order, &descriptors).await?;

@@ -3,26 +3,34 @@
 //! Another thread of the spawner (the cleaner) may have held any lock when the process was cloned,
 //! so nothing here allocates, formats or calls into libc beyond thin wrappers of system calls.
 
+use super::root::Root;
 use nix::errno::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 /// The steps as they are named in an error.
-pub const STEPS: [&str; 9] = [
+const STEPS: [&str; 11] = [
     "wait for the spawner",
     "setsid",
+    ROOT_STEP,
     "standard streams",
+    "out-of-memory score",
     "enter its directory",
     "capability bounds",
     "user and group",
     "capabilities",
     "signals",
-    "exec of python",
+    "exec of python (it, its interpreter or a library of its own may lie where workers see nothing: \
+     python.read_paths)",
 ];
 
+/// The step that a failure's place belongs to.
+const ROOT_STEP: &str = "a root of its own";
+const ROOT: u32 = 2;
+
 /// The step after which the pipe for failures has its new place.
-const PLACED: i32 = 2;
+const PLACED: u32 = 3;
 
 /// What a worker may do that other users may not: become its sandboxes' users, and kill them
 /// (linux/capability.h: CAP_KILL 5, CAP_SETGID 6, CAP_SETUID 7).
@@ -30,6 +38,50 @@ const CAPABILITIES: [u32; 3] = [5, 6, 7];
 
 /// Where the pipe for failures is once the worker's own descriptors are in place.
 const FAILED: i32 = 5;
+
+/// What failed in the new process, as it tells the spawner.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure {
+    step: u32,
+    /// The kernel's answer.
+    pub errno: Errno,
+    /// Which part of the root it was about.
+    pub place: usize,
+}
+
+/// A failure as bytes: three native numbers.
+pub const FAILURE_BYTES: usize = 16;
+
+impl Failure {
+    fn to_bytes(self) -> [u8; FAILURE_BYTES] {
+        let mut bytes = [0; FAILURE_BYTES];
+        bytes[..4].copy_from_slice(&self.step.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&(self.errno as i32).to_ne_bytes());
+        bytes[8..].copy_from_slice(&(self.place as u64).to_ne_bytes());
+        bytes
+    }
+
+    /// What [`run`] wrote.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; FAILURE_BYTES]) -> Self {
+        let [s0, s1, s2, s3, e0, e1, e2, e3, place @ ..] = bytes;
+        Self {
+            step: u32::from_ne_bytes([s0, s1, s2, s3]),
+            errno: Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3])),
+            place: usize::try_from(u64::from_ne_bytes(place)).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The step's name; `place` is what it was about if it was the root.
+    #[must_use]
+    pub fn step(&self, place: Option<String>) -> String {
+        let name = STEPS.get(self.step as usize).copied();
+        match (name, place) {
+            (Some(ROOT_STEP), Some(place)) => format!("{ROOT_STEP}: {place}"),
+            (name, _) => name.unwrap_or("unknown step").to_owned(),
+        }
+    }
+}
 
 /// Everything the new process needs, in memory that it gets a copy of.
 pub struct Plan<'a> {
@@ -41,6 +93,7 @@ pub struct Plan<'a> {
     /// Standard input, output and error in one pair, control socket, module.
     descriptors: [i32; 4],
     failed: i32,
+    root: Option<Root<'a>>,
 }
 
 impl<'a> Plan<'a> {
@@ -53,6 +106,7 @@ impl<'a> Plan<'a> {
         uid: Option<u32>,
         descriptors: [&OwnedFd; 4],
         failed: &OwnedFd,
+        root: Option<Root<'a>>,
     ) -> Self {
         let arguments = [python.as_c_str(), c"-E", c"-B", c"jailed_code"];
         let pointers = |strings: &mut dyn Iterator<Item = *const libc::c_char>| -> Vec<_> {
@@ -66,43 +120,77 @@ impl<'a> Plan<'a> {
             uid,
             descriptors: descriptors.map(AsRawFd::as_raw_fd),
             failed: failed.as_raw_fd(),
+            root,
         }
     }
 }
 
 /// Becomes the worker, or tells the spawner which step failed and ends.
-pub fn run(plan: &Plan<'_>) -> ! {
-    let (step, errno) = match steps(plan) {
+pub fn run(plan: &mut Plan<'_>) -> ! {
+    let failure = match steps(plan) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
-    let mut message = [0; 8];
-    message[..4].copy_from_slice(&step.to_ne_bytes());
-    message[4..].copy_from_slice(&(errno as i32).to_ne_bytes());
+    let pipe = if failure.step > PLACED {
+        FAILED
+    } else {
+        plan.failed
+    };
+    tell(pipe, failure)
+}
+
+/// Enters a root and ends, or tells what failed.
+pub fn try_root(root: &mut Root<'_>, failed: &OwnedFd) -> ! {
+    match root.enter() {
+        // SAFETY: _exit(2) takes a number and does not return.
+        Ok(()) => unsafe { libc::_exit(0) },
+        Err((errno, place)) => {
+            let step = ROOT;
+            tell(failed.as_raw_fd(), Failure { step, errno, place })
+        }
+    }
+}
+
+fn tell(pipe: i32, failure: Failure) -> ! {
+    let message = failure.to_bytes();
     // SAFETY: writes from a live buffer, then ends; nobody is left to hear of a failure here.
     unsafe {
-        let pipe = if step > PLACED { FAILED } else { plan.failed };
         libc::write(pipe, message.as_ptr().cast(), message.len());
         libc::_exit(1)
     }
 }
 
-/// The order matters: descriptors while they may be renumbered freely, bounds while there is
-/// CAP_SETPCAP, user before capabilities, the death signal after the change of user that clears it.
-fn steps(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, Errno)> {
-    let at = |step: i32| move |errno: Errno| (step, errno);
+/// The order matters: the root while there is CAP_SYS_ADMIN and its descriptors have their numbers,
+/// descriptors while they may be renumbered freely, bounds while there is CAP_SETPCAP, user before
+/// capabilities, the death signal after the change of user that clears it.
+fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
+    let at = |step: u32| {
+        move |errno: Errno| Failure {
+            step,
+            errno,
+            place: usize::MAX,
+        }
+    };
     wait_for_spawner(plan.descriptors[0]).map_err(at(0))?;
     // SAFETY: setsid(2) takes nothing and touches no memory.
     check(unsafe { libc::setsid() }).map_err(at(1))?;
-    place_descriptors(plan).map_err(at(2))?;
-    // SAFETY: the path is a C string that outlives the call.
-    check(unsafe { libc::chdir(plan.directory.as_ptr()) }).map_err(at(3))?;
-    if let Some(uid) = plan.uid {
-        bound_capabilities().map_err(at(4))?;
-        become_user(uid).map_err(at(5))?;
-        keep_capabilities().map_err(at(6))?;
+    if let Some(root) = &mut plan.root {
+        root.enter().map_err(|(errno, place)| Failure {
+            step: ROOT,
+            errno,
+            place,
+        })?;
     }
-    set_signals().map_err(at(7))?;
+    place_descriptors(plan).map_err(at(3))?;
+    be_first_when_memory_is_short().map_err(at(4))?;
+    // SAFETY: the path is a C string that outlives the call.
+    check(unsafe { libc::chdir(plan.directory.as_ptr()) }).map_err(at(5))?;
+    if let Some(uid) = plan.uid {
+        bound_capabilities().map_err(at(6))?;
+        become_user(uid).map_err(at(7))?;
+        keep_capabilities().map_err(at(8))?;
+    }
+    set_signals().map_err(at(9))?;
     // SAFETY: all three are null-terminated arrays of C strings, or one, that outlive the call.
     unsafe {
         libc::execve(
@@ -111,7 +199,28 @@ fn steps(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, Errno)> {
             plan.environment.as_ptr(),
         );
     }
-    Err((8, Errno::last()))
+    Err(at(10)(Errno::last()))
+}
+
+/// Where memory runs out, a sandbox shall go before anything else of the host (proc(5)). The kernel
+/// picks the largest of those with the same score, and the worker is never that for long. A host
+/// without `/proc` has no such thing to set.
+fn be_first_when_memory_is_short() -> Result<(), Errno> {
+    let score = b"1000";
+    // SAFETY: the path is a C string, the buffer is live and as long as said, the number is our own.
+    unsafe {
+        let file = libc::open(
+            c"/proc/self/oom_score_adj".as_ptr(),
+            libc::O_WRONLY | libc::O_CLOEXEC,
+        );
+        match check(file) {
+            Err(Errno::ENOENT) => return Ok(()),
+            opened => opened?,
+        };
+        let written = libc::write(file, score.as_ptr().cast(), score.len());
+        libc::close(file);
+        check(written as i32).map(drop)
+    }
 }
 
 /// One byte comes when the user is mapped; end of file means that the spawner has given up.

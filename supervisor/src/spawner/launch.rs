@@ -1,29 +1,33 @@
 //! Starts one worker: prepares all that its first moments need, clones, and hears how it went.
 
-use super::become_worker::{self, Plan, STEPS};
+use super::become_worker::{self, Plan};
+use super::cgroup::{Cgroups, WorkerCgroup};
+use super::clone::{Cloned, clone};
+use super::root::RootPlan;
+use super::seats::Seats;
+use super::{namespaces, python_paths};
 use codejail_protocol::ScratchName;
-use codejail_protocol::control::LayerMode;
-use codejail_protocol::spawn::SpawnerConfig;
+use codejail_protocol::control::{LayerMode, LayerState};
+use codejail_protocol::spawn::{SpawnerConfig, WorkerId};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::sys::wait::waitpid;
-use nix::unistd::{AccessFlags, Pid, access, getegid, geteuid, pipe2, read, write};
+use nix::unistd::{AccessFlags, Gid, Uid, access, fchownat, pipe2, read, write};
 use std::ffi::CString;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
-/// Namespaces of a worker, clone(2).
-const NAMESPACES: i32 = libc::CLONE_NEWPID
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS;
+/// The layer of a worker's own root and its sandboxes' file systems.
+const MOUNTS: &str = "mounts";
+const MOUNTS_REMEDY: &str = "it takes Linux 5.12, the right to mount, and a /proc that a container \
+     has not covered in part";
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -37,22 +41,37 @@ pub enum LaunchError {
     /// A path or variable that holds a zero byte.
     #[error("{0:?} holds a zero byte")]
     ZeroByte(String),
-    /// The clone itself, or preparing it.
+    /// A system call that prepares the launch, or the clone itself.
     #[error("{0}: {1}")]
     System(&'static str, #[source] Errno),
     /// The new process failed before it became Python.
     #[error("in the new process: {0}: {1}")]
-    Child(&'static str, #[source] Errno),
+    Child(String, #[source] Errno),
     /// The layer is required and this host does not give it.
     #[error(
-        "layers.namespaces is required, but this host gives none ({0}): start the service as root \
-         with CAP_SYS_ADMIN, allow user namespaces (sysctl user.max_user_namespaces, and on Ubuntu \
-         kernel.apparmor_restrict_unprivileged_userns=0), or set layers.namespaces = \"auto\""
+        "layers.{layer} is required, but this host gives none ({cause}): {remedy}, or set \
+         layers.{layer} = \"auto\""
     )]
-    NoNamespaces(Errno),
+    Layer {
+        /// Its name.
+        layer: &'static str,
+        /// What the host said.
+        cause: String,
+        /// What would help.
+        remedy: &'static str,
+    },
 }
 
 impl LaunchError {
+    /// A required layer that is missing.
+    pub fn layer(layer: &'static str, cause: impl ToString, remedy: &'static str) -> Self {
+        Self::Layer {
+            layer,
+            cause: cause.to_string(),
+            remedy,
+        }
+    }
+
     /// Whether the directory that was to be made is there already, and so somebody else's.
     pub fn is_existing_directory(&self) -> bool {
         matches!(self, Self::File(_, error) if error.kind() == io::ErrorKind::AlreadyExists)
@@ -63,26 +82,60 @@ impl LaunchError {
 #[derive(Debug)]
 pub struct Launched {
     /// Its process.
-    pub pid: Pid,
-    /// The same as a descriptor: readable once it has ended, and never another process.
-    pub pidfd: OwnedFd,
+    pub process: Cloned,
+    /// Its file systems, where it has a root of its own.
+    pub seats: Option<Seats>,
+    /// Its cgroup, where there are any.
+    pub cgroup: Option<WorkerCgroup>,
+}
+
+impl Launched {
+    /// Kills it and its sandboxes.
+    ///
+    /// # Errors
+    /// The kernel refuses, which it has no reason to.
+    pub fn kill(&self) -> Result<(), Errno> {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
+        self.process.kill()
+    }
+}
+
+/// Which worker to start.
+#[derive(Debug)]
+pub struct Order {
+    /// Its number.
+    pub worker: WorkerId,
+    /// Its directory.
+    pub dir: ScratchName,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// Its sandboxes' directories, where they have file systems of their own.
+    pub seats: Vec<ScratchName>,
+    /// Control socket and log pipe.
+    pub descriptors: [OwnedFd; 2],
 }
 
 /// What is the same for all workers.
 #[derive(Debug)]
 pub struct Launcher {
+    config: SpawnerConfig,
     python: CString,
     environment: Vec<CString>,
     module: OwnedFd,
-    scratch_root: PathBuf,
     namespaces: i32,
+    root: Option<RootPlan>,
+    cgroups: Option<Cgroups>,
+    layers: Vec<LayerState>,
 }
 
 impl Launcher {
-    /// Opens and checks what launches will need, and finds out which namespaces can be had.
+    /// Opens and checks what launches will need, and finds out which layers can be had. Must run while
+    /// this process has one thread.
     ///
     /// # Errors
-    /// The module cannot be opened, or a required layer is missing.
+    /// The module cannot be opened, Python is none, or a required layer is missing.
     pub fn new(config: &SpawnerConfig) -> Result<Self, LaunchError> {
         let module = File::open(&config.worker_module).map_err(|error| {
             LaunchError::File(config.worker_module.display().to_string(), error)
@@ -95,217 +148,239 @@ impl Launcher {
             .env
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
-        Ok(Self {
+        let wanted = [config.layers.namespaces, config.layers.mounts];
+        if wanted != [LayerMode::Off; 2] {
+            namespaces::become_own_administrator()?;
+        }
+        let (flags, namespaces_state) = namespaces::find(config.layers.namespaces)?;
+        let mut launcher = Self {
+            config: config.clone(),
             python: c_string(config.python_bin.as_os_str().as_bytes())?,
             environment: variables
                 .map(|variable| c_string(variable.as_bytes()))
                 .collect::<Result<_, _>>()?,
             module: OwnedFd::from(module),
-            scratch_root: config.scratch_root.clone(),
-            namespaces: find_namespaces(config.namespaces)?,
-        })
+            namespaces: flags,
+            root: None,
+            cgroups: None,
+            layers: vec![namespaces_state],
+        };
+        let mounts_state = launcher.find_mounts()?;
+        let (cgroups, cgroup_state) =
+            Cgroups::find(config.layers.cgroup, config.cgroup, &config.scratch_tag)?;
+        launcher.cgroups = cgroups;
+        launcher.layers.extend([mounts_state, cgroup_state]);
+        Ok(launcher)
     }
 
-    /// Whether workers get namespaces of their own.
-    pub fn namespaces(&self) -> bool {
-        self.namespaces != 0
+    /// Tries out whether a worker can have a root of its own.
+    fn find_mounts(&mut self) -> Result<LayerState, LaunchError> {
+        let mode = self.config.layers.mounts;
+        if mode == LayerMode::Off {
+            return Ok(LayerState::left_out(MOUNTS));
+        }
+        let own = python_paths::ask(&self.config)?;
+        let readable = [own, self.config.read_paths.clone()].concat();
+        let plan = RootPlan::new(&readable, &self.config.scratch_root)?;
+        // The root's /proc is that of its own PID namespace.
+        let flags = self.namespaces | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+        match try_root(&plan, flags) {
+            Ok(()) => {
+                self.root = Some(plan);
+                self.namespaces = flags;
+                let (bytes, files) = (self.config.scratch_bytes_max, self.config.scratch_files_max);
+                Ok(LayerState::on(
+                    MOUNTS,
+                    format!(
+                        "a root with Python and its libraries for each worker; {bytes} bytes and \
+                         {files} files for each sandbox"
+                    ),
+                ))
+            }
+            Err(error) if mode == LayerMode::Auto && is_refusal(&error) => Ok(LayerState::off(
+                MOUNTS,
+                format!("this host gives none ({error}); {MOUNTS_REMEDY}"),
+            )),
+            Err(error) if is_refusal(&error) => {
+                Err(LaunchError::layer(MOUNTS, error, MOUNTS_REMEDY))
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Starts a worker in a new directory `dir`, as user `uid`.
-    pub fn launch(
-        &self,
-        dir: &ScratchName,
-        uid: Option<u32>,
-        control: OwnedFd,
-        log: OwnedFd,
-    ) -> Result<Launched, LaunchError> {
-        let path = self.scratch_root.join(dir.as_str());
-        make_directory(&path, uid)
-            .map_err(|error| LaunchError::File(path.display().to_string(), error))?;
+    /// What became of each layer.
+    pub fn layers(&self) -> Vec<LayerState> {
+        self.layers.clone()
+    }
+
+    /// Whether a worker's end takes its sandboxes along.
+    pub fn pid_namespaces(&self) -> bool {
+        self.namespaces & libc::CLONE_NEWPID != 0
+    }
+
+    /// Whether sandboxes have seats.
+    pub fn seats(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Starts a worker.
+    pub fn launch(&self, order: Order) -> Result<Launched, LaunchError> {
+        let Order {
+            worker,
+            dir,
+            uid,
+            seats,
+            descriptors: [control, log],
+        } = order;
+        let path = self.config.scratch_root.join(dir.as_str());
+        let seats = match &self.root {
+            Some(_) => Some(self.make_seats(dir, seats, uid)?),
+            None => {
+                make_directory(&path, uid)
+                    .map_err(|error| LaunchError::File(path.display().to_string(), error))?;
+                None
+            }
+        };
+        let root = match (&self.root, &seats) {
+            (Some(plan), Some(seats)) => Some(plan.make(seats.mounts())?),
+            _ => None,
+        };
         let (go_read, go_write) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;
         let (failed_read, failed_write) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;
-        let plan = Plan::new(
+        let mut plan = Plan::new(
             &self.python,
             &self.environment,
             c_string(path.as_os_str().as_bytes())?,
             uid,
             [&go_read, &log, &control, &self.module],
             &failed_write,
+            root,
         );
-        let Some(launched) = clone(self.namespaces)? else {
+        let cgroup = self.cgroups.as_ref();
+        let cgroup = cgroup
+            .map(|cgroups| cgroups.for_worker(worker))
+            .transpose()
+            .map_err(|error| LaunchError::File("a cgroup".to_owned(), error))?;
+        let Some(process) = clone(self.namespaces)? else {
             // The child: from here to exec only system calls.
-            become_worker::run(&plan);
+            become_worker::run(&mut plan);
         };
-        drop((failed_write, go_read));
+        drop((plan, failed_write, go_read));
+        let launched = Launched {
+            process,
+            seats,
+            cgroup,
+        };
         match self.release(&launched, go_write, &failed_read) {
             Ok(()) => Ok(launched),
             Err(error) => {
                 launched.kill().map_err(system("kill"))?;
-                waitpid(launched.pid, None).map_err(system("waitpid"))?;
+                waitpid(launched.process.pid, None).map_err(system("waitpid"))?;
+                if let Some(cgroup) = &launched.cgroup {
+                    cgroup.remove();
+                }
                 Err(error)
             }
         }
     }
 
-    /// Lets the child go on once its user is mapped, and hears whether it became Python.
+    fn make_seats(
+        &self,
+        dir: ScratchName,
+        names: Vec<ScratchName>,
+        uid: Option<u32>,
+    ) -> Result<Seats, LaunchError> {
+        let seats = Seats::make(&self.config, dir, names, uid)?;
+        let (name, home) = &seats.home;
+        furnish(home, uid)
+            .map_err(|errno| LaunchError::File(name.to_string(), io::Error::from(errno)))?;
+        Ok(seats)
+    }
+
+    /// Lets the child go on once it is where it belongs, and hears whether it became Python.
     fn release(
         &self,
         launched: &Launched,
         go: OwnedFd,
         failed: &OwnedFd,
     ) -> Result<(), LaunchError> {
-        if self.namespaces & libc::CLONE_NEWUSER != 0 {
-            map_own_user(launched.pid)?;
+        if let Some(cgroup) = &launched.cgroup {
+            let entered = cgroup.enter(launched.process.pid);
+            entered.map_err(|error| LaunchError::File("its cgroup".to_owned(), error))?;
         }
         write(&go, b"!").map_err(system("release"))?;
         drop(go);
-        heard_from_child(failed)
+        heard_from_child(failed, self.root.as_ref())
     }
-}
 
-impl Launched {
-    /// SIGKILL by descriptor, pidfd_send_signal(2), so that it never hits a reused pid.
-    pub fn kill(&self) -> Result<(), Errno> {
-        // SAFETY: no pointer is passed but a null one, which the call allows.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                libc::SIGKILL,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
-        match Errno::result(result) {
-            Ok(_) | Err(Errno::ESRCH) => Ok(()),
-            Err(errno) => Err(errno),
+    /// The last worker is gone: so goes what the launcher has made.
+    pub fn end(self) {
+        if let Some(cgroups) = self.cgroups {
+            cgroups.remove();
         }
     }
 }
 
-/// The worker's own directory: its script, which Python must be able to read as any user, and a
-/// `tmp` of its own for what libraries write while they are imported.
+/// A worker's directory on the host's own file system.
 fn make_directory(path: &Path, uid: Option<u32>) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
-    let mut file = File::create_new(path.join("jailed_code"))?;
-    file.write_all(BOOTSTRAP.as_bytes())?;
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    let tmp = path.join("tmp");
-    DirBuilder::new().mode(0o700).create(&tmp)?;
-    std::os::unix::fs::chown(&tmp, uid, uid)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o755))
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = openat(AT_FDCWD, path, flags, Mode::empty())?;
+    furnish(&directory, uid)?;
+    Ok(fchmod(&directory, Mode::from_bits_truncate(0o755))?)
 }
 
-/// Which namespaces a clone gets here: tried out once, with a child that ends at once.
-fn find_namespaces(mode: LayerMode) -> Result<i32, LaunchError> {
-    let wanted = if geteuid().is_root() {
-        NAMESPACES
-    } else {
-        NAMESPACES | libc::CLONE_NEWUSER
+/// What is in a worker's directory: its script, which Python must be able to read as any user, and a
+/// `tmp` of its own for what libraries write while they are imported.
+fn furnish(directory: &OwnedFd, uid: Option<u32>) -> Result<(), Errno> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let script = openat(
+        directory,
+        "jailed_code",
+        flags,
+        Mode::from_bits_truncate(0o600),
+    )?;
+    fchmod(&script, Mode::from_bits_truncate(0o644))?;
+    File::from(script)
+        .write_all(BOOTSTRAP.as_bytes())
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    mkdirat(directory, "tmp", Mode::S_IRWXU)?;
+    let (user, group) = (uid.map(Uid::from_raw), uid.map(Gid::from_raw));
+    let flags = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
+    fchownat(directory, "tmp", user, group, flags)
+}
+
+/// Makes a root and has a child enter it and end.
+fn try_root(plan: &RootPlan, flags: i32) -> Result<(), LaunchError> {
+    let mut root = plan.make(std::iter::empty::<(RawFd, &str)>())?;
+    let (read_end, write_end) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;
+    let Some(child) = clone(flags)? else {
+        become_worker::try_root(&mut root, &write_end);
     };
-    if mode == LayerMode::Off {
-        return Ok(0);
-    }
-    match clone(wanted) {
-        // SAFETY: the child of the trial does nothing but end.
-        Ok(None) => unsafe { libc::_exit(0) },
-        Ok(Some(launched)) => {
-            waitpid(launched.pid, None).map_err(system("waitpid"))?;
-            Ok(wanted)
+    drop((root, write_end));
+    let heard = heard_from_child(&read_end, Some(plan));
+    waitpid(child.pid, None).map_err(system("waitpid"))?;
+    heard
+}
+
+fn is_refusal(error: &LaunchError) -> bool {
+    match error {
+        LaunchError::System(_, errno) | LaunchError::Child(_, errno) => {
+            namespaces::is_refusal(*errno)
         }
-        // What a host says that does not give them. Anything else (no memory, no process) may pass.
-        Err(LaunchError::System(
-            _,
-            Errno::EPERM | Errno::ENOSYS | Errno::EINVAL | Errno::ENOSPC | Errno::EUSERS,
-        )) if mode == LayerMode::Auto => Ok(0),
-        Err(LaunchError::System(_, errno)) if mode == LayerMode::Require => {
-            Err(LaunchError::NoNamespaces(errno))
-        }
-        Err(error) => Err(error),
+        _ => false,
     }
-}
-
-/// Like fork, but into namespaces and with a pidfd; none in the child. clone3(2), or clone(2) where a
-/// container's own filter answers ENOSYS to that.
-fn clone(namespaces: i32) -> Result<Option<Launched>, LaunchError> {
-    let mut pidfd: i32 = -1;
-    let pid = match clone3(namespaces, &mut pidfd) {
-        Err(Errno::ENOSYS) => legacy_clone(namespaces, &mut pidfd),
-        result => result,
-    };
-    match pid.map_err(system("clone"))? {
-        0 => Ok(None),
-        pid => Ok(Some(Launched {
-            pid: Pid::from_raw(
-                i32::try_from(pid).map_err(|_| LaunchError::Refused("a pid over 2^31"))?,
-            ),
-            // SAFETY: CLONE_PIDFD has put a new descriptor there, and it is ours.
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        })),
-    }
-}
-
-fn clone3(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
-    // SAFETY: an all-zero clone_args asks for nothing.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = u64::from((namespaces | libc::CLONE_PIDFD).cast_unsigned());
-    args.pidfd = (&raw mut *pidfd).addr() as u64;
-    args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
-    // SAFETY: args lives through the call; without CLONE_VM the child has its own memory, and it only
-    // makes system calls until it becomes another program or ends.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw const args,
-            size_of::<libc::clone_args>(),
-        )
-    };
-    Errno::result(result)
-}
-
-/// The descriptor comes in the place of the parent's tid, third on x86_64 and aarch64 alike.
-fn legacy_clone(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
-    let flags = (namespaces | libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned();
-    // SAFETY: as for clone3; a null stack means the parent's, copied.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_clone,
-            libc::c_ulong::from(flags),
-            0,
-            &raw mut *pidfd,
-            0,
-            0,
-        )
-    };
-    Errno::result(result)
-}
-
-/// Not root: inside its user namespace the worker is the same user as outside, and nobody else
-/// exists (user_namespaces(7)).
-fn map_own_user(pid: Pid) -> Result<(), LaunchError> {
-    let (uid, gid) = (geteuid(), getegid());
-    for (file, text) in [
-        ("setgroups", "deny".to_owned()),
-        ("uid_map", format!("{uid} {uid} 1")),
-        ("gid_map", format!("{gid} {gid} 1")),
-    ] {
-        let path = format!("/proc/{pid}/{file}");
-        std::fs::write(&path, text).map_err(|error| LaunchError::File(path, error))?;
-    }
-    Ok(())
 }
 
 /// The child's end of this pipe closes when it becomes Python; before that it can say what failed.
-fn heard_from_child(failed: &OwnedFd) -> Result<(), LaunchError> {
-    let mut message = [0; 8];
+fn heard_from_child(failed: &OwnedFd, root: Option<&RootPlan>) -> Result<(), LaunchError> {
+    let mut message = [0; become_worker::FAILURE_BYTES];
     match read(failed, &mut message).map_err(system("hear from the child"))? {
         0 => Ok(()),
-        8 => {
-            let [step @ .., _, _, _, _] = message;
-            let [_, _, _, _, errno @ ..] = message;
-            let step = STEPS.get(i32::from_ne_bytes(step).unsigned_abs() as usize);
-            let errno = Errno::from_raw(i32::from_ne_bytes(errno));
-            Err(LaunchError::Child(step.unwrap_or(&"unknown step"), errno))
+        become_worker::FAILURE_BYTES => {
+            let failure = become_worker::Failure::from_bytes(message);
+            let place = root.map(|root| root.place(failure.place));
+            Err(LaunchError::Child(failure.step(place), failure.errno))
         }
         _ => Err(LaunchError::Refused("a cut message from the new process")),
     }

@@ -21,7 +21,7 @@ use processes::{Process, wait_for};
 use setup::{Log, make_dir, next_uids, scratch_directories, spawn};
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
@@ -176,8 +176,22 @@ impl Service {
         self.dir.join("scratch")
     }
 
+    /// Directories that hold something: on the host, and on the file systems that only a worker sees.
     pub fn scratch_directories(&self) -> Vec<PathBuf> {
-        scratch_directories(&self.dir)
+        let mut found = scratch_directories(&self.dir);
+        for worker in processes::children(self.pid)
+            .iter()
+            .flat_map(|spawner| processes::children(spawner.pid))
+        {
+            found.extend(seats(worker.pid, &self.scratch_root()));
+        }
+        found
+    }
+
+    /// A directory as the sandboxes of its worker see it.
+    pub fn seen_inside(&self, directory: &Path) -> PathBuf {
+        self.scratch_root()
+            .join(directory.file_name().expect("a name"))
     }
 
     /// The directory of a run that makes `name` in its `tmp`, once it has.
@@ -252,6 +266,22 @@ impl Drop for Service {
         }
         fs::remove_dir_all(&self.dir).expect("remove");
     }
+}
+
+/// What a worker with a root of its own has below the scratch root, through the kernel's link to that
+/// root; one that ends meanwhile has nothing.
+fn seats(worker: i32, scratch_root: &Path) -> Vec<PathBuf> {
+    let root = PathBuf::from(format!("/proc/{worker}/root"));
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let own = device(&root);
+    if own.is_none() || own == device(Path::new("/")) {
+        return Vec::new();
+    }
+    let inside = scratch_root.strip_prefix("/").expect("an absolute path");
+    let entries = fs::read_dir(root.join(inside)).into_iter().flatten();
+    let mut seats: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    seats.retain(|seat| seat.join("jailed_code").exists());
+    seats
 }
 
 pub fn is_root() -> bool {

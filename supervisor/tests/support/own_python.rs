@@ -90,14 +90,19 @@ impl Drop for Scratch {
 pub struct OwnPython {
     scratch: Scratch,
     bin: PathBuf,
+    layers: &'static str,
 }
 
 impl OwnPython {
-    /// Whatever this text is as a program.
+    /// Whatever this text is as a program; workers keep the host's root, which has its interpreter.
     pub fn script(text: &str) -> Self {
         let scratch = Scratch::directory();
         let bin = scratch.path().join("python");
-        let python = Self { scratch, bin };
+        let python = Self {
+            scratch,
+            bin,
+            layers: "[layers]\nmounts = \"off\"\n",
+        };
         python.rewrite(text);
         python
     }
@@ -133,11 +138,19 @@ impl OwnPython {
         for (name, source) in modules {
             fs::write(site.join(format!("{name}.py")), source).expect("write");
         }
-        Self { scratch, bin }
+        Self {
+            scratch,
+            bin,
+            layers: "",
+        }
     }
 
     /// As a configuration names it, with what it shall preload.
     pub fn overrides(&self, preload: &[&str]) -> String {
-        format!("[python]\nbin = {:?}\npreload = {preload:?}", self.bin)
+        let layers = self.layers;
+        format!(
+            "{layers}[python]\nbin = {:?}\npreload = {preload:?}",
+            self.bin
+        )
     }
 }

@@ -5,17 +5,26 @@
 //! job's files are written it drops that too, and needs no privilege to do so.
 
 use super::LayerError;
-use nix::unistd::{Gid, Uid, getegid, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getgid, setresgid, setresuid};
 
 const LAYER: &str = "uid";
 
 /// Who a sandbox is; `None` where it shares the worker's uid.
 pub type SandboxUid = Option<u32>;
 
+/// What is made from here on belongs to the sandbox's group, so that no other sandbox needs a right to
+/// it; the worker's user owns it.
+pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
+    let Some(id) = uid else { return Ok(()) };
+    let worker_group = getgid();
+    setresgid(worker_group, Gid::from_raw(id), worker_group)
+        .map_err(LayerError::at(LAYER, "setresgid"))
+}
+
 /// First step down: own uid for good, own gid as the real one, no capability.
 pub fn become_user(uid: SandboxUid) -> Result<(), LayerError> {
     if let Some(id) = uid {
-        let worker_group = getegid();
+        let worker_group = getgid();
         setresgid(Gid::from_raw(id), worker_group, Gid::from_raw(id))
             .map_err(LayerError::at(LAYER, "setresgid"))?;
         let user = Uid::from_raw(id);

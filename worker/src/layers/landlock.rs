@@ -16,7 +16,8 @@ use nix::sys::stat::{SFlag, fstat};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-const LAYER: &str = "landlock";
+/// Its name, as the configuration's key.
+pub const LAYER: &str = "landlock";
 
 /// Devices that code may also write to.
 const NULL: &str = "/dev/null";

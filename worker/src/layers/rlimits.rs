@@ -4,7 +4,8 @@ use super::LayerError;
 use codejail_protocol::job::Limits;
 use nix::sys::resource::{Resource, setrlimit};
 
-const LAYER: &str = "rlimits";
+/// Its name, as the configuration's key.
+pub const LAYER: &str = "rlimits";
 
 /// Descriptors a sandbox may have; Debian's default soft limit, which the original's runs get.
 const DESCRIPTORS_MAX: u64 = 1024;

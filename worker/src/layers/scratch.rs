@@ -25,10 +25,19 @@ pub const TMP: &str = "tmp";
 const DIR_MODE: u32 = 0o775;
 /// Its owner's alone: the original's is open to every user of the host.
 const TMP_MODE: u32 = 0o700;
-/// The sandbox writes the library through a descriptor opened before it stepped down.
-const FILE_MODE: u32 = 0o644;
+/// Everybody knows what is in it.
+const JAILED_CODE_MODE: u32 = 0o644;
+/// A course's library is its own sandbox's business, whose group it has.
+const LIBRARY_MODE: u32 = 0o640;
 
-/// A directory made, and the current one.
+/// An empty directory, and the current one.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    umask: Mode,
+}
+
+/// A directory with its files.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -36,26 +45,36 @@ pub struct Scratch {
     umask: Mode,
 }
 
-impl Scratch {
-    /// Makes the directory and its files and enters it, still as the worker's user.
+impl Directory {
+    /// Enters the directory, still as the worker's user and group; makes it unless it is a seat, which
+    /// the spawner has made.
     ///
     /// No mode is set after the fact: where sandboxes share a uid, chmod is denied. So the umask lets
     /// every mode through until `tmp` is made.
-    pub fn make(path: PathBuf, jailed_code: &[u8]) -> Result<Self, LayerError> {
+    pub fn enter(path: PathBuf, seat: bool) -> Result<Self, LayerError> {
         let umask = umask(Mode::empty());
-        make_dir(&path, DIR_MODE).map_err(LayerError::at(LAYER, "mkdir"))?;
+        if !seat {
+            make_dir(&path, DIR_MODE).map_err(LayerError::at(LAYER, "mkdir"))?;
+        }
         std::env::set_current_dir(&path).map_err(LayerError::at(LAYER, "chdir"))?;
-        new_file(JAILED_CODE)
-            .and_then(|mut file| file.write_all(jailed_code))
-            .map_err(LayerError::at(LAYER, "jailed_code"))?;
-        let library = new_file(PYTHON_LIB).map_err(LayerError::at(LAYER, "python_lib.zip"))?;
-        Ok(Self {
-            path,
-            library,
-            umask,
-        })
+        Ok(Self { path, umask })
     }
 
+    /// Makes its files, as the worker's user.
+    pub fn furnish(self, jailed_code: &[u8]) -> Result<Scratch, LayerError> {
+        new_file(JAILED_CODE, JAILED_CODE_MODE)
+            .and_then(|mut file| file.write_all(jailed_code))
+            .map_err(LayerError::at(LAYER, "jailed_code"))?;
+        let library = new_file(PYTHON_LIB, LIBRARY_MODE);
+        Ok(Scratch {
+            path: self.path,
+            library: library.map_err(LayerError::at(LAYER, "python_lib.zip"))?,
+            umask: self.umask,
+        })
+    }
+}
+
+impl Scratch {
     /// Makes `tmp`, as the sandbox's user.
     pub fn make_tmp(&self) -> Result<(), LayerError> {
         make_dir(Path::new(TMP), TMP_MODE).map_err(LayerError::at(LAYER, "mkdir tmp"))?;
@@ -87,10 +106,10 @@ fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().mode(mode).create(path)
 }
 
-fn new_file(name: &str) -> io::Result<File> {
+fn new_file(name: &str, mode: u32) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(FILE_MODE)
+        .mode(mode)
         .open(name)
 }

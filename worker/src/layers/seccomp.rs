@@ -19,7 +19,8 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 
-const LAYER: &str = "seccomp";
+/// Its name, as the configuration's key.
+pub const LAYER: &str = "seccomp";
 
 /// glibc's pthread_create, exactly: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|
 /// CHILD_CLEARTID (sysdeps/unix/sysv/linux/createthread.c, glibc 2.31 to 2.41).

@@ -1,0 +1,142 @@
+//! Makes seats and scratch directories free again: out of everybody's way at once, emptied when there is
+//! time.
+//!
+//! What hostile code left may take long to remove, so a thread does it. A directory on the host's own
+//! file system is first moved into one that only the spawner can enter, which takes one system call and
+//! makes its name and its owner's uid free. A seat is free when it is empty.
+
+use super::removal;
+use codejail_protocol::ScratchName;
+use codejail_protocol::spawn::SpawnerReport;
+use codejail_transport::PacketSocket;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Tasks that may wait. Orders beyond it wait, and so do launches, until the thread has caught up: disk
+/// space must not run away from it.
+const QUEUE_LENGTH_MAX: usize = 4096;
+
+/// What the thread does.
+enum Task {
+    /// Remove a directory that was moved out of the way.
+    Remove(ScratchName),
+    /// Empty a seat and report it.
+    Empty(ScratchName, Arc<OwnedFd>),
+}
+
+/// The thread and the way to it.
+pub struct Cleaner {
+    root: PathBuf,
+    trash: PathBuf,
+    tasks: Sender<Task>,
+    thread: JoinHandle<()>,
+}
+
+impl Cleaner {
+    /// Makes the directory for what waits to be removed, named by the service's tag, and starts the
+    /// thread, which reports on seats over `socket`.
+    ///
+    /// # Errors
+    /// The directory can't be made below `root`, or the system has no thread left.
+    pub fn start(root: PathBuf, tag: &ScratchName, socket: Arc<PacketSocket>) -> io::Result<Self> {
+        let trash = root.join(tag.as_str());
+        DirBuilder::new().mode(0o700).create(&trash)?;
+        let (tasks, queue) = bounded(QUEUE_LENGTH_MAX);
+        let thread_trash = trash.clone();
+        let thread = std::thread::Builder::new()
+            .name("cleaner".to_owned())
+            .spawn(move || work(&thread_trash, &queue, &socket))?;
+        Ok(Self {
+            root,
+            trash,
+            tasks,
+            thread,
+        })
+    }
+
+    /// Has a seat emptied; the thread reports when it is.
+    pub fn empty(&self, name: ScratchName, seat: Arc<OwnedFd>) {
+        self.give(Task::Empty(name, seat));
+    }
+
+    /// Takes a directory out of the way; its removal follows. One that is not there is fine.
+    ///
+    /// # Errors
+    /// It can't be moved, and stays where it is.
+    pub fn clean(&self, dir: ScratchName) -> Result<(), Errno> {
+        let root = removal::open(AT_FDCWD, &self.root)?;
+        let trash = removal::open(AT_FDCWD, &self.trash)?;
+        let rename = || renameat(&root, dir.as_str(), &trash, dir.as_str());
+        let moved = match rename() {
+            // Where this process is not root, the owner may have locked itself out.
+            Err(Errno::EACCES) => {
+                let mode = Mode::S_IRWXU;
+                fchmodat(&root, dir.as_str(), mode, FchmodatFlags::NoFollowSymlink)?;
+                rename()
+            }
+            moved => moved,
+        };
+        match moved {
+            Ok(()) => {
+                self.give(Task::Remove(dir));
+                Ok(())
+            }
+            Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn give(&self, task: Task) {
+        // The thread takes until this end is dropped, so there is always somebody to send to.
+        if self.tasks.send(task).is_err() {
+            eprintln!("spawner: the cleaner thread is gone");
+        }
+    }
+
+    /// Does all that waits, then removes every directory with the tag of this service.
+    pub fn finish(self, tag: &ScratchName) {
+        drop(self.tasks);
+        if self.thread.join().is_err() {
+            eprintln!("spawner: the cleaner thread panicked");
+        }
+        let entries = match std::fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) => return eprintln!("spawner: {}: {error}", self.root.display()),
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name().into_string().ok();
+            let name = name.and_then(|name| ScratchName::try_from(name).ok());
+            if let Some(name) = name.filter(|name| name.same_tag(tag)) {
+                remove_or_say(&self.root, &name);
+            }
+        }
+    }
+}
+
+fn work(trash: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
+    for task in queue {
+        match task {
+            Task::Remove(dir) => remove_or_say(trash, &dir),
+            Task::Empty(dir, seat) => {
+                let error = removal::empty(&*seat).err().map(|errno| errno.to_string());
+                // A supervisor that is gone needs no report; the loop that serves it has heard so too.
+                let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
+            }
+        }
+    }
+}
+
+fn remove_or_say(root: &Path, name: &ScratchName) {
+    if let Err(errno) = removal::remove(root, name) {
+        eprintln!("spawner: {}/{name} stays: {errno}", root.display());
+    }
+}
