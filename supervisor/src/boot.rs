@@ -16,7 +16,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,8 +63,9 @@ impl BootError {
     }
 }
 
-/// How long the spawner may take to kill and remove everything at the end.
-const SPAWNER_END_MAX: Duration = Duration::from_secs(60);
+/// How long the spawner may at least take to kill and remove everything at the end, however little
+/// `graceful_timeout_ms` is: it takes some 50 ms.
+const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
 
 /// Logs go to standard error, filtered by `RUST_LOG`.
 pub fn log_to_stderr(default_filter: &str) {
@@ -102,16 +103,38 @@ pub fn run<T>(
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let own_uids = privileges::own_uids(config.layers.uid)?;
+    let end_max = Duration::from_millis(config.graceful_timeout_ms).max(SPAWNER_END_MIN);
     // First of all, while this is root and has one thread.
-    let (socket, mut spawner) = start_spawner()?;
+    let (socket, spawner) = start_spawner()?;
     let result = privileges::become_app_user(&config)
         .map_err(BootError::from)
-        .and_then(|()| in_runtime(config, socket, own_uids, job));
+        .and_then(|()| in_runtime(config, socket, own_uids, end_max, job));
     // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
-    let status = spawner.wait().map_err(system("wait for the spawner"))?;
+    let ended = wait_for_spawner(spawner, end_max);
     let value = result?;
-    ended_well(status)?;
+    ended?;
     Ok(value)
+}
+
+/// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck can't
+/// be waited for, and must not be killed either, where that could be done at all: it alone can remove
+/// what there is, and does so when it goes on, since its socket is closed.
+fn wait_for_spawner(mut spawner: Child, longest: Duration) -> Result<(), BootError> {
+    let (tell, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(spawner.wait()));
+    let status = match ended.recv_timeout(longest) {
+        Ok(status) => status.map_err(system("wait for the spawner"))?,
+        Err(_) => {
+            let error = SpawnerLinkError::Stuck(longest);
+            tracing::error!("{error}");
+            return Err(error.into());
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let error = io::Error::other(format!("it ended with {status}"));
+    Err(BootError::System("the spawner", error))
 }
 
 /// Starts the spawner: this executable again, with its end of the socket as standard input.
@@ -128,18 +151,11 @@ fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
     Ok((ours, child))
 }
 
-fn ended_well(status: ExitStatus) -> Result<(), BootError> {
-    if status.success() {
-        return Ok(());
-    }
-    let error = io::Error::other(format!("it ended with {status}"));
-    Err(BootError::System("the spawner", error))
-}
-
 fn in_runtime<T>(
     config: Config,
     socket: PacketSocket,
     own_uids: bool,
+    end_max: Duration,
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -151,7 +167,7 @@ fn in_runtime<T>(
         job(host).await
     });
     // Dropping it drops every task, and with the last of them the spawner's socket.
-    runtime.shutdown_timeout(SPAWNER_END_MAX);
+    runtime.shutdown_timeout(end_max);
     result
 }
 
@@ -165,7 +181,9 @@ impl Host {
         let metrics = metrics::install()?;
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
-        let spawner = SpawnerLink::connect(socket, orders, ending.spawner_gone.clone()).await?;
+        let gone = ending.spawner_gone.clone();
+        let connecting = async { Ok(SpawnerLink::connect(socket, orders, gone).await?) };
+        let spawner = ending.unless(connecting).await?;
         if !spawner.namespaces() {
             tracing::warn!("layer namespaces: this host gives none; workers share the host's");
         }

@@ -94,6 +94,10 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
         mut exit,
         running,
     } = sandbox;
+    // It was told nothing and has said all that it may: whatever its pipe holds is no word of the job's.
+    if !is_silent(&pipes.status) {
+        return Outcome::Unprepared("it said something before it had a job".to_owned());
+    }
     let deadline = match job.limits.realtime_ms {
         0 => None,
         ms => Some(Instant::now() + Duration::from_millis(ms) + TIMER_GRACE),
@@ -141,6 +145,11 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
     };
     running.finished();
     watch.ended(status)
+}
+
+/// Whether nothing waits in a status pipe; that it has ended is learnt elsewhere.
+fn is_silent(status: &pipe::Receiver) -> bool {
+    !matches!(nix::unistd::read(status, &mut [0]), Ok(1..))
 }
 
 /// The header and the blobs, in as few system calls as the pipe allows.
@@ -242,6 +251,10 @@ impl Watch {
                     match heard {
                         Ok(Some(end)) if !killed => return end,
                         Ok(_) => {}
+                        // No code ran that could have said it: the job is not to blame.
+                        Err(Broken) if !self.started && !killed => {
+                            return End::Unprepared("it broke the protocol".to_owned());
+                        }
                         Err(Broken) => {
                             running.kill();
                             killed = true;

@@ -14,7 +14,11 @@ use tokio::time::timeout;
 /// # Errors
 /// It could not start, or lost its spawner.
 pub fn run(config: Config) -> Result<(), BootError> {
-    boot::run(config, serve)
+    match boot::run(config, serve) {
+        // Told to end before it served: that is what it did.
+        Err(BootError::Interrupted) => Ok(()),
+        done => done,
+    }
 }
 
 async fn serve(host: Host) -> Result<(), BootError> {
@@ -34,10 +38,7 @@ async fn serve(host: Host) -> Result<(), BootError> {
     let drain = ending.drain.clone();
     let http = axum::serve(listener, router).with_graceful_shutdown(drain.cancelled_owned());
     let mut http = tokio::spawn(http.into_future());
-    match ending.unless(host.boot(&service)).await {
-        Err(BootError::Interrupted) => return Ok(()),
-        booted => booted?,
-    }
+    ending.unless(host.boot(&service)).await?;
     if service.health.is_safe() && !host.config.enabled {
         tracing::warn!("enabled = false: executions are refused until it is true");
     }

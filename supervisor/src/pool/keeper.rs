@@ -120,7 +120,7 @@ struct Keeper {
 
 /// A worker that serves.
 struct Serving {
-    task: JoinHandle<usize>,
+    task: JoinHandle<Option<usize>>,
     retire: CancellationToken,
     worn: watch::Receiver<bool>,
 }
@@ -151,12 +151,12 @@ impl Keeper {
             if let Some(current) = &mut serving {
                 let since = Instant::now();
                 let ended = tokio::select! {
-                    slot = &mut current.task => slot.ok(),
+                    slot = &mut current.task => Some(slot.ok().flatten()),
                     _ = current.worn.wait_for(|worn| *worn) => None,
                 };
-                if ended.is_some() {
+                if let Some(slot) = ended {
                     gauge!("codejail_workers").decrement(1);
-                    self.free_slots.extend(ended);
+                    self.free_slots.extend(slot);
                     serving = None;
                     // Lost as soon as it served: not at once again.
                     if since.elapsed() < SERVED_WELL_MIN {
@@ -187,7 +187,10 @@ impl Keeper {
         let (worker, hello) = match Worker::start(Arc::clone(&self.shared), id, slot).await {
             Ok(started) => started,
             Err(error) => {
-                self.free_slots.push(slot);
+                // Its uids stay with a worker that stays.
+                if !matches!(error, WorkerError::Stays(_)) {
+                    self.free_slots.push(slot);
+                }
                 return Err(error);
             }
         };
@@ -226,7 +229,7 @@ impl Keeper {
         tokio::select! {
             Ok(()) = serves => Ok(Serving { task, retire, worn }),
             slot = &mut task => {
-                self.free_slots.extend(slot);
+                self.free_slots.extend(slot.ok().flatten());
                 Err(WorkerError::Ended)
             }
         }
@@ -235,7 +238,7 @@ impl Keeper {
     fn retire(&mut self, previous: Serving) {
         previous.retire.cancel();
         self.draining.spawn(async move {
-            let slot = previous.task.await.ok();
+            let slot = previous.task.await.ok().flatten();
             gauge!("codejail_workers").decrement(1);
             slot
         });
@@ -249,14 +252,15 @@ impl Keeper {
     }
 }
 
-/// Runs one worker to its end and gives its slot back.
-async fn run(worker: Worker, id: WorkerId, slot: usize, orders: Orders) -> usize {
-    match worker.run(orders).await {
+/// Runs one worker to its end and gives its slot back, if its process is gone.
+async fn run(worker: Worker, id: WorkerId, slot: usize, orders: Orders) -> Option<usize> {
+    let result = worker.run(orders).await;
+    match &result {
         Ok(()) => tracing::info!(worker = id.0, "worker retired"),
         Err(error) => {
             counter!("codejail_worker_failures_total").increment(1);
             tracing::error!(worker = id.0, %error, "worker lost");
         }
     }
-    slot
+    (!matches!(result, Err(WorkerError::Stays(_)))).then_some(slot)
 }

@@ -16,6 +16,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe;
@@ -25,6 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a worker may warm up: the whole Open edX list takes 3 s here, 40 s under emulation.
 const WARM_UP_MAX: Duration = Duration::from_secs(120);
+/// How long after its last word the end of a worker that did not get warm is waited for, before it is
+/// killed: its exit status tells more than a closed socket.
+const LAST_WORD_MAX: Duration = Duration::from_secs(1);
+/// How long a worker that was killed may take to be reaped. Taking down gigabytes takes some seconds;
+/// one that stays longer waits in the kernel, for a disk that does not answer or the like.
+const REAP_MAX: Duration = Duration::from_secs(60);
 /// Failures in a row after which a worker is given up: one may be chance (a name that was taken).
 const FAILURES_MAX: u32 = 5;
 
@@ -55,6 +62,17 @@ pub enum WorkerError {
     /// It ended by itself.
     #[error("it ended unexpectedly")]
     Ended,
+    /// It ended by itself before it was warm: this Python, with this status (negative for a signal).
+    #[error("python.bin = {bin:?}: it ended before it was warm, with {}", describe_status(*.status))]
+    Exited {
+        /// As configured.
+        bin: PathBuf,
+        /// 0 to 255, or minus the signal's number.
+        status: i32,
+    },
+    /// It was killed and is still there: its uids can't be given to another.
+    #[error("it was killed and has not ended after {0:?}")]
+    Stays(Duration),
 }
 
 impl WorkerError {
@@ -125,11 +143,25 @@ impl Worker {
                 histogram!("codejail_worker_warm_up_seconds").record(elapsed);
                 return Ok((worker, hello));
             }
-            Ok(Err(error)) => error,
+            Ok(Err(error)) => worker.why(error).await,
             Err(_) => WorkerError::Slow(WARM_UP_MAX),
         };
-        worker.end_all().await;
+        worker.end_all().await?;
         Err(error)
+    }
+
+    /// A conversation that breaks off says little; if the process ended by itself, its status says more.
+    async fn why(&mut self, error: WorkerError) -> WorkerError {
+        if !matches!(error, WorkerError::Ended | WorkerError::Packet(_)) {
+            return error;
+        }
+        match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
+            Ok(Some(status)) => {
+                let bin = self.shared.config.python.bin.clone();
+                WorkerError::Exited { bin, status }
+            }
+            Ok(None) | Err(_) => error,
+        }
     }
 
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
@@ -188,7 +220,7 @@ impl Worker {
                 },
                 () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => self.end_overdue().await,
-                () = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
+                _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = orders.retire.cancelled(), if !retiring => Ok(()),
             };
             match step {
@@ -200,7 +232,7 @@ impl Worker {
                 Err(error) => break Err(error),
             }
         };
-        self.end_all().await;
+        self.end_all().await?;
         result
     }
 
@@ -339,21 +371,30 @@ impl Worker {
     }
 
     /// Kills the worker, waits until it is reaped, and until its directories are gone.
-    async fn end_all(&mut self) {
+    async fn end_all(&mut self) -> Result<(), WorkerError> {
         drop(self.shared.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
-            wait_for_end(&mut self.end).await;
+            let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
+            reaped.map_err(|_| WorkerError::Stays(REAP_MAX))?;
         }
         self.live.remove_all().await;
+        Ok(())
     }
 }
 
-/// Waits until the spawner has reaped the worker, or is gone itself.
-async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) {
-    if let Some(receiver) = end {
-        let status = receiver.await;
-        *end = None;
-        tracing::info!(status = status.ok(), "worker ended");
+/// Waits until the spawner has reaped the worker, and tells its status; none if the spawner is gone
+/// itself, or has told already.
+async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
+    let status = end.as_mut()?.await.ok();
+    *end = None;
+    tracing::info!(status, "worker ended");
+    status
+}
+
+fn describe_status(status: i32) -> String {
+    match status {
+        0.. => format!("exit status {status}"),
+        _ => format!("signal {}", -status),
     }
 }
 
