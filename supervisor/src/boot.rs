@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::health::Health;
 use crate::pool::{self, Pool, WorkerError};
 use crate::privileges::{self, PrivilegeError};
+use crate::reload::Current;
 use crate::spawner_link::{SpawnerLink, SpawnerLinkError};
 use crate::{metrics, startup_check};
 use codejail_protocol::ScratchName;
@@ -203,30 +204,30 @@ impl Host {
     /// What answers requests; it has no pool yet and refuses to execute.
     #[must_use]
     pub fn service(&self) -> Service {
-        let config = &self.config;
         Service {
-            admission: Arc::new(Admission::new(
-                config.workers * config.sandboxes_per_worker,
-                config.queue_length_max,
-                Duration::from_millis(config.queue_wait_max_ms),
-            )),
-            config: Arc::clone(config),
+            admission: Arc::new(Admission::new(&self.config)),
+            config: Arc::new(Current::new(Arc::clone(&self.config))),
             pool: Arc::new(OnceLock::new()),
             health: Arc::new(Health::default()),
         }
     }
 
-    /// Starts the pool and runs the safety checks; executions are refused until they have passed.
+    /// Starts the pool and runs the service's own checks; executions are refused until these and a
+    /// worker's have passed.
     ///
     /// # Errors
     /// The first worker could not be started.
     pub async fn boot(&self, service: &Service) -> Result<(), BootError> {
-        let config = Arc::clone(&self.config);
+        let configs = (Arc::clone(&self.config), Arc::clone(&service.config));
+        let health = Arc::clone(&service.health);
         let spawner = Arc::clone(&self.spawner);
-        let pool = Pool::start(config, spawner, self.tag.clone(), self.own_uids).await?;
-        // It is set once, here.
-        let _ = service.pool.set(pool);
-        service.health.set(startup_check::run(service).await);
+        let (pool, own) = tokio::join!(
+            Pool::start(configs, health, spawner, self.tag.clone(), self.own_uids),
+            startup_check::of_service(&self.config),
+        );
+        // It is set once, here, and before anything is safe.
+        let _ = service.pool.set(pool?);
+        service.health.own_checked(own);
         Ok(())
     }
 }

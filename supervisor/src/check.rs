@@ -1,7 +1,7 @@
 //! `codejail check`: would a service with this configuration serve on this host, and how confined?
 //!
-//! It starts a worker as the service would, passes it the safety checks, and lets a sandbox say what
-//! it has. Only the port is not touched.
+//! It starts a worker as the service would, which has to pass the safety checks, and then lets a sandbox
+//! say what it has. Only the port is not touched.
 
 use crate::answer::Answer;
 use crate::boot::{self, BootError, Host};
@@ -45,7 +45,12 @@ async fn check(host: &Host) -> Result<bool, BootError> {
     if let Some(hello) = hello {
         print_python(&host.config, hello);
     }
-    let seen = seen_by_a_sandbox(&service).await;
+    let seen = if service.health.is_safe() {
+        seen_by_a_sandbox(host, &service).await
+    } else {
+        // No worker may serve; why is below.
+        Value::Null
+    };
     println!("layer uid         {}", uid(host, &seen));
     println!("layer namespaces  {}", namespaces(host, &seen));
     println!("layer landlock    {}", landlock(host, hello));
@@ -81,9 +86,12 @@ fn print_python(config: &Config, hello: &Hello) {
 }
 
 /// The globals that the probe leaves; nothing if it could not run, which the safety checks explain.
-async fn seen_by_a_sandbox(service: &Service) -> Value {
+async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Value {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
-    match service.execute(&Form::of_payload(payload)).await {
+    match service
+        .execute(&Form::of_payload(payload), &host.config)
+        .await
+    {
         Answer::Success(globals) => serde_json::from_str(&globals).unwrap_or_else(|error| {
             println!("probe             its globals can't be read: {error}");
             Value::Null
@@ -96,18 +104,24 @@ async fn seen_by_a_sandbox(service: &Service) -> Value {
 }
 
 fn uid(host: &Host, seen: &Value) -> String {
-    let uid = &seen["uid"];
+    let had = match &seen["uid"] {
+        Value::Null => String::new(),
+        uid => format!("; a sandbox had {uid}"),
+    };
     if host.own_uids {
-        format!("on: one for each worker and sandbox; this sandbox had {uid}")
+        format!("on: one for each worker and sandbox{had}")
     } else {
-        format!("none: not started as root; sandboxes share this user's, {uid}")
+        format!("none: not started as root; sandboxes share this user's{had}")
     }
 }
 
 fn namespaces(host: &Host, seen: &Value) -> String {
     if host.spawner.namespaces() {
-        let pid = &seen["pid"];
-        return format!("on: PID, mount, network, IPC, UTS; this sandbox was process {pid}");
+        let was = match &seen["pid"] {
+            Value::Null => String::new(),
+            pid => format!("; a sandbox was process {pid}"),
+        };
+        return format!("on: PID, mount, network, IPC, UTS{was}");
     }
     match host.config.layers.namespaces {
         LayerMode::Off => "none: layers.namespaces = \"off\"".to_owned(),

@@ -32,6 +32,9 @@ const READ_PATHS: &[&str] = &[
     "/dev/zero",
 ];
 
+/// Most workers.
+pub const WORKERS_MAX: usize = 256;
+
 const SANDBOX_ENV: &[(&str, &str)] = &[
     ("HOME", "/nonexistent"),
     ("LANG", "C.UTF-8"),
@@ -104,6 +107,8 @@ pub struct Config {
     pub output_bytes_max: usize,
     /// Largest answer on standard output.
     pub reply_bytes_max: usize,
+    /// `host:port` that the service must not be able to connect to; none is no check.
+    pub egress_check: Option<String>,
     /// The interpreter.
     pub python: Python,
     /// Limits of every execution.
@@ -205,6 +210,7 @@ impl Default for Config {
             body_bytes_max: 32 << 20,
             output_bytes_max: 1 << 20,
             reply_bytes_max: 32 << 20,
+            egress_check: None,
             python: Python::default(),
             limits: CodeJailLimits::default(),
             limit_overrides: BTreeMap::new(),
@@ -306,7 +312,49 @@ impl Config {
     /// Workers that may exist at once.
     #[must_use]
     pub fn worker_slots(&self) -> usize {
-        3 * self.workers
+        3 * self.workers_max()
+    }
+
+    /// How many workers the service may be told to keep while it runs; their uids are set aside when
+    /// it starts.
+    #[must_use]
+    pub fn workers_max(&self) -> usize {
+        (2 * self.workers).min(WORKERS_MAX)
+    }
+
+    /// This configuration, but with what can't be changed while a service runs as in `started`; and
+    /// the keys that were therefore kept. Ports, users, uids, layers, and what the spawner was told are
+    /// fixed when a service starts.
+    #[must_use]
+    pub fn keeping_what_is_fixed(mut self, started: &Self) -> (Self, Vec<&'static str>) {
+        let mut kept = Vec::new();
+        macro_rules! keep {
+            ($($($name:ident).+),* $(,)?) => {$(
+                if self.$($name).+ != started.$($name).+ {
+                    kept.push(stringify!($($name).+));
+                    self.$($name).+ = started.$($name).+.clone();
+                }
+            )*};
+        }
+        keep!(
+            bind,
+            user,
+            sandboxes_per_worker,
+            python.bin,
+            python.read_paths,
+            python.worker_module,
+            python.env,
+            sandbox.uid_base,
+            sandbox.scratch_dir,
+            layers.uid,
+            layers.namespaces,
+            layers.landlock,
+        );
+        if self.workers > started.workers_max() {
+            kept.push("workers");
+            self.workers = started.workers_max();
+        }
+        (self, kept)
     }
 
     /// What sandboxes may read beside the interpreter's own directories.

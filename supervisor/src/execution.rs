@@ -3,6 +3,7 @@
 //! What the author's code did is an `Outcome`. A sandbox's own word (its status frame) is believed
 //! only as far as it concerns its own answer; its process is gone for sure when its worker says so.
 
+use crate::config::Config;
 use crate::pool::{ReadySandbox, Running};
 use codejail_protocol::control::Exited;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
@@ -47,6 +48,17 @@ pub struct Bounds {
     pub reply_bytes_max: usize,
     /// Of standard error.
     pub output_bytes_max: usize,
+}
+
+impl Bounds {
+    /// As configured.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            reply_bytes_max: config.reply_bytes_max,
+            output_bytes_max: config.output_bytes_max,
+        }
+    }
 }
 
 /// How a run ended.

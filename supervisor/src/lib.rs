@@ -18,6 +18,7 @@ pub mod payload_schema;
 pub mod pool;
 pub mod privileges;
 pub mod python_repr;
+pub mod reload;
 pub mod run_file;
 pub mod serve;
 pub mod spawner;

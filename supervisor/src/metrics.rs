@@ -57,5 +57,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "codejail_startup_check",
         "1 for a startup check that passed"
     );
+    describe_counter!(
+        "codejail_startup_check_failures_total",
+        "Startup checks that failed, in any worker or of the service"
+    );
     Ok(handle)
 }

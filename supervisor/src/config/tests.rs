@@ -200,7 +200,7 @@ fn what_is_wrong_in_toml_is_named() {
         ),
         (
             "[sandbox]\nuid_base = 4294967290",
-            "FILE: sandbox.uid_base = 4294967290: must be at most 4294967213, or the uids of all",
+            "FILE: sandbox.uid_base = 4294967290: must be at most 4294967132, or the uids of all",
         ),
         (
             "workers = 2\nworkers = 3",
@@ -350,6 +350,7 @@ fn what_is_printed_makes_the_same_configuration_and_names_its_sources() {
 fn full() -> Config {
     let mut config = Config::default();
     config.python.worker_module = Some(PathBuf::from("/x"));
+    config.egress_check = Some("example.org:443".to_owned());
     config.python.env.insert("*".to_owned(), String::new());
     let overrides = LimitOverrides {
         CPU: Some(1),
@@ -375,7 +376,8 @@ fn every_key_of_the_configuration_is_listed_with_its_default_and_documented() {
         let row = row.unwrap_or_else(|| panic!("{} is not documented", key.name));
         let mut parts = vec![format!("| {} |", key.kind.right())];
         parts.extend(key.variable().map(|name| format!("| `{name}` |")));
-        let open = key.name.contains('*') || key.name == "python.worker_module";
+        let open =
+            key.name.contains('*') || ["egress_check", "python.worker_module"].contains(&key.name);
         let value = leaves.iter().find(|(path, _)| path.join(".") == key.name);
         parts.extend(
             value
@@ -403,5 +405,5 @@ fn a_tool_has_uids_beside_the_services() {
     let count = config.uid_count();
     let tool = config.for_tool();
     assert_eq!(u64::from(tool.sandbox.uid_base - first), count);
-    assert_eq!(tool.uid_count(), 27);
+    assert_eq!(tool.uid_count(), 54);
 }

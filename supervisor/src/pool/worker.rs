@@ -2,7 +2,7 @@
 
 use super::live::{EXIT_MAX, LiveSandboxes, State};
 use super::prepare::{make_pipes, wait_until_prepared};
-use super::ready::{Command, ReadySandbox, Running};
+use super::ready::{Command, ReadySandbox, Running, Shelf};
 use super::shared::Shared;
 use super::worker_log::log_lines;
 use crate::packet_io::AsyncPacketSocket;
@@ -70,6 +70,9 @@ pub enum WorkerError {
         /// 0 to 255, or minus the signal's number.
         status: i32,
     },
+    /// It can't be let near anybody's code.
+    #[error("it failed its startup checks: {0}")]
+    Unsafe(String),
     /// It was killed and is still there: its uids can't be given to another.
     #[error("it was killed and has not ended after {0:?}")]
     Stays(Duration),
@@ -86,8 +89,6 @@ impl WorkerError {
 pub struct Orders {
     /// Cancelled when the worker shall drain and end.
     pub retire: CancellationToken,
-    /// Told once it serves.
-    pub serving: oneshot::Sender<()>,
     /// Told once it has served its share of executions.
     pub worn: watch::Sender<bool>,
 }
@@ -96,6 +97,9 @@ pub struct Orders {
 pub struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
+    /// Where its ready sandboxes are: on a shelf of its own, or, once it has joined, on everybody's.
+    shelf: Arc<Shelf>,
+    joined: bool,
     control: AsyncPacketSocket,
     /// Tells its end; none once it has told.
     end: Option<oneshot::Receiver<i32>>,
@@ -108,11 +112,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Launches a worker on `slot` and waits until it is warm.
+    /// Launches a worker on `slot` and waits until it is warm. Its sandboxes will be on `shelf` until
+    /// it is told to join.
     pub async fn start(
         shared: Arc<Shared>,
         id: WorkerId,
         slot: usize,
+        shelf: Arc<Shelf>,
     ) -> Result<(Self, Hello), WorkerError> {
         let started = Instant::now();
         let uids = shared.worker_uids(slot);
@@ -135,6 +141,8 @@ impl Worker {
             live: LiveSandboxes::new(Arc::clone(&shared), sandbox_uids),
             executions_left: shared.executions()?,
             failures: 0,
+            shelf,
+            joined: false,
             shared,
         };
         let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
@@ -164,10 +172,15 @@ impl Worker {
         }
     }
 
+    /// How the worker's task is told that it may join.
+    pub fn say(&self) -> mpsc::UnboundedSender<Command> {
+        self.say.clone()
+    }
+
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
         let config = &self.shared.config;
         let start = WorkerOrder::Start(WorkerConfig {
-            preload: config.python.preload.clone(),
+            preload: self.shared.current.get().python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
@@ -187,15 +200,14 @@ impl Worker {
         }
     }
 
-    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken. Whatever happens, its processes and its
-    /// directories are gone when this returns.
+    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken.
+    /// Whatever happens, its processes and its directories are gone when this returns.
     pub async fn run(mut self, orders: Orders) -> Result<(), WorkerError> {
-        let mut serving = Some(orders.serving);
         let mut failing = None;
         let result = loop {
             let retiring = failing.is_some() || orders.retire.is_cancelled();
             if retiring {
-                drop(self.shared.shelf.withdraw(self.id));
+                drop(self.shelf.withdraw(self.id));
                 if self.live.drained() {
                     break failing.map_or(Ok(()), Err);
                 }
@@ -211,7 +223,7 @@ impl Worker {
                 // Commands first: that a sandbox was taken is always said before it can end.
                 biased;
                 Some(command) = self.commands.recv() => {
-                    self.obey(command, &mut serving, &orders.worn).await
+                    self.obey(command, &orders.worn).await
                 }
                 report = self.control.receive() => match report {
                     Ok(Some(packet)) => self.heard(packet.message),
@@ -265,7 +277,7 @@ impl Worker {
                 let (state, exit) =
                     removed.ok_or(WorkerError::Protocol("an exit of no sandbox"))?;
                 if state == State::Ready {
-                    drop(self.shared.shelf.withdraw_one(self.id, sandbox));
+                    drop(self.shelf.withdraw_one(self.id, sandbox));
                     let status = exited.status;
                     tracing::warn!(
                         worker = self.id.0,
@@ -292,7 +304,6 @@ impl Worker {
     async fn obey(
         &mut self,
         command: Command,
-        serving: &mut Option<oneshot::Sender<()>>,
         worn: &watch::Sender<bool>,
     ) -> Result<(), WorkerError> {
         match command {
@@ -302,12 +313,15 @@ impl Worker {
                 if self.live.state(sandbox) == Some(State::Preparing) {
                     self.live.set_state(sandbox, State::Ready);
                     self.failures = 0;
-                    self.shared.shelf.put(ready);
-                    if let Some(serving) = serving.take() {
-                        // A keeper that is not listening is shutting down.
-                        let _ = serving.send(());
-                    }
+                    self.shelf.put(ready);
                 }
+            }
+            Command::Join => {
+                let own = std::mem::replace(&mut self.shelf, Arc::clone(&self.shared.shelf));
+                for ready in own.withdraw(self.id) {
+                    self.shelf.put(ready);
+                }
+                self.joined = true;
             }
             // One that the worker could not even fork is known already.
             Command::Unready(sandbox, error) if self.live.state(sandbox).is_some() => {
@@ -317,7 +331,9 @@ impl Worker {
             Command::Unready(..) => {}
             Command::Taken(sandbox) => {
                 self.live.set_state(sandbox, State::Running);
-                if let Some(left) = &mut self.executions_left {
+                if let Some(left) = &mut self.executions_left
+                    && self.joined
+                {
                     *left = left.saturating_sub(1);
                     worn.send_if_modified(|worn| *left == 0 && !std::mem::replace(worn, true));
                 }
@@ -372,7 +388,7 @@ impl Worker {
 
     /// Kills the worker, waits until it is reaped, and until its directories are gone.
     async fn end_all(&mut self) -> Result<(), WorkerError> {
-        drop(self.shared.shelf.withdraw(self.id));
+        drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
             let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
             reaped.map_err(|_| WorkerError::Stays(REAP_MAX))?;

@@ -90,6 +90,8 @@ impl Drop for Scratch {
 pub struct OwnPython {
     scratch: Scratch,
     bin: PathBuf,
+    /// Where its modules are; none for a script.
+    site: Option<PathBuf>,
 }
 
 impl OwnPython {
@@ -97,7 +99,8 @@ impl OwnPython {
     pub fn script(text: &str) -> Self {
         let scratch = Scratch::directory();
         let bin = scratch.path().join("python");
-        let python = Self { scratch, bin };
+        let site = None;
+        let python = Self { scratch, bin, site };
         python.rewrite(text);
         python
     }
@@ -130,10 +133,18 @@ impl OwnPython {
         let config = "pyvenv.cfg";
         fs::copy(from.join(config), scratch.path().join(config)).expect("copy");
         fs::copy(six, site.join("six.py")).expect("copy");
+        let site = Some(site);
+        let python = Self { scratch, bin, site };
         for (name, source) in modules {
-            fs::write(site.join(format!("{name}.py")), source).expect("write");
+            python.write_module(name, source);
         }
-        Self { scratch, bin }
+        python
+    }
+
+    /// Writes a module; workers that are warm already have the old one.
+    pub fn write_module(&self, name: &str, source: &str) {
+        let site = self.site.as_ref().expect("a venv");
+        fs::write(site.join(format!("{name}.py")), source).expect("write");
     }
 
     /// As a configuration names it, with what it shall preload.
