@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::config::Config;
 use crate::execution::{self, Bounds, Job, Outcome};
 use crate::health::Health;
-use crate::payload::{self, CodeExec, Form};
+use crate::payload::{self, CodeExec, Form, Rejection};
 use crate::pool::Pool;
 use crate::reload::Current;
 use axum::body::Body;
@@ -15,8 +15,8 @@ use axum::extract::State;
 use axum::http::Request;
 use metrics::{counter, histogram};
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::time::timeout_at;
+use std::time::{Duration, Instant};
+use tokio::time::{timeout, timeout_at};
 
 /// Sandboxes that a job is offered to. One may have lost its directory to whoever tidies up `/tmp`, or
 /// its worker; more in a row is no chance.
@@ -55,9 +55,11 @@ impl Service {
         if !self.health.is_safe() {
             return Answer::Unsafe;
         }
-        let form = match payload::read_form(request, config.body_bytes_max).await {
-            Ok(form) => form,
-            Err(rejection) => return Answer::Rejected(rejection),
+        let reading = payload::read_form(request, config.body_bytes_max);
+        let form = match timeout(Duration::from_millis(config.body_timeout_ms), reading).await {
+            Ok(Ok(form)) => form,
+            Ok(Err(rejection)) => return Answer::Rejected(rejection),
+            Err(_) => return Answer::Rejected(Rejection::Slow(config.body_timeout_ms)),
         };
         self.execute(&form, &config).await
     }

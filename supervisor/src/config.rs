@@ -101,6 +101,12 @@ pub struct Config {
     pub queue_wait_max_ms: u64,
     /// How long running executions have to finish when the service is told to end.
     pub graceful_timeout_ms: u64,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// How long the head of a request may take, and the next one on a connection that is kept.
+    pub head_timeout_ms: u64,
+    /// How long the body of a request may take, and how long a client may take nothing of its answer.
+    pub body_timeout_ms: u64,
     /// Largest request body.
     pub body_bytes_max: usize,
     /// Of standard output and standard error each, what an error message can hold.
@@ -207,6 +213,9 @@ impl Default for Config {
             queue_length_max: 256,
             queue_wait_max_ms: 1000,
             graceful_timeout_ms: 30_000,
+            connections_max: 512,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
             body_bytes_max: 32 << 20,
             output_bytes_max: 1 << 20,
             reply_bytes_max: 32 << 20,
@@ -340,6 +349,7 @@ impl Config {
             bind,
             user,
             sandboxes_per_worker,
+            connections_max,
             python.bin,
             python.read_paths,
             python.worker_module,

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod check;
 pub mod code_exec;
 pub mod config;
+pub mod connections;
 pub mod execution;
 pub mod globals_merge;
 pub mod health;

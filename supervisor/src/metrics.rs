@@ -52,6 +52,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
+    describe_gauge!("codejail_connections", "Connections that are open");
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
     describe_gauge!(
         "codejail_startup_check",

@@ -3,10 +3,11 @@
 use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
+use crate::connections;
 use crate::http;
 use crate::reload;
 use crate::spawner_link::SpawnerLinkError;
-use axum::serve::ListenerExt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,16 +33,17 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         .map_err(|error| BootError::Bind(bind, error))?;
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!("listening on {address}");
-    let listener = listener.tap_io(|stream| {
-        // An answer is one small write: waiting to fill a segment would only delay it.
-        let _ = stream.set_nodelay(true);
-    });
     let service = host.service();
     let router = http::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
-    let drain = ending.drain.clone();
-    let http = axum::serve(listener, router).with_graceful_shutdown(drain.cancelled_owned());
-    let mut http = tokio::spawn(http.into_future());
+    let connections_max = connections::connections_max(&host.config);
+    let mut http = tokio::spawn(connections::serve(
+        listener,
+        router,
+        Arc::clone(&service.config),
+        connections_max,
+        ending.drain.clone(),
+    ));
     ending.unless(host.boot(&service)).await?;
     if service.health.is_safe() && !host.config.enabled {
         tracing::warn!("enabled = false: executions are refused until it is true");
