@@ -1,12 +1,12 @@
 //! `codejail serve`: listen, boot, serve until told to end, drain.
 
 use crate::boot::{self, BootError, Host, system};
+use crate::code_exec::Service;
 use crate::config::Config;
 use crate::config::load::Sources;
 use crate::connections;
 use crate::http;
 use crate::reload;
-use crate::spawner_link::SpawnerLinkError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -49,15 +49,14 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         tracing::warn!("enabled = false: executions are refused until it is true");
     }
     loop {
-        tokio::select! {
-            () = ending.drain.cancelled() => break,
-            () = ending.spawner_gone.cancelled() => return Err(SpawnerLinkError::Gone.into()),
-            order = orders.next() => match order {
-                Order::Reload => reload::reload(sources, &host, &service).await,
-                Order::AddWorker => reload::add_workers(&service, 1),
-                Order::RemoveWorker => reload::add_workers(&service, -1),
-                Order::ReopenLogs => tracing::info!("USR1: the log is standard error; nothing to reopen"),
-            },
+        let step = async {
+            obey(orders.next().await, sources, &host, &service).await;
+            Ok(())
+        };
+        match ending.unless(step).await {
+            Ok(()) => {}
+            Err(BootError::Interrupted) => break,
+            Err(error) => return Err(error),
         }
     }
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
@@ -70,6 +69,17 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         }
     }
     Ok(())
+}
+
+async fn obey(order: Order, sources: &Sources, host: &Host, service: &Service) {
+    match order {
+        Order::Reload => reload::reload(sources, host, service).await,
+        Order::AddWorker => reload::add_workers(service, 1),
+        Order::RemoveWorker => reload::add_workers(service, -1),
+        Order::ReopenLogs => {
+            tracing::info!("USR1: the log is standard error; nothing to reopen");
+        }
+    }
 }
 
 /// What a signal can ask of a service that goes on.

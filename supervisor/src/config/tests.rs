@@ -407,3 +407,49 @@ fn a_tool_has_uids_beside_the_services() {
     assert_eq!(u64::from(tool.sandbox.uid_base - first), count);
     assert_eq!(tool.uid_count(), 54);
 }
+
+#[test]
+fn every_key_is_either_reloaded_or_named_as_fixed() {
+    let started = given().toml("workers = 2").config();
+    let changed = given()
+        .toml(
+            "bind = '127.0.0.1:1'\nenabled = true\nuser = 'x'\nworkers = 4\n\
+             sandboxes_per_worker = 3\nconnections_max = 9\nmax_requests = 5\n\
+             [python]\nbin = '/x'\npreload = ['x']\nread_paths = ['/x']\nworker_module = '/x'\n\
+             env = {A = 'b'}\n[limits]\nCPU = 5\n[sandbox]\nuid_base = 5000\nscratch_dir = '/x'\n\
+             [layers]\nuid = 'require'\nnamespaces = 'off'\nlandlock = 'off'",
+        )
+        .config();
+    let (config, kept) = changed.keeping_what_is_fixed(&started);
+    let fixed = [
+        "bind",
+        "user",
+        "sandboxes_per_worker",
+        "connections_max",
+        "python.bin",
+        "python.read_paths",
+        "python.worker_module",
+        "python.env",
+        "sandbox.uid_base",
+        "sandbox.scratch_dir",
+        "layers.uid",
+        "layers.namespaces",
+        "layers.landlock",
+    ];
+    assert_eq!(kept, fixed);
+    let document = include_str!("../../../docs/configuration.md");
+    let (_, section) = document.split_once("## While it runs").unwrap();
+    for key in fixed {
+        let table = format!("`{}.*`", key.split('.').next().unwrap());
+        let named = section.contains(&format!("`{key}`")) || section.contains(&table);
+        assert!(named, "{key} is not in docs/configuration.md as fixed");
+    }
+    assert_eq!((config.bind, config.workers), (started.bind, 4));
+    assert!(config.enabled && config.max_requests == 5 && config.limits.CPU == 5);
+    assert_eq!(config.python.preload, ["x"]);
+    let (config, kept) = given()
+        .toml("workers = 5")
+        .config()
+        .keeping_what_is_fixed(&started);
+    assert_eq!((config.workers, kept), (4, vec!["workers"]));
+}

@@ -188,6 +188,16 @@ impl Service {
         self.log.lock().unwrap().clone()
     }
 
+    /// Changes its configuration; it learns of that when it is told.
+    pub fn reconfigure(&self, overrides: &str) {
+        setup::reconfigure(&self.dir, overrides);
+    }
+
+    /// Tells it something that is not its end.
+    pub fn tell(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid), signal).expect("kill");
+    }
+
     pub fn signal(&self, signal: Signal) {
         *self.family.lock().unwrap() = self.processes();
         kill(Pid::from_raw(self.pid), signal).expect("kill");

@@ -210,6 +210,15 @@ fn configuration(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> String {
     config.to_string()
 }
 
+/// Changes the file of a service that runs.
+pub fn reconfigure(dir: &Path, overrides: &str) {
+    let file = dir.join("codejail.toml");
+    let text = fs::read_to_string(&file).expect("read");
+    let mut config: toml::Table = text.parse().expect("TOML");
+    merge(&mut config, overrides.parse().expect("TOML"));
+    fs::write(&file, config.to_string()).expect("write");
+}
+
 fn merge(into: &mut toml::Table, from: toml::Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
