@@ -147,6 +147,13 @@ impl OwnPython {
         fs::write(site.join(format!("{name}.py")), source).expect("write");
     }
 
+    /// Copies a package, whole.
+    pub fn copy_package(&self, package: &Path) {
+        let site = self.site.as_ref().expect("a venv");
+        let copied = Command::new("cp").arg("-r").args([package, site]).status();
+        assert!(copied.expect("cp").success(), "{}", package.display());
+    }
+
     /// As a configuration names it, with what it shall preload.
     pub fn overrides(&self, preload: &[&str]) -> String {
         format!("[python]\nbin = {:?}\npreload = {preload:?}", self.bin)
