@@ -112,9 +112,12 @@ pub fn run<T>(
         .and_then(|()| in_runtime(config, socket, own_uids, end_max, job));
     // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
     let ended = wait_for_spawner(spawner, end_max);
-    let value = result?;
-    ended?;
-    Ok(value)
+    match (result, ended) {
+        (Ok(value), Ok(())) => Ok(value),
+        // That it was told to end is no news; that it could not is.
+        (Ok(_) | Err(BootError::Interrupted), Err(error)) => Err(error),
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck can't

@@ -160,7 +160,10 @@ impl Worker {
 
     /// A conversation that breaks off says little; if the process ended by itself, its status says more.
     async fn why(&mut self, error: WorkerError) -> WorkerError {
-        if !matches!(error, WorkerError::Ended | WorkerError::Packet(_)) {
+        if !matches!(
+            error,
+            WorkerError::Ended | WorkerError::Packet(PacketError::Socket(_))
+        ) {
             return error;
         }
         match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
