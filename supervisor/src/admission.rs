@@ -1,5 +1,7 @@
 //! Who may execute now: first come, first served, with a bound on how many wait and how long.
 
+use crate::config::Config;
+use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,8 +24,25 @@ pub enum Refused {
 pub struct Admission {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
+    bounds: RwLock<Bounds>,
+}
+
+/// What a reload can change.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    executions_max: usize,
     queue_length_max: usize,
     queue_wait_max: Duration,
+}
+
+impl Bounds {
+    fn of(config: &Config, workers: usize) -> Self {
+        Self {
+            executions_max: workers * config.sandboxes_per_worker,
+            queue_length_max: config.queue_length_max,
+            queue_wait_max: Duration::from_millis(config.queue_wait_max_ms),
+        }
+    }
 }
 
 /// The right to execute, given back when dropped.
@@ -44,14 +63,39 @@ impl Drop for Waiter<'_> {
 }
 
 impl Admission {
-    /// Admits `executions_max` at a time.
+    /// Admits as many at a time as the workers can have.
     #[must_use]
-    pub fn new(executions_max: usize, queue_length_max: usize, queue_wait_max: Duration) -> Self {
+    pub fn new(config: &Config) -> Self {
+        Self::within(Bounds::of(config, config.workers))
+    }
+
+    fn within(bounds: Bounds) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(executions_max)),
+            permits: Arc::new(Semaphore::new(bounds.executions_max)),
             waiting: AtomicUsize::new(0),
-            queue_length_max,
-            queue_wait_max,
+            bounds: RwLock::new(bounds),
+        }
+    }
+
+    /// Admits by other bounds from now on. Who waits already waits by the old ones.
+    pub fn set(&self, config: &Config, workers: usize) {
+        self.rebound(Bounds::of(config, workers));
+    }
+
+    fn rebound(&self, new: Bounds) {
+        let old = std::mem::replace(&mut *self.bounds.write(), new);
+        self.permits
+            .add_permits(new.executions_max.saturating_sub(old.executions_max));
+        let fewer = old.executions_max.saturating_sub(new.executions_max);
+        let in_use = fewer - self.permits.forget_permits(fewer);
+        for _ in 0..in_use {
+            // They are taken out as they come back.
+            let permits = Arc::clone(&self.permits);
+            tokio::spawn(async move {
+                if let Ok(permit) = permits.acquire_owned().await {
+                    permit.forget();
+                }
+            });
         }
     }
 
@@ -60,7 +104,8 @@ impl Admission {
     /// # Errors
     /// The line is too long, or the wait was.
     pub async fn admit(&self) -> Result<Permit, Refused> {
-        let deadline = Instant::now() + self.queue_wait_max;
+        let bounds = *self.bounds.read();
+        let deadline = Instant::now() + bounds.queue_wait_max;
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(Permit {
                 _permit: permit,
@@ -69,8 +114,8 @@ impl Admission {
         }
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiter = Waiter(&self.waiting);
-        if waiting >= self.queue_length_max {
-            return Err(Refused::QueueFull(self.queue_length_max));
+        if waiting >= bounds.queue_length_max {
+            return Err(Refused::QueueFull(bounds.queue_length_max));
         }
         match timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
             // The semaphore is never closed.
@@ -85,7 +130,7 @@ impl Admission {
     /// The refusal for a wait that was too long.
     #[must_use]
     pub fn waited_too_long(&self) -> Refused {
-        Refused::WaitedTooLong(self.queue_wait_max.as_millis())
+        Refused::WaitedTooLong(self.bounds.read().queue_wait_max.as_millis())
     }
 
     /// Requests that wait now.
@@ -99,8 +144,33 @@ impl Admission {
 mod tests {
     use super::*;
 
+    fn bounds(executions_max: usize, queue_length_max: usize) -> Bounds {
+        Bounds {
+            executions_max,
+            queue_length_max,
+            queue_wait_max: Duration::from_millis(20),
+        }
+    }
+
     fn admission(queue_length_max: usize) -> Admission {
-        Admission::new(1, queue_length_max, Duration::from_millis(20))
+        Admission::within(bounds(1, queue_length_max))
+    }
+
+    #[tokio::test]
+    async fn more_or_fewer_are_admitted_when_the_bound_is_moved() {
+        let admission = admission(1);
+        let first = admission.admit().await.unwrap();
+        admission.rebound(bounds(2, 1));
+        let second = admission.admit().await.unwrap();
+        assert!(admission.admit().await.is_err());
+        admission.rebound(bounds(1, 1));
+        tokio::task::yield_now().await;
+        drop(first);
+        // The place that came back is the one that was taken away.
+        assert!(admission.admit().await.is_err());
+        drop(second);
+        let _only = admission.admit().await.unwrap();
+        assert!(admission.admit().await.is_err());
     }
 
     #[tokio::test]

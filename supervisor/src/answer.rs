@@ -112,6 +112,7 @@ impl Answer {
             Self::Success(_) | Self::Failure { .. } => StatusCode::OK,
             Self::Rejected(Rejection::MediaType(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Rejected(Rejection::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Rejected(Rejection::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::Rejected(_) => StatusCode::BAD_REQUEST,
             Self::Disabled | Self::Unsafe => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::health::Health;
 use crate::pool::{self, Pool, WorkerError};
 use crate::privileges::{self, PrivilegeError};
+use crate::reload::Current;
 use crate::spawner_link::{SpawnerLink, SpawnerLinkError};
 use crate::{metrics, startup_check};
 use codejail_protocol::ScratchName;
@@ -17,7 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,8 +65,9 @@ impl BootError {
     }
 }
 
-/// How long the spawner may take to kill and remove everything at the end.
-const SPAWNER_END_MAX: Duration = Duration::from_secs(60);
+/// How long the spawner may at least take to kill and remove everything at the end, however little
+/// `graceful_timeout_ms` is: it takes some 50 ms.
+const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
 
 /// Logs go to standard error, filtered by `RUST_LOG`.
 pub fn log_to_stderr(default_filter: &str) {
@@ -105,16 +107,41 @@ pub fn run<T>(
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let own_uids = privileges::own_uids(config.layers.uid)?;
+    let end_max = Duration::from_millis(config.graceful_timeout_ms).max(SPAWNER_END_MIN);
     // First of all, while this is root and has one thread.
-    let (socket, mut spawner) = start_spawner()?;
+    let (socket, spawner) = start_spawner()?;
     let result = privileges::become_app_user(&config)
         .map_err(BootError::from)
-        .and_then(|()| in_runtime(config, socket, own_uids, job));
+        .and_then(|()| in_runtime(config, socket, own_uids, end_max, job));
     // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
-    let status = spawner.wait().map_err(system("wait for the spawner"))?;
-    let value = result?;
-    ended_well(status)?;
-    Ok(value)
+    let ended = wait_for_spawner(spawner, end_max);
+    match (result, ended) {
+        (Ok(value), Ok(())) => Ok(value),
+        // That it was told to end is no news; that it could not is.
+        (Ok(_) | Err(BootError::Interrupted), Err(error)) => Err(error),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck can't
+/// be waited for, and must not be killed either, where that could be done at all: it alone can remove
+/// what there is, and does so when it goes on, since its socket is closed.
+fn wait_for_spawner(mut spawner: Child, longest: Duration) -> Result<(), BootError> {
+    let (tell, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(spawner.wait()));
+    let status = match ended.recv_timeout(longest) {
+        Ok(status) => status.map_err(system("wait for the spawner"))?,
+        Err(_) => {
+            let error = SpawnerLinkError::Stuck(longest);
+            tracing::error!("{error}");
+            return Err(error.into());
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let error = io::Error::other(format!("it ended with {status}"));
+    Err(BootError::System("the spawner", error))
 }
 
 /// Starts the spawner: this executable again, with its end of the socket as standard input.
@@ -131,18 +158,11 @@ fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
     Ok((ours, child))
 }
 
-fn ended_well(status: ExitStatus) -> Result<(), BootError> {
-    if status.success() {
-        return Ok(());
-    }
-    let error = io::Error::other(format!("it ended with {status}"));
-    Err(BootError::System("the spawner", error))
-}
-
 fn in_runtime<T>(
     config: Config,
     socket: PacketSocket,
     own_uids: bool,
+    end_max: Duration,
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -154,7 +174,7 @@ fn in_runtime<T>(
         job(host).await
     });
     // Dropping it drops every task, and with the last of them the spawner's socket.
-    runtime.shutdown_timeout(SPAWNER_END_MAX);
+    runtime.shutdown_timeout(end_max);
     result
 }
 
@@ -168,12 +188,11 @@ impl Host {
         let metrics = metrics::install()?;
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
-        let spawner = SpawnerLink::connect(socket, orders, ending.spawner_gone.clone()).await?;
+        let gone = ending.spawner_gone.clone();
+        let connecting = async { Ok(SpawnerLink::connect(socket, orders, gone).await?) };
+        let spawner = ending.unless(connecting).await?;
         let mut layers = vec![privileges::layer(own_uids)];
         layers.extend_from_slice(spawner.layers());
-        for layer in &layers {
-            log_layer(layer);
-        }
         Ok(Self {
             config: Arc::new(config),
             spawner,
@@ -188,30 +207,32 @@ impl Host {
     /// What answers requests; it has no pool yet and refuses to execute.
     #[must_use]
     pub fn service(&self) -> Service {
-        let config = &self.config;
+        let health = Health::default();
+        health.set_layers(self.layers.clone());
         Service {
-            admission: Arc::new(Admission::new(
-                config.workers * config.sandboxes_per_worker,
-                config.queue_length_max,
-                Duration::from_millis(config.queue_wait_max_ms),
-            )),
-            config: Arc::clone(config),
+            admission: Arc::new(Admission::new(&self.config)),
+            config: Arc::new(Current::new(Arc::clone(&self.config))),
             pool: Arc::new(OnceLock::new()),
-            health: Arc::new(Health::default()),
+            health: Arc::new(health),
         }
     }
 
-    /// Starts the pool and runs the safety checks; executions are refused until they have passed.
+    /// Starts the pool and runs the service's own checks; executions are refused until these and a
+    /// worker's have passed.
     ///
     /// # Errors
     /// The first worker could not be started.
     pub async fn boot(&self, service: &Service) -> Result<(), BootError> {
-        let config = Arc::clone(&self.config);
+        let configs = (Arc::clone(&self.config), Arc::clone(&service.config));
+        let health = Arc::clone(&service.health);
         let spawner = Arc::clone(&self.spawner);
-        let pool = Pool::start(config, spawner, self.tag.clone(), self.own_uids).await?;
-        // It is set once, here.
-        let _ = service.pool.set(pool);
-        service.health.set(startup_check::run(service).await);
+        let (pool, own) = tokio::join!(
+            Pool::start(configs, health, spawner, self.tag.clone(), self.own_uids),
+            startup_check::of_service(&self.config),
+        );
+        // It is set once, here, and before anything is safe.
+        let _ = service.pool.set(pool?);
+        service.health.own_checked(own);
         Ok(())
     }
 }
@@ -239,16 +260,6 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
             cgroup: config.layers.cgroup,
         },
     })
-}
-
-/// One line for each layer; what `auto` could not get is a warning.
-pub fn log_layer(state: &LayerState) {
-    let LayerState { layer, on, detail } = state;
-    if *on {
-        tracing::info!(layer, "layer on: {detail}");
-    } else {
-        tracing::warn!(layer, "layer off: {detail}");
-    }
 }
 
 /// The module of the same build lies beside the executable.

@@ -1,7 +1,7 @@
 //! `codejail check`: would a service with this configuration serve on this host, and how confined?
 //!
-//! It starts a worker as the service would, passes it the safety checks, and lets a sandbox say what
-//! it has. Only the port is not touched.
+//! It starts a worker as the service would, which has to pass the safety checks, and then lets a sandbox
+//! say what it has. Only the port is not touched.
 
 use crate::answer::Answer;
 use crate::boot::{self, BootError, Host};
@@ -40,8 +40,13 @@ async fn check(host: &Host) -> Result<bool, BootError> {
     if let Some(hello) = hello {
         print_python(&host.config, hello);
     }
-    let seen = seen_by_a_sandbox(&service).await;
-    print_layers(host, hello, &seen);
+    let seen = if service.health.is_safe() {
+        seen_by_a_sandbox(host, &service).await
+    } else {
+        // No worker may serve; why is below.
+        Value::Null
+    };
+    print_layers(&host.config, &service.health.layers(), &seen);
     for check in service.health.checks() {
         let result = check.failure.as_deref().unwrap_or("passed");
         println!("check {:<11} {result}", check.id);
@@ -72,9 +77,12 @@ fn print_python(config: &Config, hello: &Hello) {
 }
 
 /// The globals that the probe leaves; nothing if it could not run, which the safety checks explain.
-async fn seen_by_a_sandbox(service: &Service) -> Value {
+async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Value {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
-    match service.execute(&Form::of_payload(payload)).await {
+    match service
+        .execute(&Form::of_payload(payload), &host.config)
+        .await
+    {
         Answer::Success(globals) => serde_json::from_str(&globals).unwrap_or_else(|error| {
             println!("probe             its globals can't be read: {error}");
             Value::Null
@@ -87,15 +95,14 @@ async fn seen_by_a_sandbox(service: &Service) -> Value {
 }
 
 /// A line for each layer: what was got, or why nothing.
-fn print_layers(host: &Host, hello: Option<&Hello>, seen: &Value) {
-    let layers = host.layers.iter();
-    for state in layers.chain(hello.iter().flat_map(|hello| &hello.layers)) {
-        let LayerState { layer, on, detail } = state;
+fn print_layers(config: &Config, layers: &[LayerState], seen: &Value) {
+    for LayerState { layer, on, detail } in layers {
         let seen = match layer.as_str() {
-            _ if !on => String::new(),
-            "uid" => format!("; this sandbox had {}", seen["uid"]),
-            "namespaces" => format!("; this sandbox was process {}", seen["pid"]),
-            "rlimits" => format!("; {}", rlimits(host, seen)),
+            // None ran, or there is nothing to see.
+            _ if !on || seen.is_null() => String::new(),
+            "uid" => format!("; a sandbox had {}", seen["uid"]),
+            "namespaces" => format!("; a sandbox was process {}", seen["pid"]),
+            "rlimits" => format!("; {}", rlimits(config, seen)),
             _ => String::new(),
         };
         let got = if *on { "on" } else { "none" };
@@ -103,7 +110,7 @@ fn print_layers(host: &Host, hello: Option<&Hello>, seen: &Value) {
     }
 }
 
-fn rlimits(host: &Host, seen: &Value) -> String {
+fn rlimits(config: &Config, seen: &Value) -> String {
     let shown = |name: &str| match seen["limits"][name].as_i64() {
         Some(-1) => format!("{name} unlimited"),
         Some(number) => format!("{name} {number}"),
@@ -113,6 +120,6 @@ fn rlimits(host: &Host, seen: &Value) -> String {
         .into_iter()
         .map(shown)
         .collect();
-    let realtime = host.config.limits.REALTIME;
+    let realtime = config.limits.REALTIME;
     format!("{}; REALTIME {realtime} s by timers", kernel.join(", "))
 }

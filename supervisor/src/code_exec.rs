@@ -7,15 +7,16 @@ use crate::answer::Answer;
 use crate::config::Config;
 use crate::execution::{self, Bounds, Job, Outcome};
 use crate::health::Health;
-use crate::payload::{self, CodeExec, Form};
+use crate::payload::{self, CodeExec, Form, Rejection};
 use crate::pool::Pool;
+use crate::reload::Current;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
 use metrics::{counter, histogram};
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::time::timeout_at;
+use std::time::{Duration, Instant};
+use tokio::time::{timeout, timeout_at};
 
 /// Sandboxes that a job is offered to. One may have lost its directory to whoever tidies up `/tmp`, or
 /// its worker; more in a row is no chance.
@@ -24,8 +25,8 @@ const ATTEMPTS_MAX: usize = 5;
 /// What requests share.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// The configuration.
-    pub config: Arc<Config>,
+    /// The configuration, which a reload changes.
+    pub config: Arc<Current>,
     /// Who may execute.
     pub admission: Arc<Admission>,
     /// Ready sandboxes; none until the first worker is warm.
@@ -47,21 +48,24 @@ pub async fn handle(State(service): State<Service>, request: Request<Body>) -> A
 
 impl Service {
     async fn answer(&self, request: Request<Body>) -> Answer {
-        if !self.config.enabled {
+        let config = self.config.get();
+        if !config.enabled {
             return Answer::Disabled;
         }
         if !self.health.is_safe() {
             return Answer::Unsafe;
         }
-        let form = match payload::read_form(request, self.config.body_bytes_max).await {
-            Ok(form) => form,
-            Err(rejection) => return Answer::Rejected(rejection),
+        let reading = payload::read_form(request, config.body_bytes_max);
+        let form = match timeout(Duration::from_millis(config.body_timeout_ms), reading).await {
+            Ok(Ok(form)) => form,
+            Ok(Err(rejection)) => return Answer::Rejected(rejection),
+            Err(_) => return Answer::Rejected(Rejection::Slow(config.body_timeout_ms)),
         };
-        self.execute(&form).await
+        self.execute(&form, &config).await
     }
 
-    /// Runs what a form asks for. The startup check comes in here, before there is any health.
-    pub async fn execute(&self, form: &Form) -> Answer {
+    /// Runs what a form asks for. The commands `check` and `run` come in here.
+    pub async fn execute(&self, form: &Form, config: &Config) -> Answer {
         let code_exec = match form.check() {
             Ok(code_exec) => code_exec,
             Err(rejection) => return Answer::Rejected(rejection),
@@ -87,7 +91,8 @@ impl Service {
             };
             histogram!("codejail_queue_wait_seconds").record(waited.elapsed().as_secs_f64());
             let running = Instant::now();
-            let outcome = execution::run(sandbox, self.job(&code_exec), self.bounds()).await;
+            let outcome =
+                execution::run(sandbox, job(&code_exec, config), Bounds::of(config)).await;
             if let Outcome::Unprepared(error) = outcome {
                 counter!("codejail_sandbox_failures_total").increment(1);
                 tracing::warn!(
@@ -99,30 +104,21 @@ impl Service {
             let elapsed = running.elapsed();
             histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
             tracing::debug!(slug = slug(&code_exec), ?elapsed, "executed");
-            return Answer::to_run(outcome, code_exec.globals, self.config.output_bytes_max);
+            return Answer::to_run(outcome, code_exec.globals, config.output_bytes_max);
         }
         tracing::error!(slug = slug(&code_exec), "no sandbox could take the job");
         Answer::fault(code_exec.globals)
     }
+}
 
-    fn job<'a>(&self, code_exec: &CodeExec<'a>) -> Job<'a> {
-        let context = code_exec.limit_overrides_context.as_deref();
-        Job {
-            code: code_exec.code,
-            globals: code_exec.globals.as_str(),
-            python_lib: code_exec.python_lib,
-            python_path: code_exec.python_path,
-            limits: self
-                .config
-                .limits(context.and_then(|name| str::from_utf8(name).ok())),
-        }
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            reply_bytes_max: self.config.reply_bytes_max,
-            output_bytes_max: self.config.output_bytes_max,
-        }
+fn job<'a>(code_exec: &CodeExec<'a>, config: &Config) -> Job<'a> {
+    let context = code_exec.limit_overrides_context.as_deref();
+    Job {
+        code: code_exec.code,
+        globals: code_exec.globals.as_str(),
+        python_lib: code_exec.python_lib,
+        python_path: code_exec.python_path,
+        limits: config.limits(context.and_then(|name| str::from_utf8(name).ok())),
     }
 }
 

@@ -32,6 +32,9 @@ const READ_PATHS: &[&str] = &[
     "/dev/zero",
 ];
 
+/// Most workers.
+pub const WORKERS_MAX: usize = 256;
+
 const SANDBOX_ENV: &[(&str, &str)] = &[
     ("HOME", "/nonexistent"),
     ("LANG", "C.UTF-8"),
@@ -98,6 +101,12 @@ pub struct Config {
     pub queue_wait_max_ms: u64,
     /// How long running executions have to finish when the service is told to end.
     pub graceful_timeout_ms: u64,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// How long the head of a request may take, and the next one on a connection that is kept.
+    pub head_timeout_ms: u64,
+    /// How long the body of a request may take, and how long a client may take nothing of its answer.
+    pub body_timeout_ms: u64,
     /// Largest request body.
     pub body_bytes_max: usize,
     /// Of standard output and standard error each, what an error message can hold.
@@ -108,6 +117,8 @@ pub struct Config {
     pub scratch_bytes_max: u64,
     /// How many files, directories and links that may be.
     pub scratch_files_max: u64,
+    /// `host:port` that the service must not be able to connect to; none is no check.
+    pub egress_check: Option<String>,
     /// The interpreter.
     pub python: Python,
     /// Limits of every execution.
@@ -226,11 +237,15 @@ impl Default for Config {
             queue_length_max: 256,
             queue_wait_max_ms: 1000,
             graceful_timeout_ms: 30_000,
+            connections_max: 512,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
             body_bytes_max: 32 << 20,
             output_bytes_max: 1 << 20,
             reply_bytes_max: 32 << 20,
             scratch_bytes_max: 256 << 20,
             scratch_files_max: 16_384,
+            egress_check: None,
             python: Python::default(),
             limits: CodeJailLimits::default(),
             limit_overrides: BTreeMap::new(),
@@ -343,7 +358,50 @@ impl Config {
     /// Workers that may exist at once.
     #[must_use]
     pub fn worker_slots(&self) -> usize {
-        3 * self.workers
+        3 * self.workers_max()
+    }
+
+    /// How many workers the service may be told to keep while it runs; their uids are set aside when
+    /// it starts.
+    #[must_use]
+    pub fn workers_max(&self) -> usize {
+        (2 * self.workers).min(WORKERS_MAX)
+    }
+
+    /// This configuration, but with what can't be changed while a service runs as in `started`; and
+    /// the keys that were therefore kept. Ports, users, uids, layers, and what the spawner was told are
+    /// fixed when a service starts.
+    #[must_use]
+    pub fn keeping_what_is_fixed(mut self, started: &Self) -> (Self, Vec<&'static str>) {
+        let mut kept = Vec::new();
+        macro_rules! keep {
+            ($($($name:ident).+),* $(,)?) => {$(
+                if self.$($name).+ != started.$($name).+ {
+                    kept.push(stringify!($($name).+));
+                    self.$($name).+ = started.$($name).+.clone();
+                }
+            )*};
+        }
+        keep!(
+            bind,
+            user,
+            sandboxes_per_worker,
+            connections_max,
+            python.bin,
+            python.read_paths,
+            python.worker_module,
+            python.env,
+            sandbox.uid_base,
+            sandbox.scratch_dir,
+            layers.uid,
+            layers.namespaces,
+            layers.landlock,
+        );
+        if self.workers > started.workers_max() {
+            kept.push("workers");
+            self.workers = started.workers_max();
+        }
+        (self, kept)
     }
 
     /// What sandboxes may read beside the interpreter's own directories.

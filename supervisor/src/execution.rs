@@ -3,6 +3,7 @@
 //! What the author's code did is an `Outcome`. A sandbox's own word (its status frame) is believed
 //! only as far as it concerns its own answer; its process is gone for sure when its worker says so.
 
+use crate::config::Config;
 use crate::pool::{ReadySandbox, Running};
 use codejail_protocol::control::Exited;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
@@ -47,6 +48,17 @@ pub struct Bounds {
     pub reply_bytes_max: usize,
     /// Of standard error.
     pub output_bytes_max: usize,
+}
+
+impl Bounds {
+    /// As configured.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            reply_bytes_max: config.reply_bytes_max,
+            output_bytes_max: config.output_bytes_max,
+        }
+    }
 }
 
 /// How a run ended.
@@ -94,6 +106,10 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
         mut exit,
         running,
     } = sandbox;
+    // It was told nothing and has said all that it may: whatever its pipe holds is no word of the job's.
+    if !is_silent(&pipes.status) {
+        return Outcome::Unprepared("it said something before it had a job".to_owned());
+    }
     let deadline = match job.limits.realtime_ms {
         0 => None,
         ms => Some(Instant::now() + Duration::from_millis(ms) + TIMER_GRACE),
@@ -141,6 +157,11 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
     };
     running.finished();
     watch.ended(status)
+}
+
+/// Whether nothing waits in a status pipe; that it has ended is learnt elsewhere.
+fn is_silent(status: &pipe::Receiver) -> bool {
+    !matches!(nix::unistd::read(status, &mut [0]), Ok(1..))
 }
 
 /// The header and the blobs, in as few system calls as the pipe allows.
@@ -242,6 +263,10 @@ impl Watch {
                     match heard {
                         Ok(Some(end)) if !killed => return end,
                         Ok(_) => {}
+                        // No code ran that could have said it: the job is not to blame.
+                        Err(Broken) if !self.started && !killed => {
+                            return End::Unprepared("it broke the protocol".to_owned());
+                        }
                         Err(Broken) => {
                             running.kill();
                             killed = true;

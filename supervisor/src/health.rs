@@ -1,9 +1,16 @@
-//! Whether executing is safe: what the startup checks found. Unsafe until every one has passed.
+//! Whether executing is safe: what the checks of each worker and of the service itself found.
+//!
+//! Unsafe until a worker has passed; from then on until one fails while none that passed serves. A
+//! worker that fails never serves, so one that fails beside others that serve is only reported.
 
+use codejail_protocol::control::LayerState;
+use codejail_protocol::spawn::WorkerId;
+use metrics::{counter, gauge};
 use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One check and what it found.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
     /// The original's name for it.
     pub id: &'static str,
@@ -11,37 +18,152 @@ pub struct Check {
     pub failure: Option<String>,
 }
 
-/// The results so far.
+/// All that is known.
 #[derive(Debug, Default)]
-pub struct Health(RwLock<Option<Vec<Check>>>);
+pub struct Health(RwLock<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Workers that have passed and serve.
+    serving: BTreeSet<WorkerId>,
+    /// Whether the last that was learnt of workers is good.
+    workers_safe: bool,
+    /// What the last worker of each seat said; so a seat whose workers fail shows until one passes.
+    seats: BTreeMap<usize, Vec<Check>>,
+    /// Of the service itself; none until they have run.
+    own: Option<Vec<Check>>,
+    /// What became of the layers: the service's, then the last warm worker's.
+    layers: [Vec<LayerState>; 2],
+}
+
+fn all_passed(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.failure.is_none())
+}
+
+impl State {
+    fn is_safe(&self) -> bool {
+        self.workers_safe && self.own.as_deref().is_some_and(all_passed)
+    }
+
+    /// Each check once, with a failure if there is any.
+    fn checks(&self) -> Vec<Check> {
+        let mut merged: Vec<Check> = Vec::new();
+        for check in self.seats.values().chain(&self.own).flatten() {
+            match merged.iter_mut().find(|known| known.id == check.id) {
+                None => merged.push(check.clone()),
+                Some(known) if known.failure.is_none() => known.failure.clone_from(&check.failure),
+                Some(_) => {}
+            }
+        }
+        merged
+    }
+
+    fn show(&self) {
+        for check in self.checks() {
+            gauge!("codejail_startup_check", "id" => check.id)
+                .set(u8::from(check.failure.is_none()));
+        }
+    }
+}
 
 impl Health {
-    /// Whether all checks have run and passed.
+    /// Whether executions may be accepted.
     #[must_use]
     pub fn is_safe(&self) -> bool {
-        let checks = self.0.read();
-        checks
-            .as_ref()
-            .is_some_and(|checks| checks.iter().all(|check| check.failure.is_none()))
+        self.0.read().is_safe()
     }
 
-    /// Replaces the results.
-    pub fn set(&self, checks: Vec<Check>) {
-        *self.0.write() = Some(checks);
+    /// What the checks of the service itself found; nothing is safe before this was said.
+    pub fn own_checked(&self, checks: Vec<Check>) {
+        let mut state = self.0.write();
+        count_failures(&checks);
+        state.own = Some(checks);
+        state.show();
     }
 
-    /// The results so far.
+    /// What the checks of a new worker found, and whether all have passed: then it serves.
+    pub fn worker_checked(&self, seat: usize, worker: WorkerId, checks: Vec<Check>) -> bool {
+        let mut state = self.0.write();
+        let passed = all_passed(&checks);
+        if passed {
+            state.serving.insert(worker);
+        }
+        count_failures(&checks);
+        state.workers_safe = passed || (state.workers_safe && !state.serving.is_empty());
+        state.seats.insert(seat, checks);
+        state.show();
+        passed
+    }
+
+    /// What became of the layers that are the same for all workers.
+    pub fn set_layers(&self, layers: Vec<LayerState>) {
+        log_layers(&layers);
+        self.0.write().layers[0] = layers;
+    }
+
+    /// What became of a worker's own layers; logged where that is news.
+    pub fn set_worker_layers(&self, layers: Vec<LayerState>) {
+        let mut state = self.0.write();
+        if state.layers[1] != layers {
+            log_layers(&layers);
+            state.layers[1] = layers;
+        }
+    }
+
+    /// What became of each layer.
+    #[must_use]
+    pub fn layers(&self) -> Vec<LayerState> {
+        self.0.read().layers.concat()
+    }
+
+    /// A worker serves no more.
+    pub fn worker_left(&self, worker: WorkerId) {
+        self.0.write().serving.remove(&worker);
+    }
+
+    /// A seat is given up, and what its workers said with it.
+    pub fn seat_left(&self, seat: usize) {
+        let mut state = self.0.write();
+        state.seats.remove(&seat);
+        state.show();
+    }
+
+    /// Each check once, with a failure if a seat's last worker, or the service itself, had one.
     #[must_use]
     pub fn checks(&self) -> Vec<Check> {
-        self.0.read().clone().unwrap_or_default()
+        self.0.read().checks()
     }
 
     /// Body of `/health/`: the original's key first.
     #[must_use]
     pub fn body(&self) -> String {
-        let status = if self.is_safe() { "OK" } else { "UNAVAILABLE" };
-        let checks = self.0.read();
-        serde_json::json!({ "status": status, "checks": *checks }).to_string()
+        let state = self.0.read();
+        let status = if state.is_safe() { "OK" } else { "UNAVAILABLE" };
+        // Null until a worker has been checked.
+        let checks = (!state.seats.is_empty()).then(|| state.checks());
+        let workers = state.serving.len();
+        let layers = state.layers.concat();
+        serde_json::json!({
+            "status": status, "workers": workers, "checks": checks, "layers": layers
+        })
+        .to_string()
+    }
+}
+
+/// One line for each; what `auto` could not get is a warning.
+fn log_layers(layers: &[LayerState]) {
+    for LayerState { layer, on, detail } in layers {
+        if *on {
+            tracing::info!(layer, "layer on: {detail}");
+        } else {
+            tracing::warn!(layer, "layer off: {detail}");
+        }
+    }
+}
+
+fn count_failures(checks: &[Check]) {
+    for check in checks.iter().filter(|check| check.failure.is_some()) {
+        counter!("codejail_startup_check_failures_total", "id" => check.id).increment(1);
     }
 }
 
@@ -49,20 +171,53 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn check(failure: Option<&str>) -> Check {
-        Check {
-            id: "disk",
+    fn checks(failure: Option<&str>) -> Vec<Check> {
+        let check = |id, failure: Option<&str>| Check {
+            id,
             failure: failure.map(str::to_owned),
-        }
+        };
+        vec![check("functionality", None), check("disk", failure)]
+    }
+
+    const FIRST: WorkerId = WorkerId(1);
+    const SECOND: WorkerId = WorkerId(2);
+
+    #[test]
+    fn nothing_is_safe_until_a_worker_and_the_service_have_passed() {
+        let health = Health::default();
+        assert!(!health.is_safe());
+        assert!(!health.worker_checked(0, FIRST, checks(Some("listed /"))));
+        health.own_checked(Vec::new());
+        assert!(!health.is_safe());
+        assert!(health.worker_checked(0, SECOND, checks(None)));
+        assert!(health.is_safe());
+        health.own_checked(checks(Some("connected")));
+        assert!(!health.is_safe());
     }
 
     #[test]
-    fn nothing_is_safe_until_every_check_has_passed() {
+    fn a_worker_that_fails_beside_one_that_serves_is_reported_until_its_seat_has_one_that_passes() {
         let health = Health::default();
-        assert!(!health.is_safe());
-        health.set(vec![check(None), check(Some("listed /"))]);
-        assert!(!health.is_safe());
-        health.set(vec![check(None)]);
+        health.own_checked(Vec::new());
+        assert!(health.worker_checked(0, FIRST, checks(None)));
+        assert!(!health.worker_checked(1, SECOND, checks(Some("listed /"))));
         assert!(health.is_safe());
+        assert_eq!(health.checks(), checks(Some("listed /")));
+        assert!(health.worker_checked(0, WorkerId(3), checks(None)));
+        assert_eq!(health.checks(), checks(Some("listed /")));
+        assert!(health.worker_checked(1, WorkerId(4), checks(None)));
+        assert_eq!(health.checks(), checks(None));
+    }
+
+    #[test]
+    fn a_worker_that_fails_while_none_serves_makes_it_unsafe() {
+        let health = Health::default();
+        health.own_checked(Vec::new());
+        assert!(health.worker_checked(0, FIRST, checks(None)));
+        // That none serves for a moment says nothing about safety.
+        health.worker_left(FIRST);
+        assert!(health.is_safe());
+        assert!(!health.worker_checked(0, SECOND, checks(Some("listed /"))));
+        assert!(!health.is_safe());
     }
 }

@@ -43,7 +43,7 @@ async fn health(State(service): State<Service>) -> Response {
 
 /// Would an execution be accepted now?
 async fn ready(State(service): State<Service>) -> Response {
-    let enabled = service.config.enabled;
+    let enabled = service.config.get().enabled;
     let safe = service.health.is_safe();
     let sandboxes = service.pool.get().map_or(0, crate::pool::Pool::ready);
     let body =

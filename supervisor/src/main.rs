@@ -107,18 +107,18 @@ fn main() -> ExitCode {
             print_config,
         } => {
             let flags = [("--bind", "bind", bind), ("--workers", "workers", workers)];
-            with_config(sources, flags, |loaded| {
+            with_config(sources, flags, |loaded, sources| {
                 if check_config {
                     println!("configuration ok");
                     ExitCode::SUCCESS
                 } else if print_config {
                     print_effective(&loaded)
                 } else {
-                    serve(loaded)
+                    serve(loaded, sources)
                 }
             })
         }
-        Command::Check { sources } => with_config(sources, [], check),
+        Command::Check { sources } => with_config(sources, [], |loaded, _| check(loaded)),
         Command::Run {
             sources,
             file,
@@ -132,7 +132,7 @@ fn main() -> ExitCode {
                 python_lib,
                 context,
             };
-            with_config(sources, [], |loaded| run(loaded, &request))
+            with_config(sources, [], |loaded, _| run(loaded, &request))
         }
         Command::Spawner => match spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
@@ -145,14 +145,15 @@ fn main() -> ExitCode {
 fn with_config<const N: usize>(
     args: SourceArgs,
     flags: [(&'static str, &'static str, Option<String>); N],
-    command: impl FnOnce(Loaded) -> ExitCode,
+    command: impl FnOnce(Loaded, &Sources) -> ExitCode,
 ) -> ExitCode {
     let flags = flags.into_iter().filter_map(|(name, key, text)| {
         let text = text?;
         Some(Flag { name, key, text })
     });
-    match Sources::of_process(args.config, flags.collect()).load() {
-        Ok(loaded) => command(loaded),
+    let sources = Sources::of_process(args.config, flags.collect());
+    match sources.load() {
+        Ok(loaded) => command(loaded, &sources),
         Err(error) => fail(&error, EX_CONFIG),
     }
 }
@@ -167,12 +168,12 @@ fn print_effective(loaded: &Loaded) -> ExitCode {
     }
 }
 
-fn serve(loaded: Loaded) -> ExitCode {
+fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
     log_to_stderr("info");
     for note in &loaded.notes {
         note.log();
     }
-    match serve::run(loaded.config) {
+    match serve::run(loaded.config, sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, error.exit_status()),
     }

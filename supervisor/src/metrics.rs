@@ -52,10 +52,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
+    describe_gauge!("codejail_connections", "Connections that are open");
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
     describe_gauge!(
         "codejail_startup_check",
         "1 for a startup check that passed"
+    );
+    describe_counter!(
+        "codejail_startup_check_failures_total",
+        "Startup checks that failed, in any worker or of the service"
     );
     Ok(handle)
 }

@@ -23,6 +23,9 @@ pub enum Rejection {
     /// More bytes than may be.
     #[error("Request body is larger than {0} bytes")]
     TooLarge(usize),
+    /// It took longer than it may, in milliseconds.
+    #[error("Request body did not come within {0} ms")]
+    Slow(u64),
     /// The body is not what its content type says, or ended early.
     #[error("Unable to read the request body: {0}")]
     Body(String),
@@ -56,6 +59,7 @@ impl Rejection {
         match self {
             Self::MediaType(_) => "invalid.media_type",
             Self::TooLarge(_) => "invalid.too_large",
+            Self::Slow(_) => "invalid.too_slow",
             Self::Body(_) => "invalid.body",
             Self::Missing => "invalid.payload.missing",
             Self::Json(_) | Self::Unloadable(_) => "invalid.payload.bad_json",

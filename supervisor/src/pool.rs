@@ -1,8 +1,10 @@
 //! The pool: keeps workers alive and warm, and hands out sandboxes that are ready.
 //!
 //! It knows no HTTP and never sees a job. Each worker has one task (`pool/worker.rs`) that owns its
-//! conversation; what those tasks share is the shelf of ready sandboxes.
+//! conversation; what those tasks share is the shelf of ready sandboxes. A new worker's sandboxes lie
+//! on a shelf of their own until the startup checks have passed in them.
 
+mod crew;
 mod keeper;
 mod live;
 mod prepare;
@@ -11,6 +13,6 @@ mod shared;
 mod worker;
 mod worker_log;
 
-pub use keeper::{Pool, new_tag};
-pub use ready::{Pipes, ReadySandbox, Running};
+pub use crew::{Pool, new_tag};
+pub use ready::{Pipes, ReadySandbox, Running, Shelf};
 pub use worker::WorkerError;

@@ -106,7 +106,7 @@ pub fn run(config: Config, form: &Form) -> Result<Ran, BootError> {
             if !service.health.is_safe() {
                 return Ok(Ran::Unsafe(service.health.body()));
             }
-            Ok(match service.execute(form).await {
+            Ok(match service.execute(form, &host.config).await {
                 Answer::Success(globals) => Ran::Globals(globals),
                 Answer::Failure { emsg, .. } => Ran::Failed(emsg),
                 Answer::Rejected(rejection) => Ran::Refused(rejection.to_string()),

@@ -1,51 +1,65 @@
 //! `codejail serve`: listen, boot, serve until told to end, drain.
 
 use crate::boot::{self, BootError, Host, system};
+use crate::code_exec::Service;
 use crate::config::Config;
+use crate::config::load::Sources;
+use crate::connections;
 use crate::http;
-use crate::spawner_link::SpawnerLinkError;
-use axum::serve::ListenerExt;
+use crate::reload;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 /// Runs the service to its end.
 ///
 /// # Errors
 /// It could not start, or lost its spawner.
-pub fn run(config: Config) -> Result<(), BootError> {
-    boot::run(config, serve)
+pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
+    match boot::run(config, async |host| serve(host, sources).await) {
+        // Told to end before it served: that is what it did.
+        Err(BootError::Interrupted) => Ok(()),
+        done => done,
+    }
 }
 
-async fn serve(host: Host) -> Result<(), BootError> {
+async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
+    let mut orders = Orders::listen()?;
     let bind = host.config.bind;
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| BootError::Bind(bind, error))?;
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!("listening on {address}");
-    let listener = listener.tap_io(|stream| {
-        // An answer is one small write: waiting to fill a segment would only delay it.
-        let _ = stream.set_nodelay(true);
-    });
     let service = host.service();
     let router = http::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
-    let drain = ending.drain.clone();
-    let http = axum::serve(listener, router).with_graceful_shutdown(drain.cancelled_owned());
-    let mut http = tokio::spawn(http.into_future());
-    match ending.unless(host.boot(&service)).await {
-        Err(BootError::Interrupted) => return Ok(()),
-        booted => booted?,
-    }
+    let connections_max = connections::connections_max(&host.config);
+    let mut http = tokio::spawn(connections::serve(
+        listener,
+        router,
+        Arc::clone(&service.config),
+        connections_max,
+        ending.drain.clone(),
+    ));
+    ending.unless(host.boot(&service)).await?;
     if service.health.is_safe() && !host.config.enabled {
         tracing::warn!("enabled = false: executions are refused until it is true");
     }
-    tokio::select! {
-        () = ending.drain.cancelled() => {}
-        () = ending.spawner_gone.cancelled() => return Err(SpawnerLinkError::Gone.into()),
+    loop {
+        let step = async {
+            obey(orders.next().await, sources, &host, &service).await;
+            Ok(())
+        };
+        match ending.unless(step).await {
+            Ok(()) => {}
+            Err(BootError::Interrupted) => break,
+            Err(error) => return Err(error),
+        }
     }
-    let graceful = Duration::from_millis(host.config.graceful_timeout_ms);
+    let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
         drained = timeout(graceful, &mut http) => {
@@ -55,4 +69,54 @@ async fn serve(host: Host) -> Result<(), BootError> {
         }
     }
     Ok(())
+}
+
+async fn obey(order: Order, sources: &Sources, host: &Host, service: &Service) {
+    match order {
+        Order::Reload => reload::reload(sources, host, service).await,
+        Order::AddWorker => reload::add_workers(service, 1),
+        Order::RemoveWorker => reload::add_workers(service, -1),
+        Order::ReopenLogs => {
+            tracing::info!("USR1: the log is standard error; nothing to reopen");
+        }
+    }
+}
+
+/// What a signal can ask of a service that goes on.
+enum Order {
+    Reload,
+    AddWorker,
+    RemoveWorker,
+    ReopenLogs,
+}
+
+/// The signals that gunicorn has for it. Those that come before the service is up wait until it is.
+struct Orders {
+    hup: Signal,
+    ttin: Signal,
+    ttou: Signal,
+    usr1: Signal,
+}
+
+impl Orders {
+    fn listen() -> Result<Self, BootError> {
+        let listen = |number| signal(SignalKind::from_raw(number)).map_err(system("sigaction"));
+        Ok(Self {
+            hup: listen(libc::SIGHUP)?,
+            ttin: listen(libc::SIGTTIN)?,
+            ttou: listen(libc::SIGTTOU)?,
+            usr1: listen(libc::SIGUSR1)?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            Some(()) = self.hup.recv() => Order::Reload,
+            Some(()) = self.ttin.recv() => Order::AddWorker,
+            Some(()) = self.ttou.recv() => Order::RemoveWorker,
+            Some(()) = self.usr1.recv() => Order::ReopenLogs,
+            // The streams end with the runtime.
+            else => std::future::pending().await,
+        }
+    }
 }

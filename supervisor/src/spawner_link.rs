@@ -10,8 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+/// How long the spawner may take to take an order and to answer it. It answers in milliseconds; one
+/// that is stopped or stuck for so long is as good as dead, and a service without a spawner ends.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Why the spawner can't be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +34,15 @@ pub enum SpawnerLinkError {
     /// A worker could not be started.
     #[error("spawner: {0}")]
     Launch(String),
+    /// It takes no order, or does not answer one.
+    #[error("spawner: it has not answered for {SILENCE_MAX:?}")]
+    Silent,
+    /// It did not end when it was told to.
+    #[error(
+        "spawner: it has not ended after {0:?}; processes and directories stay until it goes on, and \
+         it will remove them then"
+    )]
+    Stuck(Duration),
     /// It said something that is not legal in this state, or nothing any more.
     #[error("spawner: it is gone")]
     Gone,
@@ -63,17 +78,9 @@ impl SpawnerLink {
         gone: CancellationToken,
     ) -> Result<Arc<Self>, SpawnerLinkError> {
         let socket = AsyncPacketSocket::new(socket)?;
-        socket.send(&SpawnerOrder::Configure(config), &[]).await?;
-        let (layers, seats) = match socket.receive().await? {
-            Some(packet) => match packet.message {
-                SpawnerReport::Configured { layers, seats } => (layers, seats),
-                SpawnerReport::ConfigureFailed { error } => {
-                    return Err(SpawnerLinkError::Configure(error));
-                }
-                _ => return Err(SpawnerLinkError::Gone),
-            },
-            None => return Err(SpawnerLinkError::Gone),
-        };
+        let (layers, seats) = timeout(SILENCE_MAX, configure(&socket, config))
+            .await
+            .map_err(|_| SpawnerLinkError::Silent)??;
         let link = Arc::new(Self {
             socket,
             waiting: Mutex::default(),
@@ -95,7 +102,26 @@ impl SpawnerLink {
         self.seats
     }
 
+    /// Waits for a conversation's end, but not for ever.
+    async fn unless_silent<T>(
+        &self,
+        answer: impl Future<Output = Result<T, SpawnerLinkError>>,
+    ) -> Result<T, SpawnerLinkError> {
+        match timeout(SILENCE_MAX, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let error = SpawnerLinkError::Silent;
+                tracing::error!("{error}");
+                self.gone.cancel();
+                Err(error)
+            }
+        }
+    }
+
     /// Starts a worker; returns its pid, and a channel that tells its exit status once it has ended.
+    ///
+    /// # Errors
+    /// It could not be started, or the spawner is gone or silent.
     pub async fn launch(
         &self,
         worker: WorkerId,
@@ -118,30 +144,41 @@ impl SpawnerLink {
             seats,
         };
         let descriptors = descriptors.each_ref().map(AsFd::as_fd);
-        self.socket.send(&order, &descriptors).await?;
-        match result.await {
-            Ok(Ok(pid)) => Ok((pid, end)),
-            Ok(Err(error)) => Err(SpawnerLinkError::Launch(error)),
-            Err(_) => Err(SpawnerLinkError::Gone),
-        }
+        self.unless_silent(async {
+            self.socket.send(&order, &descriptors).await?;
+            match result.await {
+                Ok(Ok(pid)) => Ok((pid, end)),
+                Ok(Err(error)) => Err(SpawnerLinkError::Launch(error)),
+                Err(_) => Err(SpawnerLinkError::Gone),
+            }
+        })
+        .await
     }
 
-    /// Kills a worker and so all its sandboxes.
+    /// Kills a worker and so all its sandboxes. Its end is told by the channel of its launch.
+    ///
+    /// # Errors
+    /// The spawner is gone or silent.
     pub async fn kill(&self, worker: WorkerId) -> Result<(), SpawnerLinkError> {
-        Ok(self
-            .socket
-            .send(&SpawnerOrder::Kill { worker }, &[])
-            .await?)
+        let order = SpawnerOrder::Kill { worker };
+        self.unless_silent(async { Ok(self.socket.send(&order, &[]).await?) })
+            .await
     }
 
     /// Removes a scratch directory and waits for that; whether it is gone. If it can't be removed,
     /// that is logged.
+    ///
+    /// # Errors
+    /// The spawner is gone or silent.
     pub async fn clean(&self, dir: ScratchName) -> Result<bool, SpawnerLinkError> {
         let (cleaned, done) = oneshot::channel();
         let name = dir.as_str().to_owned();
         self.waiting.lock().cleanings.insert(name, cleaned);
-        self.socket.send(&SpawnerOrder::Clean { dir }, &[]).await?;
-        done.await.map_err(|_| SpawnerLinkError::Gone)
+        self.unless_silent(async {
+            self.socket.send(&SpawnerOrder::Clean { dir }, &[]).await?;
+            done.await.map_err(|_| SpawnerLinkError::Gone)
+        })
+        .await
     }
 
     /// Passes reports on until there are no more. Without a spawner the service ends.
@@ -199,5 +236,110 @@ impl SpawnerLink {
             }
         }
         true
+    }
+}
+
+/// Tells the spawner what it works with; what became of its layers, and whether sandboxes have seats.
+async fn configure(
+    socket: &AsyncPacketSocket,
+    config: SpawnerConfig,
+) -> Result<(Vec<LayerState>, bool), SpawnerLinkError> {
+    socket.send(&SpawnerOrder::Configure(config), &[]).await?;
+    match socket.receive().await?.map(|packet| packet.message) {
+        Some(SpawnerReport::Configured { layers, seats }) => Ok((layers, seats)),
+        Some(SpawnerReport::ConfigureFailed { error }) => Err(SpawnerLinkError::Configure(error)),
+        Some(_) | None => Err(SpawnerLinkError::Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codejail_protocol::control::LayerMode;
+    use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers};
+    use std::os::unix::net::UnixStream;
+
+    fn name() -> ScratchName {
+        ScratchName::from_random([7; 8])
+    }
+
+    fn config() -> SpawnerConfig {
+        SpawnerConfig {
+            python_bin: "/bin/false".into(),
+            worker_module: "/bin/false".into(),
+            env: Vec::new(),
+            scratch_root: "/tmp".into(),
+            scratch_tag: name(),
+            uid_base: 1000,
+            uid_count: 1,
+            read_paths: Vec::new(),
+            scratch_bytes_max: 0,
+            scratch_files_max: 0,
+            cgroup: CgroupLimits {
+                memory_bytes_max: 0,
+                pids_max: 0,
+            },
+            layers: SpawnerLayers {
+                namespaces: LayerMode::Off,
+                mounts: LayerMode::Off,
+                cgroup: LayerMode::Off,
+            },
+        }
+    }
+
+    /// A link to a spawner that was well and says nothing any more; our end of its socket.
+    async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
+        let (ours, theirs) = PacketSocket::pair().unwrap();
+        let configured = SpawnerReport::Configured {
+            layers: Vec::new(),
+            seats: false,
+        };
+        theirs.send(&configured, &[]).unwrap();
+        let gone = CancellationToken::new();
+        let link = SpawnerLink::connect(ours, config(), gone.clone()).await;
+        (link.unwrap(), gone, theirs)
+    }
+
+    fn descriptors() -> [OwnedFd; 2] {
+        let (one, other) = UnixStream::pair().unwrap();
+        [one.into(), other.into()]
+    }
+
+    // The clock stands still unless everybody waits: then it goes on to the next deadline at once.
+    #[tokio::test(start_paused = true)]
+    async fn a_spawner_that_does_not_answer_is_given_up() {
+        let (link, gone, _socket) = silent_spawner().await;
+        let launched = link
+            .launch(WorkerId(1), name(), None, Vec::new(), descriptors())
+            .await;
+        assert!(matches!(launched, Err(SpawnerLinkError::Silent)));
+        assert!(gone.is_cancelled());
+
+        let (link, gone, _socket) = silent_spawner().await;
+        let cleaned = link.clean(name()).await;
+        assert!(matches!(cleaned, Err(SpawnerLinkError::Silent)));
+        assert!(gone.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spawner_that_takes_no_orders_is_given_up() {
+        let (link, gone, _socket) = silent_spawner().await;
+        // A socket's queue is bounded; nobody reads this one.
+        let refused = async {
+            loop {
+                if let Err(error) = link.kill(WorkerId(1)).await {
+                    return error;
+                }
+            }
+        };
+        assert!(matches!(refused.await, SpawnerLinkError::Silent));
+        assert!(gone.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spawner_that_never_answers_at_all_is_given_up() {
+        let (ours, _theirs) = PacketSocket::pair().unwrap();
+        let connected = SpawnerLink::connect(ours, config(), CancellationToken::new()).await;
+        assert!(matches!(connected, Err(SpawnerLinkError::Silent)));
     }
 }

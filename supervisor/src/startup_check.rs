@@ -1,11 +1,16 @@
-//! The original's safety checks, run through a real sandbox before anything may be executed.
+//! The original's safety checks: each new worker's, run through its own sandboxes before it may serve,
+//! and the service's own.
 
 use crate::answer::Answer;
-use crate::code_exec::Service;
+use crate::config::Config;
+use crate::execution::{self, Bounds, Job, Outcome};
 use crate::health::Check;
-use crate::payload::Form;
-use metrics::gauge;
-use std::time::{Duration, Instant};
+use crate::json_scan;
+use crate::pool::Shelf;
+use codejail_protocol::spawn::WorkerId;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// One probe: its name, its code, and what must come of it.
 struct Probe {
@@ -47,31 +52,62 @@ const PROBES: &[Probe] = &[
     },
 ];
 
-/// How long a probe may wait for a sandbox: as long as a worker may take to warm up.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a probe may take: a sandbox is ready within 10 s or its worker is given up, and no probe
+/// computes.
+const PROBE_MAX: Duration = Duration::from_secs(30);
+/// Sandboxes that a probe is offered to, as a request's job is.
+const ATTEMPTS_MAX: usize = 5;
+/// How long a connection may take that must not come about: one that is let through takes milliseconds.
+const EGRESS_MAX: Duration = Duration::from_secs(2);
 
-/// Runs every probe, one after the other.
-pub async fn run(service: &Service) -> Vec<Check> {
+/// Runs every probe in a sandbox from `shelf`, one after the other.
+pub async fn of_worker(worker: WorkerId, shelf: &Shelf, config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
     for probe in PROBES {
-        let failure = probe.run(service).await.err();
+        let result = match timeout(PROBE_MAX, probe.run(shelf, config)).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("not done after {PROBE_MAX:?}")),
+        };
+        let (id, failure) = (probe.id, result.err());
         match &failure {
-            None => tracing::info!(check = probe.id, "startup check passed"),
-            Some(failure) => tracing::error!(check = probe.id, failure, "startup check failed"),
+            None => tracing::info!(worker = worker.0, check = id, "startup check passed"),
+            Some(failure) => {
+                tracing::error!(
+                    worker = worker.0,
+                    check = id,
+                    failure,
+                    "startup check failed"
+                );
+            }
         }
-        gauge!("codejail_startup_check", "id" => probe.id).set(u8::from(failure.is_none()));
-        checks.push(Check {
-            id: probe.id,
-            failure,
-        });
+        checks.push(Check { id, failure });
     }
     checks
 }
 
+/// The checks of the service itself: whether it is kept from the network, where that is asked for.
+pub async fn of_service(config: &Config) -> Vec<Check> {
+    let Some(target) = &config.egress_check else {
+        return Vec::new();
+    };
+    let id = "egress";
+    let failure = match timeout(EGRESS_MAX, TcpStream::connect(target)).await {
+        Ok(Ok(_)) => Some(format!(
+            "the service could connect to {target}, which egress_check says it must not"
+        )),
+        // Refused, unreachable, no such name, or no answer at all.
+        Ok(Err(_)) | Err(_) => None,
+    };
+    match &failure {
+        None => tracing::info!(check = id, target, "startup check passed"),
+        Some(failure) => tracing::error!(check = id, failure, "startup check failed"),
+    }
+    vec![Check { id, failure }]
+}
+
 impl Probe {
-    async fn run(&self, service: &Service) -> Result<(), String> {
-        let payload = serde_json::json!({ "code": self.code, "globals_dict": {} }).to_string();
-        let answer = patiently(service, &Form::of_payload(payload)).await;
+    async fn run(&self, shelf: &Shelf, config: &Config) -> Result<(), String> {
+        let answer = self.execute(shelf, config).await?;
         match (&self.expected, answer) {
             (Expected::Globals(globals), Answer::Success(found)) if found == **globals => Ok(()),
             (Expected::Denied(errors), Answer::Failure { emsg, .. })
@@ -87,16 +123,26 @@ impl Probe {
             }
         }
     }
-}
 
-/// A machine that is busy while the service starts may have no sandbox ready in a request's time; that
-/// says nothing about safety.
-async fn patiently(service: &Service, form: &Form) -> Answer {
-    let started = Instant::now();
-    loop {
-        let answer = service.execute(form).await;
-        if !matches!(answer, Answer::Busy(_)) || started.elapsed() > PATIENCE {
-            return answer;
+    /// As a request's job, but past admission: nobody else takes from this shelf.
+    async fn execute(&self, shelf: &Shelf, config: &Config) -> Result<Answer, String> {
+        let code = serde_json::Value::from(self.code).to_string();
+        let globals = json_scan::scan("{}").map_err(|error| error.to_string())?;
+        let job = Job {
+            code: &code,
+            globals: globals.as_str(),
+            python_lib: None,
+            python_path: false,
+            limits: config.limits(None),
+        };
+        let mut unprepared = String::new();
+        for _ in 0..ATTEMPTS_MAX {
+            let sandbox = shelf.take().await;
+            match execution::run(sandbox, job, Bounds::of(config)).await {
+                Outcome::Unprepared(error) => unprepared = error,
+                outcome => return Ok(Answer::to_run(outcome, globals, config.output_bytes_max)),
+            }
         }
+        Err(format!("no sandbox could take it: {unprepared}"))
     }
 }

@@ -253,6 +253,61 @@ fn what_is_not_allowed_is_refused() {
     }
 }
 
+#[test]
+fn answers_are_counted_by_the_originals_names() {
+    let service = Service::start("");
+    let counted = |service: &Service, name: &str| {
+        let metrics = service.get("/metrics").body;
+        let line = format!("codejail_requests_total{{status=\"{name}\"}} 1");
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}:\n{metrics}"
+        );
+    };
+    let ask = |text: &str| post_payload(service.address, text);
+    let with = |rest: &str| payload(rest);
+    let file = || {
+        let text = payload("");
+        let parts = [
+            ("payload", None, text.as_bytes()),
+            ("other", Some("other"), b"x".as_slice()),
+        ];
+        post(service.address, Some(MULTIPART), multipart(&parts))
+    };
+    for (name, answer) in [
+        (
+            "invalid.payload.missing",
+            post(service.address, Some(FORM), ""),
+        ),
+        ("invalid.payload.bad_json", ask("{")),
+        ("invalid.payload.schema_mismatch", ask("{}")),
+        (
+            "invalid.python_path",
+            ask(&with(r#", "python_path": ["a"]"#)),
+        ),
+        ("invalid.files", file()),
+        ("invalid.unsafely", ask(&with(r#", "unsafely": true"#))),
+        ("executed.success", ask(&with(""))),
+        (
+            "executed.error",
+            ask(r#"{"code": "1/0", "globals_dict": {}}"#),
+        ),
+    ] {
+        assert!(matches!(answer.status, 200 | 400), "{name}: {answer:?}");
+        counted(&service, name);
+    }
+    let off = Service::start("enabled = false");
+    post_payload(off.address, &payload(""));
+    counted(&off, "disabled.feature_switch");
+    let wrong = Service::launch(&support::Setup {
+        overrides: "[layers]\nlandlock = 'off'",
+        ..support::Setup::default()
+    });
+    let answer = post_payload(wrong.address, &payload(""));
+    assert_eq!(answer.status, 500, "{answer:?}");
+    counted(&wrong, "disabled.safety_checks_failed");
+}
+
 /// Each request has one thing less that is wrong with it than the one before.
 #[test]
 fn of_several_mistakes_the_first_of_the_table_is_reported() {

@@ -58,6 +58,27 @@ fn who_waits_too_long_is_turned_away_in_time() {
 }
 
 #[test]
+fn as_the_service_comes_a_refusal_is_there_before_the_client_gives_up() {
+    // What `serve` does if nobody says anything else.
+    let service = Service::start("queue_wait_max_ms = 1000");
+    let client = occupy(&service);
+    let asked = Instant::now();
+    assert_busy(
+        &service.execute("x = 1"),
+        "No sandbox became free within 1000 ms",
+    );
+    // The client's read timeout.
+    assert!(
+        asked.elapsed() < Duration::from_millis(3500),
+        "{:?}",
+        asked.elapsed()
+    );
+    client.hang_up();
+    let default = codejail::config::Config::default().queue_wait_max_ms;
+    assert_eq!(default, 1000);
+}
+
+#[test]
 fn one_more_than_may_wait_is_turned_away_at_once() {
     let service = Service::start("queue_length_max = 1");
     let client = occupy(&service);

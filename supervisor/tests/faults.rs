@@ -5,12 +5,14 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP};
+use codejail_protocol::frame;
+use codejail_protocol::job::SandboxReport;
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::http::{Answer, Run};
 use support::inject::{self, SPAWNER_SOCKET, WORKER_CONTROL, signal};
 use support::processes::{self, Process, wait_for};
@@ -167,21 +169,27 @@ fn an_idle_sandbox_that_talks_nonsense_is_killed() {
     }
     let service = Service::start("");
     let worker = service.workers();
-    let idle = sandboxes(&service);
-    for sandbox in &idle {
-        let status = format!("/proc/{}/fd/63", sandbox.pid);
-        let mut status = OpenOptions::new().write(true).open(status).unwrap();
-        status.write_all(GARBAGE).unwrap();
+    // What is no frame, half a frame, and reports that would be legal once it has a job.
+    let started = frame::encode(&SandboxReport::Started).unwrap();
+    let finished = frame::encode(&SandboxReport::Finished { status: 0 }).unwrap();
+    let whole_run = [started.as_slice(), &finished].concat();
+    for nonsense in [GARBAGE, b"x", &started, &whole_run] {
+        let idle = sandboxes(&service);
+        for sandbox in &idle {
+            let status = format!("/proc/{}/fd/63", sandbox.pid);
+            let mut status = OpenOptions::new().write(true).open(status).unwrap();
+            status.write_all(nonsense).unwrap();
+        }
+        // No job is to blame for it, so none pays: it goes to another sandbox.
+        for n in 0..2 {
+            let run = Run::new(format!("x = {n}")).globals(r#"{"id": 7}"#);
+            assert_eq!(service.run(&run).success(), json!({"id": 7, "x": n}));
+        }
+        wait_for("their end", END_MAX, || {
+            (!idle.iter().any(Process::lives)).then_some(())
+        });
     }
-    // Whoever gets one of the two: -9, and its own globals.
-    for _ in 0..2 {
-        let answer = service.run(&Run::new("time = 1").globals(r#"{"id": 7}"#));
-        assert_eq!(answer.globals(), json!({"id": 7}));
-    }
-    assert_works(&service);
-    wait_for("their end", END_MAX, || {
-        (!idle.iter().any(Process::lives)).then_some(())
-    });
+    wait_for_log(&service, "a sandbox could not take its job");
     assert_eq!(service.workers(), worker);
 }
 
@@ -230,22 +238,34 @@ fn while_the_spawner_is_stopped_runs_go_on_and_then_wait() {
 }
 
 #[test]
-#[ignore = "issue 3: nothing bounds the wait for a spawner that is stopped"]
 fn a_service_whose_spawner_is_stopped_can_be_told_to_end() {
     if !is_root() {
         return;
     }
-    let mut service = Service::start("[limits]\nREALTIME = 1");
+    let mut service = Service::start("graceful_timeout_ms = 1500");
+    let family = service.wait_for_processes(2 + 1 + 2);
     let spawner = service.spawner();
     signal(&spawner, SIGSTOP);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            thread::sleep(END_MAX + Duration::from_secs(60));
-            if spawner.lives() {
-                signal(&spawner, SIGCONT);
-            }
-        });
-        service.signal(nix::sys::signal::Signal::SIGTERM);
-        service.wait();
+    let told = Instant::now();
+    service.signal(SIGTERM);
+    assert_eq!(service.wait().code(), Some(70), "{}", service.log());
+    let ended_after = told.elapsed();
+    // Until then it may still have gone on.
+    assert!(
+        ended_after >= Duration::from_millis(1500),
+        "{ended_after:?}"
+    );
+    let said = "spawner: it has not ended after 1.5s";
+    assert!(service.log().contains(said), "{}", service.log());
+    // Workers need nobody to tell them that their service is gone. Then nothing is left to the spawner
+    // but directories, and it removes them as soon as it goes on.
+    wait_for("the workers' end", END_MAX, || {
+        let lives = |process: &Process| process.pid != spawner.pid && process.lives();
+        (!family.iter().any(lives)).then_some(())
+    });
+    assert_ne!(service.scratch_directories().len(), 0);
+    signal(&spawner, SIGCONT);
+    wait_for("no directory", END_MAX, || {
+        service.scratch_directories().is_empty().then_some(())
     });
 }

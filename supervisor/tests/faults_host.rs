@@ -128,6 +128,8 @@ fn out_of_descriptors_the_service_recovers() {
         // Not accepted until there are descriptors again, and then answered.
         let late = scope.spawn(|| service.execute("x = 1"));
         thread::sleep(Duration::from_millis(1500));
+        let too_many = "a connection can't be accepted error=Too many open files";
+        assert!(service.log().contains(too_many), "{}", service.log());
         silent.into_iter().for_each(Wire::hang_up);
         let answer = late.join().unwrap();
         let known = match answer.status {

@@ -38,7 +38,14 @@ fn a_python_that_is_none_stops_the_start_with_its_words() {
     let script = |text: &str| OwnPython::script(&format!("#!/bin/sh\n{text}\n"));
     for (python, said) in [
         (script("echo out of order >&2; exit 1"), "out of order"),
-        (script("exit 0"), "worker ended status=0"),
+        (
+            script("exit 0"),
+            "/python\": it ended before it was warm, with exit status 0",
+        ),
+        (
+            script("exit 3"),
+            "/python\": it ended before it was warm, with exit status 3",
+        ),
         (
             script("echo garbage >&3; exec sleep 60"),
             "broke the protocol",

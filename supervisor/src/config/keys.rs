@@ -2,6 +2,7 @@
 //!
 //! The one list that all sources, `--print-config` and docs/configuration.md are checked against.
 
+use super::WORKERS_MAX;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,6 +28,8 @@ pub enum Kind {
     Seconds(f64),
     /// Where to listen.
     Address,
+    /// Whom to connect to.
+    Endpoint,
     /// Text that says something.
     Name,
     /// Any text.
@@ -43,7 +46,7 @@ pub enum Kind {
     Always,
 }
 
-use Kind::{Address, Boolean, Integer, Mode, Name, Names, Paths, Seconds, Text};
+use Kind::{Address, Boolean, Endpoint, Integer, Mode, Name, Names, Paths, Seconds, Text};
 
 const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
@@ -65,7 +68,7 @@ pub const KEYS: &[Key] = &[
     key("bind", Address),
     key("enabled", Boolean),
     key("user", Name),
-    key("workers", Integer(1, 256)),
+    key("workers", Integer(1, WORKERS_MAX as u64)),
     // With one descriptor for each in their worker: SANDBOXES_MAX of the protocol.
     key("sandboxes_per_worker", Integer(1, 200)),
     key("max_requests", Integer(0, 1_000_000_000)),
@@ -73,12 +76,16 @@ pub const KEYS: &[Key] = &[
     key("queue_length_max", Integer(0, 1 << 20)),
     key("queue_wait_max_ms", Integer(1, HOUR_MS)),
     key("graceful_timeout_ms", Integer(0, HOUR_MS)),
+    key("connections_max", Integer(1, 65536)),
+    key("head_timeout_ms", Integer(1, HOUR_MS)),
+    key("body_timeout_ms", Integer(1, HOUR_MS)),
     key("body_bytes_max", Integer(1024, GIB)),
     key("output_bytes_max", Integer(1024, GIB)),
     key("reply_bytes_max", Integer(1024, GIB)),
     // At least what a run's own files take.
     key("scratch_bytes_max", Integer(1 << 20, KERNEL_MAX)),
     key("scratch_files_max", Integer(16, 1 << 24)),
+    key("egress_check", Endpoint),
     key("python.bin", Kind::Path),
     key("python.preload", Names),
     key("python.read_paths", Paths),
@@ -162,6 +169,7 @@ impl Kind {
             Integer(least, most) => format!("a number from {least} to {most}"),
             Seconds(most) => format!("a number of seconds from 0 to {most}"),
             Address => "an address with a port, such as 127.0.0.1:8080 or [::]:8080".to_owned(),
+            Endpoint => "a name or an address with a port, such as example.org:443".to_owned(),
             Name => "text, and not empty".to_owned(),
             Text => "text without a zero byte".to_owned(),
             Kind::Path => "an absolute path".to_owned(),
@@ -182,6 +190,7 @@ impl Kind {
             (Seconds(most), Value::Float(number)) => (0.0..=most).contains(number),
             (Seconds(most), Value::Integer(number)) => (0.0..=most).contains(&(*number as f64)),
             (Address, Value::String(text)) => text.parse::<SocketAddr>().is_ok(),
+            (Endpoint, Value::String(text)) => is_endpoint(text),
             (Name, Value::String(text)) => !text.is_empty() && !text.contains('\0'),
             (Text, Value::String(text)) => !text.contains('\0'),
             (Kind::Path, Value::String(text)) => {
@@ -218,9 +227,23 @@ impl Kind {
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
             }
-            Address | Name | Text | Kind::Path | Mode | Kind::Always => as_text(),
+            Address | Endpoint | Name | Text | Kind::Path | Mode | Kind::Always => as_text(),
         }
     }
+}
+
+/// `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
+fn is_endpoint(text: &str) -> bool {
+    let named = |(host, port): (&str, &str)| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        !host.is_empty()
+            && host.bytes().all(plain)
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    text.rsplit_once(':').is_some_and(named)
+        || text
+            .parse::<SocketAddr>()
+            .is_ok_and(|address| address.port() > 0)
 }
 
 #[cfg(test)]

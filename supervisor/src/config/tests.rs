@@ -201,7 +201,7 @@ fn what_is_wrong_in_toml_is_named() {
         ),
         (
             "[sandbox]\nuid_base = 4294967290",
-            "FILE: sandbox.uid_base = 4294967290: must be at most 4294967213, or the uids of all",
+            "FILE: sandbox.uid_base = 4294967290: must be at most 4294967132, or the uids of all",
         ),
         (
             "workers = 2\nworkers = 3",
@@ -351,6 +351,7 @@ fn what_is_printed_makes_the_same_configuration_and_names_its_sources() {
 fn full() -> Config {
     let mut config = Config::default();
     config.python.worker_module = Some(PathBuf::from("/x"));
+    config.egress_check = Some("example.org:443".to_owned());
     config.python.env.insert("*".to_owned(), String::new());
     let overrides = LimitOverrides {
         CPU: Some(1),
@@ -376,7 +377,8 @@ fn every_key_of_the_configuration_is_listed_with_its_default_and_documented() {
         let row = row.unwrap_or_else(|| panic!("{} is not documented", key.name));
         let mut parts = vec![format!("| {} |", key.kind.right())];
         parts.extend(key.variable().map(|name| format!("| `{name}` |")));
-        let open = key.name.contains('*') || key.name == "python.worker_module";
+        let open =
+            key.name.contains('*') || ["egress_check", "python.worker_module"].contains(&key.name);
         let value = leaves.iter().find(|(path, _)| path.join(".") == key.name);
         parts.extend(
             value
@@ -404,5 +406,51 @@ fn a_tool_has_uids_beside_the_services() {
     let count = config.uid_count();
     let tool = config.for_tool();
     assert_eq!(u64::from(tool.sandbox.uid_base - first), count);
-    assert_eq!(tool.uid_count(), 27);
+    assert_eq!(tool.uid_count(), 54);
+}
+
+#[test]
+fn every_key_is_either_reloaded_or_named_as_fixed() {
+    let started = given().toml("workers = 2").config();
+    let changed = given()
+        .toml(
+            "bind = '127.0.0.1:1'\nenabled = true\nuser = 'x'\nworkers = 4\n\
+             sandboxes_per_worker = 3\nconnections_max = 9\nmax_requests = 5\n\
+             [python]\nbin = '/x'\npreload = ['x']\nread_paths = ['/x']\nworker_module = '/x'\n\
+             env = {A = 'b'}\n[limits]\nCPU = 5\n[sandbox]\nuid_base = 5000\nscratch_dir = '/x'\n\
+             [layers]\nuid = 'require'\nnamespaces = 'off'\nlandlock = 'off'",
+        )
+        .config();
+    let (config, kept) = changed.keeping_what_is_fixed(&started);
+    let fixed = [
+        "bind",
+        "user",
+        "sandboxes_per_worker",
+        "connections_max",
+        "python.bin",
+        "python.read_paths",
+        "python.worker_module",
+        "python.env",
+        "sandbox.uid_base",
+        "sandbox.scratch_dir",
+        "layers.uid",
+        "layers.namespaces",
+        "layers.landlock",
+    ];
+    assert_eq!(kept, fixed);
+    let document = include_str!("../../../docs/configuration.md");
+    let (_, section) = document.split_once("## While it runs").unwrap();
+    for key in fixed {
+        let table = format!("`{}.*`", key.split('.').next().unwrap());
+        let named = section.contains(&format!("`{key}`")) || section.contains(&table);
+        assert!(named, "{key} is not in docs/configuration.md as fixed");
+    }
+    assert_eq!((config.bind, config.workers), (started.bind, 4));
+    assert!(config.enabled && config.max_requests == 5 && config.limits.CPU == 5);
+    assert_eq!(config.python.preload, ["x"]);
+    let (config, kept) = given()
+        .toml("workers = 5")
+        .config()
+        .keeping_what_is_fixed(&started);
+    assert_eq!((config.workers, kept), (4, vec!["workers"]));
 }

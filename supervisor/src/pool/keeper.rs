@@ -1,23 +1,17 @@
-//! Keeps the configured number of workers serving: starts them, replaces worn ones by warm ones,
-//! restarts lost ones, ever more slowly if they keep failing.
+//! Keeps one worker serving: starts it, has it checked before it may serve, replaces it by a warm one
+//! when it is worn, starts it again when it is lost, ever more slowly if that keeps failing.
 
-use super::ready::{ReadySandbox, Shelf};
-use super::shared::{Shared, fill_random};
+use super::ready::{Command, Shelf};
+use super::shared::Shared;
 use super::worker::{Orders, Worker, WorkerError};
-use crate::boot::log_layer;
-use crate::config::Config;
-use crate::spawner_link::SpawnerLink;
-use codejail_protocol::ScratchName;
+use crate::startup_check;
 use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
-use parking_lot::Mutex;
-use std::collections::HashSet;
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -31,107 +25,58 @@ const SERVED_WELL_MIN: Duration = Duration::from_secs(10);
 /// Uid slots of each keeper: the worker that serves, the next one warming up, the last one draining.
 const SLOTS_PER_KEEPER: usize = 3;
 
-/// The pool as the rest of the service sees it.
-#[derive(Debug, Clone)]
-pub struct Pool {
-    shared: Arc<Shared>,
-}
-
-impl Pool {
-    /// Starts all workers and returns as soon as one of them serves.
-    ///
-    /// # Errors
-    /// The first attempt to start a worker failed: a service that cannot boot stops instead of
-    /// looping.
-    pub async fn start(
-        config: Arc<Config>,
-        spawner: Arc<SpawnerLink>,
-        (tag, trash): ([u8; 4], ScratchName),
-        own_uids: bool,
-    ) -> Result<Self, WorkerError> {
-        let shared = Arc::new(Shared {
-            config,
-            spawner,
-            shelf: Shelf::default(),
-            tag,
-            // The spawner has this one for what waits to be removed.
-            names: Mutex::new(HashSet::from([trash])),
-            first_worker: OnceLock::new(),
-            own_uids,
-        });
-        let ids = Arc::new(AtomicU64::new(0));
-        let (boot, mut booted) = mpsc::channel(shared.config.workers);
-        for number in 0..shared.config.workers {
-            let slots = number * SLOTS_PER_KEEPER..(number + 1) * SLOTS_PER_KEEPER;
-            let keeper = Keeper {
-                shared: Arc::clone(&shared),
-                ids: Arc::clone(&ids),
-                free_slots: slots.collect(),
-                draining: JoinSet::new(),
-                boot: Some(boot.clone()),
-            };
-            tokio::spawn(keeper.keep());
-        }
-        match booted.recv().await {
-            Some(Ok(())) | None => Ok(Self { shared }),
-            Some(Err(error)) => Err(error),
-        }
-    }
-
-    /// Takes a ready sandbox; waits in line while there is none.
-    pub async fn take(&self) -> ReadySandbox {
-        self.shared.shelf.take().await
-    }
-
-    /// What the first warm worker said of itself.
-    #[must_use]
-    pub fn first_worker(&self) -> Option<&Hello> {
-        self.shared.first_worker.get()
-    }
-
-    /// Sandboxes that are ready now.
-    #[must_use]
-    pub fn ready(&self) -> usize {
-        self.shared.shelf.len()
-    }
-}
-
-/// A name with a new random tag, for all directories of this service.
-///
-/// # Errors
-/// The kernel gives no random bytes.
-pub fn new_tag() -> io::Result<([u8; 4], ScratchName)> {
-    let mut tag = [0; 4];
-    fill_random(&mut tag)?;
-    let mut bytes = [0; 8];
-    bytes[..4].copy_from_slice(&tag);
-    Ok((tag, ScratchName::from_random(bytes)))
-}
-
 /// Keeps one worker serving.
-struct Keeper {
+pub struct Keeper {
     shared: Arc<Shared>,
+    seat: usize,
     ids: Arc<AtomicU64>,
     free_slots: Vec<usize>,
     /// Workers that were retired and finish what they have; each gives its slot back.
     draining: JoinSet<Option<usize>>,
+    /// Changes when a worker that serves shall be replaced by one with the configuration as it is now.
+    rewarm: watch::Receiver<()>,
+    /// Cancelled when no worker is wanted any more.
+    stop: CancellationToken,
     /// Told how the first attempt went.
     boot: Option<mpsc::Sender<Result<(), WorkerError>>>,
 }
 
 /// A worker that serves.
 struct Serving {
-    task: JoinHandle<usize>,
+    id: WorkerId,
+    task: JoinHandle<Option<usize>>,
     retire: CancellationToken,
     worn: watch::Receiver<bool>,
 }
 
 impl Keeper {
-    /// Runs as long as the service.
-    async fn keep(mut self) {
+    /// For the worker of one seat.
+    pub fn new(
+        shared: Arc<Shared>,
+        seat: usize,
+        ids: Arc<AtomicU64>,
+        rewarm: watch::Receiver<()>,
+        stop: CancellationToken,
+        boot: Option<mpsc::Sender<Result<(), WorkerError>>>,
+    ) -> Self {
+        Self {
+            shared,
+            seat,
+            ids,
+            free_slots: (seat * SLOTS_PER_KEEPER..(seat + 1) * SLOTS_PER_KEEPER).collect(),
+            draining: JoinSet::new(),
+            rewarm,
+            stop,
+            boot,
+        }
+    }
+
+    /// Runs until it is stopped, and the last worker has finished what it has.
+    pub async fn keep(mut self) {
         let mut serving: Option<Serving> = None;
         let mut pause = RESTART_PAUSE_MIN;
-        loop {
+        while !self.stop.is_cancelled() {
+            self.rewarm.mark_unchanged();
             match self.start().await {
                 Ok(next) => {
                     gauge!("codejail_workers").increment(1);
@@ -143,8 +88,7 @@ impl Keeper {
                     counter!("codejail_worker_failures_total").increment(1);
                     tracing::error!(%error, ?pause, "a worker can't be started");
                     self.report_boot(Err(error));
-                    sleep(pause).await;
-                    pause = RESTART_PAUSE_MAX.min(2 * pause);
+                    self.sleep(&mut pause).await;
                     continue;
                 }
             }
@@ -152,17 +96,19 @@ impl Keeper {
             if let Some(current) = &mut serving {
                 let since = Instant::now();
                 let ended = tokio::select! {
-                    slot = &mut current.task => slot.ok(),
+                    slot = &mut current.task => Some(slot.ok().flatten()),
                     _ = current.worn.wait_for(|worn| *worn) => None,
+                    Ok(()) = self.rewarm.changed() => None,
+                    () = self.stop.cancelled() => None,
                 };
-                if ended.is_some() {
+                if let Some(slot) = ended {
+                    self.shared.health.worker_left(current.id);
                     gauge!("codejail_workers").decrement(1);
-                    self.free_slots.extend(ended);
+                    self.free_slots.extend(slot);
                     serving = None;
                     // Lost as soon as it served: not at once again.
                     if since.elapsed() < SERVED_WELL_MIN {
-                        sleep(pause).await;
-                        pause = RESTART_PAUSE_MAX.min(2 * pause);
+                        self.sleep(&mut pause).await;
                     }
                 }
                 if since.elapsed() >= SERVED_WELL_MIN {
@@ -170,69 +116,99 @@ impl Keeper {
                 }
             }
         }
+        if let Some(last) = serving {
+            self.retire(last);
+        }
+        while self.draining.join_next().await.is_some() {}
+        self.shared.health.seat_left(self.seat);
     }
 
-    /// Starts one worker and waits until it has a sandbox ready.
-    async fn start(&mut self) -> Result<Serving, WorkerError> {
-        while let Some(slot) = self.draining.try_join_next() {
-            self.free_slots.extend(slot.ok().flatten());
+    /// Waits, and longer the next time. A new configuration may be the cure: it is tried at once.
+    async fn sleep(&mut self, pause: &mut Duration) {
+        tokio::select! {
+            () = sleep(*pause) => {}
+            Ok(()) = self.rewarm.changed() => {}
+            () = self.stop.cancelled() => {}
         }
-        let slot = match self.free_slots.pop() {
-            Some(slot) => slot,
-            None => match self.draining.join_next().await {
-                Some(Ok(Some(slot))) => slot,
-                _ => return Err(WorkerError::Ended),
-            },
-        };
+        *pause = RESTART_PAUSE_MAX.min(2 * *pause);
+    }
+
+    /// Starts one worker, has it checked, and lets it join.
+    async fn start(&mut self) -> Result<Serving, WorkerError> {
+        let slot = self.free_slot().await?;
         let id = WorkerId(self.ids.fetch_add(1, Ordering::Relaxed));
-        let (worker, hello) = match Worker::start(Arc::clone(&self.shared), id, slot).await {
+        // Nobody takes from this one but the checks.
+        let shelf = Arc::new(Shelf::default());
+        let started = Worker::start(Arc::clone(&self.shared), id, slot, Arc::clone(&shelf)).await;
+        let (worker, hello) = match started {
             Ok(started) => started,
             Err(error) => {
-                self.free_slots.push(slot);
+                // Its uids stay with a worker that stays.
+                if !matches!(error, WorkerError::Stays(_)) {
+                    self.free_slots.push(slot);
+                }
                 return Err(error);
             }
         };
-        for (module, error) in &hello.preload_failed {
-            tracing::warn!(
-                worker = id.0,
-                module,
-                error,
-                "python.preload: it can't be imported"
-            );
-        }
-        if self.shared.first_worker.get().is_none() {
-            hello.layers.iter().for_each(log_layer);
-        }
-        tracing::info!(
-            worker = id.0,
-            python = hello.python,
-            image_mib = hello.image_bytes >> 20,
-            "worker is warm"
-        );
+        log_hello(id, &hello);
+        self.shared.health.set_worker_layers(hello.layers.clone());
         // Only the first is kept.
         let _ = self.shared.first_worker.set(hello);
-        let (serving, serves) = oneshot::channel();
         let (worn_sender, worn) = watch::channel(false);
         let retire = CancellationToken::new();
         let orders = Orders {
             retire: retire.clone(),
-            serving,
             worn: worn_sender,
         };
-        let mut task = tokio::spawn(run(worker, id, slot, orders));
-        tokio::select! {
-            Ok(()) = serves => Ok(Serving { task, retire, worn }),
+        let say = worker.say();
+        let shared = Arc::clone(&self.shared);
+        let mut task = tokio::spawn(run(shared, worker, id, slot, orders));
+        let config = self.shared.current.get();
+        let checks = tokio::select! {
+            biased;
             slot = &mut task => {
-                self.free_slots.extend(slot);
-                Err(WorkerError::Ended)
+                self.free_slots.extend(slot.ok().flatten());
+                return Err(WorkerError::Ended);
             }
+            checks = startup_check::of_worker(id, &shelf, &config) => checks,
+        };
+        let failed = checks.iter().find(|check| check.failure.is_some());
+        let failed = failed.map(|check| check.id.to_owned());
+        self.shared.health.worker_checked(self.seat, id, checks);
+        if let Some(failed) = failed {
+            retire.cancel();
+            self.free_slots.extend(task.await.ok().flatten());
+            return Err(WorkerError::Unsafe(failed));
+        }
+        // If it is gone already, its task says so.
+        let _ = say.send(Command::Join);
+        Ok(Serving {
+            id,
+            task,
+            retire,
+            worn,
+        })
+    }
+
+    /// A slot that no worker has; if need be, that of the first that has finished.
+    async fn free_slot(&mut self) -> Result<usize, WorkerError> {
+        while let Some(slot) = self.draining.try_join_next() {
+            self.free_slots.extend(slot.ok().flatten());
+        }
+        match self.free_slots.pop() {
+            Some(slot) => Ok(slot),
+            None => match self.draining.join_next().await {
+                Some(Ok(Some(slot))) => Ok(slot),
+                _ => Err(WorkerError::Ended),
+            },
         }
     }
 
     fn retire(&mut self, previous: Serving) {
+        self.shared.health.worker_left(previous.id);
         previous.retire.cancel();
         self.draining.spawn(async move {
-            let slot = previous.task.await.ok();
+            let slot = previous.task.await.ok().flatten();
             gauge!("codejail_workers").decrement(1);
             slot
         });
@@ -246,14 +222,39 @@ impl Keeper {
     }
 }
 
-/// Runs one worker to its end and gives its slot back.
-async fn run(worker: Worker, id: WorkerId, slot: usize, orders: Orders) -> usize {
-    match worker.run(orders).await {
+/// Runs one worker to its end and gives its slot back, if its process is gone.
+async fn run(
+    shared: Arc<Shared>,
+    worker: Worker,
+    id: WorkerId,
+    slot: usize,
+    orders: Orders,
+) -> Option<usize> {
+    let result = worker.run(orders).await;
+    shared.health.worker_left(id);
+    match &result {
         Ok(()) => tracing::info!(worker = id.0, "worker retired"),
         Err(error) => {
             counter!("codejail_worker_failures_total").increment(1);
             tracing::error!(worker = id.0, %error, "worker lost");
         }
     }
-    slot
+    (!matches!(result, Err(WorkerError::Stays(_)))).then_some(slot)
+}
+
+fn log_hello(id: WorkerId, hello: &Hello) {
+    for (module, error) in &hello.preload_failed {
+        tracing::warn!(
+            worker = id.0,
+            module,
+            error,
+            "python.preload: it can't be imported"
+        );
+    }
+    tracing::info!(
+        worker = id.0,
+        python = hello.python,
+        image_mib = hello.image_bytes >> 20,
+        "worker is warm"
+    );
 }

@@ -14,7 +14,9 @@ pub enum Command {
     Ready(ReadySandbox),
     /// It could not be prepared.
     Unready(SandboxId, String),
-    /// It has been taken, and counts as an execution if it gets a job.
+    /// The worker has passed its checks: its sandboxes go to the shelf that all take from.
+    Join,
+    /// It has been taken; one of a worker that has joined counts as an execution.
     Taken(SandboxId),
     /// Kill it: its deadline is over, its client is gone, or it broke the protocol.
     Kill(SandboxId),
@@ -113,14 +115,14 @@ impl Drop for Running {
 #[derive(Debug)]
 pub struct Shelf {
     ready: Mutex<BTreeMap<WorkerId, Vec<ReadySandbox>>>,
-    count: Semaphore,
+    permits: Semaphore,
 }
 
 impl Default for Shelf {
     fn default() -> Self {
         Self {
             ready: Mutex::default(),
-            count: Semaphore::new(0),
+            permits: Semaphore::new(0),
         }
     }
 }
@@ -130,13 +132,13 @@ impl Shelf {
     pub fn put(&self, sandbox: ReadySandbox) {
         let worker = sandbox.running.worker;
         self.ready.lock().entry(worker).or_default().push(sandbox);
-        self.count.add_permits(1);
+        self.permits.add_permits(1);
     }
 
     /// Takes one from the worker that has most to spare; waits in line while there is none.
     pub async fn take(&self) -> ReadySandbox {
         loop {
-            let Ok(permit) = self.count.acquire().await else {
+            let Ok(permit) = self.permits.acquire().await else {
                 // The semaphore is never closed.
                 std::future::pending().await
             };
@@ -158,7 +160,7 @@ impl Shelf {
     /// Withdraws all of a worker's; dropping what is returned kills them.
     pub fn withdraw(&self, worker: WorkerId) -> Vec<ReadySandbox> {
         let withdrawn = self.ready.lock().remove(&worker).unwrap_or_default();
-        self.count.forget_permits(withdrawn.len());
+        self.permits.forget_permits(withdrawn.len());
         withdrawn
     }
 
@@ -169,12 +171,12 @@ impl Shelf {
         let index = sandboxes
             .iter()
             .position(|ready| ready.running.sandbox == sandbox)?;
-        self.count.forget_permits(1);
+        self.permits.forget_permits(1);
         Some(sandboxes.remove(index))
     }
 
     /// How many are ready.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.ready.lock().values().map(Vec::len).sum()
     }
 }

@@ -2,6 +2,8 @@
 
 use super::ready::Shelf;
 use crate::config::Config;
+use crate::health::Health;
+use crate::reload::Current;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
@@ -14,12 +16,16 @@ use std::sync::{Arc, OnceLock};
 /// The pool's common part.
 #[derive(Debug)]
 pub struct Shared {
-    /// The configuration.
+    /// The configuration as the service was started; what a reload can't change is read here.
     pub config: Arc<Config>,
+    /// The configuration as it is now.
+    pub current: Arc<Current>,
+    /// Told what the checks of each worker found.
+    pub health: Arc<Health>,
     /// The way to the spawner.
     pub spawner: Arc<SpawnerLink>,
     /// Ready sandboxes.
-    pub shelf: Shelf,
+    pub shelf: Arc<Shelf>,
     /// The tag of this service's directories, as random bytes.
     pub tag: [u8; 4],
     /// Names that are in use: none is given out twice.
@@ -87,13 +93,14 @@ impl Shared {
 
     /// `max_requests` and a random part of the jitter; none for never.
     pub fn executions(&self) -> io::Result<Option<u64>> {
-        if self.config.max_requests == 0 {
+        let config = self.current.get();
+        if config.max_requests == 0 {
             return Ok(None);
         }
         let mut random = [0; 8];
         fill_random(&mut random)?;
-        let jitter = u64::from_ne_bytes(random) % (self.config.max_requests_jitter + 1);
-        Ok(Some(self.config.max_requests + jitter))
+        let jitter = u64::from_ne_bytes(random) % (config.max_requests_jitter + 1);
+        Ok(Some(config.max_requests + jitter))
     }
 }
 

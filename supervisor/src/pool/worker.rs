@@ -2,7 +2,7 @@
 
 use super::live::{EXIT_MAX, LiveSandboxes, State};
 use super::prepare::{make_pipes, wait_until_prepared};
-use super::ready::{Command, ReadySandbox, Running};
+use super::ready::{Command, ReadySandbox, Running, Shelf};
 use super::shared::Shared;
 use super::worker_log::log_lines;
 use crate::packet_io::AsyncPacketSocket;
@@ -18,6 +18,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe;
@@ -27,6 +28,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a worker may warm up: the whole Open edX list takes 3 s here, 40 s under emulation.
 const WARM_UP_MAX: Duration = Duration::from_secs(120);
+/// How long after its last word the end of a worker that did not get warm is waited for, before it is
+/// killed: its exit status tells more than a closed socket.
+const LAST_WORD_MAX: Duration = Duration::from_secs(1);
+/// How long a worker that was killed may take to be reaped. Taking down gigabytes takes some seconds;
+/// one that stays longer waits in the kernel, for a disk that does not answer or the like.
+const REAP_MAX: Duration = Duration::from_secs(60);
 /// Failures in a row after which a worker is given up: one may be chance (a name that was taken).
 const FAILURES_MAX: u32 = 5;
 
@@ -57,6 +64,20 @@ pub enum WorkerError {
     /// It ended by itself.
     #[error("it ended unexpectedly")]
     Ended,
+    /// It ended by itself before it was warm: this Python, with this status (negative for a signal).
+    #[error("python.bin = {bin:?}: it ended before it was warm, with {}", describe_status(*.status))]
+    Exited {
+        /// As configured.
+        bin: PathBuf,
+        /// 0 to 255, or minus the signal's number.
+        status: i32,
+    },
+    /// It can't be let near anybody's code.
+    #[error("it failed its startup checks: {0}")]
+    Unsafe(String),
+    /// It was killed and is still there: its uids can't be given to another.
+    #[error("it was killed and has not ended after {0:?}")]
+    Stays(Duration),
 }
 
 impl WorkerError {
@@ -70,8 +91,6 @@ impl WorkerError {
 pub struct Orders {
     /// Cancelled when the worker shall drain and end.
     pub retire: CancellationToken,
-    /// Told once it serves.
-    pub serving: oneshot::Sender<()>,
     /// Told once it has served its share of executions.
     pub worn: watch::Sender<bool>,
 }
@@ -80,6 +99,9 @@ pub struct Orders {
 pub struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
+    /// Where its ready sandboxes are: on a shelf of its own, or, once it has joined, on everybody's.
+    shelf: Arc<Shelf>,
+    joined: bool,
     control: AsyncPacketSocket,
     /// Tells its end; none once it has told.
     end: Option<oneshot::Receiver<i32>>,
@@ -92,11 +114,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Launches a worker on `slot` and waits until it is warm.
+    /// Launches a worker on `slot` and waits until it is warm. Its sandboxes will be on `shelf` until
+    /// it is told to join.
     pub async fn start(
         shared: Arc<Shared>,
         id: WorkerId,
         slot: usize,
+        shelf: Arc<Shelf>,
     ) -> Result<(Self, Hello), WorkerError> {
         let started = Instant::now();
         let uids = shared.worker_uids(slot);
@@ -122,6 +146,8 @@ impl Worker {
             live: LiveSandboxes::new(Arc::clone(&shared), seats),
             executions_left: shared.executions()?,
             failures: 0,
+            shelf,
+            joined: false,
             shared,
         };
         let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
@@ -130,17 +156,39 @@ impl Worker {
                 histogram!("codejail_worker_warm_up_seconds").record(elapsed);
                 return Ok((worker, hello));
             }
-            Ok(Err(error)) => error,
+            Ok(Err(error)) => worker.why(error).await,
             Err(_) => WorkerError::Slow(WARM_UP_MAX),
         };
-        worker.end_all().await;
+        worker.end_all().await?;
         Err(error)
+    }
+
+    /// A conversation that breaks off says little; if the process ended by itself, its status says more.
+    async fn why(&mut self, error: WorkerError) -> WorkerError {
+        if !matches!(
+            error,
+            WorkerError::Ended | WorkerError::Packet(PacketError::Socket(_))
+        ) {
+            return error;
+        }
+        match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
+            Ok(Some(status)) => {
+                let bin = self.shared.config.python.bin.clone();
+                WorkerError::Exited { bin, status }
+            }
+            Ok(None) | Err(_) => error,
+        }
+    }
+
+    /// How the worker's task is told that it may join.
+    pub fn say(&self) -> mpsc::UnboundedSender<Command> {
+        self.say.clone()
     }
 
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
         let config = &self.shared.config;
         let start = WorkerOrder::Start(WorkerConfig {
-            preload: config.python.preload.clone(),
+            preload: self.shared.current.get().python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
@@ -165,15 +213,14 @@ impl Worker {
         }
     }
 
-    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken. Whatever happens, its processes and its
-    /// directories are gone when this returns.
+    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken.
+    /// Whatever happens, its processes and its directories are gone when this returns.
     pub async fn run(mut self, orders: Orders) -> Result<(), WorkerError> {
-        let mut serving = Some(orders.serving);
         let mut failing = None;
         let result = loop {
             let retiring = failing.is_some() || orders.retire.is_cancelled();
             if retiring {
-                drop(self.shared.shelf.withdraw(self.id));
+                drop(self.shelf.withdraw(self.id));
                 if self.live.drained() {
                     break failing.map_or(Ok(()), Err);
                 }
@@ -189,7 +236,7 @@ impl Worker {
                 // Commands first: that a sandbox was taken is always said before it can end.
                 biased;
                 Some(command) = self.commands.recv() => {
-                    self.obey(command, &mut serving, &orders.worn).await
+                    self.obey(command, &orders.worn).await
                 }
                 report = self.control.receive() => match report {
                     Ok(Some(packet)) => self.heard(packet.message),
@@ -198,7 +245,7 @@ impl Worker {
                 },
                 () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => self.end_overdue().await,
-                () = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
+                _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = orders.retire.cancelled(), if !retiring => Ok(()),
             };
             match step {
@@ -210,7 +257,7 @@ impl Worker {
                 Err(error) => break Err(error),
             }
         };
-        self.end_all().await;
+        self.end_all().await?;
         result
     }
 
@@ -244,7 +291,7 @@ impl Worker {
                 let (state, exit) =
                     removed.ok_or(WorkerError::Protocol("an exit of no sandbox"))?;
                 if state == State::Ready {
-                    drop(self.shared.shelf.withdraw_one(self.id, sandbox));
+                    drop(self.shelf.withdraw_one(self.id, sandbox));
                     let status = exited.status;
                     tracing::warn!(
                         worker = self.id.0,
@@ -271,7 +318,6 @@ impl Worker {
     async fn obey(
         &mut self,
         command: Command,
-        serving: &mut Option<oneshot::Sender<()>>,
         worn: &watch::Sender<bool>,
     ) -> Result<(), WorkerError> {
         match command {
@@ -281,12 +327,15 @@ impl Worker {
                 if self.live.state(sandbox) == Some(State::Preparing) {
                     self.live.set_state(sandbox, State::Ready);
                     self.failures = 0;
-                    self.shared.shelf.put(ready);
-                    if let Some(serving) = serving.take() {
-                        // A keeper that is not listening is shutting down.
-                        let _ = serving.send(());
-                    }
+                    self.shelf.put(ready);
                 }
+            }
+            Command::Join => {
+                let own = std::mem::replace(&mut self.shelf, Arc::clone(&self.shared.shelf));
+                for ready in own.withdraw(self.id) {
+                    self.shelf.put(ready);
+                }
+                self.joined = true;
             }
             // One that the worker could not even fork is known already.
             Command::Unready(sandbox, error) if self.live.state(sandbox).is_some() => {
@@ -296,7 +345,9 @@ impl Worker {
             Command::Unready(..) => {}
             Command::Taken(sandbox) => {
                 self.live.set_state(sandbox, State::Running);
-                if let Some(left) = &mut self.executions_left {
+                if let Some(left) = &mut self.executions_left
+                    && self.joined
+                {
                     *left = left.saturating_sub(1);
                     worn.send_if_modified(|worn| *left == 0 && !std::mem::replace(worn, true));
                 }
@@ -350,21 +401,30 @@ impl Worker {
     }
 
     /// Kills the worker, waits until it is reaped, and until its directories are gone.
-    async fn end_all(&mut self) {
-        drop(self.shared.shelf.withdraw(self.id));
+    async fn end_all(&mut self) -> Result<(), WorkerError> {
+        drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
-            wait_for_end(&mut self.end).await;
+            let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
+            reaped.map_err(|_| WorkerError::Stays(REAP_MAX))?;
         }
         self.live.remove_all().await;
+        Ok(())
     }
 }
 
-/// Waits until the spawner has reaped the worker, or is gone itself.
-async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) {
-    if let Some(receiver) = end {
-        let status = receiver.await;
-        *end = None;
-        tracing::info!(status = status.ok(), "worker ended");
+/// Waits until the spawner has reaped the worker, and tells its status; none if the spawner is gone
+/// itself, or has told already.
+async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
+    let status = end.as_mut()?.await.ok();
+    *end = None;
+    tracing::info!(status, "worker ended");
+    status
+}
+
+fn describe_status(status: i32) -> String {
+    match status {
+        0.. => format!("exit status {status}"),
+        _ => format!("signal {}", -status),
     }
 }
 

@@ -18,7 +18,7 @@ use http::{Answer, Connection, Run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use processes::{Process, wait_for};
-use setup::{Log, make_dir, next_uids, scratch_directories, spawn};
+use setup::{Log, Starting, scratch_directories};
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -61,22 +61,22 @@ impl Service {
 
     /// Starts one and waits until it listens.
     pub fn launch(setup: &Setup<'_>) -> Self {
-        let uid_base = next_uids();
-        let dir = make_dir(uid_base);
-        let (mut process, log) = spawn(setup, &dir, uid_base);
-        let pid = i32::try_from(process.id()).expect("a pid");
+        let mut starting = Starting::new(setup);
         let address = wait_for("a line with the address", START_MAX, || {
-            if let Some(status) = process.try_wait().expect("wait") {
-                panic!("the service ended with {status}:\n{}", log.lock().unwrap());
+            let log = starting.log.lock().unwrap().clone();
+            if let Some(status) = starting.ended() {
+                panic!("the service ended with {status}:\n{log}");
             }
-            address_in(&log.lock().unwrap())
+            address_in(&log)
         });
+        let (uid_base, log) = (starting.uid_base, Arc::clone(&starting.log));
+        let (process, dir) = starting.started();
         Self {
             address,
             dir,
             uid_base,
+            pid: i32::try_from(process.id()).expect("a pid"),
             process: Some(process),
-            pid,
             log,
             expect_directories: false,
             family: Mutex::default(),
@@ -85,21 +85,17 @@ impl Service {
 
     /// Starts one that must refuse to: its exit status and what it said.
     pub fn fail_to_start(overrides: &str) -> (Option<i32>, String) {
-        let uid_base = next_uids();
-        let dir = make_dir(uid_base);
-        let setup = Setup {
+        let mut starting = Starting::new(&Setup {
             overrides,
             ..Setup::default()
-        };
-        let (mut process, log) = spawn(&setup, &dir, uid_base);
-        let status = wait_for("its end", START_MAX, || process.try_wait().expect("wait"));
-        assert_eq!(scratch_directories(&dir), [] as [PathBuf; 0]);
-        fs::remove_dir_all(&dir).expect("remove");
+        });
+        let status = wait_for("its end", START_MAX, || starting.ended());
+        assert_eq!(scratch_directories(&starting.dir), [] as [PathBuf; 0]);
         // Its last line may still be on the way through the pipe.
         wait_for("the log's end", END_MAX, || {
-            (Arc::strong_count(&log) == 1).then_some(())
+            (Arc::strong_count(&starting.log) == 1).then_some(())
         });
-        (status.code(), log.lock().unwrap().clone())
+        (status.code(), starting.log.lock().unwrap().clone())
     }
 
     pub fn wait_until_healthy(&self) {
@@ -204,6 +200,16 @@ impl Service {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Changes its configuration; it learns of that when it is told.
+    pub fn reconfigure(&self, overrides: &str) {
+        setup::reconfigure(&self.dir, overrides);
+    }
+
+    /// Tells it something that is not its end.
+    pub fn tell(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid), signal).expect("kill");
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -91,6 +91,8 @@ pub struct OwnPython {
     scratch: Scratch,
     bin: PathBuf,
     layers: &'static str,
+    /// Where its modules are; none for a script.
+    site: Option<PathBuf>,
 }
 
 impl OwnPython {
@@ -102,6 +104,7 @@ impl OwnPython {
             scratch,
             bin,
             layers: "[layers]\nmounts = \"off\"\n",
+            site: None,
         };
         python.rewrite(text);
         python
@@ -135,14 +138,29 @@ impl OwnPython {
         let config = "pyvenv.cfg";
         fs::copy(from.join(config), scratch.path().join(config)).expect("copy");
         fs::copy(six, site.join("six.py")).expect("copy");
-        for (name, source) in modules {
-            fs::write(site.join(format!("{name}.py")), source).expect("write");
-        }
-        Self {
+        let python = Self {
             scratch,
             bin,
             layers: "",
+            site: Some(site),
+        };
+        for (name, source) in modules {
+            python.write_module(name, source);
         }
+        python
+    }
+
+    /// Writes a module; workers that are warm already have the old one.
+    pub fn write_module(&self, name: &str, source: &str) {
+        let site = self.site.as_ref().expect("a venv");
+        fs::write(site.join(format!("{name}.py")), source).expect("write");
+    }
+
+    /// Copies a package, whole.
+    pub fn copy_package(&self, package: &Path) {
+        let site = self.site.as_ref().expect("a venv");
+        let copied = Command::new("cp").arg("-r").args([package, site]).status();
+        assert!(copied.expect("cp").success(), "{}", package.display());
     }
 
     /// As a configuration names it, with what it shall preload.

@@ -76,6 +76,19 @@ impl Wire {
         self.0.write_all(bytes.as_ref()).expect("write");
     }
 
+    /// Whether it could be said: a service may have closed.
+    pub fn try_say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Whether the service has closed, or does, without an answer.
+    pub fn is_cut_off(&mut self) -> bool {
+        let mut read = Vec::new();
+        // One that is closed with something unread is reset.
+        let _ = self.0.read_to_end(&mut read);
+        read.is_empty()
+    }
+
     /// Asks for an execution and does not wait for the answer.
     pub fn post_payload(&mut self, payload: &str) {
         let body = form(payload);

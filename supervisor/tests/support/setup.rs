@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -55,7 +55,60 @@ pub fn scratch_directories(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-pub fn next_uids() -> u32 {
+/// A service that is not yet known to run: if that fails, neither its process nor its directory stays.
+#[derive(Debug)]
+pub struct Starting {
+    pub uid_base: u32,
+    pub dir: PathBuf,
+    pub log: Log,
+    process: Option<Child>,
+}
+
+impl Starting {
+    pub fn new(setup: &Setup<'_>) -> Self {
+        let uid_base = next_uids();
+        let dir = make_dir(uid_base);
+        let (process, log) = spawn(setup, &dir, uid_base);
+        let process = Some(process);
+        Self {
+            uid_base,
+            dir,
+            log,
+            process,
+        }
+    }
+
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let process = self.process.as_mut()?;
+        process.try_wait().expect("wait")
+    }
+
+    /// It runs: process and directory are the caller's from here on.
+    pub fn started(mut self) -> (Child, PathBuf) {
+        let process = self.process.take().expect("it was started");
+        (process, self.dir.clone())
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        // Its spawner removes the rest; what it can't is not worth a second failure.
+        let _ = process.kill();
+        let _ = process.wait();
+        for _ in 0..1000 {
+            if fs::remove_dir_all(&self.dir).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+fn next_uids() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let service = NEXT.fetch_add(1, Ordering::Relaxed);
     assert!(
@@ -66,7 +119,7 @@ pub fn next_uids() -> u32 {
 }
 
 /// Everybody may come through; the scratch root is as `/tmp`.
-pub fn make_dir(uid_base: u32) -> PathBuf {
+fn make_dir(uid_base: u32) -> PathBuf {
     let dir = PathBuf::from(format!("/tmp/cj-test-{uid_base}"));
     for (path, mode) in [(dir.clone(), 0o755), (dir.join("scratch"), 0o1777)] {
         fs::create_dir(&path).expect("mkdir");
@@ -75,7 +128,7 @@ pub fn make_dir(uid_base: u32) -> PathBuf {
     dir
 }
 
-pub fn spawn(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> (Child, Log) {
+fn spawn(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> (Child, Log) {
     let file = dir.join("codejail.toml");
     fs::write(&file, configuration(setup, dir, uid_base)).expect("write");
     let mut command = Command::new(binary(setup, dir));
@@ -161,6 +214,15 @@ fn configuration(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> String {
         merge(&mut config, text.parse().expect("TOML"));
     }
     config.to_string()
+}
+
+/// Changes the file of a service that runs.
+pub fn reconfigure(dir: &Path, overrides: &str) {
+    let file = dir.join("codejail.toml");
+    let text = fs::read_to_string(&file).expect("read");
+    let mut config: toml::Table = text.parse().expect("TOML");
+    merge(&mut config, overrides.parse().expect("TOML"));
+    fs::write(&file, config.to_string()).expect("write");
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
