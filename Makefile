@@ -21,6 +21,7 @@ BIND ?= 127.0.0.1:8080
 # What the tests are told: where the service is, the Python of its sandboxes,
 # and a Python that has jsonschema and the real client.
 export CODEJAIL_BIN := $(CODEJAIL)
+export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
 
@@ -35,7 +36,7 @@ run: packages build sandbox-venv ## build the service and start it on 127.0.0.1:
 	@deploy/run.sh $(CODEJAIL) $(SANDBOX_PYTHON) $(BIND)
 
 .PHONY: test
-test: check build sandbox-venv ## everything: check, then all tests, the real client's too
+test: check build build-sabotage sandbox-venv ## everything: check, then all tests, the real client's too
 	cargo test --workspace --locked
 	$(TEST_VENV)/bin/python -m pytest
 
@@ -61,6 +62,12 @@ docs: ## the API documentation, without a warning
 .PHONY: build
 build: ## the release binary and its worker module
 	cargo build --release --workspace --locked
+
+# In which layers can be left out: for the tests that show what each is good for, and for nothing else.
+.PHONY: build-sabotage
+build-sabotage:
+	cargo build --release --locked --target-dir $(TARGET)/sabotage \
+	    --package codejail --package codejail-worker --features codejail-protocol/sabotage
 
 .PHONY: bench
 bench: packages build sandbox-venv ## the benchmarks

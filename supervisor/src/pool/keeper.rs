@@ -173,9 +173,8 @@ impl Keeper {
             checks = startup_check::of_worker(id, &shelf, &config) => checks,
         };
         let failed = checks.iter().find(|check| check.failure.is_some());
-        let failed = failed.map(|check| check.id.to_owned());
-        self.shared.health.worker_checked(self.seat, id, checks);
-        if let Some(failed) = failed {
+        let failed = failed.map_or_else(String::new, |check| check.id.to_owned());
+        if !self.shared.health.worker_checked(self.seat, id, checks) {
             retire.cancel();
             self.free_slots.extend(task.await.ok().flatten());
             return Err(WorkerError::Unsafe(failed));

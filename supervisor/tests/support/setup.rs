@@ -38,6 +38,8 @@ pub struct Setup<'a> {
     pub uid: Option<u32>,
     /// Copies of binary and module that any user can read.
     pub staged: bool,
+    /// The build whose layers can be left out, and which executes although its checks fail.
+    pub sabotage: bool,
     /// More variables of its environment.
     pub env: &'a [(&'a str, &'a str)],
 }
@@ -164,12 +166,16 @@ fn binary(setup: &Setup<'_>, dir: &Path) -> PathBuf {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         std::env::var_os("CODEJAIL_BIN").map_or_else(with_module_beside, PathBuf::from)
     });
+    static SABOTAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("CODEJAIL_SABOTAGE_BIN").map_or_else(build_sabotage, PathBuf::from)
+    });
+    let binary = if setup.sabotage { &*SABOTAGE } else { &*BINARY };
     if !setup.staged {
-        return BINARY.clone();
+        return binary.clone();
     }
     let staged = dir.join("codejail");
-    let module = BINARY.with_file_name(MODULE);
-    for (from, to) in [(&*BINARY, staged.clone()), (&module, dir.join(MODULE))] {
+    let module = binary.with_file_name(MODULE);
+    for (from, to) in [(binary, staged.clone()), (&module, dir.join(MODULE))] {
         fs::copy(from, &to).expect("copy");
         fs::set_permissions(&to, Permissions::from_mode(0o755)).expect("chmod");
     }
@@ -194,6 +200,26 @@ fn with_module_beside() -> PathBuf {
         .expect("cargo");
     assert!(built.success(), "the worker module can't be built");
     binary
+}
+
+/// The build in which layers can be left out, in a directory of its own beside the others.
+fn build_sabotage() -> PathBuf {
+    let target = PathBuf::from(env!("CARGO_BIN_EXE_codejail"));
+    let target = target
+        .ancestors()
+        .nth(2)
+        .expect("a target directory")
+        .join("sabotage");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--locked", "--target-dir"])
+        .arg(&target)
+        .args(["--package", "codejail", "--package", "codejail-worker"])
+        .args(["--features", "codejail-protocol/sabotage"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo");
+    assert!(built.success(), "the sabotage build can't be made");
+    target.join("release/codejail")
 }
 
 fn configuration(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> String {
