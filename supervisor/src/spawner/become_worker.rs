@@ -3,6 +3,7 @@
 //! Another thread of the spawner (the cleaner) may have held any lock when the process was cloned,
 //! so nothing here allocates, formats or calls into libc beyond thin wrappers of system calls.
 
+use super::namespaces::close_ipc;
 use super::root::Root;
 use nix::errno::Errno;
 use std::ffi::CString;
@@ -10,9 +11,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 /// The steps as they are named in an error.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "wait for the spawner",
     "setsid",
+    "System V IPC",
     ROOT_STEP,
     "standard streams",
     "out-of-memory score",
@@ -27,10 +29,10 @@ const STEPS: [&str; 11] = [
 
 /// The step that a failure's place belongs to.
 const ROOT_STEP: &str = "a root of its own";
-const ROOT: u32 = 2;
+const ROOT: u32 = 3;
 
 /// The step after which the pipe for failures has its new place.
-const PLACED: u32 = 3;
+const PLACED: u32 = 4;
 
 /// What a worker may do that other users may not: become its sandboxes' users, and kill them
 /// (linux/capability.h: CAP_KILL 5, CAP_SETGID 6, CAP_SETUID 7).
@@ -93,7 +95,15 @@ pub struct Plan<'a> {
     /// Standard input, output and error in one pair, control socket, module.
     descriptors: [i32; 4],
     failed: i32,
-    root: Option<Root<'a>>,
+    surroundings: Surroundings<'a>,
+}
+
+/// What becomes of the new namespaces.
+pub struct Surroundings<'a> {
+    /// Whether the IPC namespace is closed.
+    pub closes_ipc: bool,
+    /// The root to enter, if it gets one.
+    pub root: Option<Root<'a>>,
 }
 
 impl<'a> Plan<'a> {
@@ -106,7 +116,7 @@ impl<'a> Plan<'a> {
         uid: Option<u32>,
         descriptors: [&OwnedFd; 4],
         failed: &OwnedFd,
-        root: Option<Root<'a>>,
+        surroundings: Surroundings<'a>,
     ) -> Self {
         let arguments = [python.as_c_str(), c"-E", c"-B", c"jailed_code"];
         let pointers = |strings: &mut dyn Iterator<Item = *const libc::c_char>| -> Vec<_> {
@@ -120,7 +130,7 @@ impl<'a> Plan<'a> {
             uid,
             descriptors: descriptors.map(AsRawFd::as_raw_fd),
             failed: failed.as_raw_fd(),
-            root,
+            surroundings,
         }
     }
 }
@@ -160,7 +170,7 @@ fn tell(pipe: i32, failure: Failure) -> ! {
     }
 }
 
-/// The order matters: the root while there is CAP_SYS_ADMIN and its descriptors have their numbers,
+/// The order matters: IPC while the host's /proc is there, the root while there is CAP_SYS_ADMIN and its descriptors have their numbers,
 /// descriptors while they may be renumbered freely, bounds while there is CAP_SETPCAP, user before
 /// capabilities, the death signal after the change of user that clears it.
 fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
@@ -174,23 +184,26 @@ fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
     wait_for_spawner(plan.descriptors[0]).map_err(at(0))?;
     // SAFETY: setsid(2) takes nothing and touches no memory.
     check(unsafe { libc::setsid() }).map_err(at(1))?;
-    if let Some(root) = &mut plan.root {
+    if plan.surroundings.closes_ipc {
+        close_ipc().map_err(at(2))?;
+    }
+    if let Some(root) = &mut plan.surroundings.root {
         root.enter().map_err(|(errno, place)| Failure {
             step: ROOT,
             errno,
             place,
         })?;
     }
-    place_descriptors(plan).map_err(at(3))?;
-    be_first_when_memory_is_short().map_err(at(4))?;
+    place_descriptors(plan).map_err(at(4))?;
+    be_first_when_memory_is_short().map_err(at(5))?;
     // SAFETY: the path is a C string that outlives the call.
-    check(unsafe { libc::chdir(plan.directory.as_ptr()) }).map_err(at(5))?;
+    check(unsafe { libc::chdir(plan.directory.as_ptr()) }).map_err(at(6))?;
     if let Some(uid) = plan.uid {
-        bound_capabilities().map_err(at(6))?;
-        become_user(uid).map_err(at(7))?;
-        keep_capabilities().map_err(at(8))?;
+        bound_capabilities().map_err(at(7))?;
+        become_user(uid).map_err(at(8))?;
+        keep_capabilities().map_err(at(9))?;
     }
-    set_signals().map_err(at(9))?;
+    set_signals().map_err(at(10))?;
     // SAFETY: all three are null-terminated arrays of C strings, or one, that outlive the call.
     unsafe {
         libc::execve(
@@ -199,7 +212,7 @@ fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
             plan.environment.as_ptr(),
         );
     }
-    Err(at(10)(Errno::last()))
+    Err(at(11)(Errno::last()))
 }
 
 /// Where memory runs out, a sandbox shall go before anything else of the host (proc(5)). The kernel

@@ -1,11 +1,12 @@
 //! Starts one worker: prepares all that its first moments need, clones, and hears how it went.
 
-use super::become_worker::{self, Plan};
+use super::become_worker::{self, Plan, Surroundings};
 use super::cgroup::{Cgroups, WorkerCgroup};
 use super::clone::{Cloned, clone};
+use super::namespaces::{self, Namespaces};
+use super::python_paths;
 use super::root::RootPlan;
 use super::seats::Seats;
-use super::{namespaces, python_paths};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{LayerMode, LayerState};
 use codejail_protocol::spawn::{SpawnerConfig, WorkerId};
@@ -124,7 +125,7 @@ pub struct Launcher {
     python: CString,
     environment: Vec<CString>,
     module: OwnedFd,
-    namespaces: i32,
+    namespaces: Namespaces,
     root: Option<RootPlan>,
     cgroups: Option<Cgroups>,
     layers: Vec<LayerState>,
@@ -152,7 +153,7 @@ impl Launcher {
         if wanted != [LayerMode::Off; 2] {
             namespaces::become_own_administrator()?;
         }
-        let (flags, namespaces_state) = namespaces::find(config.layers.namespaces)?;
+        let (namespaces, namespaces_state) = namespaces::find(config.layers.namespaces)?;
         let mut launcher = Self {
             config: config.clone(),
             python: c_string(config.python_bin.as_os_str().as_bytes())?,
@@ -160,7 +161,7 @@ impl Launcher {
                 .map(|variable| c_string(variable.as_bytes()))
                 .collect::<Result<_, _>>()?,
             module: OwnedFd::from(module),
-            namespaces: flags,
+            namespaces,
             root: None,
             cgroups: None,
             layers: vec![namespaces_state],
@@ -183,11 +184,11 @@ impl Launcher {
         let readable = [own, self.config.read_paths.clone()].concat();
         let plan = RootPlan::new(&readable, &self.config.scratch_root)?;
         // The root's /proc is that of its own PID namespace.
-        let flags = self.namespaces | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+        let flags = self.namespaces.flags | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
         match try_root(&plan, flags) {
             Ok(()) => {
                 self.root = Some(plan);
-                self.namespaces = flags;
+                self.namespaces.flags = flags;
                 let (bytes, files) = (self.config.scratch_bytes_max, self.config.scratch_files_max);
                 Ok(LayerState::on(
                     MOUNTS,
@@ -215,7 +216,7 @@ impl Launcher {
 
     /// Whether a worker's end takes its sandboxes along.
     pub fn pid_namespaces(&self) -> bool {
-        self.namespaces & libc::CLONE_NEWPID != 0
+        self.namespaces.flags & libc::CLONE_NEWPID != 0
     }
 
     /// Whether sandboxes have seats.
@@ -254,14 +255,17 @@ impl Launcher {
             uid,
             [&go_read, &log, &control, &self.module],
             &failed_write,
-            root,
+            Surroundings {
+                closes_ipc: self.namespaces.closes_ipc,
+                root,
+            },
         );
         let cgroup = self.cgroups.as_ref();
         let cgroup = cgroup
             .map(|cgroups| cgroups.for_worker(worker))
             .transpose()
             .map_err(|error| LaunchError::File("a cgroup".to_owned(), error))?;
-        let Some(process) = clone(self.namespaces)? else {
+        let Some(process) = clone(self.namespaces.flags)? else {
             // The child: from here to exec only system calls.
             become_worker::run(&mut plan);
         };

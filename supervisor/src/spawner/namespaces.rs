@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{getegid, geteuid};
+use std::ffi::CStr;
 
 const LAYER: &str = "namespaces";
 
@@ -43,21 +44,38 @@ pub fn become_own_administrator() -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// Which flags a clone gets here, tried out once with a child that ends at once, and what to say of it.
+/// What a worker's namespaces are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Namespaces {
+    /// Flags of its clone.
+    pub flags: i32,
+    /// Whether its IPC namespace can be closed for System V objects.
+    pub closes_ipc: bool,
+}
+
+/// Which a clone gets here, tried out once with a child that ends at once, and what to say of it.
 ///
 /// # Errors
 /// The layer is required and this host gives none.
-pub fn find(mode: LayerMode) -> Result<(i32, LayerState), LaunchError> {
+pub fn find(mode: LayerMode) -> Result<(Namespaces, LayerState), LaunchError> {
+    let none = Namespaces::default();
     if mode == LayerMode::Off {
-        return Ok((0, LayerState::left_out(LAYER)));
+        return Ok((none, LayerState::left_out(LAYER)));
     }
-    match (try_clone(ALL), mode) {
-        (Ok(()), _) => {
+    match (try_clone(), mode) {
+        (Ok(closes_ipc), _) => {
+            let ipc = if closes_ipc {
+                "no System V IPC"
+            } else {
+                "System V IPC stays open: /proc/sys can't be written"
+            };
             let got = "PID, mount, network, IPC and UTS namespaces for each worker";
-            Ok((ALL, LayerState::on(LAYER, got)))
+            let state = LayerState::on(LAYER, format!("{got}; {ipc}"));
+            let flags = ALL;
+            Ok((Namespaces { flags, closes_ipc }, state))
         }
         (Err(LaunchError::System(_, errno)), LayerMode::Auto) if is_refusal(errno) => Ok((
-            0,
+            none,
             LayerState::off(LAYER, format!("this host gives none ({errno}); {REMEDY}")),
         )),
         (Err(LaunchError::System(_, errno)), _) if is_refusal(errno) => {
@@ -81,14 +99,37 @@ pub fn is_refusal(errno: Errno) -> bool {
     )
 }
 
-fn try_clone(flags: i32) -> Result<(), LaunchError> {
-    match clone(flags)? {
-        // SAFETY: the child of the trial does nothing but end.
-        None => unsafe { libc::_exit(0) },
+/// Whether a new IPC namespace could be closed in it.
+fn try_clone() -> Result<bool, LaunchError> {
+    match clone(ALL)? {
+        // SAFETY: the child of the trial makes system calls and ends.
+        None => unsafe { libc::_exit(i32::from(close_ipc().is_err())) },
         Some(child) => match waitpid(child.pid, None) {
-            Ok(WaitStatus::Exited(_, 0)) => Ok(()),
+            Ok(WaitStatus::Exited(_, status)) => Ok(status == 0),
             Ok(_) => Err(LaunchError::System("try a clone", Errno::ECHILD)),
             Err(errno) => Err(LaunchError::System("waitpid", errno)),
         },
     }
+}
+
+/// In a new IPC namespace, whose limits these are (proc(5)): no shared memory segment, no message queue and
+/// no semaphore set can be made, so that none outlives its run. System calls only.
+pub fn close_ipc() -> Result<(), Errno> {
+    let limits: [(&CStr, &[u8]); 3] = [
+        (c"/proc/sys/kernel/shmmni", b"0"),
+        (c"/proc/sys/kernel/msgmni", b"0"),
+        // The last of the four is the number of sets.
+        (c"/proc/sys/kernel/sem", b"0 0 0 0"),
+    ];
+    for (file, limit) in limits {
+        // SAFETY: the path is a C string, the buffer is live and as long as said, the number is our own.
+        unsafe {
+            let file = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            Errno::result(file)?;
+            let written = libc::write(file, limit.as_ptr().cast(), limit.len());
+            libc::close(file);
+            Errno::result(written)?;
+        }
+    }
+    Ok(())
 }
