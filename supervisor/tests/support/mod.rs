@@ -85,10 +85,15 @@ impl Service {
 
     /// Starts one that must refuse to: its exit status and what it said.
     pub fn fail_to_start(overrides: &str) -> (Option<i32>, String) {
-        let mut starting = Starting::new(&Setup {
+        Self::fail_to_start_as(&Setup {
             overrides,
             ..Setup::default()
-        });
+        })
+    }
+
+    /// The same of one that is set up in some other way.
+    pub fn fail_to_start_as(setup: &Setup<'_>) -> (Option<i32>, String) {
+        let mut starting = Starting::new(setup);
         let status = wait_for("its end", START_MAX, || starting.ended());
         assert_eq!(scratch_directories(&starting.dir), [] as [PathBuf; 0]);
         // Its last line may still be on the way through the pipe.

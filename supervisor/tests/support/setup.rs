@@ -40,6 +40,8 @@ pub struct Setup<'a> {
     pub staged: bool,
     /// The build whose layers can be left out, and which executes although its checks fail.
     pub sabotage: bool,
+    /// A program that starts it, with arguments; it must become the service by exec.
+    pub starter: &'a [&'a str],
     /// More variables of its environment.
     pub env: &'a [(&'a str, &'a str)],
 }
@@ -133,8 +135,11 @@ fn make_dir(uid_base: u32) -> PathBuf {
 fn spawn(setup: &Setup<'_>, dir: &Path, uid_base: u32) -> (Child, Log) {
     let file = dir.join("codejail.toml");
     fs::write(&file, configuration(setup, dir, uid_base)).expect("write");
-    let mut command = Command::new(binary(setup, dir));
+    let starter = setup.starter.iter().map(PathBuf::from);
+    let mut words = starter.chain([binary(setup, dir)]);
+    let mut command = Command::new(words.next().expect("a program"));
     command
+        .args(words)
         .args(["serve", "--config"])
         .arg(file)
         .env("CJS_TEST_ENV_LEAKAGE", "yes")
