@@ -255,6 +255,17 @@ y = before == contents() and [len(c) > 100 for c in before] == [True, True]
 }
 
 #[test]
+fn the_devices_that_programs_expect_are_there() {
+    let code = "def read(path):\n    with open(path, 'rb', 0) as file: return len(file.read(10))\n\
+                x = [read('/dev/' + name) for name in ('null', 'zero', 'urandom')]\n\
+                with open('/dev/null', 'w') as file: x.append(file.write('gone'))";
+    for layers in ["", "[layers]\nmounts = 'off'"] {
+        let service = Service::start(layers);
+        assert_eq!(service.value_of_x(code), json!([0, 10, 10, 4]), "{layers}");
+    }
+}
+
+#[test]
 fn links_lead_nowhere_not_even_when_they_are_cleaned_up() {
     let service = Service::start("[limits]\nFSIZE = 1000");
     let victim = service.dir.join("victim");
