@@ -48,8 +48,8 @@ impl Service {
                 if let Some((_, text)) = line.split_once("listening on ") {
                     address = text.trim().parse().ok();
                 }
-                // The last of the checks.
-                if line.contains("startup check passed check=\"network\"") {
+                // The last of the checks, of the first worker that is through.
+                if line.contains("startup check passed") && line.contains("check=\"network\"") {
                     let _ = told.send(address);
                 }
             }
