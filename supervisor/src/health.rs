@@ -29,8 +29,8 @@ struct State {
     serving: BTreeSet<WorkerId>,
     /// Whether the last that was learnt of workers is good.
     workers_safe: bool,
-    /// What the last worker of each seat said; so a seat whose workers fail shows until one passes.
-    seats: BTreeMap<usize, Vec<Check>>,
+    /// What the last worker of each post said; so a post whose workers fail shows until one passes.
+    posts: BTreeMap<usize, Vec<Check>>,
     /// Of the service itself; none until they have run.
     own: Option<Vec<Check>>,
     /// What became of the layers: the service's, then the last warm worker's.
@@ -50,7 +50,7 @@ impl State {
     /// Each check once, with a failure if there is any.
     fn checks(&self) -> Vec<Check> {
         let mut merged: Vec<Check> = Vec::new();
-        for check in self.seats.values().chain(&self.own).flatten() {
+        for check in self.posts.values().chain(&self.own).flatten() {
             match merged.iter_mut().find(|known| known.id == check.id) {
                 None => merged.push(check.clone()),
                 Some(known) if known.failure.is_none() => known.failure.clone_from(&check.failure),
@@ -84,7 +84,7 @@ impl Health {
     }
 
     /// What the checks of a new worker found, and whether all have passed: then it serves.
-    pub fn worker_checked(&self, seat: usize, worker: WorkerId, checks: Vec<Check>) -> bool {
+    pub fn worker_checked(&self, post: usize, worker: WorkerId, checks: Vec<Check>) -> bool {
         let mut state = self.0.write();
         let passed = all_passed(&checks);
         if passed {
@@ -92,7 +92,7 @@ impl Health {
         }
         count_failures(&checks);
         state.workers_safe = passed || (state.workers_safe && !state.serving.is_empty());
-        state.seats.insert(seat, checks);
+        state.posts.insert(post, checks);
         state.show();
         passed
     }
@@ -123,14 +123,14 @@ impl Health {
         self.0.write().serving.remove(&worker);
     }
 
-    /// A seat is given up, and what its workers said with it.
-    pub fn seat_left(&self, seat: usize) {
+    /// A post is given up, and what its workers said with it.
+    pub fn post_left(&self, post: usize) {
         let mut state = self.0.write();
-        state.seats.remove(&seat);
+        state.posts.remove(&post);
         state.show();
     }
 
-    /// Each check once, with a failure if a seat's last worker, or the service itself, had one.
+    /// Each check once, with a failure if a post's last worker, or the service itself, had one.
     #[must_use]
     pub fn checks(&self) -> Vec<Check> {
         self.0.read().checks()
@@ -142,7 +142,7 @@ impl Health {
         let state = self.0.read();
         let status = if state.is_safe() { "OK" } else { "UNAVAILABLE" };
         // Null until a worker has been checked.
-        let checks = (!state.seats.is_empty()).then(|| state.checks());
+        let checks = (!state.posts.is_empty()).then(|| state.checks());
         let workers = state.serving.len();
         let layers = state.layers.concat();
         serde_json::json!({
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_fails_beside_one_that_serves_is_reported_until_its_seat_has_one_that_passes() {
+    fn a_worker_that_fails_beside_one_that_serves_is_reported_until_its_post_has_one_that_passes() {
         let health = Health::default();
         health.own_checked(Vec::new());
         assert!(health.worker_checked(0, FIRST, checks(None)));

@@ -130,11 +130,11 @@ pub fn run() -> Result<(), SpawnerError> {
     }
 }
 
-/// A terminal's Ctrl-C and a service manager's TERM reach this process too. Ending is decided by the
-/// supervisor alone, which drains first; its end closes the socket.
+/// A terminal's Ctrl-C and what a service manager sends to the whole service reach this process too. All of
+/// it is the supervisor's to obey, ending too, which drains first; its end closes the socket.
 fn leave_ending_to_the_supervisor() -> Result<(), SpawnerError> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1};
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }

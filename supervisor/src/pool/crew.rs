@@ -32,14 +32,14 @@ struct Crew {
     ids: Arc<AtomicU64>,
     rewarm: watch::Sender<()>,
     /// Those that keep a worker come first, then those that were told to stop.
-    seats: Vec<Seat>,
+    posts: Vec<Post>,
     /// How many keep a worker.
     workers: usize,
 }
 
 /// A keeper's task.
 #[derive(Debug)]
-struct Seat {
+struct Post {
     task: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -74,7 +74,7 @@ impl Pool {
         let crew = Crew {
             ids: Arc::default(),
             rewarm: watch::Sender::new(()),
-            seats: Vec::new(),
+            posts: Vec::new(),
             workers: 0,
         };
         let pool = Self {
@@ -116,7 +116,7 @@ impl Pool {
         let mut crew = self.crew.lock();
         while crew.workers > workers {
             crew.workers -= 1;
-            crew.seats[crew.workers].stop.cancel();
+            crew.posts[crew.workers].stop.cancel();
         }
         while crew.workers < workers {
             crew.add(&self.shared, boot.cloned());
@@ -143,7 +143,7 @@ impl Pool {
 }
 
 impl Crew {
-    /// Adds a keeper; one that was told to stop, and has the seat, ends first.
+    /// Adds a keeper; one that was told to stop, and has the post, ends first.
     fn add(&mut self, shared: &Arc<Shared>, boot: Option<mpsc::Sender<Result<(), WorkerError>>>) {
         let number = self.workers;
         let stop = CancellationToken::new();
@@ -155,7 +155,7 @@ impl Crew {
             stop.clone(),
             boot,
         );
-        let previous = (number < self.seats.len()).then(|| self.seats.remove(number));
+        let previous = (number < self.posts.len()).then(|| self.posts.remove(number));
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // It has no result, and one that panicked took the whole service along.
@@ -163,7 +163,7 @@ impl Crew {
             }
             keeper.keep().await;
         });
-        self.seats.insert(number, Seat { task, stop });
+        self.posts.insert(number, Post { task, stop });
         self.workers += 1;
     }
 }

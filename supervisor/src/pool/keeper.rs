@@ -28,7 +28,7 @@ const SLOTS_PER_KEEPER: usize = 3;
 /// Keeps one worker serving.
 pub struct Keeper {
     shared: Arc<Shared>,
-    seat: usize,
+    post: usize,
     ids: Arc<AtomicU64>,
     free_slots: Vec<usize>,
     /// Workers that were retired and finish what they have; each gives its slot back.
@@ -50,10 +50,10 @@ struct Serving {
 }
 
 impl Keeper {
-    /// For the worker of one seat.
+    /// For the worker of one post.
     pub fn new(
         shared: Arc<Shared>,
-        seat: usize,
+        post: usize,
         ids: Arc<AtomicU64>,
         rewarm: watch::Receiver<()>,
         stop: CancellationToken,
@@ -61,9 +61,9 @@ impl Keeper {
     ) -> Self {
         Self {
             shared,
-            seat,
+            post,
             ids,
-            free_slots: (seat * SLOTS_PER_KEEPER..(seat + 1) * SLOTS_PER_KEEPER).collect(),
+            free_slots: (post * SLOTS_PER_KEEPER..(post + 1) * SLOTS_PER_KEEPER).collect(),
             draining: JoinSet::new(),
             rewarm,
             stop,
@@ -120,7 +120,7 @@ impl Keeper {
             self.retire(last);
         }
         while self.draining.join_next().await.is_some() {}
-        self.shared.health.seat_left(self.seat);
+        self.shared.health.post_left(self.post);
     }
 
     /// Waits, and longer the next time. A new configuration may be the cure: it is tried at once.
@@ -174,7 +174,7 @@ impl Keeper {
         };
         let failed = checks.iter().find(|check| check.failure.is_some());
         let failed = failed.map_or_else(String::new, |check| check.id.to_owned());
-        if !self.shared.health.worker_checked(self.seat, id, checks) {
+        if !self.shared.health.worker_checked(self.post, id, checks) {
             retire.cancel();
             self.free_slots.extend(task.await.ok().flatten());
             return Err(WorkerError::Unsafe(failed));

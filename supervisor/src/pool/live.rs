@@ -56,6 +56,8 @@ pub struct Live {
 #[derive(Debug)]
 pub struct LiveSandboxes {
     shared: Arc<Shared>,
+    /// Given back when the worker is gone.
+    names: Vec<ScratchName>,
     sandboxes: BTreeMap<SandboxId, Live>,
     next: u64,
     /// The one that has been free for longest first.
@@ -67,9 +69,11 @@ pub struct LiveSandboxes {
 
 impl LiveSandboxes {
     /// None yet; as many can be as there are seats.
-    pub fn new(shared: Arc<Shared>, seats: Vec<Seat>) -> Self {
+    /// `home` is their worker's own directory.
+    pub fn new(shared: Arc<Shared>, home: ScratchName, seats: Vec<Seat>) -> Self {
         let (clean, cleaned) = mpsc::unbounded_channel();
-        Self {
+        let mut live = Self {
+            names: vec![home],
             shared,
             sandboxes: BTreeMap::new(),
             next: 0,
@@ -77,7 +81,9 @@ impl LiveSandboxes {
             cleaned,
             clean,
             cleaning: 0,
-        }
+        };
+        live.names.extend(live.seat_names());
+        live
     }
 
     /// Whether one more should be ordered: until there is a spare beside each that may run, and as
@@ -195,8 +201,19 @@ impl LiveSandboxes {
         while self.cleaning > 0 {
             self.cleaned().await;
         }
-        for dir in self.free_seats.iter().filter_map(|seat| seat.dir.as_ref()) {
-            self.shared.forget_name(dir);
+    }
+
+    /// The seats' directories, where these are there as long as their worker.
+    pub fn seat_names(&self) -> Vec<ScratchName> {
+        let seats = self.free_seats.iter();
+        seats.filter_map(|seat| seat.dir.clone()).collect()
+    }
+}
+
+impl Drop for LiveSandboxes {
+    fn drop(&mut self) {
+        for name in &self.names {
+            self.shared.forget_name(name);
         }
     }
 }

@@ -132,7 +132,8 @@ impl Worker {
         let descriptors = [theirs.into(), log_write];
         let sandbox_uids = uids.map(|range| (range.start + 1, range.end - 1));
         let seats = shared.seats(sandbox_uids)?;
-        let names = seats.iter().filter_map(|seat| seat.dir.clone()).collect();
+        let live = LiveSandboxes::new(Arc::clone(&shared), dir.clone(), seats);
+        let names = live.seat_names();
         let launch = shared.spawner.launch(id, dir, uid, names, descriptors);
         let (pid, end) = launch.await?;
         tracing::info!(worker = id.0, pid, "worker launched");
@@ -143,7 +144,7 @@ impl Worker {
             end: Some(end),
             say,
             commands,
-            live: LiveSandboxes::new(Arc::clone(&shared), seats),
+            live,
             executions_left: shared.executions()?,
             failures: 0,
             shelf,
