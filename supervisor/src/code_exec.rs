@@ -103,8 +103,9 @@ impl Service {
             }
             let elapsed = running.elapsed();
             histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
-            tracing::debug!(slug = slug(&code_exec), ?elapsed, "executed");
-            return Answer::to_run(outcome, code_exec.globals, config.output_bytes_max);
+            let answer = Answer::to_run(outcome, code_exec.globals, config.output_bytes_max);
+            log_execution(&code_exec, &answer, elapsed);
+            return answer;
         }
         tracing::error!(slug = slug(&code_exec), "no sandbox could take the job");
         Answer::fault(code_exec.globals)
@@ -122,9 +123,31 @@ fn job<'a>(code_exec: &CodeExec<'a>, config: &Config) -> Job<'a> {
     }
 }
 
-/// The caller's description, bounded, for a log line.
+/// One event for each execution, with the original's telemetry names: what is no label of a metric, since a
+/// caller chooses it.
+fn log_execution(code_exec: &CodeExec<'_>, answer: &Answer, elapsed: Duration) {
+    tracing::debug!(
+        target: "codejail::exec",
+        {
+            codejail.exec.status = answer.telemetry(),
+            codejail.exec.limit_override = short(code_exec.limit_overrides_context.as_deref()),
+            codejail.exec.python_path_len = u8::from(code_exec.python_path),
+            codejail.exec.files_count = u8::from(code_exec.python_lib.is_some()),
+            codejail.exec.slug = slug(code_exec),
+            ?elapsed,
+        },
+        "executed"
+    );
+}
+
+/// The caller's description of the problem.
 fn slug(code_exec: &CodeExec<'_>) -> String {
-    const SLUG_BYTES_MAX: usize = 200;
-    let slug = code_exec.slug.as_deref().unwrap_or_default();
-    String::from_utf8_lossy(&slug[..slug.len().min(SLUG_BYTES_MAX)]).into_owned()
+    short(code_exec.slug.as_deref())
+}
+
+/// A caller's text, bounded, for a log line.
+fn short(text: Option<&[u8]>) -> String {
+    const BYTES_MAX: usize = 200;
+    let text = text.unwrap_or_default();
+    String::from_utf8_lossy(&text[..text.len().min(BYTES_MAX)]).into_owned()
 }

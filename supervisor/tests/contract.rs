@@ -209,6 +209,24 @@ const FILE_NAME: &str = "Only allowed name for uploaded file is 'python_lib.zip'
 const UNSAFELY: &str = "Refusing codejail execution with unsafely=true";
 
 #[test]
+fn an_execution_is_logged_by_the_originals_telemetry_names() {
+    let service = Service::launch(&support::Setup {
+        overrides: "[limit_overrides.patient]\nREALTIME = 60",
+        env: &[("RUST_LOG", "info,codejail::exec=debug")],
+        ..support::Setup::default()
+    });
+    service.wait_until_healthy();
+    let run = support::http::Run::new("x = 1").context("patient");
+    service.run(&run).success();
+    let expected = "executed codejail.exec.status=\"executed.success\" \
+                    codejail.exec.limit_override=\"patient\" codejail.exec.python_path_len=0 \
+                    codejail.exec.files_count=0 codejail.exec.slug=\"test\"";
+    support::processes::wait_for("its line", support::END_MAX, || {
+        service.log().contains(expected).then_some(())
+    });
+}
+
+#[test]
 fn what_is_not_allowed_is_refused() {
     let service = Service::start("");
     for (path, allowed) in [
