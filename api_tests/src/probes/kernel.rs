@@ -1,0 +1,4 @@
+//! kernel
+use crate::probe::Probe;
+/// The group.
+pub const PROBES: &[Probe] = &[];

@@ -1,0 +1,4 @@
+//! leaks
+use crate::probe::Probe;
+/// The group.
+pub const PROBES: &[Probe] = &[];

@@ -1,0 +1,4 @@
+//! plants
+use crate::probe::Probe;
+/// The group.
+pub const PROBES: &[Probe] = &[];

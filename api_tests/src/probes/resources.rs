@@ -1,0 +1,4 @@
+//! resources
+use crate::probe::Probe;
+/// The group.
+pub const PROBES: &[Probe] = &[];

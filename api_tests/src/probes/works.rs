@@ -1,0 +1,4 @@
+//! works
+use crate::probe::Probe;
+/// The group.
+pub const PROBES: &[Probe] = &[];
