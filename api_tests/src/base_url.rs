@@ -25,6 +25,8 @@ impl std::str::FromStr for BaseUrl {
         ensure!(uri.scheme_str() == Some("http"), "{wanted}");
         ensure!(uri.path() == "/" && uri.query().is_none(), "{wanted}");
         ensure!(!authority.as_str().contains('@'), "{wanted}");
+        let no_port = authority.as_str() == authority.host();
+        ensure!(no_port || authority.port_u16().is_some(), "{wanted}");
         Ok(Self {
             host: authority.host().to_owned(),
             port: authority.port_u16().unwrap_or(80),

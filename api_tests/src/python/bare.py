@@ -65,7 +65,7 @@ def pass_on(status):
 
 
 todo = json.load(sys.stdin)
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 pid = os.fork()
 if pid:
     pass_on(os.waitpid(pid, 0)[1])
