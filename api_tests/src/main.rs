@@ -221,17 +221,13 @@ fn run_and_report(
         }
     };
     let all = run::run_all(target, chosen, facts, arguments.jobs.into(), print);
-    let reports: [(_, fn(&[Finished], Passes) -> String); 2] = [
-        (&arguments.junit, report::junit),
-        (&arguments.json, report::json),
-    ];
-    for (file, report) in reports {
-        if let Some(file) = file {
-            let written = fs::write(file, report(&all, passes));
-            written
-                .with_context(|| file.display().to_string())
-                .or_exit(EX_CANTCREAT)?;
-        }
+    for (file, text) in [
+        (&arguments.junit, report::junit(&all, passes)),
+        (&arguments.json, report::json(&all, passes)),
+    ] {
+        let Some(file) = file else { continue };
+        let written = fs::write(file, text).with_context(|| file.display().to_string());
+        written.or_exit(EX_CANTCREAT)?;
     }
     let count = |wanted: &dyn Fn(&Finished) -> bool| all.iter().filter(|f| wanted(f)).count();
     let passed = count(&|finished| passes(finished.probe, &finished.outcome));

@@ -56,7 +56,9 @@ impl Outcome {
 
 fn worked(expected: Expected, answer: &Answer) -> Outcome {
     match (expected, answer.emsg(), answer.x()) {
-        (Expected::X(wanted), None, Some(x)) if x.to_string() == wanted => {
+        (Expected::X(wanted), None, Some(x))
+            if serde_json::from_str(wanted).ok() == Some(x.clone()) =>
+        {
             Outcome::Succeeded(format!("x = {}", shortened(wanted)))
         }
         (Expected::Error(part), Some(emsg), _) if emsg.contains(part) => {
@@ -105,16 +107,17 @@ fn planted(denial: Denial, answers: &[Answer]) -> Outcome {
         None => return Outcome::Broken(format!("planting: {}", plant.shortened())),
     }
     let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
-    let worst = |outcome: &&Outcome| match outcome {
+    let worst = |outcome: &Outcome| match outcome {
         Outcome::Succeeded(_) => 3,
         Outcome::Broken(_) => 2,
         Outcome::Skipped(_) => 1,
         Outcome::Denied(_) => 0,
     };
-    outcomes.iter().max_by_key(worst).cloned().map_or_else(
-        || Outcome::Broken("nothing was looked for".to_owned()),
-        |outcome| outcome,
-    )
+    let nothing = || Outcome::Broken("nothing was looked for".to_owned());
+    outcomes
+        .into_iter()
+        .max_by_key(worst)
+        .unwrap_or_else(nothing)
 }
 
 /// A victim that was not there makes the attack say nothing.

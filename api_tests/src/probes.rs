@@ -51,6 +51,7 @@ pub const GROUPS: &[Group] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::{Expected, Kind};
     use std::collections::BTreeSet;
 
     #[test]
@@ -69,6 +70,10 @@ mod tests {
                 probe.name
             );
             assert!(probe.shows.ends_with('.'), "{}: one sentence", probe.name);
+            if let Kind::Works(Expected::X(json)) = probe.kind {
+                let parsed = serde_json::from_str::<serde_json::Value>(json);
+                assert!(parsed.is_ok(), "{}: {json}", probe.name);
+            }
         }
     }
 }

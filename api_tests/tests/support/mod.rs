@@ -126,9 +126,15 @@ impl Drop for Service {
 }
 
 fn end(process: &mut Child) {
-    let pid = i32::try_from(process.id()).expect("a pid");
-    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    terminate(process);
     let _ = process.wait();
+}
+
+/// Asks it to end.
+pub fn terminate(process: &Child) {
+    let pid = i32::try_from(process.id()).expect("a pid");
+    // It may have ended by itself; its status tells.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
 fn command(binary: &Path, what: &str, config: &Path, uid: Option<u32>) -> Command {
