@@ -115,7 +115,8 @@ pub const PROBES: &[Probe] = &[
         "Temporary files go to the run's own tmp.",
         "[\"tmp\",true]",
         "import os, tempfile\nx = [os.environ['TMPDIR'], tempfile.gettempdir() == os.path.abspath('tmp')]",
-    ),
+    )
+    .needs(&[Limit("FSIZE")]),
     Probe::works(
         "support_six",
         "`six` is there.",
@@ -351,7 +352,8 @@ pub const PROBES: &[Probe] = &[
         "So do its directories.",
         "true",
         "import os, tempfile\nwith tempfile.TemporaryDirectory() as path: x = os.path.isdir(path)",
-    ),
+    )
+    .needs(&[Limit("FSIZE")]),
     Probe::works(
         "allow_unix_sockets_bound_below_tmp",
         "A unix socket can be made, bound below tmp, and listened on.",
