@@ -1,7 +1,17 @@
 //! Black-box probes of a running codejail: what is denied, what is allowed, what is supported.
 //!
-//! It knows nothing of the service but its address and the v0 API.
+//! It knows nothing of the service but its address and the v0 API. The same probes can be run in a bare
+//! Python, where each attack must succeed.
 
+#![forbid(unsafe_code)]
+
+pub mod baits;
+pub mod bare;
+pub mod base_url;
 pub mod client;
+pub mod outcome;
 pub mod probe;
 pub mod probes;
+pub mod report;
+pub mod run;
+pub mod target;

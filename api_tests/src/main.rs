@@ -1,69 +1,249 @@
 //! Runs the probes against a service and prints what a test runner prints.
 
-use clap::Parser;
-use codejail_api_tests::client::Client;
-use codejail_api_tests::probe::Probe;
-use codejail_api_tests::probes::PROBES;
-use std::net::SocketAddr;
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use codejail_api_tests::baits::{self, Baits};
+use codejail_api_tests::bare::Bare;
+use codejail_api_tests::base_url::BaseUrl;
+use codejail_api_tests::outcome::Outcome;
+use codejail_api_tests::probe::{Group, Probe};
+use codejail_api_tests::report::{self, Passes};
+use codejail_api_tests::run::{self, Facts, Finished};
+use codejail_api_tests::target::{Service, Target};
+use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Probes a running codejail: what must be denied, allowed and supported. Exits 0 if all is as it
-/// must be.
+/// Exit statuses of sysexits(3).
+const EX_USAGE: u8 = 64;
+const EX_DATAERR: u8 = 65;
+const EX_NOINPUT: u8 = 66;
+const EX_UNAVAILABLE: u8 = 69;
+const EX_CANTCREAT: u8 = 73;
+
+/// Probes a running codejail: what must be denied, allowed and supported
+///
+/// Probes a running codejail: what must be denied, allowed and supported. Exits with 0 if all is as it
+/// must be, 1 if not, 64 for wrong arguments, 65 or 66 for unreadable baits, 69 if nobody answers, 73 if
+/// a report can't be written.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Where the service is.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    base_url: String,
-    /// Print the probes' names instead of running them.
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Where the service is; its host may be a name
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    base_url: BaseUrl,
+    /// The baits.json of baits that are set up on the service's host
+    #[arg(long, value_name = "FILE")]
+    baits: Option<PathBuf>,
+    /// A limit of the service, where it is not CODE_JAIL's default (CPU=1 REALTIME=1 VMEM=0 FSIZE=0
+    /// NPROC=15); 0 is none
+    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
+    limits: Vec<(String, Value)>,
+    /// How many probes at a time
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Print the probes instead of running them: name, group, kind and what each shows
     #[arg(long)]
     list: bool,
-    /// Only probes whose name contains this.
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a JSON report
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Run the code in this Python, unconfined, where each attack must succeed
+    #[arg(long, hide = true, value_name = "PYTHON")]
+    bare: Option<PathBuf>,
+    /// Who runs it, when started as root
+    #[arg(long, hide = true, requires = "bare", value_name = "UID")]
+    bare_uid: Option<u32>,
+    /// Only probes whose name contains this
     filter: Option<String>,
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let matches = |probe: &&Probe| match &arguments.filter {
-        Some(part) => probe.name.contains(part.as_str()),
-        None => true,
-    };
-    let chosen: Vec<&Probe> = PROBES.iter().filter(matches).collect();
-    if arguments.list {
-        chosen.iter().for_each(|probe| println!("{}", probe.name));
-        return ExitCode::SUCCESS;
-    }
-    let address = arguments
-        .base_url
-        .trim_start_matches("http://")
-        .trim_end_matches('/');
-    let Ok(address) = address.parse::<SocketAddr>() else {
-        eprintln!(
-            "--base-url {}: must be http://ADDRESS:PORT, an IP address",
-            arguments.base_url
-        );
-        return ExitCode::from(64);
-    };
-    run(&chosen, &mut Client::new(address, false))
+#[derive(Subcommand)]
+enum Command {
+    /// Set up files, a process and listeners for attacks to go for, until TERM or INT
+    ///
+    /// Set up files, a process and loopback listeners for attacks to go for, in a new directory, and
+    /// keep them until TERM or INT. Its baits.json is for --baits. To be run on the host, or in the
+    /// container, of the service.
+    Baits {
+        /// The directory to make
+        #[arg(long, value_name = "DIRECTORY")]
+        dir: PathBuf,
+        /// Whose the files and the process are; other than one's own only as root
+        #[arg(long, value_name = "UID")]
+        uid: Option<u32>,
+    },
 }
 
-fn run(probes: &[&Probe], client: &mut Client) -> ExitCode {
-    println!("running {} probes", probes.len());
-    let mut failed = 0;
-    for probe in probes {
-        match probe.run(client) {
-            Ok(()) => println!("probe {} ... ok", probe.name),
-            Err(error) => {
-                failed += 1;
-                println!("probe {} ... FAILED\n    {error:#}", probe.name);
-            }
+/// What went wrong, with the status to end with.
+struct Failure(u8, anyhow::Error);
+
+trait OrExit<T> {
+    fn or_exit(self, status: u8) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, status: u8) -> Result<T, Failure> {
+        self.map_err(|error| Failure(status, error.into()))
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Help and version come here too, and are no mistake.
+            let _ = answer.print();
+            return ExitCode::from(if answer.use_stderr() { EX_USAGE } else { 0 });
+        }
+    };
+    let done = match &arguments.command {
+        Some(Command::Baits { dir, uid }) => set_up(dir, *uid),
+        None => probe(&arguments),
+    };
+    match done {
+        Ok(status) => status,
+        Err(Failure(status, error)) => {
+            eprintln!("codejail-api-tests: {error:#}");
+            ExitCode::from(status)
         }
     }
-    println!("{} passed, {failed} failed", probes.len() - failed);
-    // A filter that matches nothing has shown nothing.
-    if failed == 0 && !probes.is_empty() {
+}
+
+fn limit(text: &str) -> Result<(String, Value), String> {
+    let known = run::default_limits();
+    let names = || {
+        known
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let parsed = text.split_once('=').and_then(|(name, number)| {
+        let number: serde_json::Number = number.parse().ok()?;
+        let positive = number.as_f64().is_some_and(|number| number >= 0.0);
+        (positive && known.contains_key(name)).then(|| (name.to_owned(), number.into()))
+    });
+    parsed.ok_or_else(|| format!("must be NAME=NUMBER with one of {}", names()))
+}
+
+fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
+    // Before there is anything that a signal could leave behind.
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).or_exit(EX_UNAVAILABLE)?;
+    let baits = Baits::create(dir, uid).or_exit(EX_CANTCREAT)?;
+    println!("baits are ready: --baits {}", baits.facts_file().display());
+    signals.forever().next();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let chosen = run::choose(arguments.filter.as_deref().unwrap_or_default());
+    if arguments.list {
+        list(&chosen);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bait = match &arguments.baits {
+        Some(file) => read_baits(file)?,
+        None => baits::of_every_host(),
+    };
+    let mut limits = run::default_limits();
+    limits.extend(arguments.limits.iter().cloned());
+    let facts = Facts { bait, limits };
+    match &arguments.bare {
+        Some(python) => {
+            let dir = std::env::temp_dir().join(format!("codejail-bare-{}", std::process::id()));
+            fs::create_dir(&dir).or_exit(EX_CANTCREAT)?;
+            let bare = Bare::new(python.clone(), arguments.bare_uid, &dir).or_exit(EX_USAGE)?;
+            let status = run_and_report(&bare, &chosen, &facts, arguments, |_, outcome| {
+                matches!(outcome, Outcome::Succeeded(_))
+            });
+            fs::remove_dir_all(&dir).or_exit(EX_CANTCREAT)?;
+            status
+        }
+        None => {
+            let url = &arguments.base_url;
+            let address = url.find().or_exit(EX_UNAVAILABLE)?;
+            let service = Service::new(address, url.host());
+            service.answers().or_exit(EX_UNAVAILABLE)?;
+            run_and_report(&service, &chosen, &facts, arguments, Probe::expects)
+        }
+    }
+}
+
+fn list(chosen: &[(&'static Group, &'static Probe)]) {
+    for (group, probe) in chosen {
+        println!(
+            "{}\t{}\t{}\t{}",
+            probe.name,
+            group.name,
+            probe.kind_name(),
+            probe.shows
+        );
+    }
+}
+
+fn read_baits(file: &Path) -> Result<Value, Failure> {
+    let named = || file.display().to_string();
+    let text = fs::read_to_string(file)
+        .with_context(named)
+        .or_exit(EX_NOINPUT)?;
+    serde_json::from_str(&text)
+        .with_context(named)
+        .or_exit(EX_DATAERR)
+}
+
+fn run_and_report(
+    target: &dyn Target,
+    chosen: &[(&'static Group, &'static Probe)],
+    facts: &Facts,
+    arguments: &Arguments,
+    passes: Passes,
+) -> Result<ExitCode, Failure> {
+    println!("running {} probes", chosen.len());
+    let print = |finished: &Finished| {
+        let (name, outcome) = (finished.probe.name, &finished.outcome);
+        match outcome {
+            Outcome::Skipped(why) => println!("probe {name} ... skipped, {why}"),
+            outcome if passes(finished.probe, outcome) => println!("probe {name} ... ok"),
+            outcome => println!(
+                "probe {name} ... FAILED\n    {}: {}",
+                outcome.word(),
+                outcome.how()
+            ),
+        }
+    };
+    let all = run::run_all(target, chosen, facts, arguments.jobs.into(), print);
+    for (file, text) in [
+        (&arguments.junit, report::junit(&all, passes)),
+        (&arguments.json, report::json(&all, passes)),
+    ] {
+        let Some(file) = file else { continue };
+        let written = fs::write(file, text).with_context(|| file.display().to_string());
+        written.or_exit(EX_CANTCREAT)?;
+    }
+    let count = |wanted: &dyn Fn(&Finished) -> bool| all.iter().filter(|f| wanted(f)).count();
+    let passed = count(&|finished| passes(finished.probe, &finished.outcome));
+    let skipped = count(&|finished| matches!(finished.outcome, Outcome::Skipped(_)));
+    let failed = all.len() - passed - skipped;
+    let also = if skipped > 0 {
+        format!(", {skipped} skipped")
+    } else {
+        String::new()
+    };
+    println!("{passed} passed, {failed} failed{also}");
+    // What ran nothing has shown nothing.
+    let good = failed == 0 && passed > 0;
+    Ok(if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
+    })
 }

@@ -1,49 +1,200 @@
-//! One probe: code to run, and what must come of it.
+//! What a probe is: code to run, what it shows, and what must come of it.
 
-use crate::client::Client;
-use anyhow::{Result, bail, ensure};
-use serde_json::{Value, json};
+use crate::outcome::Outcome;
+
+/// What belongs together.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// One word, for reports.
+    pub name: &'static str,
+    /// Its probes.
+    pub probes: &'static [Probe],
+}
+
+/// Code to run, and what must come of it. The code is harmless also where it succeeds against the
+/// expectation.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe {
+    /// `deny_…`, `allow_…` or `support_…`.
+    pub name: &'static str,
+    /// One sentence: what passing it shows.
+    pub shows: &'static str,
+    /// What must come of it, and why.
+    pub kind: Kind,
+    /// How its code is run.
+    pub plan: Plan,
+    /// Without which it says nothing.
+    pub needs: &'static [Need],
+}
 
 /// What must come of a probe.
 #[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// An attack that does harm if it succeeds (data read, a file changed, a process touched, code run,
+    /// a packet sent): two layers must stop it.
+    Harm(Denial),
+    /// A call that should not be reachable, or a bound: one layer may do, for this reason.
+    Surface(Denial, &'static str),
+    /// What must work.
+    Works(Expected),
+}
+
+/// How a denied attack is known from one that succeeded. Where it ends otherwise it is broken.
+#[derive(Debug, Clone, Copy)]
+pub enum Denial {
+    /// The code sets `x` to what `outcome` of the prelude returned.
+    Reported,
+    /// The run is ended with one of these statuses before its code could report.
+    Ended(&'static [i32]),
+    /// The answer has at most so many bytes.
+    AnswerBytesMax(usize),
+}
+
+/// What must come of code that must work.
+#[derive(Debug, Clone, Copy)]
 pub enum Expected {
-    /// It runs to its end and the global `x` is this.
+    /// It runs to its end and the global `x` is this JSON.
     X(&'static str),
     /// It fails with this in its error.
     Error(&'static str),
 }
 
-/// Code to run, and what must come of it.
+/// How the code of a probe is run.
 #[derive(Debug, Clone, Copy)]
-pub struct Probe {
-    /// `deny_…`, `allow_…` or `support_…`.
-    pub name: &'static str,
-    /// The code, which is harmless also where it succeeds against the expectation.
-    pub code: &'static str,
-    /// What must come of it.
-    pub expected: Expected,
+pub enum Plan {
+    /// One execution.
+    Once(&'static str),
+    /// Something is planted in one execution and looked for in the next ones; `kept` of the first one's
+    /// globals is known to them.
+    Planted {
+        /// What plants.
+        plant: &'static str,
+        /// What looks, in each of `LOOKS` executions.
+        look: &'static str,
+    },
+    /// The second runs while the first does.
+    Beside {
+        /// Runs on for a second at most.
+        victim: &'static str,
+        /// Looks for it.
+        attack: &'static str,
+    },
+    /// One execution with a course's library, a `python_lib.zip` that holds `course_lib.py`.
+    WithLibrary(&'static str),
+}
+
+/// How many executions look for what was planted: enough to meet the same worker of a few again.
+pub const LOOKS: usize = 4;
+
+/// Without which a probe says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A bait that the harness has set up, or that every host has.
+    Bait(&'static str),
+    /// A limit of the service, other than 0, which is no limit (for FSIZE: nothing may be written).
+    Limit(&'static str),
+    /// A library in the sandbox's Python.
+    Module(&'static str),
 }
 
 impl Probe {
-    /// Runs it.
-    ///
-    /// # Errors
-    /// The service did not answer, or not as expected.
-    pub fn run(&self, client: &mut Client) -> Result<()> {
-        let payload = json!({ "code": self.code, "globals_dict": {} }).to_string();
-        let answer: Value = serde_json::from_str(&client.execute(&payload)?)?;
-        let emsg = answer["emsg"].as_str();
-        match (self.expected, emsg) {
-            (Expected::X(x), None) => {
-                let found = answer["globals_dict"]["x"].to_string();
-                ensure!(found == x, "expected x = {x}, got {found}");
-            }
-            (Expected::X(x), Some(emsg)) => bail!("expected x = {x}, got {emsg}"),
-            (Expected::Error(error), Some(emsg)) => {
-                ensure!(emsg.contains(error), "expected {error}, got {emsg}");
-            }
-            (Expected::Error(error), None) => bail!("expected {error}, got {answer}"),
+    /// An attack that would do harm.
+    #[must_use]
+    pub const fn harm(name: &'static str, shows: &'static str, code: &'static str) -> Self {
+        Self::new(name, shows, Kind::Harm(Denial::Reported), code)
+    }
+
+    /// A call that should not be reachable, or a bound. `reason`: why one layer may do.
+    #[must_use]
+    pub const fn surface(
+        name: &'static str,
+        shows: &'static str,
+        reason: &'static str,
+        code: &'static str,
+    ) -> Self {
+        Self::new(name, shows, Kind::Surface(Denial::Reported, reason), code)
+    }
+
+    /// What must run to its end with this `x`.
+    #[must_use]
+    pub const fn works(
+        name: &'static str,
+        shows: &'static str,
+        x: &'static str,
+        code: &'static str,
+    ) -> Self {
+        Self::new(name, shows, Kind::Works(Expected::X(x)), code)
+    }
+
+    /// What must fail as it does with the original.
+    #[must_use]
+    pub const fn fails(
+        name: &'static str,
+        shows: &'static str,
+        error: &'static str,
+        code: &'static str,
+    ) -> Self {
+        Self::new(name, shows, Kind::Works(Expected::Error(error)), code)
+    }
+
+    const fn new(name: &'static str, shows: &'static str, kind: Kind, code: &'static str) -> Self {
+        Self {
+            name,
+            shows,
+            kind,
+            plan: Plan::Once(code),
+            needs: &[],
         }
-        Ok(())
+    }
+
+    /// With what it needs.
+    #[must_use]
+    pub const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// Run otherwise than once.
+    #[must_use]
+    pub const fn plan(mut self, plan: Plan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// Denied otherwise than by a report.
+    #[must_use]
+    pub const fn denied_by(mut self, denial: Denial) -> Self {
+        self.kind = match self.kind {
+            Kind::Harm(_) => Kind::Harm(denial),
+            Kind::Surface(_, reason) => Kind::Surface(denial, reason),
+            works @ Kind::Works(_) => works,
+        };
+        self
+    }
+
+    /// Whether it is an attack.
+    #[must_use]
+    pub const fn is_attack(&self) -> bool {
+        !matches!(self.kind, Kind::Works(_))
+    }
+
+    /// Whether this is what must come of it.
+    #[must_use]
+    pub const fn expects(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Denied(_) => self.is_attack(),
+            Outcome::Succeeded(_) => !self.is_attack(),
+            Outcome::Broken(_) | Outcome::Skipped(_) => false,
+        }
+    }
+
+    /// `harm`, `surface` or `works`, for reports.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Harm(_) => "harm",
+            Kind::Surface(..) => "surface",
+            Kind::Works(_) => "works",
+        }
     }
 }

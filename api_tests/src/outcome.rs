@@ -1,0 +1,233 @@
+//! What came of a probe: denied, succeeded, or broken, which is never counted as denied.
+
+use crate::probe::{Denial, Expected, Kind, Plan, Probe};
+use crate::target::Answer;
+use serde_json::Value;
+
+/// What came of a probe, each with how it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A layer stopped it.
+    Denied(String),
+    /// It did what it was meant to do.
+    Succeeded(String),
+    /// It failed for another reason, and shows nothing.
+    Broken(String),
+    /// It was not run, or has nothing to say there.
+    Skipped(String),
+}
+
+impl Outcome {
+    /// One word, for reports.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Succeeded(_) => "succeeded",
+            Self::Broken(_) => "broken",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// How it is known.
+    #[must_use]
+    pub fn how(&self) -> &str {
+        match self {
+            Self::Denied(how) | Self::Succeeded(how) | Self::Broken(how) | Self::Skipped(how) => {
+                how
+            }
+        }
+    }
+
+    /// What the answers to a probe's executions say, in their order.
+    #[must_use]
+    pub fn of(probe: &Probe, answers: &[Answer]) -> Self {
+        match (probe.kind, answers) {
+            (_, []) => Self::Broken("no execution was answered".to_owned()),
+            (Kind::Works(expected), [.., last]) => worked(expected, last),
+            (Kind::Harm(denial) | Kind::Surface(denial, _), answers) => match probe.plan {
+                Plan::Planted { .. } => planted(denial, answers),
+                Plan::Beside { .. } => beside(denial, answers),
+                Plan::Once(_) | Plan::WithLibrary(_) => attacked(denial, &answers[0]),
+            },
+        }
+    }
+}
+
+fn worked(expected: Expected, answer: &Answer) -> Outcome {
+    match (expected, answer.emsg(), answer.x()) {
+        (Expected::X(wanted), None, Some(x))
+            if serde_json::from_str(wanted).ok() == Some(x.clone()) =>
+        {
+            Outcome::Succeeded(format!("x = {}", shortened(wanted)))
+        }
+        (Expected::Error(part), Some(emsg), _) if emsg.contains(part) => {
+            Outcome::Succeeded(shortened(part))
+        }
+        (expected, ..) => {
+            let found = format!("expected {expected:?}, got {}", answer.shortened());
+            if found.contains("PermissionError") || found.contains("BlockingIOError") {
+                Outcome::Denied(found)
+            } else {
+                Outcome::Broken(found)
+            }
+        }
+    }
+}
+
+fn attacked(denial: Denial, answer: &Answer) -> Outcome {
+    match (denial, answer.report()) {
+        (Denial::AnswerBytesMax(bytes_max), _) => {
+            let bytes = answer.body.len();
+            match answer.status {
+                200 if bytes <= bytes_max => Outcome::Denied(format!("an answer of {bytes} bytes")),
+                200 => Outcome::Succeeded(format!("an answer of {bytes} bytes")),
+                _ => Outcome::Broken(answer.shortened()),
+            }
+        }
+        (_, Some(report)) => report,
+        (Denial::Ended(statuses), None) => match answer.exit_status() {
+            Some(status) if statuses.contains(&status) => {
+                Outcome::Denied(format!("the run was ended with status {status}"))
+            }
+            _ => Outcome::Broken(answer.shortened()),
+        },
+        (Denial::Reported, None) => Outcome::Broken(answer.shortened()),
+    }
+}
+
+/// The plant may say nothing but must come to its end; of the looks, one that finds is enough, and one
+/// that is broken spoils the others.
+fn planted(denial: Denial, answers: &[Answer]) -> Outcome {
+    let (plant, looks) = (&answers[0], &answers[1..]);
+    match plant.report() {
+        Some(Outcome::Succeeded(_)) => {}
+        Some(other) => return other,
+        None if plant.emsg().is_none() && plant.status == 200 => {}
+        None => return Outcome::Broken(format!("planting: {}", plant.shortened())),
+    }
+    let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
+    let worst = |outcome: &Outcome| match outcome {
+        Outcome::Succeeded(_) => 3,
+        Outcome::Broken(_) => 2,
+        Outcome::Skipped(_) => 1,
+        Outcome::Denied(_) => 0,
+    };
+    let nothing = || Outcome::Broken("nothing was looked for".to_owned());
+    outcomes
+        .into_iter()
+        .max_by_key(worst)
+        .unwrap_or_else(nothing)
+}
+
+/// A victim that was not there makes the attack say nothing.
+fn beside(denial: Denial, answers: &[Answer]) -> Outcome {
+    match answers {
+        [victim, attack] if victim.emsg().is_none() && victim.status == 200 => {
+            attacked(denial, attack)
+        }
+        [victim, ..] => Outcome::Broken(format!("the victim: {}", victim.shortened())),
+        [] => Outcome::Broken("no execution was answered".to_owned()),
+    }
+}
+
+impl Answer {
+    /// What the code reported in `x`, if it came to that.
+    fn report(&self) -> Option<Outcome> {
+        let x = self.x()?;
+        let [word, how] = x.as_array()?.as_slice() else {
+            return None;
+        };
+        let how = how.as_str()?.to_owned();
+        match word.as_str()? {
+            "denied" => Some(Outcome::Denied(how)),
+            "succeeded" => Some(Outcome::Succeeded(how)),
+            "skipped" => Some(Outcome::Skipped(how)),
+            "broken" => Some(Outcome::Broken(how)),
+            _ => None,
+        }
+    }
+
+    fn x(&self) -> Option<&Value> {
+        self.globals()?.get("x")
+    }
+
+    /// The exit status in the error of a run that failed.
+    fn exit_status(&self) -> Option<i32> {
+        let (_, status) = self.emsg()?.rsplit_once("with status code: ")?;
+        status.trim().parse().ok()
+    }
+
+    fn shortened(&self) -> String {
+        let text = self.emsg().unwrap_or(&self.body);
+        format!("{}: {}", self.status, shortened(text))
+    }
+}
+
+/// The end of a text: that is where a traceback says what happened.
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    let from = text.char_indices().rev().nth(CHARS_MAX - 1);
+    match from {
+        Some((at, _)) if at > 0 => format!("...{}", &text[at..]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(body: &str) -> Answer {
+        Answer::new(200, body.to_owned())
+    }
+
+    fn denied(denial: Denial, body: &str) -> Outcome {
+        attacked(denial, &answer(body))
+    }
+
+    #[test]
+    fn only_a_report_or_the_expected_end_counts_as_denied() {
+        let report = r#"{"globals_dict": {"x": ["denied", "EACCES"]}}"#;
+        assert_eq!(
+            denied(Denial::Reported, report),
+            Outcome::Denied("EACCES".to_owned())
+        );
+        let crash = r#"{"globals_dict": {}, "emsg": "stderr: b'' with status code: -11"}"#;
+        assert_eq!(denied(Denial::Reported, crash).word(), "broken");
+        assert_eq!(denied(Denial::Ended(&[-9]), crash).word(), "broken");
+        assert_eq!(denied(Denial::Ended(&[-9, -11]), crash).word(), "denied");
+        for nothing in ["{}", "[]", "garbage", r#"{"globals_dict": {"x": 1}}"#] {
+            assert_eq!(
+                denied(Denial::Reported, nothing).word(),
+                "broken",
+                "{nothing}"
+            );
+        }
+        let refused = Answer::new(503, r#"{"error": "busy"}"#.to_owned());
+        assert_eq!(
+            attacked(Denial::AnswerBytesMax(99), &refused).word(),
+            "broken"
+        );
+    }
+
+    #[test]
+    fn one_look_that_finds_is_enough_and_a_broken_one_spoils_what_is_denied() {
+        let report = |word: &str| answer(&format!(r#"{{"globals_dict":{{"x":["{word}",""]}}}}"#));
+        let plant = || answer(r#"{"globals_dict":{}}"#);
+        let of = |looks: &[&str]| {
+            let answers: Vec<Answer> = std::iter::once(plant())
+                .chain(looks.iter().map(|word| report(word)))
+                .collect();
+            planted(Denial::Reported, &answers).word()
+        };
+        assert_eq!(of(&["denied", "denied"]), "denied");
+        assert_eq!(of(&["denied", "succeeded", "broken"]), "succeeded");
+        assert_eq!(of(&["denied", "broken"]), "broken");
+        assert_eq!(of(&[]), "broken");
+        assert_eq!(
+            planted(Denial::Reported, &[report("denied"), report("succeeded")]).word(),
+            "denied"
+        );
+    }
+}

@@ -1,0 +1,218 @@
+"""What stands above the code of every deny probe. `bait` and `limits` are the run's input globals."""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+import sys
+import time
+
+# How layers say no to each kind of attack. What hides its target (a mount, PID or network namespace) says
+# that it is not there; the harness makes sure that it is.
+CALLS = ("EACCES", "EPERM", "ENOSYS")
+FILES = ("EACCES", "EPERM", "ENOENT", "EROFS", "EXDEV", "EFBIG")
+PROCESSES = ("EACCES", "EPERM", "ENOSYS", "ESRCH", "ENOENT")
+FORKS = ("EACCES", "EPERM", "ENOSYS", "EAGAIN")
+NETWORK = ("EACCES", "EPERM", "ENETUNREACH", "EADDRNOTAVAIL", "ECONNREFUSED", "ENOENT")
+
+
+class Skip(Exception):
+    """This probe says nothing here."""
+
+
+def outcome(attack, denied=CALLS, reached=()):
+    """Makes an attack and says what came of it: a word, and how.
+
+    `denied` and `reached` are names of errors: of a layer's no, and of the kernel's own complaint about a call
+    that got through to it. Any other exception is neither: the probe is broken. An attack that returns nothing
+    has succeeded by not failing; one that searches and returns an empty result has found nothing.
+    """
+    try:
+        evidence = attack()
+    except OSError as error:
+        name = errno.errorcode.get(error.errno, str(error))
+        if name in reached:
+            return "succeeded", "the kernel itself answered " + name
+        return "denied" if name in denied else "broken", f"{name} ({error})"
+    except Skip as reason:
+        return "skipped", str(reason)
+    except Exception as error:
+        return "broken", f"{type(error).__name__}: {error}"
+    if evidence is None:
+        return "succeeded", "it was done"
+    return ("succeeded", repr(evidence)[:200]) if evidence else ("denied", "nothing was found")
+
+
+def call(name, *arguments):
+    """Makes a system call by its number. Numbers go as longs, bytes as their address, None as null."""
+    number = SYSTEM_CALLS[name][os.uname().machine == "aarch64"]
+    if number is None:
+        raise Skip(name + " does not exist on this architecture")
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    longs = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    result = libc.syscall(ctypes.c_long(number), *longs)
+    if result == -1:
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+    return Returned(result)
+
+
+class Returned(int):
+    """What a system call returned; true, because it got through."""
+
+    def __bool__(self):
+        return True
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read(4096)
+
+
+def write(path, mode="a"):
+    with open(path, mode) as file:
+        file.write("x")
+
+
+def new_name(directory):
+    """A file's name that no other probe uses."""
+    return f"{directory}/codejail-probe-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def make_and_remove(make, path, remove=os.unlink):
+    make(path)
+    remove(path)
+
+
+def other_runs():
+    """The `tmp` of runs beside this one that have a secret there; waits for one to start."""
+    above, own = os.path.split(os.path.dirname(os.path.abspath("jailed_code")))
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        places = [f"{above}/{name}/tmp" for name in os.listdir(above) if name != own]
+        found = [place for place in places if os.path.exists(place + "/secret")]
+        if found:
+            return found
+        time.sleep(0.01)
+    return []
+
+
+def child(pid):
+    """After a fork: ends the child, waits for it in the parent."""
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return "a process was made"
+
+
+# What a program that should not run is told to say: as globals, so that it counts as the run's answer.
+SAY = '{"x": ["succeeded", "another program ran"]}'
+SHELL = ["sh", "-c", "echo '" + SAY + "'"]
+
+
+def socket_of(family, kind, protocol=0):
+    socket.socket(family, kind, protocol).close()
+    return "a socket was made"
+
+
+# By name: the number on x86_64, and on aarch64 (None: it has none).
+SYSTEM_CALLS = {
+    "acct": (163, 89),
+    "add_key": (248, 217),
+    "adjtimex": (159, 171),
+    "bpf": (321, 280),
+    "capset": (126, 91),
+    "chroot": (161, 51),
+    "clock_adjtime": (305, 266),
+    "clock_settime": (227, 112),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "delete_module": (176, 106),
+    "fallocate": (285, 47),
+    "fanotify_init": (300, 262),
+    "finit_module": (313, 273),
+    "fork": (57, None),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "get_robust_list": (274, 100),
+    "init_module": (175, 105),
+    "inotify_init1": (294, 26),
+    "io_setup": (206, 0),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioperm": (173, None),
+    "iopl": (172, None),
+    "ioprio_set": (251, 30),
+    "kcmp": (312, 272),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "landlock_create_ruleset": (444, 444),
+    "listmount": (458, 458),
+    "mbind": (237, 235),
+    "memfd_create": (319, 279),
+    "migrate_pages": (256, 238),
+    "mlock": (149, 228),
+    "modify_ldt": (154, None),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "move_pages": (279, 239),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "msgctl": (71, 187),
+    "msgget": (68, 186),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "perf_event_open": (298, 241),
+    "personality": (135, 92),
+    "pidfd_getfd": (438, 438),
+    "pidfd_open": (434, 434),
+    "pidfd_send_signal": (424, 424),
+    "pivot_root": (155, 41),
+    "pkey_alloc": (330, 289),
+    "prctl": (157, 167),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "quotactl": (179, 60),
+    "reboot": (169, 142),
+    "remap_file_pages": (216, 234),
+    "request_key": (249, 218),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "sched_setattr": (314, 274),
+    "seccomp": (317, 277),
+    "semctl": (66, 191),
+    "semget": (64, 190),
+    "set_mempolicy": (238, 237),
+    "setdomainname": (171, 162),
+    "setfsuid": (122, 151),
+    "setgroups": (116, 159),
+    "sethostname": (170, 161),
+    "setns": (308, 268),
+    "setresuid": (117, 147),
+    "settimeofday": (164, 170),
+    "shmctl": (31, 195),
+    "shmget": (29, 194),
+    "splice": (275, 76),
+    "statmount": (457, 457),
+    "swapon": (167, 224),
+    "sync": (162, 81),
+    "syslog": (103, 116),
+    "tee": (276, 77),
+    "tgkill": (234, 131),
+    "timer_delete": (226, 111),
+    "timer_settime": (223, 110),
+    "tkill": (200, 130),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+    "vhangup": (153, 58),
+    "vmsplice": (278, 75),
+}

@@ -1,0 +1,147 @@
+//! Runs probes, several at once if that is wanted.
+
+use crate::outcome::Outcome;
+use crate::probe::{Group, Need, Probe};
+use crate::probes::GROUPS;
+use crate::target::Target;
+use serde_json::{Map, Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PRELUDE: &str = include_str!("python/prelude.py");
+
+/// A probe, its group's name, and what came of it.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was run.
+    pub probe: &'static Probe,
+    /// Of which group.
+    pub group: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What probes are told.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Their global `bait`, an object.
+    pub bait: Value,
+    /// Their global `limits`, an object of numbers.
+    pub limits: Map<String, Value>,
+}
+
+/// `CODE_JAIL`'s limits where an operator says nothing else.
+#[must_use]
+pub fn default_limits() -> Map<String, Value> {
+    let limits = json!({ "CPU": 1, "REALTIME": 1, "VMEM": 0, "FSIZE": 0, "NPROC": 15,
+                         "SPACE": 0, "INODES": 0 });
+    limits.as_object().cloned().unwrap_or_default()
+}
+
+/// Those whose name contains `part`.
+#[must_use]
+pub fn choose(part: &str) -> Vec<(&'static Group, &'static Probe)> {
+    let all = GROUPS
+        .iter()
+        .flat_map(|group| group.probes.iter().map(move |probe| (group, probe)));
+    all.filter(|(_, probe)| probe.name.contains(part)).collect()
+}
+
+/// Runs them, `jobs` at a time, and tells `done` of each in the order in which they end; the result is
+/// in the order of `chosen`.
+pub fn run_all(
+    target: &dyn Target,
+    chosen: &[(&'static Group, &'static Probe)],
+    facts: &Facts,
+    jobs: usize,
+    mut done: impl FnMut(&Finished),
+) -> Vec<Finished> {
+    let next = AtomicUsize::new(0);
+    let (sends, receives) = mpsc::channel();
+    let all = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            let (sends, next) = (sends.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((group, probe)) = chosen.get(index) else {
+                        break;
+                    };
+                    let finished = run(target, group, probe, facts);
+                    // The receiver stays until all senders are gone.
+                    let _ = sends.send((index, finished));
+                }
+            });
+        }
+        drop(sends);
+        for (index, finished) in receives {
+            done(&finished);
+            all.lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .push((index, finished));
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(|e| e.into_inner());
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, finished)| finished).collect()
+}
+
+fn run(
+    target: &dyn Target,
+    group: &'static Group,
+    probe: &'static Probe,
+    facts: &Facts,
+) -> Finished {
+    let started = Instant::now();
+    let outcome = match missing(probe, facts) {
+        Some(missing) => Outcome::Skipped(missing),
+        None => attempt(target, probe, facts),
+    };
+    Finished {
+        probe,
+        group: group.name,
+        outcome,
+        took: started.elapsed(),
+    }
+}
+
+fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
+    let globals = json!({ "bait": facts.bait, "limits": facts.limits, "kept": null });
+    // What must work is run as an author writes it.
+    let prelude = if probe.is_attack() { PRELUDE } else { "" };
+    let answers = match target.run_plan(probe.plan, prelude, &globals) {
+        Ok(answers) => answers,
+        Err(error) => return Outcome::Broken(format!("{error:#}")),
+    };
+    for need in probe.needs {
+        if let Need::Module(name) = need {
+            let lacks = format!("No module named \\'{name}\\'");
+            let lacks = |answer: &crate::target::Answer| {
+                answer.emsg().is_some_and(|emsg| emsg.contains(&lacks))
+            };
+            if answers.iter().any(lacks) {
+                return Outcome::Skipped(format!("the sandbox's Python has no {name}"));
+            }
+        }
+    }
+    Outcome::of(probe, &answers)
+}
+
+/// What a probe needs and does not have.
+fn missing(probe: &Probe, facts: &Facts) -> Option<String> {
+    probe.needs.iter().find_map(|need| match need {
+        Need::Bait(name) if facts.bait[*name].is_null() => Some(format!(
+            "no bait {name:?}: codejail-api-tests baits sets it up"
+        )),
+        Need::Limit(name) if facts.limits.get(*name).and_then(Value::as_f64) == Some(0.0) => Some(
+            format!("the service has no limit {name}: --limit says it has"),
+        ),
+        Need::Bait(_) | Need::Limit(_) | Need::Module(_) => None,
+    })
+}

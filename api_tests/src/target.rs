@@ -1,0 +1,177 @@
+//! Where the code of probes is run: by a service over HTTP, or by a bare Python (`bare.rs`).
+
+use crate::client::Client;
+use crate::probe::{LOOKS, Plan};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One execution to ask for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is run.
+    pub code: String,
+    /// Its input globals, an object.
+    pub globals: Value,
+    /// A course's library.
+    pub library: Option<&'static [u8]>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP's.
+    pub status: u16,
+    /// As it came.
+    pub body: String,
+    parsed: Value,
+}
+
+impl Answer {
+    /// Of a status and a body, which need not be JSON.
+    #[must_use]
+    pub fn new(status: u16, body: String) -> Self {
+        let parsed = serde_json::from_str(&body).unwrap_or_default();
+        Self {
+            status,
+            body,
+            parsed,
+        }
+    }
+
+    /// What the author reads of a run that failed.
+    #[must_use]
+    pub fn emsg(&self) -> Option<&str> {
+        self.parsed.get("emsg")?.as_str()
+    }
+
+    /// The run's globals.
+    #[must_use]
+    pub fn globals(&self) -> Option<&Value> {
+        self.parsed.get("globals_dict")
+    }
+}
+
+/// Where the code of probes is run.
+pub trait Target: Sync {
+    /// Runs steps one after the other, `kept` of one's globals handed to the next.
+    ///
+    /// # Errors
+    /// There was no answer.
+    fn run(&self, steps: &[Request]) -> Result<Vec<Answer>>;
+
+    /// Runs a probe's code: the answers in the order that `Outcome::of` expects.
+    ///
+    /// # Errors
+    /// There was no answer.
+    fn run_plan(&self, plan: Plan, prelude: &str, globals: &Value) -> Result<Vec<Answer>> {
+        let request = |code: &str| Request {
+            code: format!("{prelude}{code}"),
+            globals: globals.clone(),
+            library: None,
+        };
+        match plan {
+            Plan::Once(code) => self.run(&[request(code)]),
+            Plan::WithLibrary(code) => self.run(&[Request {
+                library: Some(COURSE_LIBRARY),
+                ..request(code)
+            }]),
+            Plan::Planted { plant, look } => {
+                let looks = std::iter::repeat_n(request(look), LOOKS);
+                let steps: Vec<Request> = std::iter::once(request(plant)).chain(looks).collect();
+                self.run(&steps)
+            }
+            Plan::Beside { victim, attack } => {
+                let (victim, attack) = thread::scope(|scope| {
+                    let victim = scope.spawn(|| self.run(&[request(victim)]));
+                    let attack = self.run(&[request(attack)]);
+                    (victim.join(), attack)
+                });
+                let victim = victim.map_err(|_| anyhow::anyhow!("the victim's thread panicked"))?;
+                Ok([victim?, attack?].concat())
+            }
+        }
+    }
+}
+
+/// A zip archive with `course_lib.py`: `def double(n): return 2 * n`, stored, of 1980.
+const COURSE_LIBRARY: &[u8] = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0#\xdfE\x16\x1c\0\0\0\x1c\0\0\0\x0d\0\0\0\
+    course_lib.pydef double(n): return 2 * n\n\
+    PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0!\0#\xdfE\x16\x1c\0\0\0\x1c\0\0\0\x0d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0course_lib.py\
+    PK\x05\x06\0\0\0\0\x01\0\x01\0;\0\0\0G\0\0\0\0\0";
+
+/// A running service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    address: SocketAddr,
+    host: String,
+}
+
+/// How long a service that is busy is asked again.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait between two tries: what the service's `Retry-After` says at least.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Service {
+    /// Of an address, with the name by which it is known.
+    #[must_use]
+    pub fn new(address: SocketAddr, host: String) -> Self {
+        Self { address, host }
+    }
+
+    /// Whether somebody answers there at all.
+    ///
+    /// # Errors
+    /// Nobody does.
+    pub fn answers(&self) -> Result<u16> {
+        Ok(self.client().get("/health/")?.0)
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.address, false).named(self.host.clone())
+    }
+
+    fn execute(&self, request: &Request) -> Result<Answer> {
+        let python_path: &[&str] = match request.library {
+            Some(_) => &["python_lib.zip"],
+            None => &[],
+        };
+        let payload = json!({
+            "code": request.code,
+            "globals_dict": request.globals,
+            "python_path": python_path,
+            "slug": "codejail-api-tests",
+        });
+        let started = Instant::now();
+        loop {
+            let client = self.client();
+            let (status, body) = match request.library {
+                Some(library) => client.post_with_library(&payload.to_string(), library),
+                None => client.post(&payload.to_string()),
+            }?;
+            if status != 503 || started.elapsed() > PATIENCE {
+                return Ok(Answer::new(status, body));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Target for Service {
+    fn run(&self, steps: &[Request]) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Answer> = Vec::new();
+        for step in steps {
+            let mut step = step.clone();
+            let kept = answers
+                .last()
+                .and_then(|answer| answer.globals()?.get("kept"));
+            step.globals["kept"] = kept.cloned().unwrap_or_default();
+            let number = answers.len() + 1;
+            let answer = self.execute(&step);
+            answers.push(answer.with_context(|| format!("execution {number}"))?);
+        }
+        Ok(answers)
+    }
+}
