@@ -385,11 +385,17 @@ class Shelf:
         return sys.modules[spec.name]
 
     def _needs_another(self, name):
-        """Whether the run has put another module in front of one that this one imports."""
+        """Whether the run has put another module in the place of one that this one imports, or in
+        front of it on the path. Of `random` only its absence counts: replaced it is bound anew.
+        """
+        missing = [n for n in self._closures[name] if n != name and n in self._modules]
+        for brought in missing:
+            if brought in sys.modules and (brought != "random" or sys.modules[brought] is None):
+                return True
         if self._finds_the_same():
             return False
-        for brought in self._closures[name]:
-            if "." not in brought and brought != name and brought in self._modules:
+        for brought in missing:
+            if "." not in brought and brought not in sys.modules:
                 spec = self._find(brought, None)
                 if spec is None or not _is_same(spec, self._modules[brought]):
                     return True
@@ -523,6 +529,17 @@ def _matplotlib_paths(matplotlib):
         del log.handle
     for record in records:
         log.handle(record)
+    _matplotlib_settings(matplotlib)
+
+
+def _matplotlib_settings(matplotlib):
+    """Its import reads that file and a variable; mostly there is neither."""
+    own, backend = matplotlib.matplotlib_fname(), os.environ.get("MPLBACKEND")
+    if not own.startswith(matplotlib.get_data_path()):
+        matplotlib.rcParams._update_raw(matplotlib._rc_params_in_file(own))
+        matplotlib.rcParamsOrig = matplotlib.rcParams.copy()
+    if backend:
+        matplotlib.rcParams["backend"] = backend
 
 
 def _matplotlib_styles(style):
