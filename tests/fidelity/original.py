@@ -11,6 +11,7 @@ Run as a program this file is the part inside the namespace; imported it is the 
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,8 @@ def serve(order):
     sys.modules["simplejson"] = None
     from codejail import jail_code
 
+    # Whatever this process was started with: nohup ignores it, say.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     logging.disable()
     install(order)
     os.setgroups([])

@@ -55,6 +55,7 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
     let tool = |name: &str| tools.as_any().get_item(name);
     let failed = tool("warm_up")?.call1((preload.to_vec(),))?.extract()?;
     forget_bootstrap(py)?;
+    flush_buffers(py)?;
     tool("freeze")?.call0()?;
     Ok(Warm {
         failed,
@@ -62,6 +63,18 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
         load_job: tool("load_job")?.unbind(),
         rehearse: tool("rehearse")?.unbind(),
     })
+}
+
+/// What preloaded modules printed goes to the log: every sandbox would be born with it in its buffers
+/// and find it in its answer.
+fn flush_buffers(py: Python<'_>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    for name in ["__stdout__", "__stderr__"] {
+        sys.getattr(name)?.call_method0("flush")?;
+    }
+    // SAFETY: fflush(3) of null flushes every stream of the C library.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+    Ok(())
 }
 
 /// `first_of(one, other)`: a function that gives what `one` does with its arguments, or if that is
