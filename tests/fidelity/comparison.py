@@ -123,7 +123,7 @@ def normalised(globals_text, emsg):
 
 
 def judge(case, answers):
-    """"agrees", "differs on purpose", or what is wrong."""
+    """What is wrong, or "agrees", or "differs on purpose"."""
     original, warm, fresh = answers["original"], answers["warm"], answers["fresh"]
     if case.differs is None:
         if warm != fresh:

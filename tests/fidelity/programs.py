@@ -54,8 +54,9 @@ expressions = st.recursive(
         st.tuples(inner, st.sampled_from("+ - * / // % & | == < in is and or".split()), inner).map(
             lambda parts: "({} {} {})".format(*parts)
         ),
-        st.tuples(st.sampled_from("len repr str type(1) list tuple dict abs sum sorted float bool ascii".split()), inner)
-        .map(lambda parts: f"{parts[0].replace('type(1)', 'int')}({parts[1]})"),
+        st.tuples(
+            st.sampled_from("len repr str type(1) list tuple dict abs sum sorted float bool ascii".split()), inner
+        ).map(lambda parts: f"{parts[0].replace('type(1)', 'int')}({parts[1]})"),
         st.tuples(inner, inner).map(lambda parts: f"{parts[0]}[{parts[1]}]"),
         st.tuples(inner, st.sampled_from(["upper", "keys", "append", "real", "encode", "nothing"])).map(
             lambda parts: f"({parts[0]}).{parts[1]}"

@@ -35,7 +35,9 @@ pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'
         Err(error) if error.is_instance_of::<PySystemExit>(py) => system_exit(py, &error),
         Err(error) => {
             // Only the class itself, no subclass (`run_eval_code_obj`, Python/pythonrun.c).
-            interrupted = error.get_type(py).is(PyType::new::<PyKeyboardInterrupt>(py));
+            interrupted = error
+                .get_type(py)
+                .is(PyType::new::<PyKeyboardInterrupt>(py));
             error.print_and_set_sys_last_vars(py);
             1
         }
@@ -151,7 +153,9 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     }
     gc.call_method0("collect")?;
     for name in ["stdout", "stderr"] {
-        let _ = sys.getattr(name).and_then(|file| file.call_method0("flush"));
+        let _ = sys
+            .getattr(name)
+            .and_then(|file| file.call_method0("flush"));
     }
     // SAFETY: fflush(3) of null flushes every stream of the C library, which libc's exit would.
     unsafe { libc::fflush(ptr::null_mut()) };
@@ -172,7 +176,11 @@ fn forbid_imports(sys: &Bound<'_, PyModule>) -> PyResult<()> {
         ("stdout", "__stdout__"),
         ("stderr", "__stderr__"),
     ] {
-        sys.setattr(name, sys.getattr(first).unwrap_or_else(|_| py.None().into_bound(py)))?;
+        sys.setattr(
+            name,
+            sys.getattr(first)
+                .unwrap_or_else(|_| py.None().into_bound(py)),
+        )?;
     }
     let refuse = PyCFunction::new_closure(py, None, None, |_, _| -> PyResult<()> {
         Err(PyImportError::new_err(

@@ -106,7 +106,8 @@ fn stand_in_place<'py>(py: Python<'py>, sandbox: &Sandbox) -> PyResult<Bound<'py
         loader.setattr("path", file.as_os_str())?;
     }
     let builtins = py.import("builtins")?;
-    let compile = |text| builtins.call_method1("compile", (text, file.as_os_str(), "exec", 0, true));
+    let compile =
+        |text| builtins.call_method1("compile", (text, file.as_os_str(), "exec", 0, true));
     builtins.call_method1("exec", (compile(RUNNER_START.to_owned())?, main.dict()))?;
     let lines = RUNNER_START.lines().count();
     compile("\n".repeat(lines) + RUNNER_REST)
