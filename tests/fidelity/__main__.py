@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).parents[1]))
 
 from cases import all_cases
-from comparison import can_run, judge, sides
+from comparison import can_run, judge, sides, version_of
 from programs import differing_program
 from rngs import repeated_draws, seeded_states
 from running_service import SANDBOX_PYTHON
@@ -31,7 +31,10 @@ def main():
     if reason:
         print(f"fidelity: not run: {reason}")
         return 2
-    cases = [case for case in all_cases() if not arguments.words or any(w in case.name for w in arguments.words)]
+    version = version_of(arguments.python)
+    cases = [
+        case.on(version) for case in all_cases() if not arguments.words or any(w in case.name for w in arguments.words)
+    ]
     counts = {"agrees": 0, "differs on purpose": 0}
     wrong = []
     with tempfile.TemporaryDirectory(prefix="fidelity-") as directory:

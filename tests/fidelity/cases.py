@@ -9,6 +9,7 @@ A case begins with `== ` and its name, goes on with directives, one a line, and 
     @unlisted          python_path does not name the library after all
     @unsent            python_path names a library that isn't sent
     @differs ID TEXT   ours differs on purpose, as docs/fidelity.md says under ID, and contains TEXT
+    @since X.Y ID TEXT, @before X.Y ID TEXT    it differs with such a CPython only
     @slow              not in the short form
     @every ITEM ...    the case once for each item, which takes the place of $ITEM in the code
 """
@@ -32,7 +33,14 @@ class Case:
     python_path: bool = False
     differs: "str | None" = None
     ours: str = ""
+    versions: "tuple[int, int, int, int] | None" = None
     slow: bool = False
+
+    def on(self, version):
+        """The same for a CPython of that version: (3, 11)."""
+        if self.versions is None or self.versions[:2] <= version < self.versions[2:]:
+            return self
+        return replace(self, differs=None, ours="")
 
 
 def all_cases():
@@ -85,4 +93,9 @@ def directive(word, rest):
     if word == "differs":
         identifier, _, ours = rest.partition(" ")
         return {"differs": identifier, "ours": ours}
+    if word in ("since", "before"):
+        version, identifier, ours = rest.split(" ", 2)
+        number = tuple(map(int, version.split(".")))
+        versions = (*number, 4, 0) if word == "since" else (3, 0, *number)
+        return {"differs": identifier, "ours": ours, "versions": versions}
     raise ValueError(f"no directive @{word}")

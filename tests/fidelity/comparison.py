@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -144,6 +145,12 @@ def show(case, answers, why):
         difference = list(unified_diff(original, answers[name].splitlines(), "original", name, n=1, lineterm=""))
         lines += ["  " + line[:SHOWN_CHARACTERS_MAX] for line in difference[:SHOWN_LINES_MAX]]
     return "\n".join(lines)
+
+
+def version_of(python):
+    """Of its CPython: (3, 11)."""
+    code = "import sys; print(*sys.version_info[:2])"
+    return tuple(map(int, subprocess.check_output([python, "-c", code], encoding="ascii").split()))
 
 
 def can_run():
