@@ -53,7 +53,9 @@ LIBRARIES = {
     },
     "random": {
         "draws.py": "import random\nfirst = random.random()\ndef draw():\n    return random.randint(1, 10**9)\n",
-        "names.py": "from random import choice, Random\nown = Random(5)\ndef draw():\n    return choice(range(10**9))\n",
+        "names.py": (
+            "from random import choice, Random\nown = Random(5)\ndef draw():\n    return choice(range(10**9))\n"
+        ),
         "arrays.py": "import numpy\ndef draw():\n    return numpy.random.RandomState(3).rand(2).tolist()\n",
         "symbols.py": "import sympy\nx = sympy.Symbol('x')\ndef text():\n    return str(sympy.factor(x**2 - 1))\n",
         "plots.py": "import matplotlib.pyplot as plt\ndef backend():\n    return plt.get_backend()\n",
@@ -64,7 +66,7 @@ LIBRARIES = {
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def library(name):
     """The archive; "garbage" and "half" are none."""
     if name == "garbage":
