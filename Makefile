@@ -40,6 +40,11 @@ test: check build build-sabotage sandbox-venv ## everything: check, then all tes
 	cargo test --workspace --locked
 	$(TEST_VENV)/bin/python -m pytest
 
+# PYTHON is the sandboxes' and the original's, for another CPython than Debian's.
+.PHONY: fidelity
+fidelity: build sandbox-venv test-venv ## the same answers as the original's? All cases (other: PYTHON=, ONLY='word ...')
+	$(TEST_VENV)/bin/python tests/fidelity --python $(abspath $(or $(PYTHON),$(SANDBOX_PYTHON))) $(ONLY)
+
 .PHONY: check
 check: fmt lint docs ## what needs no running service: formatting, lints, documentation
 

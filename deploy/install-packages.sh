@@ -21,6 +21,7 @@ curl          command -v curl
 packages_to_test='
 g++           command -v c++
 shellcheck    command -v shellcheck
+sudo          command -v sudo
 '
 
 case "${1-}" in

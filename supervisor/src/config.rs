@@ -36,9 +36,9 @@ const READ_PATHS: &[&str] = &[
 /// Most workers.
 pub const WORKERS_MAX: usize = 256;
 
+/// No locale, as behind the original's sudo: Python then takes C.UTF-8, and UTF-8 for all text.
 const SANDBOX_ENV: &[(&str, &str)] = &[
     ("HOME", "/nonexistent"),
-    ("LANG", "C.UTF-8"),
     ("LOGNAME", "sandbox"),
     ("MKL_NUM_THREADS", "1"),
     ("NUMEXPR_NUM_THREADS", "1"),

@@ -172,7 +172,7 @@ fn the_environment_is_the_services_fixed_one() {
     let environment = service.value_of_x("import os; x = dict(os.environ)");
     let environment = environment.as_object().unwrap().clone();
     let names: Vec<&str> = environment.keys().map(String::as_str).collect();
-    let expected = "EXTRA HOME LANG LOGNAME MKL_NUM_THREADS NUMEXPR_NUM_THREADS OMP_NUM_THREADS \
+    let expected = "EXTRA HOME LC_CTYPE LOGNAME MKL_NUM_THREADS NUMEXPR_NUM_THREADS OMP_NUM_THREADS \
                     OPENBLAS_NUM_THREADS PATH SHELL TMPDIR USER";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(environment["TMPDIR"], "tmp");

@@ -114,6 +114,18 @@ fn a_preload_that_raises_is_named_and_left_out() {
     }
 }
 
+/// It waits in buffers, Python's and C's, that every sandbox is born with.
+#[test]
+fn what_a_preload_prints_is_in_no_answer() {
+    let talks = "import ctypes, sys\nsys.stdout.write('half a line')\n\
+                 ctypes.CDLL(None).printf(b'half a line of C')";
+    let python = OwnPython::venv(&[("talks", talks)]);
+    let service = Service::start(&python.overrides(&["talks"]));
+    assert_works(&service);
+    let emsg = service.execute("import talks; 1 / 0").emsg();
+    assert!(!emsg.contains("half a line"), "{emsg}");
+}
+
 #[test]
 fn a_preload_that_starts_threads_stops_the_start_by_name() {
     let thread = "import threading, time\n\

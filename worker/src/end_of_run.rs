@@ -1,13 +1,30 @@
 //! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.9 to 3.13),
-//! but for taking the interpreter itself down, which costs tens of milliseconds and which nobody can
-//! observe: the process ends right after.
+//! but for taking the interpreter itself down, which costs tens of milliseconds. What that would let
+//! run, the `__del__` of what modules other than `__main__` hold, is left out.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyCFunction, PyDict, PyInt, PyString, PyType};
+use std::{io, ptr};
 
 /// Exit status of an interpreter that could not flush its streams (Modules/main.c).
 const FLUSH_FAILED: i32 = 120;
+
+/// What an interpreter sets to None before modules go (`sys_deletes`, Python/pylifecycle.c), so that
+/// `__del__` can't import any more.
+const SYS_CLEARED: &[&str] = &[
+    "path",
+    "argv",
+    "ps1",
+    "ps2",
+    "last_exc",
+    "last_type",
+    "last_value",
+    "last_traceback",
+    "path_hooks",
+    "path_importer_cache",
+    "meta_path",
+];
 
 /// Does what an interpreter does between the script's last line and its exit, and returns the exit
 /// status. A run that was interrupted ends here, by SIGINT.
@@ -17,23 +34,22 @@ pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'
         Ok(_) => 0,
         Err(error) if error.is_instance_of::<PySystemExit>(py) => system_exit(py, &error),
         Err(error) => {
-            interrupted = error.is_instance_of::<PyKeyboardInterrupt>(py);
+            // Only the class itself, no subclass (`run_eval_code_obj`, Python/pythonrun.c).
+            interrupted = error
+                .get_type(py)
+                .is(PyType::new::<PyKeyboardInterrupt>(py));
             error.print_and_set_sys_last_vars(py);
             1
         }
     };
     unraisable(py, join_threads(py));
     unraisable(py, run_exit_functions(py));
-    let mut flushed = flush(py);
+    let flushed = flush(py);
     unraisable(py, clear(py, main));
-    flushed &= flush(py);
     if interrupted {
         interrupt();
     }
-    match status {
-        0 if !flushed => FLUSH_FAILED,
-        status => status,
-    }
+    if flushed { status } else { FLUSH_FAILED }
 }
 
 /// What `SystemExit` asks for, as `handle_system_exit` in Python/pythonrun.c reads it: nothing is 0,
@@ -45,19 +61,31 @@ fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     if code.is_none() {
         return 0;
     }
-    if code.is_instance_of::<pyo3::types::PyInt>() {
+    if code.is_instance_of::<PyInt>() {
         // Out of range it is C's -1 with an error set, and the exit status 255.
         let low_bits = code.extract::<i64>().unwrap_or(-1);
         return i32::from(low_bits.to_le_bytes()[0]);
     }
-    unraisable(py, print_to_stderr(py, &code));
+    print_exit_code(py, &code);
     1
 }
 
-fn print_to_stderr(py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
-    let stderr = py.import("sys")?.getattr("stderr")?;
-    stderr.call_method1("write", (message.str()?,))?;
-    stderr.call_method1("write", ("\n",)).map(drop)
+/// To `sys.stderr`, and past it where it isn't there; what can't be printed is not, but the line ends.
+fn print_exit_code(py: Python<'_>, code: &Bound<'_, PyAny>) {
+    let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr"));
+    let write = |text: &Bound<'_, PyAny>| match &stderr {
+        Ok(stderr) if !stderr.is_none() => stderr.call_method1("write", (text,)).map(drop),
+        _ => write_raw(&text.to_string()),
+    };
+    let _ = code.str().and_then(|text| write(text.as_any()));
+    if write(PyString::new(py, "\n").as_any()).is_err() {
+        let _ = write_raw("\n");
+    }
+}
+
+fn write_raw(text: &str) -> PyResult<()> {
+    nix::unistd::write(io::stderr(), text.as_bytes()).map_err(io::Error::from)?;
+    Ok(())
 }
 
 /// Waits for non-daemon threads; past the deadline the kill timer ends it.
@@ -75,28 +103,25 @@ fn run_exit_functions(py: Python<'_>) -> PyResult<()> {
         .map(drop)
 }
 
-/// Flushes the standard streams; whether what was printed has arrived. Like `flush_std_files`, only
-/// standard output counts, and standard error's trouble is not reported.
+/// Flushes `sys.stdout` and `sys.stderr`; whether both could be, as `flush_std_files` judges it: one
+/// that isn't there or is closed has nothing to flush, and of standard error's trouble only the
+/// status tells.
 fn flush(py: Python<'_>) -> bool {
-    let Ok(sys) = py.import("sys") else {
-        return false;
+    let stream = |name| {
+        let stream = py.import("sys").and_then(|sys| sys.getattr(name)).ok()?;
+        (!stream.is_none() && !is_closed(&stream)).then_some(stream)
     };
-    let flush = |name| -> PyResult<()> {
-        let stream = sys.getattr(name)?;
-        if stream.is_none() || is_closed(&stream) {
-            return Ok(());
-        }
-        stream.call_method0("flush").map(drop)
-    };
-    let flushed = flush("stdout").and_then(|()| flush("__stdout__"));
-    let _ = flush("stderr").and_then(|()| flush("__stderr__"));
-    match flushed {
-        Ok(()) => true,
-        Err(error) => {
-            error.write_unraisable(py, None);
-            false
-        }
+    let mut flushed = true;
+    if let Some(stdout) = stream("stdout")
+        && let Err(error) = stdout.call_method0("flush")
+    {
+        error.write_unraisable(py, Some(&stdout));
+        flushed = false;
     }
+    if let Some(stderr) = stream("stderr") {
+        flushed &= stderr.call_method0("flush").is_ok();
+    }
+    flushed
 }
 
 fn is_closed(stream: &Bound<'_, PyAny>) -> bool {
@@ -107,14 +132,13 @@ fn is_closed(stream: &Bound<'_, PyAny>) -> bool {
 }
 
 /// Lets go of the run's objects, so that what their `__del__` does still happens: the exception
-/// first, then `__main__`'s names in the order of `_PyModule_ClearDict`, then cycles.
+/// first, then `__main__`'s names in the order of `_PyModule_ClearDict`, then cycles. What the run
+/// wrote and did not flush goes out last: it is nobody's fault any more if it can't.
 fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     let sys = py.import("sys")?;
-    for name in ["last_exc", "last_type", "last_value", "last_traceback"] {
-        if sys.hasattr(name)? {
-            sys.setattr(name, py.None())?;
-        }
-    }
+    let gc = py.import("gc")?;
+    gc.call_method0("collect")?;
+    forbid_imports(&sys)?;
     // A name that is no text, or holds lone surrogates, is left: the original's ends as late.
     let names = main
         .keys()
@@ -127,7 +151,43 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
             main.set_item(name, py.None())?;
         }
     }
-    py.import("gc")?.call_method0("collect").map(drop)
+    gc.call_method0("collect")?;
+    for name in ["stdout", "stderr"] {
+        let _ = sys
+            .getattr(name)
+            .and_then(|file| file.call_method0("flush"));
+    }
+    // SAFETY: fflush(3) of null flushes every stream of the C library, which libc's exit would.
+    unsafe { libc::fflush(ptr::null_mut()) };
+    Ok(())
+}
+
+/// `finalize_modules_delete_special`. No module can be imported any more by then, not even one that
+/// was: `sys.modules` is empty. Emptying it here would write to the pages of every module.
+fn forbid_imports(sys: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = sys.py();
+    for name in SYS_CLEARED {
+        if sys.hasattr(*name)? {
+            sys.setattr(*name, py.None())?;
+        }
+    }
+    for (name, first) in [
+        ("stdin", "__stdin__"),
+        ("stdout", "__stdout__"),
+        ("stderr", "__stderr__"),
+    ] {
+        sys.setattr(
+            name,
+            sys.getattr(first)
+                .unwrap_or_else(|_| py.None().into_bound(py)),
+        )?;
+    }
+    let refuse = PyCFunction::new_closure(py, None, None, |_, _| -> PyResult<()> {
+        Err(PyImportError::new_err(
+            "sys.meta_path is None, Python is likely shutting down",
+        ))
+    })?;
+    py.import("builtins")?.setattr("__import__", refuse)
 }
 
 /// An unhandled KeyboardInterrupt ends Python by the signal itself (`exit_sigint`, Modules/main.c).

@@ -8,7 +8,7 @@ use crate::end_of_run;
 use crate::layers::{LayerError, descriptors};
 use crate::sandbox::{self, Plan, Sandbox};
 use crate::status::Status;
-use crate::warm_up::{JAILED_CODE, Warm};
+use crate::warm_up::{RUNNER_REST, RUNNER_START, Warm};
 use codejail_protocol::frame::{self, PREFIX_BYTES};
 use codejail_protocol::job::{JobHeader, SandboxReport};
 use nix::unistd::read;
@@ -76,7 +76,8 @@ fn prepare<'py>(
     interpreter: &Interpreter<'_>,
     plan: Plan,
 ) -> Result<(Sandbox, Bound<'py, PyAny>), String> {
-    let sandbox = sandbox::enter(plan, JAILED_CODE.as_bytes(), interpreter.confined)
+    let runner = [RUNNER_START, RUNNER_REST].concat();
+    let sandbox = sandbox::enter(plan, runner.as_bytes(), interpreter.confined)
         .map_err(|error| error.to_string())?;
     let code = stand_in_place(py, &sandbox).map_err(|error| error.to_string())?;
     interpreter
@@ -92,8 +93,8 @@ fn prepare<'py>(
     Ok((sandbox, code))
 }
 
-/// Makes the interpreter believe that it was started in the sandbox's directory, and compiles the
-/// runner under its name there.
+/// Makes the interpreter believe that it was started in the sandbox's directory, executes the runner's
+/// first part and compiles the rest, under its name and line numbers there.
 fn stand_in_place<'py>(py: Python<'py>, sandbox: &Sandbox) -> PyResult<Bound<'py, PyAny>> {
     let file = sandbox.path().join("jailed_code");
     py.import("sys")?
@@ -104,8 +105,12 @@ fn stand_in_place<'py>(py: Python<'py>, sandbox: &Sandbox) -> PyResult<Bound<'py
     if let Ok(loader) = main.getattr("__loader__") {
         loader.setattr("path", file.as_os_str())?;
     }
-    let compile = py.import("builtins")?.getattr("compile")?;
-    compile.call1((JAILED_CODE, file.as_os_str(), "exec", 0, true))
+    let builtins = py.import("builtins")?;
+    let compile =
+        |text| builtins.call_method1("compile", (text, file.as_os_str(), "exec", 0, true));
+    builtins.call_method1("exec", (compile(RUNNER_START.to_owned())?, main.dict()))?;
+    let lines = RUNNER_START.lines().count();
+    compile("\n".repeat(lines) + RUNNER_REST)
 }
 
 /// Reads the job, closes the sandbox around it and runs it. Returns only if that was not possible.

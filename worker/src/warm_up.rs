@@ -2,13 +2,14 @@
 //! compiles what every sandbox runs.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyModule};
+use pyo3::types::{PyCFunction, PyDict, PyModule};
 
-/// The runner as sandboxes find it in their directory: one script in three parts, of which the straw
-/// serves the input globals too.
-pub const JAILED_CODE: &str = concat!(
-    include_str!("python/jailed_code.py"),
-    "\n\n",
+/// The runner's first part, for which no job is needed.
+pub const RUNNER_START: &str = include_str!("python/jailed_code.py");
+
+/// The rest of it. The straw serves the input globals too.
+pub const RUNNER_REST: &str = concat!(
+    "\nexec(code, g_dict)\n\n\n",
     include_str!("python/json_straw.py"),
     "\n\n",
     include_str!("python/answer.py"),
@@ -45,6 +46,7 @@ pub struct Warm {
 /// Warms the interpreter up.
 pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
     let tools = PyDict::new(py);
+    tools.set_item("first_of", wrap_pyfunction!(first_of, py)?)?;
     for (name, source) in PARTS {
         let builtins = PyModule::import(py, "builtins")?;
         let code = builtins.call_method1("compile", (*source, name, "exec", 0, true))?;
@@ -53,12 +55,43 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
     let tool = |name: &str| tools.as_any().get_item(name);
     let failed = tool("warm_up")?.call1((preload.to_vec(),))?.extract()?;
     forget_bootstrap(py)?;
+    flush_buffers(py)?;
     tool("freeze")?.call0()?;
     Ok(Warm {
         failed,
         reseed: tool("reseed")?.unbind(),
         load_job: tool("load_job")?.unbind(),
         rehearse: tool("rehearse")?.unbind(),
+    })
+}
+
+/// What preloaded modules printed goes to the log: every sandbox would be born with it in its buffers
+/// and find it in its answer.
+fn flush_buffers(py: Python<'_>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    for name in ["__stdout__", "__stderr__"] {
+        sys.getattr(name)?.call_method0("flush")?;
+    }
+    // SAFETY: fflush(3) of null flushes every stream of the C library.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+    Ok(())
+}
+
+/// `first_of(one, other)`: a function that gives what `one` does with its arguments, or if that is
+/// None, what `other` does. As it is no Python, it has no frame: what stands in for a part of the
+/// import system with it shows in no traceback.
+#[pyfunction]
+fn first_of<'py>(
+    py: Python<'py>,
+    one: Py<PyAny>,
+    other: Py<PyAny>,
+) -> PyResult<Bound<'py, PyCFunction>> {
+    PyCFunction::new_closure(py, None, None, move |arguments, _| {
+        let py = arguments.py();
+        match one.call1(py, arguments.clone())? {
+            result if result.is_none(py) => other.call1(py, arguments.clone()),
+            result => Ok(result),
+        }
     })
 }
 

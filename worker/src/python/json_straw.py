@@ -1,36 +1,41 @@
+# Tracebacks that authors can get quote lines of this file: those must read as they always did, names
+# and all.
 def json_safe(d):
-    """The part of a dict that survives a round trip through JSON, as that round trip leaves it."""
-    kept = {}
-    for key, value in d.items():
-        if key == "__builtins__":
+    # The part of a dict that survives a round trip through JSON, as that round trip leaves it.
+    ok_types = (type(None), int, float, bytes, str, list, tuple, dict)
+    jd = {}
+    for k, v in d.items():
+        if not isinstance(v, ok_types):
             continue
-        if not isinstance(value, (type(None), int, float, bytes, str, list, tuple, dict)):
+        if k == "__builtins__":
             continue
         try:
-            value = json.loads(json.dumps(_text_only(value)))
-            key = json.loads(json.dumps(_text_only(key)))
+            v = json.loads(json.dumps(decode_object(v)))
+            k = json.loads(json.dumps(decode_object(k)))
         except Exception:
             continue
-        kept[key] = value
-    return json.loads(json.dumps(kept))
+        jd[k] = v
+    return json.loads(json.dumps(jd))
 
 
-def _text_only(value):
-    """The same value with byte strings decoded, also inside containers; raises if one is not UTF-8.
-
-    Loops and no comprehensions: before Python 3.12 these are frames too, and a value of half the depth
-    would meet the recursion limit.
-    """
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, (list, tuple)):
+def decode_object(obj):
+    # The same value with byte strings decoded, also inside containers; raises if one is not UTF-8.
+    #
+    # Loops and no comprehensions: before Python 3.12 these are frames too, and a value of half the depth
+    # would meet the recursion limit.
+    if isinstance(obj, bytes):
+        return obj.decode("utf-8")
+    if isinstance(obj, (list, tuple)):
         items = []
-        for item in value:
-            items.append(_text_only(item))
+        for i in obj:
+            new_obj = decode_object(i)
+            items.append(new_obj)
         return items
-    if isinstance(value, dict):
+    if isinstance(obj, dict):
         members = {}
-        for key, item in value.items():
-            members[_text_only(key)] = _text_only(item)
+        for k, v in obj.items():
+            new_key = decode_object(k)
+            new_value = decode_object(v)
+            members[new_key] = new_value
         return members
-    return value
+    return obj

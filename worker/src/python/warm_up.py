@@ -53,6 +53,9 @@ _LISTS = {
 
 _ABSENT = object()
 
+# What `warnings` calls when the filters change: 3.14 has another name for it.
+_FILTERS_CHANGED = "_filters_mutated" if hasattr(_warnings, "_filters_mutated") else "_filters_mutated_lock_held"
+
 # weakref's note that it asked atexit once for all finalizers.
 _FINALIZERS = "_registered_with_atexit"
 
@@ -146,7 +149,6 @@ class ProcessState:
                 setattr(sys.modules[key[0]], key[1], values)
         _restore_c_environment()
         _warnings._onceregistry.clear()
-        _forget_shown_warnings()
 
     def owners(self):
         """Who has something to do again; what an import set and took back is no change."""
@@ -162,7 +164,6 @@ class ProcessState:
         for key, (before, after) in self._changes.pop(owner, {}).items():
             if key in _LISTS:
                 _extend_as(_LISTS[key], before, after)
-                _forget_shown_warnings()
             else:
                 self._set(key, after)
         for step in self._steps.pop(owner, ()):
@@ -205,13 +206,6 @@ def _extend_as(values, before, after):
     values += [value for value in after[front:] if value not in before]
 
 
-def _forget_shown_warnings():
-    """Every module's list of warnings that were shown already is void when the filters have another
-    version.
-    """
-    getattr(_warnings, "_filters_mutated", bool)()
-
-
 def _restore_c_environment():
     """A C library may have called setenv(), which os.environ doesn't see."""
     try:
@@ -247,6 +241,8 @@ class Preloading:
         self._finalizers = getattr(_if_loaded("weakref", "finalize"), _FINALIZERS, False)
         self.state = ProcessState()
         self.watch = SeedWatch(self._current)  # noqa: F821
+        self._count_filters = self._note_filter_change()
+        self._watch_filters()
         _importlib._load_unlocked = _hidden_from_tracebacks(self._load_and_note)
         atexit.register = self._note_exit_callback()
 
@@ -255,6 +251,7 @@ class Preloading:
         self._open = False
         _importlib._load_unlocked = self._load
         stand_ins = [(atexit.register, self._register), *self.watch.stand_ins]
+        stand_ins.append((self._count_filters, getattr(_warnings, _FILTERS_CHANGED)))
         atexit.register = self._register
         self.watch.close()
         real = {id(stand_in): value for stand_in, value in stand_ins}
@@ -277,11 +274,32 @@ class Preloading:
         try:
             module = self._load(spec)
             self.watch.loaded(name, module)
+            if name == "warnings":
+                self._watch_filters()
             return module
         finally:
             self.state.settle(name)
             self._stack.pop()
             self.needs.setdefault(name, self.needs.pop(name, {}))
+
+    def _watch_filters(self):
+        if "warnings" in sys.modules:
+            setattr(sys.modules["warnings"], _FILTERS_CHANGED, self._count_filters)
+
+    def _note_filter_change(self):
+        """The interpreter counts changes of the filters, and every `__warningregistry__` shows the
+        count: one of a run's globals has it when a warning came up. It can't be set back, so the
+        changes that an import made are counted only when the run imports.
+        """
+        real = getattr(_warnings, _FILTERS_CHANGED)
+
+        def count():
+            if self._open:
+                self.state.on_redo(self._current(), real)
+            else:
+                real()
+
+        return count
 
     def _note_exit_callback(self):
         def register(func, *args, **kwargs):
@@ -335,34 +353,69 @@ class Shelf:
         self._meta_path = list(sys.meta_path)
         self._path = sys.path[1:]
         self._load, self._find = _importlib._load_unlocked, _importlib._find_spec
-        _importlib._load_unlocked = _hidden_from_tracebacks(self._load_or_take)
-        _importlib._find_spec = _hidden_from_tracebacks(self._find_or_know)
+        _importlib._load_unlocked = first_of(self._taken, self._load)  # noqa: F821
+        _importlib._find_spec = first_of(self._known, self._find)  # noqa: F821
 
-    def _find_or_know(self, name, path, target=None):
+    def _known(self, name, path, target=None):
         """Where a search must find a module again, it needn't be done: 0.4 ms in a child that never
         searched.
-
-        The first directory of the path is the run's own, in which nothing but tmp/ can be written.
         """
-        undisturbed = (
-            name in self._modules
-            and sys.meta_path == self._meta_path
+        if name in self._modules and self._finds_the_same():
+            return getattr(self._modules[name], "__spec__", None)
+        return None
+
+    def _finds_the_same(self):
+        """The first directory of the path is the run's own, in which nothing but tmp/ can be
+        written.
+        """
+        return (
+            sys.meta_path == self._meta_path
             and sys.path[1 : len(self._path) + 1] == self._path
             and sys.path[0] == _working_directory()
         )
-        spec = getattr(self._modules[name], "__spec__", None) if undisturbed else None
-        return spec or self._find(name, path, target)
 
-    def _load_or_take(self, spec):
+    def _taken(self, spec):
         """In place of the import system's last step, when it knows which file it would execute."""
         module = self._modules.get(spec.name)
         if module is None or not _is_same(spec, module):
-            return self._load(spec)
-        new = self._random.replacement()
-        for name in self._closures[spec.name]:
-            if name in self._modules:
-                self._take(name, new)
+            return None
+        if self._needs_another(spec.name) or not self._take_all(spec.name):
+            self._modules.pop(spec.name, None)
+            return None
         return sys.modules[spec.name]
+
+    def _needs_another(self, name):
+        """Whether the run has put another module in the place of one that this one imports, or in
+        front of it on the path. Of `random` only its absence counts: replaced it is bound anew.
+        """
+        missing = [n for n in self._closures[name] if n != name and n in self._modules]
+        for brought in missing:
+            if brought in sys.modules and (brought != "random" or sys.modules[brought] is None):
+                return True
+        if self._finds_the_same():
+            return False
+        for brought in missing:
+            if "." not in brought and brought not in sys.modules:
+                spec = self._find(brought, None)
+                if spec is None or not _is_same(spec, self._modules[brought]):
+                    return True
+        return False
+
+    def _take_all(self, name):
+        """False if the run's surroundings don't allow it: the import is then done there and then,
+        and fails in its own words.
+        """
+        new = self._random.replacement()
+        for brought in self._closures[name]:
+            if brought in self._modules:
+                try:
+                    self._take(brought, new)
+                except Exception:
+                    for failed in (brought, name):
+                        sys.modules.pop(failed, None)
+                        self._modules.pop(failed, None)
+                    return False
+        return True
 
     def _take(self, name, new_random):
         if new_random is not None:
@@ -463,10 +516,30 @@ def _forget(function):
 
 
 def _matplotlib_paths(matplotlib):
-    """Its import looks for a matplotlibrc in the configuration directory, and makes that."""
+    """Its import looks for a matplotlibrc in the configuration directory, and makes that. What it
+    logs about that is for the run, unless it fails: then the import logs it again.
+    """
     _forget(matplotlib.get_configdir)
     _forget(matplotlib.get_cachedir)
-    matplotlib.get_configdir()
+    log, records = matplotlib._log, []
+    log.handle = records.append
+    try:
+        matplotlib.get_configdir()
+    finally:
+        del log.handle
+    for record in records:
+        log.handle(record)
+    _matplotlib_settings(matplotlib)
+
+
+def _matplotlib_settings(matplotlib):
+    """Its import reads that file and a variable; mostly there is neither."""
+    own, backend = matplotlib.matplotlib_fname(), os.environ.get("MPLBACKEND")
+    if not own.startswith(matplotlib.get_data_path()):
+        matplotlib.rcParams._update_raw(matplotlib._rc_params_in_file(own))
+        matplotlib.rcParamsOrig = matplotlib.rcParams.copy()
+    if backend:
+        matplotlib.rcParams["backend"] = backend
 
 
 def _matplotlib_styles(style):
@@ -562,7 +635,19 @@ _REGISTRY = None
 
 
 def warm_up(preload):
-    """Imports each name; returns (name, "ErrorType: message") of those that failed."""
+    """Imports each name; returns (name, "ErrorType: message") of those that failed.
+
+    In a context of its own: what a library sets there (decimal does) a run shall not find.
+    """
+    known = "_contextvars" in sys.modules
+    from _contextvars import Context
+
+    if not known:
+        del sys.modules["_contextvars"]
+    return Context().run(_warm_up, preload)
+
+
+def _warm_up(preload):
     global _REGISTRY
     before = set(sys.modules)
     failures = _import("six")

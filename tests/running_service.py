@@ -12,13 +12,14 @@ from pathlib import Path
 
 import requests
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 CODEJAIL = os.environ.get("CODEJAIL_BIN", REPOSITORY / "target/release/codejail")
 SANDBOX_PYTHON = os.environ.get("CODEJAIL_SANDBOX_PYTHON", "/sandbox/venv/bin/python")
 
-# Not those of `make run`, which may be at work on the same host.
+# Not those of `make run`, which may be at work on the same host. Services that run side by side have
+# a range each.
 UID_BASE = 349_690_000
-UID_COUNT_MAX = 100_000
+UID_COUNT = 10_000
 
 # A worker imports every library before it is healthy, on CI machines slowly.
 STARTUP_SECONDS_MAX = 90
@@ -65,14 +66,20 @@ class Log:
         return "".join(self.lines[-200:])
 
 
+def development_configuration(uid_base=UID_BASE, python=SANDBOX_PYTHON):
+    """What `make run` serves with, on a port of its own."""
+    command = [REPOSITORY / "deploy/dev-config.sh", python, "127.0.0.1:0", str(uid_base)]
+    return subprocess.check_output(command, encoding="utf-8")
+
+
 @contextmanager
-def running_service(directory):
-    """Yields the address of a healthy service, and its log."""
+def running_service(directory, configuration=None, uid_base=UID_BASE):
+    """Yields the address of a healthy service, and its log. `configuration` is TOML, by default the
+    developer's; its uids begin at `uid_base`.
+    """
     config = directory / "codejail.toml"
-    config.write_bytes(
-        subprocess.check_output([REPOSITORY / "deploy/dev-config.sh", SANDBOX_PYTHON, "127.0.0.1:0", str(UID_BASE)])
-    )
-    directories_before = run_directories()
+    config.write_text(configuration or development_configuration(uid_base), encoding="utf-8")
+    directories_before = run_directories(uid_base)
     process = subprocess.Popen(
         [CODEJAIL, "serve", "--config", config],
         # Set as operators of the original do, so that a leak shows.
@@ -93,7 +100,7 @@ def running_service(directory):
         status = stop(process)
     assert status == 0, f"ended with status {status}:\n{log}"
     assert log.has_ended(LAST_PROCESS_SECONDS_MAX), f"a process outlived the service:\n{log}"
-    left_over = run_directories() - directories_before
+    left_over = run_directories(uid_base) - directories_before
     assert not left_over, f"left behind {left_over}:\n{log}"
 
 
@@ -126,10 +133,10 @@ def stop(process):
         return process.wait()
 
 
-def run_directories():
-    """The run directories that a service started here can have made."""
+def run_directories(uid_base):
+    """The run directories that a service with these uids can have made."""
     if os.geteuid() == 0:
-        owners = range(UID_BASE - 1, UID_BASE + UID_COUNT_MAX)
+        owners = range(uid_base - 1, uid_base + UID_COUNT)
     else:
         owners = [os.geteuid()]
     found = set()

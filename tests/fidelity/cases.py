@@ -1,0 +1,101 @@
+"""The cases, read from `cases/*.txt`, one file a theme.
+
+A case begins with `== ` and its name, goes on with directives, one a line, and ends with its code:
+
+    @globals JSON      the input globals, `{}` if there are none
+    @code JSON         the code as a JSON string, where a file of text can't hold it
+    @context NAME      limit_overrides_context
+    @library NAME      a python_lib.zip of course_libraries.py, named by python_path
+    @unlisted          python_path does not name the library after all
+    @unsent            python_path names a library that isn't sent
+    @differs ID TEXT   ours differs on purpose, as docs/fidelity.md says under ID, and contains TEXT
+    @since X.Y ID TEXT, @before X.Y ID TEXT    it differs with such a CPython only
+    @slow              not in the short form
+    @every ITEM ...    the case once for each item, which takes the place of $ITEM in the code
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+DIRECTORY = Path(__file__).parent / "cases"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request, and where the answers to it may differ."""
+
+    name: str
+    code: str = ""
+    globals: str = "{}"
+    context: "str | None" = None
+    library: "str | None" = None
+    python_path: bool = False
+    differs: "str | None" = None
+    ours: str = ""
+    versions: "tuple[int, int, int, int] | None" = None
+    slow: bool = False
+
+    def on(self, version):
+        """The same for a CPython of that version: (3, 11)."""
+        if self.versions is None or self.versions[:2] <= version < self.versions[2:]:
+            return self
+        return replace(self, differs=None, ours="")
+
+
+def all_cases():
+    """The cases of every theme, in the order of the files."""
+    return [case for path in sorted(DIRECTORY.glob("*.txt")) for case in cases_of(path)]
+
+
+def cases_of(path):
+    """The cases of one file."""
+    parts = ("\n" + path.read_text(encoding="utf-8")).split("\n== ")[1:]
+    cases = [case for part in parts for case in parse(path.stem, part)]
+    names = [case.name for case in cases]
+    assert len(names) == len(set(names)), f"{path}: {sorted({n for n in names if names.count(n) > 1})} twice"
+    return cases
+
+
+def parse(theme, text):
+    """The case of a text, or one for each item of `@every`."""
+    name, _, code = text.partition("\n")
+    case, items = Case(f"{theme}: {name}"), None
+    while code.startswith("@"):
+        line, _, code = code.partition("\n")
+        word, _, rest = line[1:].partition(" ")
+        if word == "every":
+            items = rest.split()
+        else:
+            case = replace(case, **directive(word, rest))
+    case = replace(case, code=case.code or code)
+    if items is None:
+        return [case]
+    return [replace(case, name=f"{case.name} {item}", code=case.code.replace("$ITEM", item)) for item in items]
+
+
+def directive(word, rest):
+    """The fields of a Case that a directive sets."""
+    if word == "globals":
+        return {"globals": rest}
+    if word == "code":
+        return {"code": json.loads(rest)}
+    if word == "context":
+        return {"context": rest}
+    if word == "library":
+        return {"library": rest, "python_path": True}
+    if word == "unlisted":
+        return {"python_path": False}
+    if word == "unsent":
+        return {"python_path": True}
+    if word == "slow":
+        return {"slow": True}
+    if word == "differs":
+        identifier, _, ours = rest.partition(" ")
+        return {"differs": identifier, "ours": ours}
+    if word in ("since", "before"):
+        version, identifier, ours = rest.split(" ", 2)
+        number = tuple(map(int, version.split(".")))
+        versions = (*number, 4, 0) if word == "since" else (3, 0, *number)
+        return {"differs": identifier, "ours": ours, "versions": versions}
+    raise ValueError(f"no directive @{word}")

@@ -1,0 +1,162 @@
+"""One case on all sides, and whether the answers are the same."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from difflib import unified_diff
+
+import requests
+from course_libraries import library
+from original import Original
+from running_service import SANDBOX_PYTHON, UID_COUNT, development_configuration, running_service
+
+# Wide, for a machine that is busy; the contexts have those that a case is about. REALTIME in seconds.
+LIMITS = {"CPU": 20, "REALTIME": 25}
+OVERRIDES = {
+    "short": {"CPU": 1, "REALTIME": 1},
+    "cpu": {"CPU": 1},
+    "realtime": {"REALTIME": 1},
+    "files": {"FSIZE": 1_000_000},
+    "some bytes": {"FSIZE": 10},
+    "memory": {"VMEM": 1_000_000_000},
+    "few": {"NPROC": 3},
+}
+# Beside what a developer's service preloads.
+ALSO_PRELOADED = (
+    "scipy.stats scipy.optimize matplotlib.pyplot sympy.stats networkx.algorithms.community.lukes nltk.lm.api "
+    "tempfile uuid secrets statistics email.utils logging decimal"
+).split()
+# Not those of the client's tests, whose service may be up in the same session.
+UID_BASE = 349_700_000
+
+# Of each difference that is shown: enough to see what it is about.
+SHOWN_LINES_MAX = 40
+SHOWN_CHARACTERS_MAX = 2000
+
+# The random part of the scratch directory's name, and where in the runner the author's code is executed.
+SCRATCH = re.compile(r"/tmp/codejail-\w{8}(?!\w)")
+RUNNER_LINE = re.compile(r"(/jailed_code\\*\", line )\d+")
+
+
+class Sides:
+    """The original, and our service with the usual libraries preloaded and with none."""
+
+    def __init__(self, original, services):
+        self._original = original
+        self._services = services
+        self._threads = ThreadPoolExecutor(1 + len(services))
+
+    def answers(self, case):
+        """By side: the answer in the form in which it is compared."""
+        request = {
+            "code": case.code,
+            "globals": case.globals,
+            "python_path": case.python_path,
+            "context": case.context,
+            "library": library(case.library).hex() if case.library else None,
+        }
+        asked = {"original": self._threads.submit(self._original.execute, request)}
+        for name, address in self._services.items():
+            asked[name] = self._threads.submit(ask, address, request)
+        return {name: normalised(*answer.result()) for name, answer in asked.items()}
+
+    def ask(self, name, case):
+        """Of one service only."""
+        request = {"code": case.code, "globals": case.globals, "python_path": False, "context": case.context}
+        return ask(self._services[name], {**request, "library": None})
+
+
+@contextmanager
+def sides(directory, python=SANDBOX_PYTHON):
+    """All sides up; `directory` is for their files."""
+    with ExitStack() as stack:
+        services = {}
+        for index, name in enumerate(["warm", "fresh"]):
+            (directory / name).mkdir()
+            uid_base = UID_BASE + index * UID_COUNT
+            text = configuration(uid_base, python, preload=name == "warm")
+            address, _ = stack.enter_context(running_service(directory / name, text, uid_base))
+            services[name] = address
+        original = Original(python, LIMITS, OVERRIDES)
+        stack.callback(original.close)
+        yield Sides(original, services)
+
+
+def configuration(uid_base, python, preload):
+    """The developer's, with these limits; without `preload`, none of its libraries."""
+    text = development_configuration(uid_base, python)
+    modules = re.search(r"preload = \[(.*?)\]", text, re.DOTALL)
+    more = "".join(f'"{name}",' for name in ALSO_PRELOADED)
+    text = text.replace(modules[0], f"preload = [{modules[1]}{more}]" if preload else "preload = []")
+    tables = {"limits": LIMITS, **{f'limit_overrides."{name}"': limits for name, limits in OVERRIDES.items()}}
+    for name, table in tables.items():
+        text += f"\n[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
+    # A run of the other side may take the machine for seconds.
+    return "queue_wait_max_ms = 60000\n" + text
+
+
+def ask(address, request):
+    """A service's answer: globals as JSON text and emsg, or an error's status and body."""
+    payload = {
+        "code": request["code"],
+        "python_path": ["python_lib.zip"] if request["python_path"] else None,
+        "limit_overrides_context": request["context"],
+    }
+    # The globals as text: what the case means by it is not to go through this Python.
+    body = json.dumps(payload)[:-1] + f', "globals_dict": {request["globals"]}}}'
+    files = {"python_lib.zip": bytes.fromhex(request["library"])} if request["library"] else None
+    response = requests.post(f"{address}/api/v0/code-exec", data={"payload": body}, files=files, timeout=120)
+    if response.status_code != 200:
+        return "{}", f"HTTP {response.status_code}: {response.text}"
+    answer = json.loads(response.text)
+    return json.dumps(answer["globals_dict"]), answer.get("emsg")
+
+
+def normalised(globals_text, emsg):
+    """An answer as text: values with their types, in one order, without what differs in every run."""
+    value = json.loads(globals_text)
+    text = f"{json.dumps(value, sort_keys=True, indent=1)}\nemsg: {json.dumps(emsg)}"
+    return RUNNER_LINE.sub(r"\1N", SCRATCH.sub("/tmp/codejail-XXXXXXXX", text))
+
+
+def judge(case, answers):
+    """What is wrong, or "agrees", or "differs on purpose"."""
+    original, warm, fresh = answers["original"], answers["warm"], answers["fresh"]
+    if case.differs is None:
+        if warm != fresh:
+            return show(case, answers, "the warm interpreter is not as the fresh one")
+        return "agrees" if original == warm else show(case, answers, "not as the original")
+    if original == warm == fresh:
+        return show(case, answers, f"does not differ any more ({case.differs})")
+    if case.ours not in warm or case.ours not in fresh:
+        return show(case, answers, f"differs in another way than {case.ours!r}")
+    return "differs on purpose"
+
+
+def show(case, answers, why):
+    """What is wrong, and how each service's answer differs from the original's."""
+    lines = [f"{case.name}: {why}"]
+    original = answers["original"].splitlines()
+    for name in ("warm", "fresh"):
+        difference = list(unified_diff(original, answers[name].splitlines(), "original", name, n=1, lineterm=""))
+        lines += ["  " + line[:SHOWN_CHARACTERS_MAX] for line in difference[:SHOWN_LINES_MAX]]
+    return "\n".join(lines)
+
+
+def version_of(python):
+    """Of its CPython: (3, 11)."""
+    code = "import sys; print(*sys.version_info[:2])"
+    return tuple(map(int, subprocess.check_output([python, "-c", code], encoding="ascii").split()))
+
+
+def can_run():
+    """None, or why this host has no original."""
+    if os.geteuid() != 0:
+        return "only root can become the original's users, in a mount namespace of their own"
+    if sys.platform != "linux":
+        return "only Linux has sandboxes"
+    return None
