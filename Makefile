@@ -74,6 +74,10 @@ build-sabotage:
 	cargo build --release --locked --target-dir $(TARGET)/sabotage \
 	    --package codejail --package codejail-worker --features codejail-protocol/sabotage
 
+.PHONY: sabotage
+sabotage: build build-sabotage sandbox-venv ## which layer stops which attack: runs all, writes docs/sabotage.md
+	CODEJAIL_SABOTAGE=full cargo test --locked -p codejail-api-tests --test sabotage -- --nocapture
+
 .PHONY: bench
 bench: packages build sandbox-venv ## the benchmarks
 	cargo run --release --locked -p codejail-benches

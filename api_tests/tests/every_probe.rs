@@ -7,56 +7,16 @@ use codejail_api_tests::baits::Baits;
 use codejail_api_tests::bare::Bare;
 use codejail_api_tests::outcome::Outcome;
 use codejail_api_tests::probe::Probe;
-use codejail_api_tests::run::{self, Facts, Finished};
-use codejail_api_tests::target::{self, Target};
-use serde_json::Value;
-use std::collections::BTreeSet;
+use codejail_api_tests::run::Finished;
+use codejail_api_tests::target;
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-use support::{LIMITS, Service, is_root, make_dir, next_uids, sandbox_python, say};
-
-/// Probes that don't pass yet, and what will make them. One that passes must be taken off the list.
-const WAITING: &[(&str, &str)] = &[
-    (
-        "deny_status_of_files_outside",
-        "a root directory of the sandboxes' own",
-    ),
-    (
-        "deny_asking_whether_files_exist",
-        "a root directory of the sandboxes' own",
-    ),
-    (
-        "deny_entering_directories_outside",
-        "a root directory of the sandboxes' own",
-    ),
-    (
-        "deny_reading_links_outside",
-        "a root directory of the sandboxes' own",
-    ),
-    (
-        "deny_attributes_of_files_outside",
-        "a root directory of the sandboxes' own",
-    ),
-    (
-        "deny_opening_files_outside_as_places",
-        "a root directory of the sandboxes' own",
-    ),
-    ("deny_packet_filters", "a list of what setsockopt may set"),
-];
-
-/// Likewise where each sandbox has a uid, and so may change modes and times of what is its own.
-const WAITING_WITH_UIDS: &[(&str, &str)] = &[(
-    "deny_changing_times_of_a_file_open_to_all",
-    "a root directory of the sandboxes' own",
-)];
-
-/// At a time; the services have as many sandboxes.
-const JOBS: usize = 4;
+use support::runs::{described, is_skipped, run_all};
+use support::{LIMITS, Service, Setup, is_root, make_dir, next_uids, sandbox_python, say};
 
 /// One after the other: limits in seconds are to be kept also on a machine with few cores.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -68,18 +28,20 @@ fn alone() -> MutexGuard<'static, ()> {
 #[test]
 fn a_service_started_as_root_passes_every_probe() {
     let _alone = alone();
-    let service = Service::start(false);
-    let with_uids = if is_root() { WAITING_WITH_UIDS } else { &[] };
-    passes_every_probe("as root", &service, &[WAITING, with_uids].concat());
+    passes_every_probe("as root", &Service::start(Setup::default()));
 }
 
 #[test]
 fn a_service_started_by_another_user_passes_every_probe() {
     let _alone = alone();
-    passes_every_probe("by another user", &Service::start(true), WAITING);
+    let unprivileged = Setup {
+        unprivileged: true,
+        ..Setup::default()
+    };
+    passes_every_probe("by another user", &Service::start(unprivileged));
 }
 
-fn passes_every_probe(how: &str, service: &Service, waiting: &[(&str, &str)]) {
+fn passes_every_probe(how: &str, service: &Service) {
     let dir = make_dir(next_uids());
     let baits = Baits::create(&dir.join("baits"), is_root().then_some(service.uid)).expect("baits");
     let target = target::Service::new(service.address, "localhost".to_owned());
@@ -93,13 +55,11 @@ fn passes_every_probe(how: &str, service: &Service, waiting: &[(&str, &str)]) {
     }
     say(&text);
     let failed = all.unlike(Probe::expects);
-    let expected: BTreeSet<&str> = waiting.iter().map(|(name, _)| *name).collect();
-    let found: BTreeSet<&str> = failed.iter().map(|finished| finished.probe.name).collect();
     assert!(
         !service.layers.is_empty(),
         "codejail check names the layers"
     );
-    assert_eq!(found, expected, "{}", described(&failed));
+    assert!(failed.is_empty(), "{}", described(&failed));
 }
 
 #[test]
@@ -150,55 +110,6 @@ fn attacks_are_never_run_bare_as_root() {
     if is_root() {
         assert!(Bare::new(PathBuf::from("python"), None, &dir).is_err());
     }
-}
-
-struct All(Vec<Finished>);
-
-impl All {
-    fn unlike(&self, passes: fn(&Probe, &Outcome) -> bool) -> Vec<&Finished> {
-        let failed = |f: &&Finished| !is_skipped(f) && !passes(f.probe, &f.outcome);
-        self.0.iter().filter(failed).collect()
-    }
-
-    fn summary(&self, passes: fn(&Probe, &Outcome) -> bool) -> String {
-        let failed = self.unlike(passes).len();
-        let skipped = self.0.iter().filter(|f| is_skipped(f)).count();
-        let passed = self.0.len() - failed - skipped;
-        format!("{passed} probes passed, {failed} failed, {skipped} skipped")
-    }
-}
-
-fn run_all(target: &dyn Target, baits: &Baits, limits: &[(&str, u64)]) -> All {
-    let mut known = run::default_limits();
-    known.extend(
-        limits
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), Value::from(*value))),
-    );
-    let facts = Facts {
-        bait: baits.facts().clone(),
-        limits: known,
-    };
-    let started = Instant::now();
-    let all = run::run_all(target, &run::choose(""), &facts, JOBS, |_| ());
-    say(&format!(
-        "--- {} probes in {:.1} s\n",
-        all.len(),
-        started.elapsed().as_secs_f64()
-    ));
-    All(all)
-}
-
-fn is_skipped(finished: &Finished) -> bool {
-    matches!(finished.outcome, Outcome::Skipped(_))
-}
-
-fn described(some: &[&Finished]) -> String {
-    let lines = some.iter().map(|finished| {
-        let (name, outcome) = (finished.probe.name, &finished.outcome);
-        format!("{name}: {}: {}", outcome.word(), outcome.how())
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A Python that belongs to the user, so that nothing but layers could keep it from being changed, with

@@ -382,14 +382,16 @@ pub const PROBES: &[Probe] = &[
         "deny_entering_directories_outside",
         "The current directory can't be moved out.",
         METADATA,
-        "x = outcome(lambda: os.chdir('/etc'), FILES)",
-    ),
+        "x = outcome(lambda: os.chdir(bait['dir']), FILES)",
+    )
+    .needs(&[Bait("dir")]),
     Probe::surface(
         "deny_reading_links_outside",
         "Where a symbolic link outside leads to can't be read.",
         METADATA,
-        "x = outcome(lambda: os.readlink('/proc/self/exe'), FILES)",
-    ),
+        "x = outcome(lambda: os.readlink(f\"/proc/{bait['pid']}/exe\"), FILES)",
+    )
+    .needs(&[Bait("pid")]),
     Probe::surface(
         "deny_attributes_of_files_outside",
         "Extended attributes of files outside can't be listed.",

@@ -3,6 +3,9 @@
 // Every test file is a crate of its own and uses its part of this.
 #![allow(dead_code)]
 
+pub mod runs;
+
+use codejail_api_tests::client::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use std::fs::{self, Permissions};
@@ -14,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Uids from here on, of which nothing else on a test machine has any: each test process has 100,000
 /// of them by its pid, as in the supervisor's tests, and each of its services 1,000.
@@ -32,6 +35,8 @@ enabled = true
 workers = 2
 sandboxes_per_worker = 2
 queue_wait_max_ms = 30000
+scratch_bytes_max = 2097152
+scratch_files_max = 1000
 [limits]
 CPU = 2
 REALTIME = 3
@@ -50,7 +55,18 @@ pub const LIMITS: &[(&str, u64)] = &[
     ("VMEM", 268_435_456),
     ("FSIZE", 65_536),
     ("NPROC", 15),
+    ("SPACE", 2_097_152),
+    ("INODES", 1000),
 ];
+
+/// How a service is started.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Setup<'a> {
+    /// As another user than root.
+    pub unprivileged: bool,
+    /// Layers that are left out; any, by a build for tests.
+    pub off: &'a [&'a str],
+}
 
 /// A service that runs until this is dropped.
 pub struct Service {
@@ -86,27 +102,30 @@ impl Drop for Dir {
 
 impl Service {
     /// Starts one, as another user than root if `unprivileged`, and waits until it is healthy.
-    pub fn start(unprivileged: bool) -> Self {
+    pub fn start(Setup { unprivileged, off }: Setup<'_>) -> Self {
         let uid_base = next_uids();
         let (dir, uid) = (make_dir(uid_base), uid_base - 1);
         let as_user = (unprivileged && is_root()).then_some(uid);
         let config = dir.join("codejail.toml");
         let own = format!(
             "user = \"{uid}\"\n{CONFIGURATION}\n[python]\nbin = {:?}\npreload = {PRELOAD:?}\n\
-             [sandbox]\nuid_base = {uid_base}\nscratch_dir = {:?}\n",
+             [sandbox]\nuid_base = {uid_base}\nscratch_dir = {:?}\n[layers]\n{}",
             sandbox_python(),
             dir.join("scratch"),
+            off.iter()
+                .map(|layer| format!("{layer} = 'off'\n"))
+                .collect::<String>(),
         );
         fs::write(&config, own).expect("write");
-        let binary = staged_binary(&dir);
+        let binary = staged_binary(&dir, !off.is_empty());
         let mut process = command(&binary, "serve", &config, as_user)
             .stderr(Stdio::piped())
             .spawn()
             .expect("start the service");
         let stderr = process.stderr.take().expect("a pipe");
-        let Some(address) = wait_until_healthy(stderr) else {
+        let Some(address) = address(stderr).filter(wait_until_ready) else {
             end(&mut process);
-            panic!("the service did not get healthy");
+            panic!("the service did not get ready");
         };
         let layers = layers(&binary, &config, as_user);
         Self {
@@ -151,20 +170,29 @@ fn command(binary: &Path, what: &str, config: &Path, uid: Option<u32>) -> Comman
     command
 }
 
-/// The address, once the last of the service's own checks has passed. Its log is shown until then.
-fn wait_until_healthy(stderr: impl std::io::Read + Send + 'static) -> Option<SocketAddr> {
+/// Whether it would execute, before it is too late.
+fn wait_until_ready(address: &SocketAddr) -> bool {
+    let deadline = Instant::now() + START_MAX;
+    while Instant::now() < deadline {
+        let asked = Client::new(*address, false).get("/readyz");
+        if asked.is_ok_and(|(status, _)| status == 200) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// The address. Its log's warnings are shown, and the rest is read.
+fn address(stderr: impl std::io::Read + Send + 'static) -> Option<SocketAddr> {
     let (sends, receives) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut address = None;
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some((_, text)) = line.split_once("listening on ") {
-                address = text.trim().parse().ok();
+                let _ = sends.send(text.trim().parse().ok());
             }
             if line.contains("ERROR") || line.contains("WARN") {
                 eprintln!("{line}");
-            }
-            if line.contains("startup check passed check=\"network\"") {
-                let _ = sends.send(address);
             }
         }
     });
@@ -216,12 +244,17 @@ pub fn make_dir(uid_base: u32) -> Dir {
 }
 
 /// Copies of binary and module that any user can read.
-fn staged_binary(dir: &Path) -> PathBuf {
+fn staged_binary(dir: &Path, sabotage: bool) -> PathBuf {
     static BINARY: LazyLock<PathBuf> =
         LazyLock::new(|| std::env::var_os("CODEJAIL_BIN").map_or_else(built_binary, PathBuf::from));
+    static SABOTAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let given = std::env::var_os("CODEJAIL_SABOTAGE_BIN");
+        PathBuf::from(given.expect("CODEJAIL_SABOTAGE_BIN: make build-sabotage builds it"))
+    });
+    let binary = if sabotage { &*SABOTAGE } else { &*BINARY };
     let staged = dir.join("codejail");
-    let module = BINARY.with_file_name(MODULE);
-    for (from, to) in [(&*BINARY, &staged), (&module, &dir.join(MODULE))] {
+    let module = binary.with_file_name(MODULE);
+    for (from, to) in [(binary, &staged), (&module, &dir.join(MODULE))] {
         fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
         fs::set_permissions(to, Permissions::from_mode(0o755)).expect("chmod");
     }

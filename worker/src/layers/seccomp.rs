@@ -36,6 +36,22 @@ const IOCTLS: &[u64] = &[
     libc::TIOCGWINSZ,
 ];
 
+/// What `setsockopt` may set, at the level of the socket itself: sizes, waits, credentials that come along. Not
+/// a filter program, which the kernel would run (SO_ATTACH_FILTER), nor a mark or a priority.
+const SOCKET_OPTIONS: &[i32] = &[
+    libc::SO_REUSEADDR,
+    libc::SO_BROADCAST,
+    libc::SO_SNDBUF,
+    libc::SO_RCVBUF,
+    libc::SO_KEEPALIVE,
+    libc::SO_LINGER,
+    libc::SO_REUSEPORT,
+    libc::SO_PASSCRED,
+    libc::SO_RCVLOWAT,
+    libc::SO_RCVTIMEO,
+    libc::SO_SNDTIMEO,
+];
+
 /// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases.
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
@@ -179,6 +195,12 @@ fn restrict_arguments(rules: &mut Rules, landlock_truncates: bool) -> Result<(),
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         rules.insert(call, one_of(0, signed(&[libc::AF_UNIX]))?);
     }
+    let of_socket = |option| {
+        let socket = when(1, Is::Eq, libc::SOL_SOCKET as u64)?;
+        all(vec![socket, when(2, Is::Eq, option)?])
+    };
+    let options: Result<_, _> = signed(SOCKET_OPTIONS).map(of_socket).collect();
+    rules.insert(libc::SYS_setsockopt, options?);
     // No address (argument 4) means the peer of a connected pair.
     let nowhere = SeccompCondition::new(4, Len::Qword, Is::Eq, 0).map_err(compile_error())?;
     rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);

@@ -176,7 +176,6 @@ pub const SANDBOX: &[Group] = &[
             SYS_accept4,
             SYS_getsockname,
             SYS_getpeername,
-            SYS_setsockopt,
             SYS_getsockopt,
             SYS_shutdown,
             SYS_recvfrom,

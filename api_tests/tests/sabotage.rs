@@ -1,0 +1,208 @@
+//! Every attack against services with one layer left out, and with all but one: so that what is stopped is
+//! known to be stopped by whom. `make sabotage` runs all of it and writes docs/sabotage.md; without it the
+//! short form runs: one layer left out at a time.
+//!
+//! Where the uid layer is left out the service runs as a user without rights, never as root.
+
+mod support;
+
+use codejail_api_tests::baits::Baits;
+use codejail_api_tests::outcome::Outcome;
+use codejail_api_tests::probe::Kind;
+use codejail_api_tests::run::Finished;
+use codejail_api_tests::target;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use support::runs::run_all;
+use support::{LIMITS, Service, Setup, is_root, make_dir, next_uids, say};
+
+/// Those that can be left out here, and that this kernel gives. A cgroup bounds what all runs of a worker
+/// use together, which no probe of one run can see; AppArmor needs a kernel that has it.
+const LAYERS: [&str; 5] = ["namespaces", "mounts", "landlock", "seccomp", "rlimits"];
+const UID: &str = "uid";
+
+/// What came of each attack.
+type Outcomes = BTreeMap<&'static str, Outcome>;
+
+/// Runs every attack against a service without these layers.
+fn attack(off: &[&str]) -> (Vec<Finished>, Outcomes) {
+    let unprivileged = off.contains(&UID);
+    let service = Service::start(Setup { unprivileged, off });
+    let dir = make_dir(next_uids());
+    let baits = Baits::create(&dir.join("baits"), Some(service.uid)).expect("baits");
+    let target = target::Service::new(service.address, "localhost".to_owned());
+    say(&format!("--- without {}\n", off.join(", ")));
+    let mut all = run_all(&target, &baits, LIMITS).0;
+    all.retain(|finished| finished.probe.is_attack());
+    let outcomes = all
+        .iter()
+        .map(|finished| (finished.probe.name, finished.outcome.clone()))
+        .collect();
+    (all, outcomes)
+}
+
+fn is_denied(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Denied(_))
+}
+
+/// Harm must be stopped with any one layer left out: so by two of them.
+fn assert_stopped_by_two(without: &str, all: &[Finished]) {
+    let harm = |finished: &&Finished| matches!(finished.probe.kind, Kind::Harm(_));
+    let done: Vec<String> = all
+        .iter()
+        .filter(harm)
+        .filter(|finished| !is_denied(&finished.outcome))
+        .map(|finished| {
+            let (name, outcome) = (finished.probe.name, &finished.outcome);
+            format!("{name}: {}: {}", outcome.word(), outcome.how())
+        })
+        .collect();
+    assert!(done.is_empty(), "without {without}:\n{}", done.join("\n"));
+}
+
+#[test]
+fn harm_is_stopped_by_two_layers_and_with_none_it_is_done() {
+    if !is_root() {
+        return;
+    }
+    let full = std::env::var_os("CODEJAIL_SABOTAGE").is_some();
+    let mut matrix = Matrix::default();
+    for layer in [LAYERS.as_slice(), &[UID]].concat() {
+        let (all, outcomes) = attack(&[layer]);
+        assert_stopped_by_two(layer, &all);
+        matrix.without.insert(layer, outcomes);
+    }
+    let everything = [LAYERS.as_slice(), &[UID]].concat();
+    let (all, outcomes) = attack(&everything);
+    matrix.note(&all);
+    matrix.none = outcomes;
+    assert_held_by_the_process_alone(&matrix.none);
+    if full {
+        for layer in [LAYERS.as_slice(), &[UID]].concat() {
+            let others: Vec<&str> = everything
+                .iter()
+                .copied()
+                .filter(|other| *other != layer)
+                .collect();
+            matrix.alone.insert(layer, attack(&others).1);
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sabotage.md");
+        fs::write(path, matrix.to_markdown()).expect("write the matrix");
+    }
+    say(&matrix.summary());
+}
+
+/// With every layer left out an attack succeeds; but for these, which are stopped by what a sandbox is and
+/// not by what it is put into. That each is an attack at all is shown where it is run bare
+/// (`every_probe.rs`).
+fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
+    let held: Vec<&str> = outcomes
+        .iter()
+        .filter(|(_, outcome)| !matches!(outcome, Outcome::Succeeded(_)))
+        .map(|(name, _)| *name)
+        .collect();
+    assert_eq!(held, BY_THE_PROCESS, "{outcomes:#?}");
+}
+
+/// A process of its own for each run, not dumpable, no descriptor but its streams, an environment of its
+/// own, ended by the kernel's timer, its output bounded.
+const BY_THE_PROCESS: &[&str] = &[];
+
+/// Which layer stops which attack.
+#[derive(Default)]
+struct Matrix {
+    probes: Vec<(&'static str, &'static str, &'static str, &'static str)>,
+    /// With one layer left out.
+    without: BTreeMap<&'static str, Outcomes>,
+    /// With all but one left out.
+    alone: BTreeMap<&'static str, Outcomes>,
+    /// With all left out.
+    none: Outcomes,
+}
+
+impl Matrix {
+    fn note(&mut self, all: &[Finished]) {
+        self.probes = all
+            .iter()
+            .map(|finished| {
+                let reason = match finished.probe.kind {
+                    Kind::Surface(_, reason) => reason,
+                    Kind::Harm(_) | Kind::Works(_) => "",
+                };
+                let kind = finished.probe.kind_name();
+                (finished.group, finished.probe.name, kind, reason)
+            })
+            .collect();
+    }
+
+    /// Attacks that one layer's absence lets through.
+    fn resting_on(&self, name: &str) -> Vec<&'static str> {
+        let lets_through = |outcomes: &&Outcomes| {
+            outcomes
+                .get(name)
+                .is_some_and(|outcome| matches!(outcome, Outcome::Succeeded(_)))
+        };
+        self.without
+            .iter()
+            .filter(|(_, outcomes)| lets_through(outcomes))
+            .map(|(layer, _)| *layer)
+            .collect()
+    }
+
+    fn summary(&self) -> String {
+        let mut text = "--- attacks that a single layer's absence lets through:\n".to_owned();
+        for (_, name, kind, reason) in &self.probes {
+            let layers = self.resting_on(name);
+            if !layers.is_empty() {
+                let _ = writeln!(text, "{name} ({kind}): {}; {reason}", layers.join(", "));
+            }
+        }
+        text
+    }
+
+    fn to_markdown(&self) -> String {
+        let columns = [LAYERS.as_slice(), &[UID]].concat();
+        let mut text = format!(
+            "# Which layer stops which attack\n\n\
+             Written by `make sabotage`: every attack of `codejail-api-tests` against services of a build in\n\
+             which layers can be left out. **x**: the layer stops it alone, every other left out. *rests on*:\n\
+             layers without which it succeeds although all others are there. Harm never rests on one. \
+             *process*: stopped\nwith every layer left out, by what a sandbox is: a process of its own for one \
+             run, not dumpable, without\nothers' descriptors and environment, ended by a timer.\n\n\
+             | attack | kind | {} | process | rests on |\n|---|---|{}---|---|\n",
+            columns.join(" | "),
+            "---|".repeat(columns.len())
+        );
+        for (_, name, kind, _) in &self.probes {
+            let mark = |outcomes: Option<&Outcomes>| {
+                let denied = outcomes.and_then(|outcomes| outcomes.get(name));
+                if denied.is_some_and(is_denied) {
+                    "x"
+                } else {
+                    ""
+                }
+            };
+            let by_process = is_denied(&self.none[name]);
+            let cells: Vec<&str> = columns
+                .iter()
+                // What the process itself stops says nothing of a layer.
+                .map(|layer| mark(self.alone.get(layer).filter(|_| !by_process)))
+                .collect();
+            let _ = writeln!(
+                text,
+                "| `{name}` | {kind} | {} | {} | {} |",
+                cells.join(" | "),
+                if by_process { "x" } else { "" },
+                self.resting_on(name).join(", ")
+            );
+        }
+        let _ = writeln!(text, "\n## Why one layer may do\n");
+        for (_, name, _, reason) in &self.probes {
+            if !self.resting_on(name).is_empty() {
+                let _ = writeln!(text, "- `{name}`: {reason}");
+            }
+        }
+        text
+    }
+}
