@@ -11,7 +11,7 @@ from rngs import repeated_draws, seeded_states
 from running_service import SANDBOX_PYTHON
 
 # All cases take minutes, since the original starts an interpreter for each and imports what it names.
-EVERY = 6
+EVERY = 10
 PROGRAMS = 25
 EXECUTIONS = 60
 
