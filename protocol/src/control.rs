@@ -52,6 +52,19 @@ pub struct WorkerConfig {
     pub own_uids: bool,
     /// Whether a kernel without Landlock is a failure.
     pub landlock: LayerMode,
+    /// The AppArmor profiles of this worker and its sandboxes, where that layer is in use.
+    pub apparmor: Option<AppArmorProfiles>,
+}
+
+/// The AppArmor profiles of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppArmorProfiles {
+    /// What the worker has entered when it starts.
+    pub worker: String,
+    /// What each of its sandboxes stacks over it.
+    pub sandbox: String,
+    /// Whether anything less than enforcing is a failure.
+    pub enforced: bool,
 }
 
 /// How much an operator wants a layer.

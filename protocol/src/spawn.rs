@@ -1,7 +1,7 @@
 //! Supervisor and spawner: the few requests that the privileged process understands.
 
 use crate::ScratchName;
-use crate::control::LayerMode;
+use crate::control::{AppArmorProfiles, LayerMode};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -57,6 +57,20 @@ pub struct SpawnerConfig {
     pub uid_count: u32,
     /// New pid, network, IPC and UTS namespaces for each worker.
     pub namespaces: LayerMode,
+    /// AppArmor profiles for workers and sandboxes.
+    pub apparmor: LayerMode,
+}
+
+/// What the spawner found of AppArmor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundAppArmor {
+    /// What workers enter and their sandboxes stack; none where the layer is not in use.
+    pub profiles: Option<AppArmorProfiles>,
+    /// Each profile of the set, with its mode as the kernel names it (`enforce`, `complain`), or
+    /// `missing`, or `unknown`.
+    pub loaded: Vec<(String, String)>,
+    /// What keeps the layer from being enforced, with its remedy: nothing where it is.
+    pub flaws: Vec<String>,
 }
 
 /// What the spawner answers.
@@ -66,6 +80,8 @@ pub enum SpawnerReport {
     Configured {
         /// Whether workers get namespaces of their own.
         namespaces: bool,
+        /// What there is of AppArmor.
+        apparmor: FoundAppArmor,
     },
     /// The configuration can't be used here; the service ends.
     ConfigureFailed {

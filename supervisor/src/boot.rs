@@ -169,6 +169,9 @@ impl Host {
         if !spawner.namespaces() {
             tracing::warn!("layer namespaces: this host gives none; workers share the host's");
         }
+        for flaw in &spawner.apparmor().flaws {
+            tracing::warn!("layer apparmor: {flaw}");
+        }
         if !own_uids {
             tracing::warn!("layer uid: not started as root; sandboxes share the service's uid");
         }
@@ -224,6 +227,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         // Checked to end below 2^32.
         uid_count: u32::try_from(config.uid_count()).unwrap_or(u32::MAX),
         namespaces: config.layers.namespaces,
+        apparmor: config.layers.apparmor,
     })
 }
 

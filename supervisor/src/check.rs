@@ -49,6 +49,10 @@ async fn check(host: &Host) -> Result<bool, BootError> {
     println!("layer uid         {}", uid(host, &seen));
     println!("layer namespaces  {}", namespaces(host, &seen));
     println!("layer landlock    {}", landlock(host, hello));
+    println!("layer apparmor    {}", apparmor(host));
+    for (name, mode) in &host.spawner.apparmor().loaded {
+        println!("profile           {name}: {mode}");
+    }
     println!("layer seccomp     {}", seccomp(&seen));
     println!("layer rlimits     {}", rlimits(host, &seen));
     for check in service.health.checks() {
@@ -124,6 +128,20 @@ fn landlock(host: &Host, hello: Option<&Hello>) -> String {
         (LayerMode::Off, _) => "none: layers.landlock = \"off\"".to_owned(),
         _ => "none: this kernel has none; it takes Linux 5.13 with landlock among its lsm="
             .to_owned(),
+    }
+}
+
+/// A worker and a sandbox that are not under their profiles say so and end.
+fn apparmor(host: &Host) -> String {
+    let found = host.spawner.apparmor();
+    let flaws = found.flaws.join("; ");
+    match (&found.profiles, found.flaws.is_empty()) {
+        _ if host.config.layers.apparmor == LayerMode::Off => {
+            "none: layers.apparmor = \"off\"".to_owned()
+        }
+        (Some(profiles), true) => format!("on: this sandbox was under {}", profiles.sandbox),
+        (Some(_), false) => format!("in part: {flaws}"),
+        (None, _) => format!("none: {flaws}"),
     }
 }
 

@@ -187,6 +187,8 @@ pub struct Layers {
     pub namespaces: LayerMode,
     /// Landlock, Linux 5.13 and later.
     pub landlock: LayerMode,
+    /// AppArmor profiles for every process; needs root, and the profiles loaded.
+    pub apparmor: LayerMode,
 }
 
 impl Default for Config {

@@ -4,6 +4,7 @@
 //! the few orders of `codejail_protocol::spawn`. When the service is gone it kills every worker and
 //! removes every directory; when it is gone, the service ends.
 
+mod apparmor;
 mod become_worker;
 mod launch;
 mod scratch;
@@ -94,7 +95,12 @@ pub fn run() -> Result<(), SpawnerError> {
         }
     };
     let namespaces = launcher.namespaces();
-    socket.send(&SpawnerReport::Configured { namespaces }, &[])?;
+    let apparmor = launcher.apparmor().clone();
+    let configured = SpawnerReport::Configured {
+        namespaces,
+        apparmor,
+    };
+    socket.send(&configured, &[])?;
     let mut spawner = Spawner {
         socket,
         config,

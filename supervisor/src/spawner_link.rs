@@ -2,7 +2,9 @@
 
 use crate::packet_io::AsyncPacketSocket;
 use codejail_protocol::ScratchName;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{
+    FoundAppArmor, SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId,
+};
 use codejail_transport::{PacketError, PacketSocket};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +50,7 @@ pub struct SpawnerLink {
     waiting: Mutex<Waiting>,
     gone: CancellationToken,
     namespaces: bool,
+    apparmor: FoundAppArmor,
 }
 
 impl SpawnerLink {
@@ -62,9 +65,12 @@ impl SpawnerLink {
     ) -> Result<Arc<Self>, SpawnerLinkError> {
         let socket = AsyncPacketSocket::new(socket)?;
         socket.send(&SpawnerOrder::Configure(config), &[]).await?;
-        let namespaces = match socket.receive().await? {
+        let (namespaces, apparmor) = match socket.receive().await? {
             Some(packet) => match packet.message {
-                SpawnerReport::Configured { namespaces } => namespaces,
+                SpawnerReport::Configured {
+                    namespaces,
+                    apparmor,
+                } => (namespaces, apparmor),
                 SpawnerReport::ConfigureFailed { error } => {
                     return Err(SpawnerLinkError::Configure(error));
                 }
@@ -77,6 +83,7 @@ impl SpawnerLink {
             waiting: Mutex::default(),
             gone,
             namespaces,
+            apparmor,
         });
         tokio::spawn(Arc::clone(&link).listen());
         Ok(link)
@@ -85,6 +92,11 @@ impl SpawnerLink {
     /// Whether workers get namespaces of their own.
     pub fn namespaces(&self) -> bool {
         self.namespaces
+    }
+
+    /// What there is of AppArmor.
+    pub fn apparmor(&self) -> &FoundAppArmor {
+        &self.apparmor
     }
 
     /// Starts a worker; returns its pid, and a channel that tells its exit status once it has ended.

@@ -47,6 +47,7 @@ impl Spawner {
             uid_base: UID_BASE,
             uid_count: 10,
             namespaces: LayerMode::Auto,
+            apparmor: LayerMode::Auto,
         }));
         assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
         spawner

@@ -1,5 +1,6 @@
 //! The worker's own confinement, before it imports anything that an operator named.
 
+use crate::layers::apparmor::AppArmor;
 use crate::layers::landlock::Landlock;
 use crate::layers::seccomp::{self, Filters};
 use crate::layers::{LayerError, process, rlimits};
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 /// What sandboxes of this worker will be confined with.
 #[derive(Debug)]
 pub struct Confined {
+    /// AppArmor, where it is in use.
+    pub apparmor: Option<AppArmor>,
     /// Landlock, where the kernel has it and the operator wants it.
     pub landlock: Option<Landlock>,
     /// Compiled once for all of them.
@@ -40,6 +43,7 @@ fn sandbox_uids(config: &WorkerConfig) -> Result<Option<(u32, u32)>, LayerError>
 /// Confines this process, in this order: nothing later may need what something earlier denies.
 pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined, LayerError> {
     let readable = [own_paths, config.read_paths.clone()].concat();
+    let apparmor = AppArmor::find(config.apparmor.as_ref())?;
     process::no_new_privileges()?;
     process::not_dumpable()?;
     rlimits::set_fixed()?;
@@ -47,8 +51,12 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
     let truncates = landlock.as_ref().is_some_and(Landlock::guards_truncate);
     let filters = Filters::compile()?;
     if let Some(landlock) = &landlock {
-        landlock.confine_worker(&config.scratch_root)?;
+        landlock.confine_worker(&config.scratch_root, apparmor.is_some())?;
     }
     seccomp::confine_worker(sandbox_uids(config)?, truncates)?;
-    Ok(Confined { landlock, filters })
+    Ok(Confined {
+        apparmor,
+        landlock,
+        filters,
+    })
 }

@@ -92,6 +92,7 @@ pub const KEYS: &[Key] = &[
     key("layers.uid", Mode),
     key("layers.namespaces", Mode),
     key("layers.landlock", Mode),
+    key("layers.apparmor", Mode),
 ];
 
 /// The key of this path, with its place in the list.
@@ -220,7 +221,10 @@ mod tests {
         assert!(find(&path("limits.CPU.x")).is_none());
         assert!(is_table(&path("limits")) && is_table(&context[..2]) && is_table(&[]));
         assert!(!is_table(&path("limits.CPU")) && !is_table(&path("limit")));
-        assert_eq!(names_in(&path("layers")), "uid, namespaces, landlock");
+        assert_eq!(
+            names_in(&path("layers")),
+            "uid, namespaces, landlock, apparmor"
+        );
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn what_is_wrong_in_toml_is_named() {
         ),
         (
             "[layers]\nselinux = 'auto'",
-            "FILE: layers.selinux = \"auto\": no such key; [layers] has uid, namespaces, landlock",
+            "FILE: layers.selinux = \"auto\": no such key; [layers] has uid, namespaces, landlock, apparmor",
         ),
         (
             "[layers]\nlandlock = 'maybe'",

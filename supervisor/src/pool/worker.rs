@@ -141,6 +141,7 @@ impl Worker {
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             own_uids: sandbox_uids.is_some(),
             landlock: config.layers.landlock,
+            apparmor: self.shared.spawner.apparmor().profiles.clone(),
         });
         self.control.send(&start, &[]).await?;
         match self.control.receive().await?.map(|packet| packet.message) {

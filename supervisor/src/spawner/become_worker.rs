@@ -4,12 +4,12 @@
 //! so nothing here allocates, formats or calls into libc beyond thin wrappers of system calls.
 
 use nix::errno::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 /// The steps as they are named in an error.
-pub const STEPS: [&str; 9] = [
+pub const STEPS: [&str; 10] = [
     "wait for the spawner",
     "setsid",
     "standard streams",
@@ -18,6 +18,7 @@ pub const STEPS: [&str; 9] = [
     "user and group",
     "capabilities",
     "signals",
+    "apparmor profile",
     "exec of python",
 ];
 
@@ -38,6 +39,8 @@ pub struct Plan<'a> {
     environment: Vec<*const libc::c_char>,
     directory: CString,
     uid: Option<u32>,
+    /// For `attr/exec`: the AppArmor profile to enter, where that layer is in use.
+    apparmor: Option<&'a CStr>,
     /// Standard input, output and error in one pair, control socket, module.
     descriptors: [i32; 4],
     failed: i32,
@@ -51,6 +54,7 @@ impl<'a> Plan<'a> {
         environment: &'a [CString],
         directory: CString,
         uid: Option<u32>,
+        apparmor: Option<&'a CStr>,
         descriptors: [&OwnedFd; 4],
         failed: &OwnedFd,
     ) -> Self {
@@ -64,6 +68,7 @@ impl<'a> Plan<'a> {
             environment: pointers(&mut environment.iter().map(|text| text.as_ptr())),
             directory,
             uid,
+            apparmor,
             descriptors: descriptors.map(AsRawFd::as_raw_fd),
             failed: failed.as_raw_fd(),
         }
@@ -88,7 +93,8 @@ pub fn run(plan: &Plan<'_>) -> ! {
 }
 
 /// The order matters: descriptors while they may be renumbered freely, bounds while there is
-/// CAP_SETPCAP, user before capabilities, the death signal after the change of user that clears it.
+/// CAP_SETPCAP, user before capabilities, the death signal after the change of user that clears it, the profile last:
+/// it comes with the exec, and what it forbids is nothing that is needed before.
 fn steps(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, Errno)> {
     let at = |step: i32| move |errno: Errno| (step, errno);
     wait_for_spawner(plan.descriptors[0]).map_err(at(0))?;
@@ -103,6 +109,9 @@ fn steps(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, Errno)> {
         keep_capabilities().map_err(at(6))?;
     }
     set_signals().map_err(at(7))?;
+    if let Some(profile) = plan.apparmor {
+        enter_profile_at_exec(profile).map_err(at(8))?;
+    }
     // SAFETY: all three are null-terminated arrays of C strings, or one, that outlive the call.
     unsafe {
         libc::execve(
@@ -111,7 +120,7 @@ fn steps(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, Errno)> {
             plan.environment.as_ptr(),
         );
     }
-    Err((8, Errno::last()))
+    Err((9, Errno::last()))
 }
 
 /// One byte comes when the user is mapped; end of file means that the spawner has given up.
@@ -215,6 +224,28 @@ fn set_signals() -> Result<(), Errno> {
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
     }
     Ok(())
+}
+
+/// AppArmor's own file, and where there is none that of the only security module (kernels before 5.8).
+/// A profile that does not exist fails here, or at the exec.
+fn enter_profile_at_exec(profile: &CStr) -> Result<(), Errno> {
+    let fd = match open_to_write(c"/proc/self/attr/apparmor/exec") {
+        Err(Errno::ENOENT) => open_to_write(c"/proc/self/attr/exec"),
+        opened => opened,
+    }?;
+    let length = profile.count_bytes();
+    // SAFETY: writes from a string that outlives the call; the descriptor was opened here, closes at
+    // exec, and is above those that have their places.
+    let written = unsafe { libc::write(fd, profile.as_ptr().cast(), length) };
+    match Errno::result(written)?.cast_unsigned() == length {
+        true => Ok(()),
+        false => Err(Errno::EIO),
+    }
+}
+
+fn open_to_write(path: &CStr) -> Result<i32, Errno> {
+    // SAFETY: the path is a C string that outlives the call.
+    check(unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) })
 }
 
 fn check(result: i32) -> Result<i32, Errno> {

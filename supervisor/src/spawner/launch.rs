@@ -1,9 +1,10 @@
 //! Starts one worker: prepares all that its first moments need, clones, and hears how it went.
 
+use super::apparmor::AppArmor;
 use super::become_worker::{self, Plan, STEPS};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
-use codejail_protocol::spawn::SpawnerConfig;
+use codejail_protocol::spawn::{FoundAppArmor, SpawnerConfig};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::wait::waitpid;
@@ -50,6 +51,11 @@ pub enum LaunchError {
          kernel.apparmor_restrict_unprivileged_userns=0), or set layers.namespaces = \"auto\""
     )]
     NoNamespaces(Errno),
+    /// The layer is required and not enforced here.
+    #[error(
+        "layers.apparmor is required, but {0}. Or set layers.apparmor = \"auto\" (docs/apparmor.md)"
+    )]
+    NoAppArmor(String),
 }
 
 impl LaunchError {
@@ -76,6 +82,7 @@ pub struct Launcher {
     module: OwnedFd,
     scratch_root: PathBuf,
     namespaces: i32,
+    apparmor: AppArmor,
 }
 
 impl Launcher {
@@ -103,7 +110,13 @@ impl Launcher {
             module: OwnedFd::from(module),
             scratch_root: config.scratch_root.clone(),
             namespaces: find_namespaces(config.namespaces)?,
+            apparmor: AppArmor::find(config.apparmor).map_err(LaunchError::NoAppArmor)?,
         })
+    }
+
+    /// What there is of AppArmor.
+    pub fn apparmor(&self) -> &FoundAppArmor {
+        &self.apparmor.found
     }
 
     /// Whether workers get namespaces of their own.
@@ -129,6 +142,7 @@ impl Launcher {
             &self.environment,
             c_string(path.as_os_str().as_bytes())?,
             uid,
+            self.apparmor.on_exec.as_deref(),
             [&go_read, &log, &control, &self.module],
             &failed_write,
         );
