@@ -42,6 +42,7 @@ fi
 [ "$(id -u)" -eq 0 ] || fail "building a guest takes root"
 
 # The machine's own mirror of Debian.
+# shellcheck disable=SC2016 # apt's variables
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
     grep -v security | head -n 1 || true)
 mirror=${mirror:-http://deb.debian.org/debian}
