@@ -14,6 +14,8 @@
 # container runtime applies, with those inside it. /etc/apparmor.d/tunables/codejail
 # has the paths: once it is there, it is the operator's and never overwritten.
 set -euo pipefail
+# A user's PATH may lack where Debian has the parser.
+PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 profiles=$here/../apparmor

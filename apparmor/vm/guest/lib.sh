@@ -139,6 +139,22 @@ processes() {
 # How many processes are under exactly this label.
 under() { processes | grep -cF "  $1 " || true; }
 
+# The course's library, which a sandbox puts in place when it is under its profile.
+with_library() {
+    local answer
+    python3 - <<'PYTHON'
+import zipfile
+
+with zipfile.ZipFile("/tmp/python_lib.zip", "w") as library:
+    library.writestr("bounds.py", "upper = 17\n")
+PYTHON
+    answer=$(curl -s -m 120 "$url/api/v0/code-exec" \
+        -F 'payload={"code": "import bounds, numpy\nx = int(numpy.sum([bounds.upper, 1]))\ndel bounds, numpy", "globals_dict": {}, "python_path": ["python_lib.zip"]}' \
+        -F 'python_lib.zip=@/tmp/python_lib.zip')
+    say "with a library: $answer"
+    [ "$answer" = '{"globals_dict":{"x":18}}' ]
+}
+
 # A service with AppArmor required does all that it must do, and AppArmor denies
 # nothing of it. Not a script's `fail`: mutations want to see it go wrong.
 #   legitimate LAYER-LINE...
@@ -151,6 +167,7 @@ legitimate() {
         --data-urlencode 'payload={"code": "while True: pass", "globals_dict": {}}' || true
     /payload/bin/codejail-api-tests --base-url "$url" allow_ || return 1
     /payload/bin/codejail-api-tests --base-url "$url" support_ || return 1
+    with_library || return 1
     no_denials "an execution" || return 1
     if grep -E 'worker lost|did not take an order' "$log"; then
         return 1

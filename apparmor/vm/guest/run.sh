@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
 plan=$(cat plan)
 mkdir -p logs
+# shellcheck disable=SC1091 # the guest's
 echo "guest: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), $(apparmor_parser --version | head -n 1), $(python3 -V)" |
     tee report
 

@@ -11,7 +11,7 @@ start_service 'apparmor = "require"' 'landlock = "off"'
 # There is no way back: not to the worker's profile, not to none.
 for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec codejail-worker'; do
     file=current
-    [ "${order%% *}" = changeprofile ] || file=exec
+    [ "${order%% *}" = changeprofile ] || file="exec"
     answer=$(execute "open('/proc/self/attr/apparmor/$file', 'w').write('$order')")
     say "$order: $answer"
     grep -q 'PermissionError' <<<"$answer" || fail "a sandbox must not $order"

@@ -1,6 +1,6 @@
 # A required layer that is not enforced stops the start; a wanted one is said to be
 # missing and the service serves.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 say "one profile in complain mode:"
 apparmor_parser --replace --Complain /etc/apparmor.d/codejail-sandbox
 refuses_to_start 'codejail-sandbox (complain)' 'apparmor = "require"'
