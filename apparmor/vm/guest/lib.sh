@@ -82,7 +82,7 @@ stop_service() {
 # For what a script that failed has left.
 end_all() {
     local pid
-    for pid in $(pgrep -f "^$codejail serve" || true); do
+    for pid in $(pgrep -f '^/[a-z/]*/codejail serve' || true); do
         kill -INT "$pid" 2>/dev/null || true
         timeout 60 tail --pid="$pid" -f /dev/null
     done

@@ -26,7 +26,12 @@ say "executable mapping of a file in tmp: $answer"
 grep -q 'PermissionError' <<<"$answer" || fail "files in tmp must not be mapped to be executed"
 stop_service
 
+# From a path that no profile is attached to.
+install -d /srv/elsewhere
+install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /srv/elsewhere/
+codejail=/srv/elsewhere/codejail
 if start_service 'apparmor = "off"' 'landlock = "off"' 'namespaces = "off"'; then
+    end_all
     fail "with neither the root directory can be listed, and the service must see that"
 fi
 grep 'startup check failed' "$log" | grep -q disk || fail "the check of the disk must have failed"
