@@ -6,7 +6,7 @@
 if /payload/deploy/apparmor.sh load; then fail "load must fail"; fi
 refuses_to_start 'this kernel enforces no AppArmor' 'apparmor = "require"'
 start_service 'apparmor = "auto"'
-grep -F 'layer apparmor' "$log" || fail "the log must say so"
+grep -F 'layer="apparmor"' "$log" || fail "the log must say so"
 stop_service
 "$codejail" check --config /etc/codejail.toml | tee "$logs/check"
 grep -qE '^layer apparmor +none: this kernel' "$logs/check" || fail "check must say so"

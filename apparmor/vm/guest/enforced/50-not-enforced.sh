@@ -6,7 +6,7 @@ apparmor_parser --replace --Complain /etc/apparmor.d/codejail-sandbox
 refuses_to_start 'codejail-sandbox (complain)' 'apparmor = "require"'
 if /payload/deploy/apparmor.sh status; then fail "status must fail"; fi
 start_service 'apparmor = "auto"'
-grep -F 'layer apparmor' "$log"
+grep -F 'layer="apparmor"' "$log"
 stop_service
 /payload/deploy/apparmor.sh load
 
@@ -19,7 +19,7 @@ until grep -q 'layer apparmor' "$log"; do
     execute 'x = 1' >/dev/null
     [ "$SECONDS" -lt "$deadline" ] || fail "no sandbox saw that its profile is not enforced"
 done
-grep -F 'layer apparmor' "$log" | head -n 1
+grep -F 'layer="apparmor"' "$log" | head -n 1
 end_all
 /payload/deploy/apparmor.sh load
 
@@ -32,6 +32,6 @@ say "no profile loaded:"
 /payload/deploy/apparmor.sh unload
 refuses_to_start 'profiles are not loaded' 'apparmor = "require"'
 start_service 'apparmor = "auto"'
-grep -F 'layer apparmor' "$log"
+grep -F 'layer="apparmor"' "$log"
 stop_service
 /payload/deploy/apparmor.sh load
