@@ -19,10 +19,13 @@ red() {
 noticed() {
     local what=$1 text=$2
     shift 2
+    mark
     if ("$@") >"$logs/mutation" 2>&1; then
         fail "nobody noticed: $what"
     fi
     end_all
+    # Whatever failed first, these tell of the rule.
+    denials >>"$logs/mutation"
     if ! grep -m 1 -F -- "$text" "$logs/mutation"; then
         cat "$logs/mutation"
         fail "noticed, and not by \"$text\": $what"
