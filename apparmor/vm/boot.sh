@@ -27,6 +27,7 @@ mkdir -p "$results"
 megabytes=$(($(du -sm "$payload" | cut -f 1) * 13 / 10 + 64))
 mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"
 
+# One controller for both disks: of two, the kernel may find either first.
 # What is not needed is not there: no network, no display, no defaults.
 arguments=(
     -accel "tcg,thread=multi" -cpu max -m 2048 -smp 2
@@ -35,9 +36,10 @@ arguments=(
     -kernel "$guest/vmlinuz"
     -append "console=ttyS0 root=/dev/nvme0n1 rw init=/vm-init panic=-1 quiet loglevel=1 $*"
     -drive "file=$guest/root.img,if=none,id=root,format=raw,snapshot=on"
-    -device "nvme,drive=root,serial=root"
     -drive "file=$disk,if=none,id=payload,format=raw,cache=unsafe"
-    -device "nvme,drive=payload,serial=payload"
+    -device "nvme,id=disks,serial=codejail"
+    -device "nvme-ns,drive=root,bus=disks,nsid=1"
+    -device "nvme-ns,drive=payload,bus=disks,nsid=2"
 )
 timeout --kill-after=5 "$seconds" qemu-system-x86_64 "${arguments[@]}" </dev/null ||
     echo "${0##*/}: the emulator ended with status $?" >&2

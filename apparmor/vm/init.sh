@@ -21,7 +21,7 @@ ip link set lo up
 # Or the kernel drops denials that come close together.
 echo 0 >/proc/sys/kernel/printk_ratelimit
 
-if mount -t ext4 /dev/nvme1n1 /payload; then
+if mount -t ext4 /dev/nvme0n2 /payload; then
     (cd /payload && exec /bin/bash ./run.sh) </dev/null
     echo $? >/payload/status
     dmesg >/payload/dmesg
