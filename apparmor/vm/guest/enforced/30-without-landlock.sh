@@ -1,12 +1,12 @@
 # Files are AppArmor's alone to guard where Landlock and the namespaces are off.
 # The pair: without AppArmor too, the service finds out that it is not safe.
 # shellcheck shell=bash disable=SC2034,SC2154
-start_service 'apparmor = "require"' 'landlock = "off"' 'namespaces = "off"'
+start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
 /payload/bin/codejail-api-tests --base-url "$url"
 stop_service
 
 fsize=1048576
-start_service 'apparmor = "require"' 'landlock = "off"'
+start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
 
 # There is no way back: not to the worker's profile, not to none.
 for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec codejail-worker'; do
@@ -30,7 +30,7 @@ stop_service
 install -d /srv/elsewhere
 install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /srv/elsewhere/
 codejail=/srv/elsewhere/codejail
-if start_service 'apparmor = "off"' 'landlock = "off"' 'namespaces = "off"'; then
+if start_service 'apparmor = "off"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'; then
     end_all
     fail "with neither the root directory can be listed, and the service must see that"
 fi

@@ -46,6 +46,6 @@ echo '/{,**} r,' >/etc/apparmor.d/local/codejail-sandbox
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-worker
 apparmor_parser --replace /etc/apparmor.d/codejail-{worker,sandbox}
 noticed "a sandbox may read everything" 'startup check failed check="disk"' \
-    start_service 'apparmor = "require"' 'landlock = "off"'
+    start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
 rm /etc/apparmor.d/local/codejail-{worker,sandbox}
 /payload/deploy/apparmor.sh load

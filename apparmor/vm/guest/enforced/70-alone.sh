@@ -2,7 +2,7 @@
 # to hold. It takes a build that can switch the others off, which no build for use can
 # (cargo feature `sabotage`); another says here that this was not tried.
 # shellcheck shell=bash disable=SC2154
-others_off=('uid = "off"' 'namespaces = "off"' 'landlock = "off"' 'seccomp = "off"' 'rlimits = "off"')
+others_off=('mounts = "off"' 'cgroup = "off"' 'namespaces = "off"' 'landlock = "off"' 'seccomp = "off"' 'rlimits = "off"')
 write_config 'apparmor = "require"' "${others_off[@]}"
 if ! "$codejail" serve --config /etc/codejail.toml --check-config >"$logs/alone" 2>&1; then
     say "NOT TRIED: this build can't switch the other layers off: $(head -n 1 "$logs/alone")"
