@@ -25,11 +25,11 @@ export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
 
-SHELL_FILES := .ci/run $(wildcard deploy/*.sh)
+SHELL_FILES := .ci/run $(wildcard deploy/*.sh) $(shell find apparmor -name '*.sh')
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: packages build sandbox-venv ## build the service and start it on 127.0.0.1:8080 (other: BIND=)
@@ -54,11 +54,12 @@ fmt: test-venv ## formatting of Rust and Python
 	$(RUFF) format --check .
 
 .PHONY: lint
-lint: test-packages test-venv ## clippy, ruff, shellcheck
+lint: test-packages test-venv ## clippy, ruff, shellcheck, AppArmor's parser
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked
 	$(RUFF) check .
 	shellcheck $(SHELL_FILES)
+	deploy/apparmor.sh compile
 
 .PHONY: docs
 docs: ## the API documentation, without a warning
@@ -81,6 +82,12 @@ sabotage: build build-sabotage sandbox-venv ## which layer stops which attack: r
 .PHONY: bench
 bench: packages build sandbox-venv ## the benchmarks
 	cargo run --release --locked -p codejail-benches
+
+# Root alone can make the guests. One suite only: SUITES=bookworm
+.PHONY: test-apparmor
+test-apparmor: build ## AppArmor enforced, in guests that are made and booted for it
+	@deploy/install-packages.sh vm
+	apparmor/vm/test.sh $(TARGET)/release $(TARGET)/vm $(SUITES)
 
 # Not part of `test`, nor is `deny`: building the tools takes minutes.
 .PHONY: fuzz

@@ -3,6 +3,7 @@
 #
 #   deploy/install-packages.sh run     to build the service and to start it
 #   deploy/install-packages.sh test    that, and what the tests need
+#   deploy/install-packages.sh vm      that, and what AppArmor's guests are made with
 #
 # As root it installs what is missing. Otherwise it prints the line that would,
 # and exits 1. With nothing missing it does nothing and exits 0.
@@ -22,13 +23,21 @@ packages_to_test='
 g++           command -v c++
 shellcheck    command -v shellcheck
 sudo          command -v sudo
+apparmor      test -x /usr/sbin/apparmor_parser
+'
+packages_for_vm='
+qemu-system-x86 command -v qemu-system-x86_64
+mmdebstrap    command -v mmdebstrap
+e2fsprogs     test -x /usr/sbin/mke2fs -a -x /usr/sbin/debugfs
+debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
 '
 
 case "${1-}" in
 run) wanted=$packages_to_run ;;
 test) wanted=$packages_to_run$packages_to_test ;;
+vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test" >&2
+    echo "usage: ${0##*/} run|test|vm" >&2
     exit 64
     ;;
 esac

@@ -54,6 +54,19 @@ pub struct WorkerConfig {
     pub seats: bool,
     /// How much each layer is wanted.
     pub layers: WorkerLayers,
+    /// The AppArmor profiles of this worker and its sandboxes, where that layer is in use.
+    pub apparmor: Option<AppArmorProfiles>,
+}
+
+/// The AppArmor profiles of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppArmorProfiles {
+    /// What the worker has entered when it starts.
+    pub worker: String,
+    /// What each of its sandboxes stacks over it.
+    pub sandbox: String,
+    /// Whether anything less than enforcing is a failure.
+    pub enforced: bool,
 }
 
 /// The layers that a worker puts in place, for itself and its sandboxes.

@@ -1,7 +1,7 @@
 //! Supervisor and spawner: the few requests that the privileged process understands.
 
 use crate::ScratchName;
-use crate::control::{LayerMode, LayerState};
+use crate::control::{AppArmorProfiles, LayerMode, LayerState};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -81,6 +81,20 @@ pub struct SpawnerLayers {
     pub mounts: LayerMode,
     /// A cgroup for each worker.
     pub cgroup: LayerMode,
+    /// AppArmor profiles for workers and sandboxes.
+    pub apparmor: LayerMode,
+}
+
+/// What the spawner found of AppArmor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundAppArmor {
+    /// What workers enter and their sandboxes stack; none where the layer is not in use.
+    pub profiles: Option<AppArmorProfiles>,
+    /// Each profile of the set, with its mode as the kernel names it (`enforce`, `complain`), or
+    /// `missing`, or `unknown`.
+    pub loaded: Vec<(String, String)>,
+    /// What keeps the layer from being enforced, with its remedy: nothing where it is.
+    pub flaws: Vec<String>,
 }
 
 /// What a worker and all its sandboxes may use together; 0 is no limit.
@@ -101,6 +115,8 @@ pub enum SpawnerReport {
         layers: Vec<LayerState>,
         /// Whether sandboxes have seats: `Launch` names them.
         seats: bool,
+        /// What there is of AppArmor.
+        apparmor: FoundAppArmor,
     },
     /// The configuration can't be used here; the service ends.
     ConfigureFailed {

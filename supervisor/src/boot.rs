@@ -258,6 +258,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
             namespaces: config.layers.namespaces,
             mounts: config.layers.mounts,
             cgroup: config.layers.cgroup,
+            apparmor: config.layers.apparmor,
         },
     })
 }

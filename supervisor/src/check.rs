@@ -47,6 +47,9 @@ async fn check(host: &Host) -> Result<bool, BootError> {
         Value::Null
     };
     print_layers(&host.config, &service.health.layers(), &seen);
+    for (name, mode) in &host.spawner.apparmor().loaded {
+        println!("profile           {name}: {mode}");
+    }
     for check in service.health.checks() {
         let result = check.failure.as_deref().unwrap_or("passed");
         println!("check {:<11} {result}", check.id);

@@ -223,6 +223,8 @@ pub struct Layers {
     pub rlimits: LayerMode,
     /// A cgroup for each worker, where cgroup v2 is delegated.
     pub cgroup: LayerMode,
+    /// AppArmor profiles for every process; needs root, and the profiles loaded.
+    pub apparmor: LayerMode,
 }
 
 impl Default for Config {

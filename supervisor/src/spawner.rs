@@ -4,6 +4,7 @@
 //! the few orders of `codejail_protocol::spawn`. When the service is gone it kills every worker and
 //! removes every directory; when it is gone, the service ends.
 
+mod apparmor;
 mod become_worker;
 mod cgroup;
 mod cleaner;
@@ -111,6 +112,7 @@ pub fn run() -> Result<(), SpawnerError> {
     let configured = SpawnerReport::Configured {
         layers: launcher.layers(),
         seats: launcher.seats(),
+        apparmor: launcher.apparmor().clone(),
     };
     socket.send(&configured, &[])?;
     let mut spawner = Spawner {

@@ -3,7 +3,9 @@
 use crate::packet_io::AsyncPacketSocket;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{
+    FoundAppArmor, SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId,
+};
 use codejail_transport::{PacketError, PacketSocket};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -65,6 +67,7 @@ pub struct SpawnerLink {
     gone: CancellationToken,
     layers: Vec<LayerState>,
     seats: bool,
+    apparmor: FoundAppArmor,
 }
 
 impl SpawnerLink {
@@ -78,7 +81,7 @@ impl SpawnerLink {
         gone: CancellationToken,
     ) -> Result<Arc<Self>, SpawnerLinkError> {
         let socket = AsyncPacketSocket::new(socket)?;
-        let (layers, seats) = timeout(SILENCE_MAX, configure(&socket, config))
+        let (layers, seats, apparmor) = timeout(SILENCE_MAX, configure(&socket, config))
             .await
             .map_err(|_| SpawnerLinkError::Silent)??;
         let link = Arc::new(Self {
@@ -87,6 +90,7 @@ impl SpawnerLink {
             gone,
             layers,
             seats,
+            apparmor,
         });
         tokio::spawn(Arc::clone(&link).listen());
         Ok(link)
@@ -100,6 +104,11 @@ impl SpawnerLink {
     /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
     pub fn seats(&self) -> bool {
         self.seats
+    }
+
+    /// What there is of AppArmor.
+    pub fn apparmor(&self) -> &FoundAppArmor {
+        &self.apparmor
     }
 
     /// Waits for a conversation's end, but not for ever.
@@ -243,10 +252,14 @@ impl SpawnerLink {
 async fn configure(
     socket: &AsyncPacketSocket,
     config: SpawnerConfig,
-) -> Result<(Vec<LayerState>, bool), SpawnerLinkError> {
+) -> Result<(Vec<LayerState>, bool, FoundAppArmor), SpawnerLinkError> {
     socket.send(&SpawnerOrder::Configure(config), &[]).await?;
     match socket.receive().await?.map(|packet| packet.message) {
-        Some(SpawnerReport::Configured { layers, seats }) => Ok((layers, seats)),
+        Some(SpawnerReport::Configured {
+            layers,
+            seats,
+            apparmor,
+        }) => Ok((layers, seats, apparmor)),
         Some(SpawnerReport::ConfigureFailed { error }) => Err(SpawnerLinkError::Configure(error)),
         Some(_) | None => Err(SpawnerLinkError::Gone),
     }
@@ -283,6 +296,7 @@ mod tests {
                 namespaces: LayerMode::Off,
                 mounts: LayerMode::Off,
                 cgroup: LayerMode::Off,
+                apparmor: LayerMode::Off,
             },
         }
     }
@@ -293,6 +307,7 @@ mod tests {
         let configured = SpawnerReport::Configured {
             layers: Vec::new(),
             seats: false,
+            apparmor: FoundAppArmor::default(),
         };
         theirs.send(&configured, &[]).unwrap();
         let gone = CancellationToken::new();

@@ -59,6 +59,7 @@ impl Spawner {
                 namespaces: LayerMode::Auto,
                 mounts: LayerMode::Auto,
                 cgroup: LayerMode::Auto,
+                apparmor: LayerMode::Auto,
             },
         }));
         assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));

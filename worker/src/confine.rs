@@ -1,5 +1,6 @@
 //! The worker's own confinement, before it imports anything that an operator named.
 
+use crate::layers::apparmor::AppArmor;
 use crate::layers::landlock::{self, Landlock};
 use crate::layers::seccomp::{self, Filters};
 use crate::layers::{LayerError, process, rlimits};
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 /// What sandboxes of this worker will be confined with.
 #[derive(Debug)]
 pub struct Confined {
+    /// AppArmor, where it is in use.
+    pub apparmor: Option<AppArmor>,
     /// Landlock, where the kernel has it and the operator wants it.
     pub landlock: Option<Landlock>,
     /// Compiled once for all of them; none only in a build for tests.
@@ -47,6 +50,7 @@ fn sandbox_uids(config: &WorkerConfig) -> Result<Option<(u32, u32)>, LayerError>
 /// Confines this process, in this order: nothing later may need what something earlier denies.
 pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined, LayerError> {
     let readable = [own_paths, config.read_paths.clone()].concat();
+    let apparmor = AppArmor::find(config.apparmor.as_ref())?;
     process::no_new_privileges()?;
     process::not_dumpable()?;
     let rlimits = wanted(rlimits::LAYER, config.layers.rlimits)?;
@@ -58,7 +62,7 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
     let seccomp = wanted(seccomp::LAYER, config.layers.seccomp)?;
     let filters = seccomp.then(Filters::compile).transpose()?;
     if let Some(landlock) = &landlock {
-        landlock.confine_worker(&config.scratch_root)?;
+        landlock.confine_worker(&config.scratch_root, apparmor.is_some())?;
     }
     let sandbox_uids = sandbox_uids(config)?;
     if seccomp {
@@ -70,6 +74,7 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
         always_there(rlimits::LAYER, rlimits, "those of CODE_JAIL and fixed ones"),
     ];
     Ok(Confined {
+        apparmor,
         landlock,
         filters,
         rlimits,

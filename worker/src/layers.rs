@@ -3,6 +3,7 @@
 //! A layer is a few functions that do their step or say why not; which steps and in which order is
 //! `confine.rs`'s business for the worker and `sandbox.rs`'s for a sandbox.
 
+pub mod apparmor;
 pub mod descriptors;
 pub mod identity;
 pub mod kill_timer;

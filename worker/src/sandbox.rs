@@ -51,6 +51,9 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
     process::not_dumpable()?;
     process::die_with_parent(plan.worker)?;
     scratch.make_tmp()?;
+    if let Some(apparmor) = &confined.apparmor {
+        apparmor.confine_sandbox()?;
+    }
     let landlock = confined.landlock.as_ref();
     let closing = landlock
         .map(|landlock| landlock.confine_sandbox(scratch.path()))

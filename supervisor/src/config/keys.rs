@@ -113,6 +113,7 @@ pub const KEYS: &[Key] = &[
     key("layers.seccomp", Kind::Always),
     key("layers.rlimits", Kind::Always),
     key("layers.cgroup", Mode),
+    key("layers.apparmor", Mode),
 ];
 
 /// The key of this path, with its place in the list.

@@ -156,7 +156,7 @@ fn what_is_wrong_in_toml_is_named() {
         (
             "[layers]\nselinux = 'auto'",
             "FILE: layers.selinux = \"auto\": no such key; [layers] has uid, namespaces, mounts, \
-             landlock, seccomp, rlimits, cgroup",
+             landlock, seccomp, rlimits, cgroup, apparmor",
         ),
         (
             "[layers]\nlandlock = 'maybe'",

@@ -200,6 +200,7 @@ impl Worker {
                 seccomp: config.layers.seccomp,
                 rlimits: config.layers.rlimits,
             },
+            apparmor: self.shared.spawner.apparmor().profiles.clone(),
         });
         self.control.send(&start, &[]).await?;
         match self.control.receive().await?.map(|packet| packet.message) {

@@ -6,12 +6,12 @@
 use super::namespaces::close_ipc;
 use super::root::Root;
 use nix::errno::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 /// The steps as they are named in an error.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 13] = [
     "wait for the spawner",
     "setsid",
     "System V IPC",
@@ -23,6 +23,7 @@ const STEPS: [&str; 12] = [
     "user and group",
     "capabilities",
     "signals",
+    "apparmor profile",
     "exec of python (it, its interpreter or a library of its own may lie where workers see nothing: \
      python.read_paths)",
 ];
@@ -92,6 +93,8 @@ pub struct Plan<'a> {
     environment: Vec<*const libc::c_char>,
     directory: CString,
     uid: Option<u32>,
+    /// For `attr/exec`: the AppArmor profile to enter, where that layer is in use.
+    apparmor: Option<&'a CStr>,
     /// Standard input, output and error in one pair, control socket, module.
     descriptors: [i32; 4],
     failed: i32,
@@ -114,6 +117,7 @@ impl<'a> Plan<'a> {
         environment: &'a [CString],
         directory: CString,
         uid: Option<u32>,
+        apparmor: Option<&'a CStr>,
         descriptors: [&OwnedFd; 4],
         failed: &OwnedFd,
         surroundings: Surroundings<'a>,
@@ -128,6 +132,7 @@ impl<'a> Plan<'a> {
             environment: pointers(&mut environment.iter().map(|text| text.as_ptr())),
             directory,
             uid,
+            apparmor,
             descriptors: descriptors.map(AsRawFd::as_raw_fd),
             failed: failed.as_raw_fd(),
             surroundings,
@@ -204,6 +209,9 @@ fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
         keep_capabilities().map_err(at(9))?;
     }
     set_signals().map_err(at(10))?;
+    if let Some(profile) = plan.apparmor {
+        enter_profile_at_exec(profile).map_err(at(11))?;
+    }
     // SAFETY: all three are null-terminated arrays of C strings, or one, that outlive the call.
     unsafe {
         libc::execve(
@@ -212,7 +220,7 @@ fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
             plan.environment.as_ptr(),
         );
     }
-    Err(at(11)(Errno::last()))
+    Err(at(12)(Errno::last()))
 }
 
 /// Where memory runs out, a sandbox shall go before anything else of the host (proc(5)). The kernel
@@ -337,6 +345,28 @@ fn set_signals() -> Result<(), Errno> {
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
     }
     Ok(())
+}
+
+/// AppArmor's own file, and where there is none that of the only security module (kernels before 5.8).
+/// A profile that does not exist fails here, or at the exec.
+fn enter_profile_at_exec(profile: &CStr) -> Result<(), Errno> {
+    let fd = match open_to_write(c"/proc/self/attr/apparmor/exec") {
+        Err(Errno::ENOENT) => open_to_write(c"/proc/self/attr/exec"),
+        opened => opened,
+    }?;
+    let length = profile.count_bytes();
+    // SAFETY: writes from a string that outlives the call; the descriptor was opened here, closes at
+    // exec, and is above those that have their places.
+    let written = unsafe { libc::write(fd, profile.as_ptr().cast(), length) };
+    match Errno::result(written)?.cast_unsigned() == length {
+        true => Ok(()),
+        false => Err(Errno::EIO),
+    }
+}
+
+fn open_to_write(path: &CStr) -> Result<i32, Errno> {
+    // SAFETY: the path is a C string that outlives the call.
+    check(unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) })
 }
 
 fn check(result: i32) -> Result<i32, Errno> {

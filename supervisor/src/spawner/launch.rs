@@ -1,5 +1,6 @@
 //! Starts one worker: prepares all that its first moments need, clones, and hears how it went.
 
+use super::apparmor::{self, AppArmor};
 use super::become_worker::{self, Plan, Surroundings};
 use super::cgroup::{Cgroups, WorkerCgroup};
 use super::clone::{Cloned, clone};
@@ -9,7 +10,7 @@ use super::root::RootPlan;
 use super::seats::Seats;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{LayerMode, LayerState};
-use codejail_protocol::spawn::{SpawnerConfig, WorkerId};
+use codejail_protocol::spawn::{FoundAppArmor, SpawnerConfig, WorkerId};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
@@ -129,6 +130,7 @@ pub struct Launcher {
     root: Option<RootPlan>,
     cgroups: Option<Cgroups>,
     layers: Vec<LayerState>,
+    apparmor: AppArmor,
 }
 
 impl Launcher {
@@ -165,12 +167,18 @@ impl Launcher {
             root: None,
             cgroups: None,
             layers: vec![namespaces_state],
+            apparmor: AppArmor::find(config.layers.apparmor).map_err(|flaws| {
+                LaunchError::layer(apparmor::LAYER, flaws, "docs/apparmor.md says how")
+            })?,
         };
         let mounts_state = launcher.find_mounts()?;
         let (cgroups, cgroup_state) =
             Cgroups::find(config.layers.cgroup, config.cgroup, &config.scratch_tag)?;
         launcher.cgroups = cgroups;
-        launcher.layers.extend([mounts_state, cgroup_state]);
+        let apparmor_state = launcher.apparmor.state(config.layers.apparmor);
+        launcher
+            .layers
+            .extend([mounts_state, cgroup_state, apparmor_state]);
         Ok(launcher)
     }
 
@@ -207,6 +215,11 @@ impl Launcher {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What there is of AppArmor.
+    pub fn apparmor(&self) -> &FoundAppArmor {
+        &self.apparmor.found
     }
 
     /// What became of each layer.
@@ -253,6 +266,7 @@ impl Launcher {
             &self.environment,
             c_string(path.as_os_str().as_bytes())?,
             uid,
+            self.apparmor.on_exec.as_deref(),
             [&go_read, &log, &control, &self.module],
             &failed_write,
             Surroundings {

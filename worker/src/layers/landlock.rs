@@ -73,13 +73,25 @@ impl Landlock {
         self.abi >= ABI::V3
     }
 
-    /// Confines the worker: reads as its sandboxes, writes below the scratch root.
-    pub fn confine_worker(&self, scratch_root: &Path) -> Result<(), LayerError> {
-        let root = open(scratch_root)?;
+    /// Confines the worker: reads as its sandboxes, writes below the scratch root. With `attributes`
+    /// also files in `/proc`: a sandbox's own `attr/current`, by which it stacks its AppArmor profile,
+    /// lies at a path that is not known yet. Ownership keeps the rest from being written, and sandboxes
+    /// close it all again.
+    pub fn confine_worker(&self, scratch_root: &Path, attributes: bool) -> Result<(), LayerError> {
         let access = read_access() | write_access(self.abi);
-        self.ruleset()?
-            .add_rule(PathBeneath::new(root, access))
-            .and_then(RulesetCreated::restrict_self)
+        let mut rules = self
+            .ruleset()?
+            .add_rule(PathBeneath::new(open(scratch_root)?, access))
+            .map_err(LayerError::at(LAYER, "allow to write"))?;
+        if attributes {
+            let proc = PathFd::new("/proc").map_err(LayerError::at(LAYER, "open /proc"))?;
+            let access = AccessFs::ReadFile | AccessFs::WriteFile;
+            rules = rules
+                .add_rule(PathBeneath::new(proc, access))
+                .map_err(LayerError::at(LAYER, "allow /proc"))?;
+        }
+        rules
+            .restrict_self()
             .map(drop)
             .map_err(LayerError::at(LAYER, "confine the worker"))
     }

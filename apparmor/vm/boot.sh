@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Boots a guest with a payload and brings back what the payload left.
+#
+#   apparmor/vm/boot.sh GUEST PAYLOAD RESULTS SECONDS [KERNEL-ARGUMENT...]
+#
+# GUEST is a directory that build.sh filled. PAYLOAD is a directory; the guest runs
+# its run.sh as root. RESULTS gets the payload's disk as it was at the end, and the
+# console. Exits with the status of run.sh, or with 97 if it did not come to an end
+# within SECONDS. The guest's root disk is never changed.
+#
+# Emulated always: a /dev/kvm may be there and not work.
+set -euo pipefail
+
+[ $# -ge 4 ] || {
+    echo "usage: ${0##*/} GUEST PAYLOAD RESULTS SECONDS [KERNEL-ARGUMENT...]" >&2
+    exit 64
+}
+guest=$1 payload=$2 results=$3 seconds=$4
+shift 4
+
+no_end=97
+disk=$(mktemp "$guest/payload-XXXXXX.img")
+trap 'rm -f "$disk"' EXIT
+rm -rf "$results"
+mkdir -p "$results"
+
+megabytes=$(($(du -sm "$payload" | cut -f 1) * 13 / 10 + 64))
+mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"
+
+# What is not needed is not there: no network, no display, no defaults.
+arguments=(
+    -accel "tcg,thread=multi" -cpu max -m 2048 -smp 2
+    -nodefaults -display none -monitor none -no-reboot
+    -serial "file:$results/console"
+    -kernel "$guest/vmlinuz"
+    -append "console=ttyS0 root=/dev/nvme0n1 rw init=/vm-init panic=-1 quiet loglevel=1 $*"
+    -drive "file=$guest/root.img,if=none,id=root,format=raw,snapshot=on"
+    -drive "file=$disk,if=none,id=payload,format=raw,cache=unsafe"
+    -device "nvme,id=disks,serial=codejail"
+    -device "nvme-ns,drive=root,bus=disks,nsid=1"
+    -device "nvme-ns,drive=payload,bus=disks,nsid=2"
+)
+# A kernel without initramfs knows disks by the order in which it finds them, and newer
+# ones look in parallel: where it took the payload for the root it ends at once, having
+# run nothing, and is booted again.
+boots_max=20
+for ((boot = 1; boot <= boots_max; boot++)); do
+    timeout --kill-after=5 "$seconds" qemu-system-x86_64 "${arguments[@]}" </dev/null ||
+        echo "${0##*/}: the emulator ended with status $?" >&2
+    grep -aq 'Requested init /vm-init failed' "$results/console" || break
+done
+
+debugfs -R "rdump / $results" "$disk" >/dev/null 2>&1
+if [ -e "$results/status" ]; then
+    exit "$(cat "$results/status")"
+fi
+echo "${0##*/}: the payload did not end in $seconds s; the console's last lines:" >&2
+tail -n 20 "$results/console" >&2
+exit "$no_end"

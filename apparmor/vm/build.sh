@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Makes a guest whose kernel enforces AppArmor: a kernel and a root image.
+#
+#   apparmor/vm/build.sh SUITE DIRECTORY
+#
+# SUITE is bookworm or trixie. DIRECTORY gets `vmlinuz` and `root.img`, made from
+# Debian's packages alone; the image holds the sandbox venv, at the path that the
+# profiles' tunables name. As root, because the image keeps owners and chroot is
+# needed; nothing is mounted. A finished guest carries a stamp and is used again.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# Python of the sandboxes: six is what the runner needs, numpy stands for the
+# libraries that load shared objects of their own.
+sandbox_libraries=(six==1.17.0 numpy==2.2.6)
+
+# What has to be built into the kernel, as there is no initramfs and no module.
+kernel_options=(
+    SECURITY_APPARMOR SECURITY_LANDLOCK EXT4_FS BLK_DEV_NVME DEVTMPFS SERIAL_8250_CONSOLE
+)
+
+[ $# -eq 2 ] || {
+    echo "usage: ${0##*/} SUITE DIRECTORY" >&2
+    exit 64
+}
+suite=$1
+mkdir -p "$2"
+directory=$(cd "$2" && pwd)
+
+say() { echo "guest $suite: $*"; }
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+stamp=$directory/stamp
+wanted_stamp() { cat "$here/build.sh" "$here/init.sh" | sha256sum; }
+if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
+    exit 0
+fi
+[ "$(id -u)" -eq 0 ] || fail "building a guest takes root"
+
+# The machine's own mirror of Debian.
+# shellcheck disable=SC2016 # apt's variables
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
+    grep -v security | head -n 1 || true)
+mirror=${mirror:-http://deb.debian.org/debian}
+
+root=$directory/root
+say "packages from $mirror; about a minute"
+rm -rf "$root" "$stamp"
+mmdebstrap --quiet --mode=root --variant=minbase \
+    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    "$suite" "$root" "$mirror"
+
+say "kernel"
+cp "$root"/boot/vmlinuz-* "$directory/vmlinuz"
+for option in "${kernel_options[@]}"; do
+    grep -qx "CONFIG_$option=y" "$root"/boot/config-* || fail "the kernel lacks CONFIG_$option=y"
+done
+rm -rf "${root:?}"/boot/* "${root:?}"/usr/lib/modules/* "$root"/var/cache/apt/archives/*.deb
+
+say "sandbox venv"
+chroot "$root" useradd --system --no-create-home app
+chroot "$root" python3 -m venv --copies --without-pip /sandbox/venv
+version=$(chroot "$root" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# By the machine's own pip, for the guest's Python: the guest has no network.
+python3 -m venv "$directory/pip"
+"$directory/pip/bin/pip" --quiet install --no-deps --only-binary=:all: --no-compile \
+    --python-version "$version" --implementation cp \
+    --target "$root/sandbox/venv/lib/python$version/site-packages" "${sandbox_libraries[@]}"
+rm -rf "$directory/pip"
+chroot "$root" /sandbox/venv/bin/python -m compileall -qq /sandbox/venv/lib || true
+
+say "image"
+install -m 755 "$here/init.sh" "$root/vm-init"
+mkdir -p "$root/payload"
+megabytes=$(($(du -sm "$root" | cut -f 1) * 13 / 10 + 100))
+rm -f "$directory/root.img"
+mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$root" "$directory/root.img" "${megabytes}M"
+rm -rf "$root"
+wanted_stamp >"$stamp"
+say "ready"

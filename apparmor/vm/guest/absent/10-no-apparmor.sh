@@ -1,0 +1,12 @@
+# A kernel booted without AppArmor: a required layer stops the start, a wanted one is
+# said to be missing.
+# shellcheck shell=bash disable=SC2154
+[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N)" = N ] ||
+    fail "this boot has AppArmor, and was to have none"
+if /payload/deploy/apparmor.sh load; then fail "load must fail"; fi
+refuses_to_start 'this kernel enforces no AppArmor' 'apparmor = "require"'
+start_service 'apparmor = "auto"'
+grep -F 'layer="apparmor"' "$log" || fail "the log must say so"
+stop_service
+"$codejail" check --config /etc/codejail.toml | tee "$logs/check"
+grep -qE '^layer apparmor +none: this kernel' "$logs/check" || fail "check must say so"

@@ -1,0 +1,37 @@
+# Files are AppArmor's alone to guard where Landlock and the namespaces are off.
+# The pair: without AppArmor too, the service finds out that it is not safe.
+# shellcheck shell=bash disable=SC2034,SC2154
+start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
+/payload/bin/codejail-api-tests --base-url "$url"
+stop_service
+
+fsize=1048576
+start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
+
+# There is no way back: not to the worker's profile, not to none.
+for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec codejail-worker'; do
+    file=current
+    [ "${order%% *}" = changeprofile ] || file="exec"
+    answer=$(execute "open('/proc/self/attr/apparmor/$file', 'w').write('$order')")
+    say "$order: $answer"
+    grep -q 'PermissionError' <<<"$answer" || fail "a sandbox must not $order"
+done
+# What Landlock has no word for: a program's pages from a file of its own making.
+answer=$(execute "
+import mmap
+f = open('tmp/x', 'w+b')
+f.truncate(4096)
+mmap.mmap(f.fileno(), 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)")
+say "executable mapping of a file in tmp: $answer"
+grep -q 'PermissionError' <<<"$answer" || fail "files in tmp must not be mapped to be executed"
+stop_service
+
+# From a path that no profile is attached to.
+install -d /srv/elsewhere
+install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /srv/elsewhere/
+codejail=/srv/elsewhere/codejail
+if start_service 'apparmor = "off"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'; then
+    end_all
+    fail "with neither the root directory can be listed, and the service must see that"
+fi
+grep 'startup check failed' "$log" | grep -q disk || fail "the check of the disk must have failed"

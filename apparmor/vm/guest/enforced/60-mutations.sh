@@ -1,0 +1,51 @@
+# The checks would notice: with one rule of a profile changed, they fail.
+# shellcheck shell=bash disable=SC2154
+rules=/etc/apparmor.d/codejail.d
+
+#   red WHAT FILE PATTERN TEXT
+# Takes the lines with PATTERN out of FILE, and expects the checks to fail and to
+# say TEXT: to fail for another reason shows nothing.
+red() {
+    local what=$1 file=$2 pattern=$3 text=$4
+    cp "$rules/$file" /tmp/rules
+    grep -vF -- "$pattern" /tmp/rules >"$rules/$file" || true
+    ! cmp -s /tmp/rules "$rules/$file" || fail "no rule has $pattern"
+    apparmor_parser --replace /etc/apparmor.d/codejail-{supervisor,spawner,worker,sandbox}
+    noticed "$what" "$text" legitimate 'apparmor = "require"'
+    cp /tmp/rules "$rules/$file"
+}
+
+#   noticed WHAT TEXT COMMAND...
+noticed() {
+    local what=$1 text=$2
+    shift 2
+    mark
+    if ("$@") >"$logs/mutation" 2>&1; then
+        fail "nobody noticed: $what"
+    fi
+    end_all
+    # Whatever failed first, these tell of the rule.
+    denials >>"$logs/mutation"
+    if ! grep -m 1 -F -- "$text" "$logs/mutation"; then
+        cat "$logs/mutation"
+        fail "noticed, and not by \"$text\": $what"
+    fi
+    say "red, as it must be: $what"
+}
+
+red "a sandbox may not write to its tmp" sandbox-files 'tmp/**' \
+    'probe allow_files_below_tmp ... FAILED'
+red "a worker may not stack the sandbox's profile" worker 'change_profile -> &codejail-sandbox' \
+    "layer apparmor: stack the sandbox's profile"
+red "a sandbox may not be killed by its worker" sandbox 'set=(kill, exists) peer=codejail-worker,' \
+    'operation="signal"'
+
+# And a rule too many, which takes away what AppArmor guards.
+mkdir -p /etc/apparmor.d/local
+echo '/{,**} r,' >/etc/apparmor.d/local/codejail-sandbox
+echo '/{,**} r,' >/etc/apparmor.d/local/codejail-worker
+apparmor_parser --replace /etc/apparmor.d/codejail-{worker,sandbox}
+noticed "a sandbox may read everything" 'startup check failed check="disk"' \
+    start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
+rm /etc/apparmor.d/local/codejail-{worker,sandbox}
+/payload/deploy/apparmor.sh load

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# AppArmor under kernels that enforce it: builds the guests, boots them with the
+# service and the scripts of guest/, and fails if one of them does.
+#
+#   apparmor/vm/test.sh RELEASE-DIRECTORY WORK-DIRECTORY [SUITE...]
+#
+# Each suite is booted twice: with AppArmor, for the plan `enforced`, and with
+# apparmor=0, for `absent`. A script more in guest/PLAN/ is all that a check more
+# takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[ $# -ge 2 ] || {
+    echo "usage: ${0##*/} RELEASE-DIRECTORY WORK-DIRECTORY [SUITE...]" >&2
+    exit 64
+}
+release=$1 work=$2
+shift 2
+suites=("$@")
+[ $# -gt 0 ] || suites=(bookworm trixie)
+boot_seconds_max=3600
+
+mkdir -p "$work"
+payload=$(mktemp -d "$work/payload-XXXXXX")
+trap 'rm -rf "$payload"' EXIT
+cp -r "$here/guest/." "$payload/"
+mkdir "$payload/bin" "$payload/deploy"
+# Debug information is of no use there and makes up most of them.
+for file in codejail libcodejail_worker.so codejail-api-tests; do
+    strip --strip-debug -o "$payload/bin/$file" "$release/$file"
+done
+cp "$here/../../deploy/apparmor.sh" "$payload/deploy/"
+mkdir "$payload/apparmor"
+cp -r "$here"/../{3,4,compat,codejail.d,tunables} "$payload/apparmor/"
+
+failed=()
+run() { # SUITE PLAN KERNEL-ARGUMENT...
+    local suite=$1 plan=$2 results=$work/$1/$2 status=0
+    shift 2
+    echo "$plan" >"$payload/plan"
+    echo "== $suite, $plan"
+    "$here/boot.sh" "$work/$suite" "$payload" "$results" "$boot_seconds_max" "$@" || status=$?
+    [ ! -e "$results/report" ] || cat "$results/report"
+    [ "$status" -eq 0 ] || failed+=("$suite/$plan: status $status")
+}
+
+for suite in "${suites[@]}"; do
+    "$here/build.sh" "$suite" "$work/$suite"
+    run "$suite" enforced apparmor=1 security=apparmor
+    run "$suite" absent apparmor=0
+done
+
+if [ "${#failed[@]}" -gt 0 ]; then
+    printf 'AppArmor: FAILED: %s\n' "${failed[@]}"
+    exit 1
+fi
+echo "AppArmor: all checks passed in ${suites[*]}"

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Loads, shows and unloads codejail's AppArmor profiles.
+#
+#   deploy/apparmor.sh load [host|container]     install them below /etc/apparmor.d,
+#                                                so that they are loaded at boot, and
+#                                                load them now, enforced
+#   deploy/apparmor.sh status [host|container]   each profile and its mode; fails
+#                                                unless all are enforced
+#   deploy/apparmor.sh unload [host|container]   take them out of the kernel and out of
+#                                                /etc/apparmor.d
+#   deploy/apparmor.sh compile                   compile all of them, load none
+#
+# `host` (the default) is a profile for each process; `container` is the one that a
+# container runtime applies, with those inside it. /etc/apparmor.d/tunables/codejail
+# has the paths: once it is there, it is the operator's and never overwritten.
+set -euo pipefail
+# A user's PATH may lack where Debian has the parser.
+PATH=$PATH:/usr/sbin:/sbin
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+profiles=$here/../apparmor
+installed=/etc/apparmor.d
+loaded=/sys/kernel/security/apparmor/profiles
+
+usage() {
+    echo "usage: ${0##*/} load|status|unload [host|container] | compile" >&2
+    exit 64
+}
+fail() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+command=${1-} set=${2-host}
+case $set in
+host)
+    files=(codejail-supervisor codejail-spawner codejail-worker codejail-sandbox)
+    names=("${files[@]}")
+    ;;
+container)
+    files=(openedx_codejail_service)
+    names=("${files[0]}" "${files[0]}//codejail_worker" "${files[0]}//codejail_sandbox")
+    ;;
+*) usage ;;
+esac
+
+need_parser() {
+    command -v apparmor_parser >/dev/null ||
+        fail "apparmor_parser is missing: apt-get install apparmor"
+}
+
+need_kernel() {
+    [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] ||
+        fail "this kernel enforces no AppArmor: boot one that has it, with apparmor=1 and apparmor among lsm="
+    [ "$(id -u)" -eq 0 ] || fail "only root may do that"
+    [ -e "$loaded" ] || fail "$loaded is missing: mount -t securityfs securityfs /sys/kernel/security"
+}
+
+# Profiles of AppArmor 4 where parser and kernel interface know that language.
+language() {
+    if [ -e "$installed/abi/4.0" ]; then echo 4; else echo 3; fi
+}
+
+source_of() {
+    case $1 in
+    openedx_codejail_service) echo "$profiles/compat/$1" ;;
+    *) echo "$profiles/$(language)/$1" ;;
+    esac
+}
+
+load() {
+    local file
+    need_parser
+    need_kernel
+    install -d "$installed/tunables" "$installed/codejail.d"
+    install -m 644 "$profiles"/codejail.d/* "$installed/codejail.d/"
+    [ -e "$installed/tunables/codejail" ] ||
+        install -m 644 "$profiles/tunables/codejail" "$installed/tunables/codejail"
+    for file in "${files[@]}"; do
+        install -m 644 "$(source_of "$file")" "$installed/$file"
+        # A mark of complain mode (aa-complain) would be obeyed at every boot.
+        rm -f "$installed/force-complain/$file" "$installed/disable/$file"
+        apparmor_parser --replace "$installed/$file" || fail "$installed/$file was not loaded"
+    done
+    status
+}
+
+status() {
+    local name mode bad=0
+    need_kernel
+    for name in "${names[@]}"; do
+        # Fixed text: a name may hold what a pattern would read otherwise.
+        mode=$(grep -F "$name (" "$loaded" | while IFS= read -r line; do
+            [ "${line% (*}" != "$name" ] || echo "${line##* (}"
+        done || true)
+        mode=${mode%)}
+        printf '%-48s %s\n' "$name" "${mode:-missing}"
+        [ "$mode" = enforce ] || bad=1
+    done
+    return "$bad"
+}
+
+unload() {
+    local file
+    need_parser
+    need_kernel
+    for file in "${files[@]}"; do
+        [ -e "$installed/$file" ] || continue
+        if grep -qF "$file (" "$loaded"; then
+            apparmor_parser --remove "$installed/$file" || fail "$file was not unloaded"
+        fi
+        rm -f "$installed/$file"
+    done
+}
+
+# Without a kernel that would have to take them: features come from a file.
+compile() {
+    local file
+    need_parser
+    for file in "$profiles"/{3,4,compat}/*; do
+        abi=$(sed -n 's/^abi <\(.*\)>,$/\1/p' "$file")
+        if [ ! -e "$installed/$abi" ]; then
+            echo "$file is not compiled: this parser has no $abi ($(apparmor_parser --version | head -n 1))"
+            continue
+        fi
+        apparmor_parser --skip-kernel-load --skip-cache --skip-read-cache --warn=all --Werror \
+            --kernel-features "$installed/$abi" --Include "$profiles" "$file" ||
+            fail "$file does not compile without a warning"
+    done
+}
+
+case $command in
+load | status | unload | compile) "$command" ;;
+*) usage ;;
+esac
