@@ -168,7 +168,11 @@ fn a_configuration_that_cannot_work_is_refused_by_name() {
             ("user = 'root'", 78, "root"),
             ("[layers]\nuid = 'off'", 78, "layers.uid"),
             // Where there is AppArmor, no profile is attached to where tests have the binary.
-            ("[layers]\napparmor = 'require'", 78, "layers.apparmor is required"),
+            (
+                "[layers]\napparmor = 'require'",
+                78,
+                "layers.apparmor is required",
+            ),
         ]);
     }
     let wrong = |(overrides, status, part): &(&str, i32, &str)| {
