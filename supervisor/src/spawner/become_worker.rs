@@ -93,16 +93,16 @@ pub struct Plan<'a> {
     environment: Vec<*const libc::c_char>,
     directory: CString,
     uid: Option<u32>,
-    /// For `attr/exec`: the AppArmor profile to enter, where that layer is in use.
-    apparmor: Option<&'a CStr>,
     /// Standard input, output and error in one pair, control socket, module.
     descriptors: [i32; 4],
     failed: i32,
     surroundings: Surroundings<'a>,
 }
 
-/// What becomes of the new namespaces.
+/// What the new process is put into.
 pub struct Surroundings<'a> {
+    /// For `attr/exec`: the AppArmor profile to enter, where that layer is in use.
+    pub apparmor: Option<&'a CStr>,
     /// Whether the IPC namespace is closed.
     pub closes_ipc: bool,
     /// The root to enter, if it gets one.
@@ -117,7 +117,6 @@ impl<'a> Plan<'a> {
         environment: &'a [CString],
         directory: CString,
         uid: Option<u32>,
-        apparmor: Option<&'a CStr>,
         descriptors: [&OwnedFd; 4],
         failed: &OwnedFd,
         surroundings: Surroundings<'a>,
@@ -132,7 +131,6 @@ impl<'a> Plan<'a> {
             environment: pointers(&mut environment.iter().map(|text| text.as_ptr())),
             directory,
             uid,
-            apparmor,
             descriptors: descriptors.map(AsRawFd::as_raw_fd),
             failed: failed.as_raw_fd(),
             surroundings,
@@ -209,7 +207,7 @@ fn steps(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failure> {
         keep_capabilities().map_err(at(9))?;
     }
     set_signals().map_err(at(10))?;
-    if let Some(profile) = plan.apparmor {
+    if let Some(profile) = plan.surroundings.apparmor {
         enter_profile_at_exec(profile).map_err(at(11))?;
     }
     // SAFETY: all three are null-terminated arrays of C strings, or one, that outlive the call.

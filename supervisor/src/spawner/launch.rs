@@ -266,10 +266,10 @@ impl Launcher {
             &self.environment,
             c_string(path.as_os_str().as_bytes())?,
             uid,
-            self.apparmor.on_exec.as_deref(),
             [&go_read, &log, &control, &self.module],
             &failed_write,
             Surroundings {
+                apparmor: self.apparmor.on_exec.as_deref(),
                 closes_ipc: self.namespaces.closes_ipc,
                 root,
             },
