@@ -19,7 +19,6 @@ mod seats;
 
 use cleaner::Cleaner;
 use codejail_protocol::ScratchName;
-use codejail_protocol::control::SANDBOXES_MAX;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
 use codejail_transport::{Packet, PacketError, PacketSocket};
 use launch::{LaunchError, Launched, Launcher, Order};
@@ -249,18 +248,24 @@ impl Spawner {
         seats: Vec<ScratchName>,
         descriptors: Vec<OwnedFd>,
     ) -> SpawnerReport {
-        let launched = self
-            .check(uid, &seats, descriptors)
-            .and_then(|descriptors| {
-                let dir = dir.clone();
-                self.launcher.launch(Order {
-                    worker,
-                    dir,
-                    uid,
-                    seats,
-                    descriptors,
-                })
-            });
+        let refused = self.check(worker, &dir, uid, &seats).err();
+        let descriptors: Result<[OwnedFd; 2], _> = descriptors.try_into();
+        let descriptors = match (refused, descriptors) {
+            (None, Ok(descriptors)) => descriptors,
+            (refused, _) => {
+                // Nothing was made, so nothing of this name is for this process to remove.
+                let refused = refused.unwrap_or("other than two descriptors");
+                let error = LaunchError::Refused(refused).to_string();
+                return SpawnerReport::LaunchFailed { worker, error };
+            }
+        };
+        let launched = self.launcher.launch(Order {
+            worker,
+            dir: dir.clone(),
+            uid,
+            seats,
+            descriptors,
+        });
         match launched {
             Ok(launched) => {
                 let pid = launched.process.pid.as_raw();
@@ -278,39 +283,61 @@ impl Spawner {
         }
     }
 
-    /// The bounds that hold whatever the supervisor has become.
+    /// The bounds that hold whatever the supervisor has become; what is wrong if they don't.
     fn check(
         &self,
+        worker: WorkerId,
+        dir: &ScratchName,
         uid: Option<u32>,
         seats: &[ScratchName],
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<[OwnedFd; 2], LaunchError> {
-        let range =
-            self.config.uid_base..self.config.uid_base.saturating_add(self.config.uid_count);
-        match uid {
-            None if geteuid().is_root() => return Err(LaunchError::Refused("a worker as root")),
-            Some(uid) if !range.contains(&uid) => {
-                return Err(LaunchError::Refused("a uid outside the configured range"));
-            }
-            Some(uid)
-                if self
-                    .workers
-                    .values()
-                    .any(|running| running.uid == Some(uid)) =>
-            {
-                return Err(LaunchError::Refused("a uid that another worker has"));
-            }
-            None | Some(_) => {}
+    ) -> Result<(), &'static str> {
+        self.check_uid(uid)?;
+        // A second one of this number would take the first's place here: nobody would kill that, and its
+        // uid would count as free.
+        if self.workers.contains_key(&worker) {
+            return Err("the number of a worker that runs");
         }
         if self.workers.len() >= WORKERS_MAX {
-            return Err(LaunchError::Refused("more than 1024 workers"));
+            return Err("more than 1024 workers");
         }
-        if seats.len() > SANDBOXES_MAX as usize || (seats.is_empty() && self.launcher.seats()) {
-            return Err(LaunchError::Refused("a number of seats that no worker has"));
+        let many = seats.len() >= self.config.uids_per_worker as usize;
+        if many || (seats.is_empty() && self.launcher.seats()) {
+            return Err("a number of seats that no worker has");
         }
-        descriptors
-            .try_into()
-            .map_err(|_| LaunchError::Refused("other than two descriptors"))
+        if !seats.iter().chain([dir]).all(|name| self.is_own(name)) {
+            return Err("a name without this service's tag");
+        }
+        Ok(())
+    }
+
+    /// Of root's service each worker has the first uid of a part of the range that nobody else has: the
+    /// others are its sandboxes'.
+    fn check_uid(&self, uid: Option<u32>) -> Result<(), &'static str> {
+        let config = &self.config;
+        let Some(uid) = uid else {
+            return match geteuid().is_root() {
+                true => Err("a worker as root"),
+                false => Ok(()),
+            };
+        };
+        let range = config.uid_base..config.uid_base.saturating_add(config.uid_count);
+        if !range.contains(&uid) {
+            return Err("a uid outside the configured range");
+        }
+        let part = config.uids_per_worker;
+        if part == 0 || (uid - range.start) % part != 0 || range.end - uid < part {
+            return Err("a uid that is not the first of a worker's");
+        }
+        let mut running = self.workers.values();
+        if running.any(|running| running.uid == Some(uid)) {
+            return Err("a uid that another worker has");
+        }
+        Ok(())
+    }
+
+    /// Other services may have directories below the same root.
+    fn is_own(&self, name: &ScratchName) -> bool {
+        name.same_tag(&self.config.scratch_tag)
     }
 
     /// Makes a seat or a directory free again, and says so.
@@ -321,8 +348,12 @@ impl Spawner {
             self.cleaner.empty(dir, seat);
             return Ok(());
         }
-        let error = self.cleaner.clean(dir.clone()).err();
-        let error = error.map(|errno| errno.to_string());
+        let error = if self.is_own(&dir) {
+            let error = self.cleaner.clean(dir.clone()).err();
+            error.map(|errno| errno.to_string())
+        } else {
+            Some("refused: a name without this service's tag".to_owned())
+        };
         let report = SpawnerReport::Cleaned { dir, error };
         Ok(self.socket.send(&report, &[])?)
     }

@@ -8,7 +8,9 @@ use codejail_protocol::spawn::{
     CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerId,
 };
 use codejail_transport::PacketSocket;
-use nix::unistd::{geteuid, pipe};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::{geteuid, pipe2, write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +24,9 @@ struct Spawner {
     process: Child,
     socket: PacketSocket,
     root: PathBuf,
+    tag: u8,
+    /// What workers print to: a full pipe, so that one stays, since it can't say that its module is none.
+    log: (OwnedFd, OwnedFd),
 }
 
 impl Spawner {
@@ -38,6 +43,8 @@ impl Spawner {
             process,
             socket,
             root,
+            tag,
+            log: full_pipe(),
         };
         spawner.say(&SpawnerOrder::Configure(SpawnerConfig {
             python_bin: sandbox_python(),
@@ -48,7 +55,11 @@ impl Spawner {
             scratch_tag: ScratchName::from_random([tag; 8]),
             uid_base: UID_BASE,
             uid_count: 10,
-            read_paths: Vec::new(),
+            uids_per_worker: 2,
+            // Where the interpreter's own libraries are.
+            read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
+                .map(PathBuf::from)
+                .to_vec(),
             scratch_bytes_max: 1 << 20,
             scratch_files_max: 100,
             cgroup: CgroupLimits {
@@ -74,16 +85,32 @@ impl Spawner {
         packet.expect("the spawner is gone").message
     }
 
+    /// A name with this service's tag.
+    fn name(&self, number: u8) -> ScratchName {
+        let mut bytes = [self.tag; 8];
+        bytes[7] = number;
+        ScratchName::from_random(bytes)
+    }
+
     fn launch(&self, uid: Option<u32>) -> SpawnerReport {
+        self.launch_as(WorkerId(1), self.name(20), uid, vec![self.name(21)])
+    }
+
+    fn launch_as(
+        &self,
+        worker: WorkerId,
+        dir: ScratchName,
+        uid: Option<u32>,
+        seats: Vec<ScratchName>,
+    ) -> SpawnerReport {
         let (control, _theirs) = PacketSocket::pair().expect("socketpair");
-        let (_read, log) = pipe().expect("pipe");
         let order = SpawnerOrder::Launch {
-            worker: WorkerId(1),
-            dir: ScratchName::from_random([9; 8]),
+            worker,
+            dir,
             uid,
-            seats: vec![ScratchName::from_random([8; 8])],
+            seats,
         };
-        let descriptors = [control.as_fd(), log.as_fd()];
+        let descriptors = [control.as_fd(), self.log.1.as_fd()];
         self.socket.send(&order, &descriptors).expect("send");
         self.hear()
     }
@@ -100,6 +127,13 @@ impl Spawner {
     }
 }
 
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (read, filled) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("pipe");
+    while write(&filled, &[0]) != Err(Errno::EAGAIN) {}
+    fcntl(&filled, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+    (read, filled)
+}
+
 fn entries(root: &Path) -> usize {
     std::fs::read_dir(root).expect("scratch root").count()
 }
@@ -107,7 +141,13 @@ fn entries(root: &Path) -> usize {
 #[test]
 fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
     let spawner = Spawner::start(1);
-    let mut refused = vec![Some(0), Some(UID_BASE - 1), Some(UID_BASE + 10)];
+    // Two belong to each worker: the second of a pair is a sandbox's.
+    let mut refused = vec![
+        Some(0),
+        Some(UID_BASE - 1),
+        Some(UID_BASE + 1),
+        Some(UID_BASE + 10),
+    ];
     if geteuid().is_root() {
         refused.push(None);
     }
@@ -122,13 +162,80 @@ fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
 }
 
 #[test]
+fn a_worker_that_runs_keeps_its_number_and_its_uid() {
+    let spawner = Spawner::start(5);
+    let uid = |number| geteuid().is_root().then_some(UID_BASE + number);
+    let launch = |worker, uid, dir| {
+        let (dir, seat) = (spawner.name(dir), spawner.name(dir + 1));
+        spawner.launch_as(WorkerId(worker), dir, uid, vec![seat])
+    };
+    let report = launch(1, uid(0), 20);
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
+    let mut refused = vec![(1, uid(2))];
+    if geteuid().is_root() {
+        refused.push((2, uid(0)));
+    }
+    for (worker, uid) in refused {
+        let report = launch(worker, uid, 22);
+        let SpawnerReport::LaunchFailed { error, .. } = &report else {
+            panic!("{worker} {uid:?}: {report:?}");
+        };
+        assert!(error.starts_with("refused: "), "{worker} {uid:?}: {error}");
+    }
+    spawner.say(&SpawnerOrder::Kill {
+        worker: WorkerId(1),
+    });
+    let report = spawner.hear();
+    let SpawnerReport::Ended { worker, status } = report else {
+        panic!("{report:?}");
+    };
+    assert_eq!((worker, status), (WorkerId(1), -9));
+    spawner.end();
+}
+
+#[test]
+fn directories_of_other_services_are_left_alone() {
+    let spawner = Spawner::start(6);
+    let foreign = ScratchName::from_random([30; 8]);
+    let theirs = spawner.root.join(foreign.as_str());
+    std::fs::create_dir(&theirs).expect("mkdir");
+    std::fs::write(theirs.join("file"), "theirs").expect("write");
+    spawner.say(&SpawnerOrder::Clean {
+        dir: foreign.clone(),
+    });
+    let report = spawner.hear();
+    let SpawnerReport::Cleaned { error, .. } = &report else {
+        panic!("{report:?}");
+    };
+    let error = error.as_deref().unwrap_or_default();
+    assert!(error.starts_with("refused: "), "{report:?}");
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    for (dir, seat) in [
+        (foreign.clone(), spawner.name(21)),
+        (spawner.name(20), foreign.clone()),
+    ] {
+        let report = spawner.launch_as(WorkerId(1), dir, uid, vec![seat]);
+        let SpawnerReport::LaunchFailed { error, .. } = &report else {
+            panic!("{report:?}");
+        };
+        assert!(error.starts_with("refused: "), "{error}");
+    }
+    assert!(theirs.join("file").exists());
+    std::fs::remove_dir_all(&theirs).expect("remove");
+    spawner.end();
+}
+
+#[test]
 fn a_launch_without_its_descriptors_is_refused() {
     let spawner = Spawner::start(2);
     spawner.say(&SpawnerOrder::Launch {
         worker: WorkerId(1),
-        dir: ScratchName::from_random([9; 8]),
+        dir: spawner.name(20),
         uid: geteuid().is_root().then_some(UID_BASE),
-        seats: vec![ScratchName::from_random([8; 8])],
+        seats: vec![spawner.name(21)],
     });
     let report = spawner.hear();
     assert!(
@@ -158,7 +265,7 @@ fn garbage_ends_the_spawner() {
 #[test]
 fn directories_are_removed_however_deep_and_closed_they_are() {
     let spawner = Spawner::start(4);
-    let name = ScratchName::from_random([8; 8]);
+    let name = spawner.name(20);
     let top = spawner.root.join(name.as_str());
     std::fs::create_dir(&top).expect("mkdir");
     make_deep(&top, 3000);
