@@ -25,6 +25,7 @@ use launch::{LaunchError, Launched, Launcher, Order};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
@@ -80,6 +81,7 @@ struct Spawner {
 /// A broken conversation, or a system call that fails without reason; workers are killed first.
 pub fn run() -> Result<(), SpawnerError> {
     leave_ending_to_the_supervisor()?;
+    raise_descriptors()?;
     set_child_subreaper(true).map_err(|errno| SpawnerError::System("prctl", errno))?;
     // SAFETY: the supervisor put the socket there before exec, and this is the only taker.
     let socket = unsafe { OwnedFd::from_raw_fd(SOCKET) };
@@ -138,6 +140,15 @@ fn leave_ending_to_the_supervisor() -> Result<(), SpawnerError> {
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
     Ok(())
+}
+
+/// Each seat of each worker is a descriptor here: with 8 of them (the default) and a pidfd,
+/// some hundred workers would not fit in the usual soft limit, 1024. Workers have one of their own.
+fn raise_descriptors() -> Result<(), SpawnerError> {
+    let resource = Resource::RLIMIT_NOFILE;
+    getrlimit(resource)
+        .and_then(|(_, hard)| setrlimit(resource, hard, hard))
+        .map_err(|errno| SpawnerError::System("setrlimit", errno))
 }
 
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {

@@ -18,6 +18,8 @@ use support::processes::wait_for;
 use support::{END_MAX, sandbox_python};
 
 const UID_BASE: u32 = 352_000_000;
+/// For five workers, each with as many seats.
+const UIDS: u32 = 5 * 200;
 
 /// A spawner whose supervisor is the test.
 struct Spawner {
@@ -31,10 +33,14 @@ struct Spawner {
 
 impl Spawner {
     fn start(tag: u8) -> Self {
+        Self::start_with(tag, Command::new(env!("CARGO_BIN_EXE_codejail")))
+    }
+
+    fn start_with(tag: u8, mut command: Command) -> Self {
         let root = std::env::temp_dir().join(format!("cj-spawner-{}-{tag}", std::process::id()));
         std::fs::create_dir(&root).expect("scratch root");
         let (socket, theirs) = PacketSocket::pair().expect("socketpair");
-        let process = Command::new(env!("CARGO_BIN_EXE_codejail"))
+        let process = command
             .arg("spawner")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
@@ -54,8 +60,8 @@ impl Spawner {
             scratch_root: spawner.root.clone(),
             scratch_tag: ScratchName::from_random([tag; 8]),
             uid_base: UID_BASE,
-            uid_count: 10,
-            uids_per_worker: 2,
+            uid_count: UIDS,
+            uids_per_worker: UIDS / 5,
             // Where the interpreter's own libraries are.
             read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
                 .map(PathBuf::from)
@@ -88,7 +94,8 @@ impl Spawner {
     /// A name with this service's tag.
     fn name(&self, number: u8) -> ScratchName {
         let mut bytes = [self.tag; 8];
-        bytes[7] = number;
+        // There are 37 characters.
+        bytes[6..].copy_from_slice(&[number / 37, number % 37]);
         ScratchName::from_random(bytes)
     }
 
@@ -141,12 +148,12 @@ fn entries(root: &Path) -> usize {
 #[test]
 fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
     let spawner = Spawner::start(1);
-    // Two belong to each worker: the second of a pair is a sandbox's.
+    // The second is a sandbox's.
     let mut refused = vec![
         Some(0),
         Some(UID_BASE - 1),
         Some(UID_BASE + 1),
-        Some(UID_BASE + 10),
+        Some(UID_BASE + UIDS),
     ];
     if geteuid().is_root() {
         refused.push(None);
@@ -174,7 +181,7 @@ fn a_worker_that_runs_keeps_its_number_and_its_uid() {
         matches!(report, SpawnerReport::Launched { .. }),
         "{report:?}"
     );
-    let mut refused = vec![(1, uid(2))];
+    let mut refused = vec![(1, uid(UIDS / 5))];
     if geteuid().is_root() {
         refused.push((2, uid(0)));
     }
@@ -193,6 +200,21 @@ fn a_worker_that_runs_keeps_its_number_and_its_uid() {
         panic!("{report:?}");
     };
     assert_eq!((worker, status), (WorkerId(1), -9));
+    spawner.end();
+}
+
+#[test]
+fn seats_are_not_bounded_by_the_soft_limit_on_descriptors() {
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=100:", "--", env!("CARGO_BIN_EXE_codejail")]);
+    let spawner = Spawner::start_with(7, command);
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    let seats = (30..180).map(|number| spawner.name(number));
+    let report = spawner.launch_as(WorkerId(1), spawner.name(20), uid, seats.collect());
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
     spawner.end();
 }
 
