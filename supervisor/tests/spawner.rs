@@ -10,6 +10,7 @@ use codejail_protocol::spawn::{
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, pipe2, write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ struct Spawner {
     process: Child,
     socket: PacketSocket,
     root: PathBuf,
-    tag: u8,
+    tag: [u8; 4],
     /// What workers print to: a full pipe, so that one stays, since it can't say that its module is none.
     log: (OwnedFd, OwnedFd),
 }
@@ -36,9 +37,23 @@ impl Spawner {
         Self::start_with(tag, Command::new(env!("CARGO_BIN_EXE_codejail")))
     }
 
-    fn start_with(tag: u8, mut command: Command) -> Self {
+    fn start_with(tag: u8, command: Command) -> Self {
         let root = std::env::temp_dir().join(format!("cj-spawner-{}-{tag}", std::process::id()));
         std::fs::create_dir(&root).expect("scratch root");
+        let spawner = Self::begin(tag, command, &root, root.clone(), sandbox_python());
+        assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
+        spawner
+    }
+
+    /// One that is told its configuration. Below `root` is what it makes; `named` is the configuration's
+    /// name for that.
+    fn begin(
+        tag: u8,
+        mut command: Command,
+        root: &Path,
+        named: PathBuf,
+        python_bin: PathBuf,
+    ) -> Self {
         let (socket, theirs) = PacketSocket::pair().expect("socketpair");
         let process = command
             .arg("spawner")
@@ -48,17 +63,17 @@ impl Spawner {
         let spawner = Self {
             process,
             socket,
-            root,
-            tag,
+            root: root.to_owned(),
+            tag: tag_bytes(tag),
             log: full_pipe(),
         };
         spawner.say(&SpawnerOrder::Configure(SpawnerConfig {
-            python_bin: sandbox_python(),
+            python_bin,
             // Any file will do: no worker gets as far as loading it.
             worker_module: PathBuf::from("/etc/passwd"),
             env: Vec::new(),
-            scratch_root: spawner.root.clone(),
-            scratch_tag: ScratchName::from_random([tag; 8]),
+            scratch_root: named,
+            scratch_tag: spawner.name(0),
             uid_base: UID_BASE,
             uid_count: UIDS,
             uids_per_worker: UIDS / 5,
@@ -78,7 +93,6 @@ impl Spawner {
                 cgroup: LayerMode::Auto,
             },
         }));
-        assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
         spawner
     }
 
@@ -93,10 +107,9 @@ impl Spawner {
 
     /// A name with this service's tag.
     fn name(&self, number: u8) -> ScratchName {
-        let mut bytes = [self.tag; 8];
+        let [a, b, c, d] = self.tag;
         // There are 37 characters.
-        bytes[6..].copy_from_slice(&[number / 37, number % 37]);
-        ScratchName::from_random(bytes)
+        ScratchName::from_random([a, b, c, d, 0, 0, number / 37, number % 37])
     }
 
     fn launch(&self, uid: Option<u32>) -> SpawnerReport {
@@ -132,6 +145,12 @@ impl Spawner {
         assert_eq!(entries(&self.root), 0);
         std::fs::remove_dir(&self.root).expect("remove");
     }
+}
+
+/// Of one test's service, in one process of tests: its cgroup has this name on the whole host.
+fn tag_bytes(test: u8) -> [u8; 4] {
+    let pid = std::process::id().to_le_bytes();
+    [test, pid[0] % 37, pid[1] % 37, pid[2] % 37]
 }
 
 fn full_pipe() -> (OwnedFd, OwnedFd) {
@@ -216,6 +235,29 @@ fn seats_are_not_bounded_by_the_soft_limit_on_descriptors() {
         "{report:?}"
     );
     spawner.end();
+}
+
+#[test]
+fn the_scratch_root_may_be_a_link() {
+    let root = std::env::temp_dir().join(format!("cj-spawner-{}-8", std::process::id()));
+    let link = root.with_extension("link");
+    std::fs::create_dir(&root).expect("scratch root");
+    std::os::unix::fs::symlink(&root, &link).expect("symlink");
+    let command = Command::new(env!("CARGO_BIN_EXE_codejail"));
+    let spawner = Spawner::begin(8, command, &root, link.clone(), sandbox_python());
+    assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
+    let report = spawner.launch(geteuid().is_root().then_some(UID_BASE));
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
+    let dir = spawner.name(22);
+    std::fs::create_dir(root.join(dir.as_str())).expect("mkdir");
+    spawner.say(&SpawnerOrder::Clean { dir: dir.clone() });
+    let error = None;
+    assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error });
+    spawner.end();
+    std::fs::remove_file(link).expect("remove");
 }
 
 #[test]
@@ -309,8 +351,8 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
 
 /// Nested directories, each with a file, deeper than any path can name.
 fn make_deep(top: &Path, levels: usize) {
-    use nix::fcntl::{OFlag, open, openat};
-    use nix::sys::stat::{Mode, mkdirat};
+    use nix::fcntl::{open, openat};
+    use nix::sys::stat::mkdirat;
     let directory = OFlag::O_DIRECTORY;
     let mut at = open(top, directory, Mode::empty()).expect("open");
     for _ in 0..levels {
