@@ -113,7 +113,6 @@ pub fn run() -> Result<(), SpawnerError> {
         layers: launcher.layers(),
         seats: launcher.seats(),
     };
-    socket.send(&configured, &[])?;
     let mut spawner = Spawner {
         socket,
         config,
@@ -121,7 +120,10 @@ pub fn run() -> Result<(), SpawnerError> {
         cleaner,
         workers: BTreeMap::new(),
     };
-    let result = spawner.serve();
+    // From here on there is something that must not stay, even if nobody listens any more.
+    let told = spawner.socket.send(&configured, &[]);
+    let result = told.map_err(SpawnerError::from);
+    let result = result.and_then(|()| spawner.serve());
     spawner.end();
     match result {
         // The supervisor went while it was being told something, or with something unread: as good as

@@ -11,10 +11,11 @@ use codejail_transport::PacketSocket;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::Mode;
-use nix::unistd::{geteuid, pipe2, write};
+use nix::unistd::{geteuid, mkfifo, pipe2, write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use support::own_python::OwnPython;
 use support::processes::wait_for;
 use support::{END_MAX, sandbox_python};
 
@@ -258,6 +259,28 @@ fn the_scratch_root_may_be_a_link() {
     assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error });
     spawner.end();
     std::fs::remove_file(link).expect("remove");
+}
+
+#[test]
+fn a_spawner_that_is_left_while_it_gets_ready_leaves_nothing() {
+    let root = std::env::temp_dir().join(format!("cj-spawner-{}-9", std::process::id()));
+    std::fs::create_dir(&root).expect("scratch root");
+    let gate = root.with_extension("gate");
+    mkfifo(&gate, Mode::from_bits_truncate(0o644)).expect("mkfifo");
+    let python = OwnPython::script(&format!(
+        "#!/bin/sh\nread word < {}\nexec {} \"$@\"\n",
+        gate.display(),
+        sandbox_python().display()
+    ));
+    let command = Command::new(env!("CARGO_BIN_EXE_codejail"));
+    let mut spawner = Spawner::begin(9, command, &root, root.clone(), python.bin.clone());
+    // Opening it waits until the script has it open too.
+    let open = std::fs::OpenOptions::new().write(true).open(&gate);
+    let (gone, theirs) = PacketSocket::pair().expect("socketpair");
+    drop((std::mem::replace(&mut spawner.socket, gone), theirs));
+    std::io::Write::write_all(&mut open.expect("open"), b"go\n").expect("write");
+    std::fs::remove_file(&gate).expect("remove");
+    spawner.end();
 }
 
 #[test]
