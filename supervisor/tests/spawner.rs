@@ -19,6 +19,8 @@ use support::own_python::OwnPython;
 use support::processes::wait_for;
 use support::{END_MAX, sandbox_python};
 
+/// Of a name, up to the end of the tag.
+const TAGGED: usize = codejail_protocol::name::PREFIX.len() + codejail_protocol::name::TAG_CHARS;
 const UID_BASE: u32 = 352_000_000;
 /// For five workers, each with as many seats.
 const UIDS: u32 = 5 * 200;
@@ -281,6 +283,40 @@ fn a_spawner_that_is_left_while_it_gets_ready_leaves_nothing() {
     std::io::Write::write_all(&mut open.expect("open"), b"go\n").expect("write");
     std::fs::remove_file(&gate).expect("remove");
     spawner.end();
+}
+
+#[test]
+fn wherever_a_launch_fails_nothing_stays() {
+    let spawner = Spawner::start(10);
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    let pid = i32::try_from(spawner.process.id()).expect("a pid");
+    // One descriptor more each time: it fails at one step after the other.
+    let launched = (8..100).find(|descriptors| {
+        support::inject::limit(pid, "--nofile", &format!("{descriptors}:"));
+        let (dir, seat) = (spawner.name(20), spawner.name(21));
+        let report = spawner.launch_as(WorkerId(*descriptors), dir, uid, vec![seat]);
+        matches!(report, SpawnerReport::Launched { .. })
+    });
+    assert!(launched.is_some_and(|descriptors| descriptors > 8));
+    let tag = spawner.name(0).as_str()[..TAGGED].to_owned();
+    assert!(cgroups_named(&tag).len() <= 1, "{:?}", cgroups_named(&tag));
+    spawner.end();
+    assert_eq!(cgroups_named(&tag), Vec::<PathBuf>::new());
+}
+
+/// Cgroups of version 2 whose names start so, beside or below this process's.
+fn cgroups_named(start: &str) -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+    let Some(mount) = mount.and_then(|line| line.split(' ').nth(4)) else {
+        return Vec::new();
+    };
+    let own = std::fs::read_to_string("/proc/self/cgroup").expect("cgroup");
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let own = Path::new(mount).join(own.expect("a cgroup"));
+    let entries = std::fs::read_dir(own).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(start));
+    named.map(|entry| entry.path()).collect()
 }
 
 #[test]
