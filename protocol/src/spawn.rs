@@ -21,10 +21,11 @@ pub enum SpawnerOrder {
         worker: WorkerId,
         /// Its directory, from which it starts.
         dir: ScratchName,
-        /// Its uid and gid, from the configured range; none where the spawner is not root.
+        /// Its uid and gid, the first of a worker's from the configured range; none where the spawner is
+        /// not root.
         uid: Option<u32>,
         /// The directories of its sandboxes, each with a file system of its own below the scratch
-        /// root, at most [`crate::control::SANDBOXES_MAX`]; empty without the mounts layer.
+        /// root, fewer than a worker has uids; empty without the mounts layer.
         seats: Vec<ScratchName>,
     },
     /// Kill a worker and so all its sandboxes.
@@ -57,8 +58,11 @@ pub struct SpawnerConfig {
     pub scratch_tag: ScratchName,
     /// First of the uids that workers and sandboxes may get.
     pub uid_base: u32,
-    /// How many uids follow it; a `Launch` with any other is refused.
+    /// How many uids there are; a `Launch` with any other is refused.
     pub uid_count: u32,
+    /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another than the
+    /// first is refused, so that no two workers share one.
+    pub uids_per_worker: u32,
     /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
     /// root. One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,

@@ -247,6 +247,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         uid_base: config.sandbox.uid_base,
         // Checked to end below 2^32.
         uid_count: u32::try_from(config.uid_count()).unwrap_or(u32::MAX),
+        uids_per_worker: u32::try_from(config.uids_per_worker()).unwrap_or(u32::MAX),
         read_paths: config.read_paths(),
         scratch_bytes_max: config.scratch_bytes_max,
         scratch_files_max: config.scratch_files_max,

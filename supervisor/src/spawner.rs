@@ -20,13 +20,13 @@ mod seats;
 
 use cleaner::Cleaner;
 use codejail_protocol::ScratchName;
-use codejail_protocol::control::SANDBOXES_MAX;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
 use codejail_transport::{Packet, PacketError, PacketSocket};
 use launch::{LaunchError, Launched, Launcher, Order};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
@@ -82,6 +82,7 @@ struct Spawner {
 /// A broken conversation, or a system call that fails without reason; workers are killed first.
 pub fn run() -> Result<(), SpawnerError> {
     leave_ending_to_the_supervisor()?;
+    raise_descriptors()?;
     set_child_subreaper(true).map_err(|errno| SpawnerError::System("prctl", errno))?;
     // SAFETY: the supervisor put the socket there before exec, and this is the only taker.
     let socket = unsafe { OwnedFd::from_raw_fd(SOCKET) };
@@ -114,7 +115,6 @@ pub fn run() -> Result<(), SpawnerError> {
         seats: launcher.seats(),
         apparmor: launcher.apparmor().clone(),
     };
-    socket.send(&configured, &[])?;
     let mut spawner = Spawner {
         socket,
         config,
@@ -122,7 +122,10 @@ pub fn run() -> Result<(), SpawnerError> {
         cleaner,
         workers: BTreeMap::new(),
     };
-    let result = spawner.serve();
+    // From here on there is something that must not stay, even if nobody listens any more.
+    let told = spawner.socket.send(&configured, &[]);
+    let result = told.map_err(SpawnerError::from);
+    let result = result.and_then(|()| spawner.serve());
     spawner.end();
     match result {
         // The supervisor went while it was being told something, or with something unread: as good as
@@ -141,6 +144,15 @@ fn leave_ending_to_the_supervisor() -> Result<(), SpawnerError> {
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
     Ok(())
+}
+
+/// Each seat of each worker is a descriptor here: with 8 of them (the default) and a pidfd,
+/// some hundred workers would not fit in the usual soft limit, 1024. Workers have one of their own.
+fn raise_descriptors() -> Result<(), SpawnerError> {
+    let resource = Resource::RLIMIT_NOFILE;
+    getrlimit(resource)
+        .and_then(|(_, hard)| setrlimit(resource, hard, hard))
+        .map_err(|errno| SpawnerError::System("setrlimit", errno))
 }
 
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
@@ -251,18 +263,24 @@ impl Spawner {
         seats: Vec<ScratchName>,
         descriptors: Vec<OwnedFd>,
     ) -> SpawnerReport {
-        let launched = self
-            .check(uid, &seats, descriptors)
-            .and_then(|descriptors| {
-                let dir = dir.clone();
-                self.launcher.launch(Order {
-                    worker,
-                    dir,
-                    uid,
-                    seats,
-                    descriptors,
-                })
-            });
+        let refused = self.check(worker, &dir, uid, &seats).err();
+        let descriptors: Result<[OwnedFd; 2], _> = descriptors.try_into();
+        let descriptors = match (refused, descriptors) {
+            (None, Ok(descriptors)) => descriptors,
+            (refused, _) => {
+                // Nothing was made, so nothing of this name is for this process to remove.
+                let refused = refused.unwrap_or("other than two descriptors");
+                let error = LaunchError::Refused(refused).to_string();
+                return SpawnerReport::LaunchFailed { worker, error };
+            }
+        };
+        let launched = self.launcher.launch(Order {
+            worker,
+            dir: dir.clone(),
+            uid,
+            seats,
+            descriptors,
+        });
         match launched {
             Ok(launched) => {
                 let pid = launched.process.pid.as_raw();
@@ -280,39 +298,61 @@ impl Spawner {
         }
     }
 
-    /// The bounds that hold whatever the supervisor has become.
+    /// The bounds that hold whatever the supervisor has become; what is wrong if they don't.
     fn check(
         &self,
+        worker: WorkerId,
+        dir: &ScratchName,
         uid: Option<u32>,
         seats: &[ScratchName],
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<[OwnedFd; 2], LaunchError> {
-        let range =
-            self.config.uid_base..self.config.uid_base.saturating_add(self.config.uid_count);
-        match uid {
-            None if geteuid().is_root() => return Err(LaunchError::Refused("a worker as root")),
-            Some(uid) if !range.contains(&uid) => {
-                return Err(LaunchError::Refused("a uid outside the configured range"));
-            }
-            Some(uid)
-                if self
-                    .workers
-                    .values()
-                    .any(|running| running.uid == Some(uid)) =>
-            {
-                return Err(LaunchError::Refused("a uid that another worker has"));
-            }
-            None | Some(_) => {}
+    ) -> Result<(), &'static str> {
+        self.check_uid(uid)?;
+        // A second one of this number would take the first's place here: nobody would kill that, and its
+        // uid would count as free.
+        if self.workers.contains_key(&worker) {
+            return Err("the number of a worker that runs");
         }
         if self.workers.len() >= WORKERS_MAX {
-            return Err(LaunchError::Refused("more than 1024 workers"));
+            return Err("more than 1024 workers");
         }
-        if seats.len() > SANDBOXES_MAX as usize || (seats.is_empty() && self.launcher.seats()) {
-            return Err(LaunchError::Refused("a number of seats that no worker has"));
+        let many = seats.len() >= self.config.uids_per_worker as usize;
+        if many || (seats.is_empty() && self.launcher.seats()) {
+            return Err("a number of seats that no worker has");
         }
-        descriptors
-            .try_into()
-            .map_err(|_| LaunchError::Refused("other than two descriptors"))
+        if !seats.iter().chain([dir]).all(|name| self.is_own(name)) {
+            return Err("a name without this service's tag");
+        }
+        Ok(())
+    }
+
+    /// Of root's service each worker has the first uid of a part of the range that nobody else has: the
+    /// others are its sandboxes'.
+    fn check_uid(&self, uid: Option<u32>) -> Result<(), &'static str> {
+        let config = &self.config;
+        let Some(uid) = uid else {
+            return match geteuid().is_root() {
+                true => Err("a worker as root"),
+                false => Ok(()),
+            };
+        };
+        let range = config.uid_base..config.uid_base.saturating_add(config.uid_count);
+        if !range.contains(&uid) {
+            return Err("a uid outside the configured range");
+        }
+        let part = config.uids_per_worker;
+        if part == 0 || (uid - range.start) % part != 0 || range.end - uid < part {
+            return Err("a uid that is not the first of a worker's");
+        }
+        let mut running = self.workers.values();
+        if running.any(|running| running.uid == Some(uid)) {
+            return Err("a uid that another worker has");
+        }
+        Ok(())
+    }
+
+    /// Other services may have directories below the same root.
+    fn is_own(&self, name: &ScratchName) -> bool {
+        name.same_tag(&self.config.scratch_tag)
     }
 
     /// Makes a seat or a directory free again, and says so.
@@ -323,8 +363,12 @@ impl Spawner {
             self.cleaner.empty(dir, seat);
             return Ok(());
         }
-        let error = self.cleaner.clean(dir.clone()).err();
-        let error = error.map(|errno| errno.to_string());
+        let error = if self.is_own(&dir) {
+            let error = self.cleaner.clean(dir.clone()).err();
+            error.map(|errno| errno.to_string())
+        } else {
+            Some("refused: a name without this service's tag".to_owned())
+        };
         let report = SpawnerReport::Cleaned { dir, error };
         Ok(self.socket.send(&report, &[])?)
     }

@@ -285,6 +285,7 @@ mod tests {
             scratch_tag: name(),
             uid_base: 1000,
             uid_count: 1,
+            uids_per_worker: 1,
             read_paths: Vec::new(),
             scratch_bytes_max: 0,
             scratch_files_max: 0,

@@ -1,4 +1,4 @@
-//! The original's safety checks: each new worker's, run through its own sandboxes before it may serve,
+//! The original's safety checks and one more: each new worker's, run through its own sandboxes before it may serve,
 //! and the service's own.
 
 use crate::answer::Answer;
@@ -38,6 +38,13 @@ const PROBES: &[Probe] = &[
     Probe {
         id: "disk",
         code: "import os\nret = os.listdir('/')",
+        expected: Expected::Denied(&[PERMISSION]),
+    },
+    // Not one of the original's. Who can write beside its own `tmp` owns its worker's files, and so those of
+    // every other run: where sandboxes share a uid, Landlock alone keeps them apart.
+    Probe {
+        id: "files",
+        code: "import os\nos.mkdir('beside')",
         expected: Expected::Denied(&[PERMISSION]),
     },
     Probe {

@@ -193,6 +193,7 @@ fn check_prints_what_each_layer_got() {
         "NPROC 12",
         "check functionality passed\n",
         "check disk        passed\n",
+        "check files       passed\n",
         "check exec        passed\n",
         "check network     passed\n",
     ];

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -243,4 +243,31 @@ fn a_clock_that_jumps_changes_no_deadline_and_no_answer() {
     years.sort_unstable();
     years.dedup();
     assert!(years.len() >= 2, "{years:?}");
+}
+
+#[test]
+fn a_worker_that_has_lost_every_directory_is_replaced() {
+    let overrides = "queue_wait_max_ms = 500\n[layers]\nmounts = 'off'";
+    let service = Service::start(overrides);
+    // Where directories are moved to be removed is the one that is empty.
+    let trash = wait_for("the spawner's directory", START_MAX, || {
+        let entries = fs::read_dir(service.scratch_root()).expect("scratch root");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut held| held.next().is_none());
+        let empty: Vec<PathBuf> = paths.filter(empty).collect();
+        <[PathBuf; 1]>::try_from(empty).ok()
+    });
+    let [trash] = trash;
+    fs::remove_dir(&trash).expect("remove");
+    fs::write(&trash, "").expect("write");
+    wait_for("the loss of a worker", START_MAX, || {
+        let answer = service.execute("x = 1");
+        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+        let log = service.log();
+        log.contains("what its sandboxes left can't be removed")
+            .then_some(())
+    });
+    fs::remove_file(&trash).expect("remove");
+    fs::create_dir(&trash).expect("make");
+    wait_until_it_works(&service);
 }

@@ -261,7 +261,10 @@ x = {
     'affinity': outcome(os.sched_setaffinity, worker, os.sched_getaffinity(0)),
     'scheduler': outcome(os.sched_setscheduler, worker, os.SCHED_BATCH, os.sched_param(0)),
     'priority': outcome(os.setpriority, os.PRIO_PROCESS, worker, 1),
-    'priorities of a user': outcome(os.setpriority, os.PRIO_USER, worker_uid, 1),
+    # Python takes a C int here, and a uid may be over 2^31.
+    'priorities of a user': outcome(
+        os.setpriority, os.PRIO_USER, (worker_uid ^ 1 << 31) - (1 << 31), 1
+    ),
 }
 ";
 

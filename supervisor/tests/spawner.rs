@@ -8,28 +8,57 @@ use codejail_protocol::spawn::{
     CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerId,
 };
 use codejail_transport::PacketSocket;
-use nix::unistd::{geteuid, pipe};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, mkfifo, pipe2, write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use support::own_python::OwnPython;
 use support::processes::wait_for;
 use support::{END_MAX, sandbox_python};
 
+/// Of a name, up to the end of the tag.
+const TAGGED: usize = codejail_protocol::name::PREFIX.len() + codejail_protocol::name::TAG_CHARS;
 const UID_BASE: u32 = 352_000_000;
+/// For five workers, each with as many seats.
+const UIDS: u32 = 5 * 200;
 
 /// A spawner whose supervisor is the test.
 struct Spawner {
     process: Child,
     socket: PacketSocket,
     root: PathBuf,
+    tag: [u8; 4],
+    /// What workers print to: a full pipe, so that one stays, since it can't say that its module is none.
+    log: (OwnedFd, OwnedFd),
 }
 
 impl Spawner {
     fn start(tag: u8) -> Self {
+        Self::start_with(tag, Command::new(env!("CARGO_BIN_EXE_codejail")))
+    }
+
+    fn start_with(tag: u8, command: Command) -> Self {
         let root = std::env::temp_dir().join(format!("cj-spawner-{}-{tag}", std::process::id()));
         std::fs::create_dir(&root).expect("scratch root");
+        let spawner = Self::begin(tag, command, &root, root.clone(), sandbox_python());
+        assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
+        spawner
+    }
+
+    /// One that is told its configuration. Below `root` is what it makes; `named` is the configuration's
+    /// name for that.
+    fn begin(
+        tag: u8,
+        mut command: Command,
+        root: &Path,
+        named: PathBuf,
+        python_bin: PathBuf,
+    ) -> Self {
         let (socket, theirs) = PacketSocket::pair().expect("socketpair");
-        let process = Command::new(env!("CARGO_BIN_EXE_codejail"))
+        let process = command
             .arg("spawner")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
@@ -37,18 +66,24 @@ impl Spawner {
         let spawner = Self {
             process,
             socket,
-            root,
+            root: root.to_owned(),
+            tag: tag_bytes(tag),
+            log: full_pipe(),
         };
         spawner.say(&SpawnerOrder::Configure(SpawnerConfig {
-            python_bin: sandbox_python(),
+            python_bin,
             // Any file will do: no worker gets as far as loading it.
             worker_module: PathBuf::from("/etc/passwd"),
             env: Vec::new(),
-            scratch_root: spawner.root.clone(),
-            scratch_tag: ScratchName::from_random([tag; 8]),
+            scratch_root: named,
+            scratch_tag: spawner.name(0),
             uid_base: UID_BASE,
-            uid_count: 10,
-            read_paths: Vec::new(),
+            uid_count: UIDS,
+            uids_per_worker: UIDS / 5,
+            // Where the interpreter's own libraries are.
+            read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
+                .map(PathBuf::from)
+                .to_vec(),
             scratch_bytes_max: 1 << 20,
             scratch_files_max: 100,
             cgroup: CgroupLimits {
@@ -62,7 +97,6 @@ impl Spawner {
                 apparmor: LayerMode::Auto,
             },
         }));
-        assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
         spawner
     }
 
@@ -75,16 +109,32 @@ impl Spawner {
         packet.expect("the spawner is gone").message
     }
 
+    /// A name with this service's tag.
+    fn name(&self, number: u8) -> ScratchName {
+        let [a, b, c, d] = self.tag;
+        // There are 37 characters.
+        ScratchName::from_random([a, b, c, d, 0, 0, number / 37, number % 37])
+    }
+
     fn launch(&self, uid: Option<u32>) -> SpawnerReport {
+        self.launch_as(WorkerId(1), self.name(20), uid, vec![self.name(21)])
+    }
+
+    fn launch_as(
+        &self,
+        worker: WorkerId,
+        dir: ScratchName,
+        uid: Option<u32>,
+        seats: Vec<ScratchName>,
+    ) -> SpawnerReport {
         let (control, _theirs) = PacketSocket::pair().expect("socketpair");
-        let (_read, log) = pipe().expect("pipe");
         let order = SpawnerOrder::Launch {
-            worker: WorkerId(1),
-            dir: ScratchName::from_random([9; 8]),
+            worker,
+            dir,
             uid,
-            seats: vec![ScratchName::from_random([8; 8])],
+            seats,
         };
-        let descriptors = [control.as_fd(), log.as_fd()];
+        let descriptors = [control.as_fd(), self.log.1.as_fd()];
         self.socket.send(&order, &descriptors).expect("send");
         self.hear()
     }
@@ -101,6 +151,19 @@ impl Spawner {
     }
 }
 
+/// Of one test's service, in one process of tests: its cgroup has this name on the whole host.
+fn tag_bytes(test: u8) -> [u8; 4] {
+    let pid = std::process::id().to_le_bytes();
+    [test, pid[0] % 37, pid[1] % 37, pid[2] % 37]
+}
+
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (read, filled) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("pipe");
+    while write(&filled, &[0]) != Err(Errno::EAGAIN) {}
+    fcntl(&filled, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+    (read, filled)
+}
+
 fn entries(root: &Path) -> usize {
     std::fs::read_dir(root).expect("scratch root").count()
 }
@@ -108,7 +171,13 @@ fn entries(root: &Path) -> usize {
 #[test]
 fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
     let spawner = Spawner::start(1);
-    let mut refused = vec![Some(0), Some(UID_BASE - 1), Some(UID_BASE + 10)];
+    // The second is a sandbox's.
+    let mut refused = vec![
+        Some(0),
+        Some(UID_BASE - 1),
+        Some(UID_BASE + 1),
+        Some(UID_BASE + UIDS),
+    ];
     if geteuid().is_root() {
         refused.push(None);
     }
@@ -123,13 +192,174 @@ fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
 }
 
 #[test]
+fn a_worker_that_runs_keeps_its_number_and_its_uid() {
+    let spawner = Spawner::start(5);
+    let uid = |number| geteuid().is_root().then_some(UID_BASE + number);
+    let launch = |worker, uid, dir| {
+        let (dir, seat) = (spawner.name(dir), spawner.name(dir + 1));
+        spawner.launch_as(WorkerId(worker), dir, uid, vec![seat])
+    };
+    let report = launch(1, uid(0), 20);
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
+    let mut refused = vec![(1, uid(UIDS / 5))];
+    if geteuid().is_root() {
+        refused.push((2, uid(0)));
+    }
+    for (worker, uid) in refused {
+        let report = launch(worker, uid, 22);
+        let SpawnerReport::LaunchFailed { error, .. } = &report else {
+            panic!("{worker} {uid:?}: {report:?}");
+        };
+        assert!(error.starts_with("refused: "), "{worker} {uid:?}: {error}");
+    }
+    spawner.say(&SpawnerOrder::Kill {
+        worker: WorkerId(1),
+    });
+    let report = spawner.hear();
+    let SpawnerReport::Ended { worker, status } = report else {
+        panic!("{report:?}");
+    };
+    assert_eq!((worker, status), (WorkerId(1), -9));
+    spawner.end();
+}
+
+#[test]
+fn seats_are_not_bounded_by_the_soft_limit_on_descriptors() {
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=100:", "--", env!("CARGO_BIN_EXE_codejail")]);
+    let spawner = Spawner::start_with(7, command);
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    let seats = (30..180).map(|number| spawner.name(number));
+    let report = spawner.launch_as(WorkerId(1), spawner.name(20), uid, seats.collect());
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
+    spawner.end();
+}
+
+#[test]
+fn the_scratch_root_may_be_a_link() {
+    let root = std::env::temp_dir().join(format!("cj-spawner-{}-8", std::process::id()));
+    let link = root.with_extension("link");
+    std::fs::create_dir(&root).expect("scratch root");
+    std::os::unix::fs::symlink(&root, &link).expect("symlink");
+    let command = Command::new(env!("CARGO_BIN_EXE_codejail"));
+    let spawner = Spawner::begin(8, command, &root, link.clone(), sandbox_python());
+    assert!(matches!(spawner.hear(), SpawnerReport::Configured { .. }));
+    let report = spawner.launch(geteuid().is_root().then_some(UID_BASE));
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
+    let dir = spawner.name(22);
+    std::fs::create_dir(root.join(dir.as_str())).expect("mkdir");
+    spawner.say(&SpawnerOrder::Clean { dir: dir.clone() });
+    let error = None;
+    assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error });
+    spawner.end();
+    std::fs::remove_file(link).expect("remove");
+}
+
+#[test]
+fn a_spawner_that_is_left_while_it_gets_ready_leaves_nothing() {
+    let root = std::env::temp_dir().join(format!("cj-spawner-{}-9", std::process::id()));
+    std::fs::create_dir(&root).expect("scratch root");
+    let gate = root.with_extension("gate");
+    mkfifo(&gate, Mode::from_bits_truncate(0o644)).expect("mkfifo");
+    let python = OwnPython::script(&format!(
+        "#!/bin/sh\nread word < {}\nexec {} \"$@\"\n",
+        gate.display(),
+        sandbox_python().display()
+    ));
+    let command = Command::new(env!("CARGO_BIN_EXE_codejail"));
+    let mut spawner = Spawner::begin(9, command, &root, root.clone(), python.bin.clone());
+    // Opening it waits until the script has it open too.
+    let open = std::fs::OpenOptions::new().write(true).open(&gate);
+    let (gone, theirs) = PacketSocket::pair().expect("socketpair");
+    drop((std::mem::replace(&mut spawner.socket, gone), theirs));
+    std::io::Write::write_all(&mut open.expect("open"), b"go\n").expect("write");
+    std::fs::remove_file(&gate).expect("remove");
+    spawner.end();
+}
+
+#[test]
+fn wherever_a_launch_fails_nothing_stays() {
+    let spawner = Spawner::start(10);
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    let pid = i32::try_from(spawner.process.id()).expect("a pid");
+    // One descriptor more each time: it fails at one step after the other.
+    let launched = (8..100).find(|descriptors| {
+        support::inject::limit(pid, "--nofile", &format!("{descriptors}:"));
+        let (dir, seat) = (spawner.name(20), spawner.name(21));
+        let report = spawner.launch_as(WorkerId(*descriptors), dir, uid, vec![seat]);
+        matches!(report, SpawnerReport::Launched { .. })
+    });
+    assert!(launched.is_some_and(|descriptors| descriptors > 8));
+    let tag = spawner.name(0).as_str()[..TAGGED].to_owned();
+    assert!(cgroups_named(&tag).len() <= 1, "{:?}", cgroups_named(&tag));
+    spawner.end();
+    assert_eq!(cgroups_named(&tag), Vec::<PathBuf>::new());
+}
+
+/// Cgroups of version 2 whose names start so, beside or below this process's.
+fn cgroups_named(start: &str) -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+    let Some(mount) = mount.and_then(|line| line.split(' ').nth(4)) else {
+        return Vec::new();
+    };
+    let own = std::fs::read_to_string("/proc/self/cgroup").expect("cgroup");
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let own = Path::new(mount).join(own.expect("a cgroup"));
+    let entries = std::fs::read_dir(own).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(start));
+    named.map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn directories_of_other_services_are_left_alone() {
+    let spawner = Spawner::start(6);
+    let foreign = ScratchName::from_random([30; 8]);
+    let theirs = spawner.root.join(foreign.as_str());
+    std::fs::create_dir(&theirs).expect("mkdir");
+    std::fs::write(theirs.join("file"), "theirs").expect("write");
+    spawner.say(&SpawnerOrder::Clean {
+        dir: foreign.clone(),
+    });
+    let report = spawner.hear();
+    let SpawnerReport::Cleaned { error, .. } = &report else {
+        panic!("{report:?}");
+    };
+    let error = error.as_deref().unwrap_or_default();
+    assert!(error.starts_with("refused: "), "{report:?}");
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    for (dir, seat) in [
+        (foreign.clone(), spawner.name(21)),
+        (spawner.name(20), foreign.clone()),
+    ] {
+        let report = spawner.launch_as(WorkerId(1), dir, uid, vec![seat]);
+        let SpawnerReport::LaunchFailed { error, .. } = &report else {
+            panic!("{report:?}");
+        };
+        assert!(error.starts_with("refused: "), "{error}");
+    }
+    assert!(theirs.join("file").exists());
+    std::fs::remove_dir_all(&theirs).expect("remove");
+    spawner.end();
+}
+
+#[test]
 fn a_launch_without_its_descriptors_is_refused() {
     let spawner = Spawner::start(2);
     spawner.say(&SpawnerOrder::Launch {
         worker: WorkerId(1),
-        dir: ScratchName::from_random([9; 8]),
+        dir: spawner.name(20),
         uid: geteuid().is_root().then_some(UID_BASE),
-        seats: vec![ScratchName::from_random([8; 8])],
+        seats: vec![spawner.name(21)],
     });
     let report = spawner.hear();
     assert!(
@@ -159,7 +389,7 @@ fn garbage_ends_the_spawner() {
 #[test]
 fn directories_are_removed_however_deep_and_closed_they_are() {
     let spawner = Spawner::start(4);
-    let name = ScratchName::from_random([8; 8]);
+    let name = spawner.name(20);
     let top = spawner.root.join(name.as_str());
     std::fs::create_dir(&top).expect("mkdir");
     make_deep(&top, 3000);
@@ -181,8 +411,8 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
 
 /// Nested directories, each with a file, deeper than any path can name.
 fn make_deep(top: &Path, levels: usize) {
-    use nix::fcntl::{OFlag, open, openat};
-    use nix::sys::stat::{Mode, mkdirat};
+    use nix::fcntl::{open, openat};
+    use nix::sys::stat::mkdirat;
     let directory = OFlag::O_DIRECTORY;
     let mut at = open(top, directory, Mode::empty()).expect("open");
     for _ in 0..levels {

@@ -72,7 +72,7 @@ fn assert_refused(service: &Service) {
 #[test]
 fn each_new_worker_is_checked_and_its_checks_are_no_executions() {
     let service = Service::start(RECYCLING);
-    let ids = ["functionality", "disk", "exec", "network"];
+    let ids = ["functionality", "disk", "files", "exec", "network"];
     let health = service.get("/health/").json();
     let passed: Vec<Value> = ids.map(|id| json!({"id": id, "failure": null})).into();
     assert_eq!(health["checks"], Value::from(passed));
@@ -80,7 +80,7 @@ fn each_new_worker_is_checked_and_its_checks_are_no_executions() {
     for n in 0..2 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
-    // Four checks and two executions: were they counted alike, it would be worn.
+    // Five checks and two executions: were they counted alike, it would be worn.
     assert_eq!(count(&service, "worker is warm"), 1, "{}", service.log());
     assert_works(&service);
     wait_for_log(&service, "worker retired");

@@ -4,7 +4,8 @@ mod support;
 
 use serde_json::{Value, json};
 use support::http::Run;
-use support::{Service, Setup, is_root, library};
+use support::processes::wait_for;
+use support::{START_MAX, Service, Setup, is_root, library};
 
 /// A user whom nothing else on a test machine is; apart from the ranges of services.
 const NOBODY_ELSE: u32 = 349_123_457;
@@ -37,6 +38,26 @@ fn all_its_processes_are_one_user() {
     let inside = service.value_of_x("import os; x = os.getuid()");
     assert_eq!(inside, json!(uids[0]));
     assert_eq!(service.value_of_x("import os; x = os.getppid()"), json!(1));
+}
+
+#[test]
+fn without_landlock_runs_are_not_kept_apart_and_nothing_is_executed() {
+    let service = Service::launch(&Setup {
+        overrides: "[layers]\nlandlock = 'off'\nmounts = 'auto'",
+        uid: is_root().then_some(NOBODY_ELSE),
+        staged: true,
+        ..Setup::default()
+    });
+    let health = wait_for("the startup check", START_MAX, || {
+        let health = service.get("/health/").json();
+        health["checks"].is_array().then_some(health)
+    });
+    let checks = health["checks"].as_array().expect("checks");
+    let files = checks.iter().find(|check| check["id"] == "files");
+    let files = files.expect("a check of files");
+    assert!(!files["failure"].is_null(), "{health}");
+    assert_eq!(health["status"], "UNAVAILABLE");
+    assert_eq!(service.execute("x = 1").status, 500);
 }
 
 #[test]

@@ -183,6 +183,11 @@ impl LiveSandboxes {
         Some((live.state, live.exit))
     }
 
+    /// Whether every seat is lost, since what was in it can't be removed.
+    pub fn no_seat_left(&self) -> bool {
+        self.sandboxes.is_empty() && self.free_seats.is_empty() && self.cleaning == 0
+    }
+
     /// Waits until one more directory is dealt with.
     pub async fn cleaned(&mut self) {
         // This end keeps the channel open.

@@ -75,6 +75,9 @@ pub enum WorkerError {
     /// It can't be let near anybody's code.
     #[error("it failed its startup checks: {0}")]
     Unsafe(String),
+    /// It has no place left to run anything in.
+    #[error("what its sandboxes left can't be removed")]
+    NoSeat,
     /// It was killed and is still there: its uids can't be given to another.
     #[error("it was killed and has not ended after {0:?}")]
     Stays(Duration),
@@ -226,6 +229,8 @@ impl Worker {
                 if self.live.drained() {
                     break failing.map_or(Ok(()), Err);
                 }
+            } else if self.live.no_seat_left() {
+                break Err(WorkerError::NoSeat);
             } else if let Err(error) = self.refill().await {
                 if !error.spares_runs() {
                     break Err(error);

@@ -219,8 +219,11 @@ impl WorkerCgroup {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut polled = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
-        poll(&mut polled, timeout)?;
-        Ok(())
+        match poll(&mut polled, timeout) {
+            // A signal that is left to the supervisor: the caller looks again.
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {

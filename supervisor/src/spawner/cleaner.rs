@@ -48,6 +48,8 @@ impl Cleaner {
     /// # Errors
     /// The directory can't be made below `root`, or the system has no thread left.
     pub fn start(root: PathBuf, tag: &ScratchName, socket: Arc<PacketSocket>) -> io::Result<Self> {
+        // It may be a link, which no removal would follow.
+        let root = root.canonicalize()?;
         let trash = root.join(tag.as_str());
         DirBuilder::new().mode(0o700).create(&trash)?;
         let (tasks, queue) = bounded(QUEUE_LENGTH_MAX);

@@ -279,7 +279,12 @@ impl Launcher {
             .map(|cgroups| cgroups.for_worker(worker))
             .transpose()
             .map_err(|error| LaunchError::File("a cgroup".to_owned(), error))?;
-        let Some(process) = clone(self.namespaces.flags)? else {
+        let cloned = clone(self.namespaces.flags).inspect_err(|_| {
+            if let Some(cgroup) = &cgroup {
+                cgroup.remove();
+            }
+        })?;
+        let Some(process) = cloned else {
             // The child: from here to exec only system calls.
             become_worker::run(&mut plan);
         };

@@ -50,15 +50,16 @@ impl RootPlan {
     /// # Errors
     /// A path has a zero byte, or its links go round in circles.
     pub fn new(readable: &[PathBuf], scratch_root: &Path) -> Result<Self, LaunchError> {
-        // A link in it would lead out of a root that is not entered yet.
-        let scratch_root = scratch_root
+        // Links on the way to it are in the root too.
+        let (entries, binds) = root_paths::find(readable, scratch_root)?;
+        // But one would lead out of a root that is not entered yet.
+        let real = scratch_root
             .canonicalize()
             .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
-        let (entries, binds) = root_paths::find(readable, &scratch_root)?;
         Ok(Self {
             entries,
             binds,
-            scratch: relative(&scratch_root)?,
+            scratch: relative(&real)?,
         })
     }
 

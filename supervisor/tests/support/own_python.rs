@@ -89,7 +89,8 @@ impl Drop for Scratch {
 #[derive(Debug)]
 pub struct OwnPython {
     scratch: Scratch,
-    bin: PathBuf,
+    /// Its file.
+    pub bin: PathBuf,
     layers: &'static str,
     /// Where its modules are; none for a script.
     site: Option<PathBuf>,
