@@ -5,6 +5,9 @@ use crate::probe::{Plan, Probe};
 
 /// Why one layer may guard names, sizes and places of files.
 const METADATA: &str = "no content is read: it tells that a file is there, and its size";
+/// Why one layer may guard times of files that are open to all.
+const TIMES: &str = "no content is changed: every user of the host may touch such a file; a run may set times \
+                     of its own files, and no layer but one that hides the file or mediates paths can tell them apart";
 /// Why one layer may guard against what concerns the run's own files alone.
 const OWN: &str = "it concerns no file but the run's own";
 
@@ -306,9 +309,10 @@ pub const PROBES: &[Probe] = &[
         "x = outcome(lambda: os.open(bait['writable'], os.O_RDONLY | os.O_TRUNC), FILES)",
     )
     .needs(&[Bait("writable")]),
-    Probe::harm(
+    Probe::surface(
         "deny_changing_times_of_a_file_open_to_all",
         "Its times can't be set to now.",
+        TIMES,
         "x = outcome(lambda: os.utime(bait['writable']), FILES)",
     )
     .needs(&[Bait("writable")]),
