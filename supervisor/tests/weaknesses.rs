@@ -74,17 +74,18 @@ fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
     // It says how old it is, as long as it lives.
     let code = "import os, time\nstart = time.monotonic()\n\
                 while True: os.write(2, f'{time.monotonic() - start:.3f} '.encode())";
-    let mut overruns: Vec<f64> = (0..5)
-        .map(|_| {
+    let mut overruns: Vec<f64> = (0..10)
+        .filter_map(|_| {
             let emsg = service.run(&Run::new(code).context("short")).emsg();
             assert!(emsg.ends_with("status code: -9"), "{emsg}");
-            let said = emsg.rsplit_once(" ' with").expect("what it said").0;
-            let last = said.rsplit(' ').next().expect("its last word");
-            last.parse::<f64>().expect("seconds") / 0.3
+            // On a busy machine it may not have come to say anything.
+            let (said, _) = emsg.rsplit_once(" ' with")?;
+            let last = said.rsplit([' ', '\'']).next().expect("its last word");
+            Some(last.parse::<f64>().expect("seconds") / 0.3)
         })
         .collect();
     overruns.sort_by(f64::total_cmp);
-    // The best of five: a busy machine may hold up any one of them.
+    // The best of ten: a busy machine may hold up any one of them.
     assert!((0.5..1.2).contains(&overruns[0]), "{overruns:?}");
 }
 
@@ -108,6 +109,38 @@ fn nothing_gains_privileges_by_running_a_program() {
             assert_eq!(field("CapBnd:"), "00000000000000e0");
         }
     }
+}
+
+/// Two layers: no process can be made; and where one can, the worker ends it with its run.
+#[test]
+fn no_process_outlives_its_run() {
+    if !is_root() {
+        return;
+    }
+    let code = "import os, signal, time\n\
+                def stay():\n\
+                \x20   signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+                \x20   os.setsid() if os.fork() == 0 else None\n\
+                \x20   time.sleep(1000)\n\
+                if os.fork() == 0: stay()\n\
+                x = 1";
+    let service = Service::start("");
+    assert!(service.execute(code).emsg().contains("BlockingIOError"));
+    let without = Service::launch(&Setup {
+        overrides: "[layers]\nseccomp = 'off'",
+        sabotage: true,
+        ..Setup::default()
+    });
+    wait_for("a service that executes", START_MAX, || {
+        (without.get("/readyz").status == 200).then_some(())
+    });
+    let workers = without.workers();
+    for _ in 0..20 {
+        assert_eq!(without.value_of_x(code), json!(1));
+    }
+    // Supervisor, spawner, worker, two sandboxes that wait.
+    without.wait_for_processes(2 + 1 + 2);
+    assert_eq!(without.workers(), workers);
 }
 
 /// Two layers: the call is denied; and where it is not, a worker's IPC namespace takes nothing.

@@ -3,6 +3,7 @@
 use crate::confine::Confined;
 use crate::control::{Control, ControlError};
 use crate::execute::{self, Interpreter};
+use crate::interpreter::OwnProcess;
 use crate::layers::descriptors;
 use crate::sandbox::Plan;
 use crate::warm_up::Warm;
@@ -24,6 +25,12 @@ pub enum ForkServerError {
     /// A system call that has no reason to fail did.
     #[error("{0}: {1}")]
     System(&'static str, Errno),
+    /// The kernel does not say which children there are.
+    #[error("list children: {0}")]
+    Children(#[from] std::io::Error),
+    /// Processes of a run that is over come faster than they are killed.
+    #[error("a run's processes can't be ended")]
+    Orphans,
 }
 
 /// One sandbox that runs or waits.
@@ -40,6 +47,7 @@ pub fn run(
     config: &WorkerConfig,
     confined: &Confined,
     warm: &Warm,
+    own_process: &OwnProcess,
     image_bytes: u64,
 ) -> Result<(), ForkServerError> {
     let interpreter = Interpreter { warm, confined };
@@ -49,7 +57,9 @@ pub fn run(
         let (order_waits, ended) = wait(control, &children)?;
         for index in ended.into_iter().rev() {
             let child = children.swap_remove(index);
-            control.report(&WorkerReport::Exited(reap(&child)?))?;
+            let exited = reap(&child)?;
+            end_orphans(own_process, &children)?;
+            control.report(&WorkerReport::Exited(exited))?;
         }
         if !order_waits {
             continue;
@@ -184,6 +194,28 @@ fn reap(child: &Child) -> Result<Exited, ForkServerError> {
         cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime),
         resident_kib_max: usage.ru_maxrss.unsigned_abs(),
     })
+}
+
+/// Ends what a run has left, before its user and its seat are another's. A run can have no children (seccomp);
+/// this holds where it could. In a PID namespace, whose first process the worker is, they come to it.
+fn end_orphans(own_process: &OwnProcess, children: &[Child]) -> Result<(), ForkServerError> {
+    /// Each turn ends all there are; only what is forked meanwhile makes another one, and NPROC bounds
+    /// that.
+    const TURNS_MAX: usize = 1000;
+    for _ in 0..TURNS_MAX {
+        let mut orphans = own_process.children()?;
+        orphans.retain(|pid| children.iter().all(|child| child.pid != *pid));
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        for pid in orphans {
+            let orphan = nix::unistd::Pid::from_raw(pid);
+            nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL)
+                .and_then(|()| nix::sys::wait::waitpid(orphan, None))
+                .map_err(|errno| ForkServerError::System("end an orphan", errno))?;
+        }
+    }
+    Err(ForkServerError::Orphans)
 }
 
 /// The supervisor is gone or wants no more: nothing of this worker outlives it. In a PID namespace

@@ -27,15 +27,29 @@ pub fn version(py: Python<'_>) -> PyResult<String> {
 pub struct OwnProcess {
     stat: File,
     statm: File,
+    children: Option<File>,
 }
 
 impl OwnProcess {
-    /// Opens `/proc/self/stat` and `/proc/self/statm` (proc(5)).
+    /// Opens `/proc/self/stat`, `/proc/self/statm` and, where the kernel has it (CONFIG_PROC_CHILDREN),
+    /// `/proc/self/task/PID/children` (proc(5)).
     pub fn open() -> io::Result<Self> {
+        let children = format!("/proc/self/task/{}/children", std::process::id());
         Ok(Self {
             stat: File::open("/proc/self/stat")?,
             statm: File::open("/proc/self/statm")?,
+            children: File::open(children).ok(),
         })
+    }
+
+    /// The pids of all children, zombies included; none where the kernel does not tell.
+    pub fn children(&self) -> io::Result<Vec<i32>> {
+        let Some(children) = &self.children else {
+            return Ok(Vec::new());
+        };
+        let text = read_again(children)?;
+        let pids = text.split_ascii_whitespace().map(str::parse);
+        pids.collect::<Result<_, _>>().map_err(io::Error::other)
     }
 
     /// Threads of this process: the 18th field after the command's closing parenthesis.

@@ -56,7 +56,16 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         image_bytes,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
-    fork_server::run(py, control, &config, &confined, &warm, image_bytes).map_err(text)
+    fork_server::run(
+        py,
+        control,
+        &config,
+        &confined,
+        &warm,
+        &own_process,
+        image_bytes,
+    )
+    .map_err(text)
 }
 
 /// Forking beside other threads would copy locks that nobody holds. After warm-up nothing but this

@@ -5,6 +5,9 @@ use crate::probe::{Plan, Probe};
 
 /// Why one layer may guard names, sizes and places of files.
 const METADATA: &str = "no content is read: it tells that a file is there, and its size";
+/// Why one layer may guard what `/proc` tells a run of itself.
+const OF_ITSELF: &str = "it tells a run of its own process, mounts and network; those of others are hidden by \
+                         the namespaces and by ownership";
 /// Why one layer may guard times of files that are open to all.
 const TIMES: &str = "no content is changed: every user of the host may touch such a file; a run may set times \
                      of its own files, and no layer but one that hides the file or mediates paths can tell them apart";
@@ -31,9 +34,10 @@ pub const PROBES: &[Probe] = &[
         "The host's data directories can't be listed.",
         "x = outcome(lambda: os.listdir('/var'), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_listing_processes",
         "The host's processes can't be listed.",
+        OF_ITSELF,
         "x = outcome(lambda: [name for name in os.listdir('/proc') if name.isdigit()], FILES)",
     ),
     Probe::harm(
@@ -120,9 +124,10 @@ pub const PROBES: &[Probe] = &[
         "The environment that the process started with can't be read from /proc.",
         "x = outcome(lambda: read('/proc/self/environ'), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_reading_own_memory_map",
         "Where things lie in memory can't be read from /proc.",
+        OF_ITSELF,
         "x = outcome(lambda: read('/proc/self/maps'), FILES)",
     ),
     Probe::harm(
@@ -130,19 +135,22 @@ pub const PROBES: &[Probe] = &[
         "/proc/self/mem, which ignores page protection, can't be opened.",
         "x = outcome(lambda: os.open('/proc/self/mem', os.O_RDWR), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_reading_own_descriptors_from_proc",
         "What descriptors lead to can't be read from /proc.",
+        OF_ITSELF,
         "x = outcome(lambda: os.listdir('/proc/self/fd'), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_reading_own_status",
         "Ids, limits and the tracer can't be read from /proc.",
+        OF_ITSELF,
         "x = outcome(lambda: read('/proc/self/status'), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_reading_the_cgroup",
         "Container and unit names can't be read from /proc.",
+        OF_ITSELF,
         "x = outcome(lambda: read('/proc/self/cgroup'), FILES)",
     ),
     Probe::harm(
@@ -150,14 +158,16 @@ pub const PROBES: &[Probe] = &[
         "How the host was booted can't be read.",
         "x = outcome(lambda: read('/proc/cmdline'), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_reading_mounts",
         "Which file systems the host has can't be read.",
+        OF_ITSELF,
         "x = outcome(lambda: read('/proc/self/mountinfo'), FILES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_reading_connections",
         "Connections and listeners can't be read from /proc.",
+        OF_ITSELF,
         "x = outcome(lambda: read('/proc/self/net/tcp'), FILES)",
     ),
     Probe::harm(

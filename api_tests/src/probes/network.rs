@@ -6,6 +6,9 @@ use crate::probe::Probe;
 
 /// Why one layer may guard the making of a socket.
 const SOCKET: &str = "a socket alone sends nothing: sending is denied by itself";
+/// Why one layer may guard what a network of the run's own makes harmless.
+const OWN_NETWORK: &str =
+    "in a network namespace of its own a run is alone with a loopback interface that is down";
 /// Why one layer may guard what stays inside the run.
 const INSIDE: &str = "both ends are the run's own";
 
@@ -178,19 +181,22 @@ pub const PROBES: &[Probe] = &[
              listener.listen()\n\
          x = outcome(listen, NETWORK)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_listening_on_udp",
         "Nobody can send datagrams to a run.",
+        OWN_NETWORK,
         "x = outcome(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(('127.0.0.1', 0)), NETWORK)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_listing_interfaces",
         "The host's network interfaces can't be listed.",
+        OWN_NETWORK,
         "x = outcome(socket.if_nameindex, NETWORK)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_asking_a_unix_socket_for_interfaces",
         "Nor by asking a socket of another kind.",
+        OWN_NETWORK,
         "import fcntl\n\
          SIOCGIFCONF = 0x8912\n\
          names = ctypes.create_string_buffer(4096)\n\

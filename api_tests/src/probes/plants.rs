@@ -75,28 +75,28 @@ pub const PROBES: &[Probe] = &[
         "deny_leaving_shared_memory",
         "A shared memory segment can't be left.",
         "CREATE, KEY = 0o1000, 0x70726F62\n\
-         x = outcome(lambda: call('shmget', KEY, 4096, CREATE | 0o666))",
+         x = outcome(lambda: call('shmget', KEY, 4096, CREATE | 0o666), (*CALLS, 'ENOSPC'))",
         "REMOVE, KEY = 0, 0x70726F62\n\
          x = outcome(lambda: call('shmctl', call('shmget', KEY, 0, 0), REMOVE, None), (*CALLS, 'ENOENT'))"
     ),
     outside!(
         "deny_leaving_semaphores",
         "Semaphores can't be left.",
-        "CREATE, KEY = 0o1000, 0x70726F62\nx = outcome(lambda: call('semget', KEY, 1, CREATE | 0o666))",
+        "CREATE, KEY = 0o1000, 0x70726F62\nx = outcome(lambda: call('semget', KEY, 1, CREATE | 0o666), (*CALLS, 'EINVAL'))",
         "REMOVE, KEY = 0, 0x70726F62\n\
          x = outcome(lambda: call('semctl', call('semget', KEY, 0, 0), 0, REMOVE), (*CALLS, 'ENOENT'))"
     ),
     outside!(
         "deny_leaving_messages",
         "A message queue of the older kind can't be left.",
-        "CREATE, KEY = 0o1000, 0x70726F62\nx = outcome(lambda: call('msgget', KEY, CREATE | 0o666))",
+        "CREATE, KEY = 0o1000, 0x70726F62\nx = outcome(lambda: call('msgget', KEY, CREATE | 0o666), (*CALLS, 'ENOSPC'))",
         "REMOVE, KEY = 0, 0x70726F62\n\
          x = outcome(lambda: call('msgctl', call('msgget', KEY, 0), REMOVE, None), (*CALLS, 'ENOENT'))"
     ),
     outside!(
         "deny_leaving_a_message_queue",
         "A message queue of the newer kind can't be left.",
-        "x = outcome(lambda: call('mq_open', b'codejail-probe', os.O_CREAT | os.O_RDWR, 0o666, None))",
+        "x = outcome(lambda: call('mq_open', b'codejail-probe', os.O_CREAT | os.O_RDWR, 0o666, None), (*CALLS, 'EMFILE'))",
         "x = outcome(lambda: call('mq_unlink', b'codejail-probe'), (*CALLS, 'ENOENT'))"
     ),
     outside!(

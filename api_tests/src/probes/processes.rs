@@ -5,14 +5,21 @@ use crate::probe::Probe;
 
 /// Why one layer may guard what only tells of another process.
 const TELLS: &str = "it tells of a process and changes nothing of it";
+/// Why one layer may keep a run from having children.
+const A_CHILD: &str = "a child is what its parent is: the same user, layers and limits; what outlives the run is \
+                       ended by the worker";
+/// Why one layer may guard signals and priorities that the kernel grants by ownership.
+const OWNED: &str = "the kernel's own rule lets it reach processes of the same user alone, and a run has a user, a \
+                     session and a PID namespace that hold no other";
 /// Why one layer may guard what concerns the run itself.
 const ITSELF: &str = "it concerns the run's own process alone";
 
 /// The group.
 pub const PROBES: &[Probe] = &[
-    Probe::harm(
+    Probe::surface(
         "deny_fork",
         "The process can't be forked.",
+        A_CHILD,
         "x = outcome(lambda: child(os.fork()), FORKS)",
     ),
     Probe::harm(
@@ -20,20 +27,23 @@ pub const PROBES: &[Probe] = &[
         "Nor with a terminal of the child's own.",
         "x = outcome(lambda: child(os.forkpty()[0]), (*FORKS, 'ENOENT'))",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_fork_by_number",
         "Nor by the old system call, past the C library.",
+        A_CHILD,
         "x = outcome(lambda: child(call('fork')), FORKS)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_clone",
         "Nor by the system call that threads are made with.",
+        A_CHILD,
         "import signal\n\
          x = outcome(lambda: child(call('clone', int(signal.SIGCHLD), 0, 0, 0, 0)), FORKS)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_clone3",
         "Nor by its successor, whose arguments a filter can't see.",
+        A_CHILD,
         "import signal\n\
          arguments = struct.pack('11Q', 0, 0, 0, 0, int(signal.SIGCHLD), 0, 0, 0, 0, 0, 0)\n\
          x = outcome(lambda: child(call('clone3', arguments, len(arguments))), FORKS)",
@@ -58,9 +68,10 @@ pub const PROBES: &[Probe] = &[
              return os.waitstatus_to_exitcode(status) == 42\n\
          x = outcome(ask, FORKS)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_multiprocessing",
         "Python's own processes can't be made.",
+        A_CHILD,
         "import multiprocessing\n\
          def make():\n    \
              process = multiprocessing.get_context('fork').Process(target=os._exit, args=(0,))\n    \
@@ -114,9 +125,10 @@ pub const PROBES: &[Probe] = &[
         "x = outcome(lambda: os.kill(bait['pid'], 18), PROCESSES)",
     )
     .needs(&[Bait("writable")]),
-    Probe::harm(
+    Probe::surface(
         "deny_signals_to_the_first_process",
         "The first process can't be signalled.",
+        OWNED,
         "x = outcome(lambda: os.kill(1, 0), ('EACCES', 'ESRCH'), ('EPERM',))",
     ),
     Probe::harm(
@@ -124,14 +136,16 @@ pub const PROBES: &[Probe] = &[
         "The process that made the run's can't be signalled.",
         "x = outcome(lambda: os.kill(os.getppid() or 1, 0), PROCESSES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_signals_to_everybody",
         "Not all processes can be signalled at once.",
+        OWNED,
         "x = outcome(lambda: os.kill(-1, 0), PROCESSES)",
     ),
-    Probe::harm(
+    Probe::surface(
         "deny_signals_to_the_group",
         "The process group can't be signalled.",
+        OWNED,
         "x = outcome(lambda: os.kill(0, 0), PROCESSES)",
     ),
     Probe::harm(
@@ -285,9 +299,10 @@ pub const PROBES: &[Probe] = &[
         "x = outcome(lambda: os.setpriority(os.PRIO_PROCESS, bait['pid'], 5), PROCESSES)",
     )
     .needs(&[Bait("writable")]),
-    Probe::harm(
+    Probe::surface(
         "deny_slowing_everybody",
         "Priorities of all processes of a user can't be lowered at once.",
+        OWNED,
         "x = outcome(lambda: os.setpriority(os.PRIO_USER, 0, 5), PROCESSES)",
     ),
     Probe::harm(
