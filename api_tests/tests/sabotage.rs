@@ -111,7 +111,8 @@ fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
 }
 
 /// A process of its own for each run, not dumpable, no descriptor but its streams, an environment of its
-/// own, ended by the kernel's timer, its output bounded; and a Python installation that is root's.
+/// own, ended by the kernel's timer, its output bounded; its directory removed;
+/// and a Python installation that is root's.
 const BY_THE_PROCESS: &[&str] = &[
     "deny_adding_to_the_libraries",
     "deny_changing_the_python_installation",
@@ -135,6 +136,7 @@ const BY_THE_PROCESS: &[&str] = &[
     "deny_leaving_changes_in_the_library",
     "deny_leaving_descriptors",
     "deny_leaving_exit_functions",
+    "deny_leaving_files_in_tmp",
     "deny_leaving_import_hooks",
     "deny_leaving_limits",
     "deny_leaving_modules",
