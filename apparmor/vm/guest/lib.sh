@@ -82,9 +82,11 @@ start_service() {
 
 stop_service() {
     kill -TERM "$service" 2>/dev/null || true
-    wait "$service" || {
+    local status=0
+    wait "$service" || status=$?
+    [ "$status" -eq 0 ] || {
         cat "$log"
-        fail "the service ended with status $?"
+        fail "the service ended with status $status"
     }
 }
 

@@ -8,10 +8,12 @@ mkdir "$service_group"
 python3 -c 'import os, sys; os.setxattr(sys.argv[1], "trusted.delegate", b"1")' "$service_group"
 memory_bytes_max=200000000
 pids_max=60
-in_group() { sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group" "$@"; }
+# Becomes the service: a function would be a process more, that gets the signals.
+# shellcheck disable=SC2016 # that shell's
+in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
 
 mark
-start_service 'apparmor = "require"' 'cgroup = "require"' 'mounts = "off"' 'namespaces = "off"' -- in_group
+start_service 'apparmor = "require"' 'cgroup = "require"' 'mounts = "off"' 'namespaces = "off"' -- "${in_group[@]}"
 worker_group=$(echo "$service_group"/codejail-*/worker-*)
 [ "$(cat "$worker_group/memory.max")" -le 200000000 ] || fail "memory.max must be set"
 [ "$(cat "$worker_group/pids.max")" -eq 60 ] || fail "pids.max must be set"
@@ -36,7 +38,7 @@ if compgen -G "$service_group/codejail-*" >/dev/null; then fail "the service mus
 
 # Threads: more than pids.max are not to be had, where the run's own limit would let it.
 pids_max=10
-start_service 'apparmor = "require"' 'cgroup = "require"' -- in_group
+start_service 'apparmor = "require"' 'cgroup = "require"' -- "${in_group[@]}"
 answer=$(execute "
 import threading
 stop, started = threading.Event(), 0
