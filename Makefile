@@ -85,9 +85,9 @@ bench: packages build sandbox-venv ## the benchmarks
 
 # Root alone can make the guests. One suite only: SUITES=bookworm
 .PHONY: test-apparmor
-test-apparmor: build ## AppArmor enforced, in guests that are made and booted for it
+test-apparmor: build build-sabotage ## AppArmor enforced, in guests that are made and booted for it
 	@deploy/install-packages.sh vm
-	apparmor/vm/test.sh $(TARGET)/release $(TARGET)/vm $(SUITES)
+	apparmor/vm/test.sh $(TARGET)/release $(TARGET)/sabotage/release $(TARGET)/vm $(SUITES)
 
 # Not part of `test`, nor is `deny`: building the tools takes minutes.
 .PHONY: fuzz

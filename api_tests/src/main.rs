@@ -61,6 +61,9 @@ struct Arguments {
     /// Who runs it, when started as root
     #[arg(long, hide = true, requires = "bare", value_name = "UID")]
     bare_uid: Option<u32>,
+    /// Only probes of these groups
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
     /// Only probes whose name contains this
     filter: Option<String>,
 }
@@ -145,7 +148,9 @@ fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
 }
 
 fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let chosen = run::choose(arguments.filter.as_deref().unwrap_or_default());
+    let mut chosen = run::choose(arguments.filter.as_deref().unwrap_or_default());
+    let groups = &arguments.groups;
+    chosen.retain(|(group, _)| groups.is_empty() || groups.iter().any(|g| g == group.name));
     if arguments.list {
         list(&chosen);
         return Ok(ExitCode::SUCCESS);

@@ -61,6 +61,17 @@ fn it_lists_probes_by_a_part_of_their_names() {
 }
 
 #[test]
+fn it_lists_probes_by_their_groups() {
+    let some = text(&run(&["--list", "--group", "files", "--group", "network"]).stdout);
+    let groups: std::collections::BTreeSet<&str> = some
+        .lines()
+        .filter_map(|line| line.split('\t').nth(1))
+        .collect();
+    assert_eq!(groups.into_iter().collect::<Vec<_>>(), ["files", "network"]);
+    assert_eq!(run(&["--list", "--group", "none"]).stdout, b"");
+}
+
+#[test]
 fn mistakes_have_the_statuses_of_sysexits() {
     let dir = make_dir(next_uids());
     let garbage = dir.join("garbage");

@@ -2,20 +2,21 @@
 # AppArmor under kernels that enforce it: builds the guests, boots them with the
 # service and the scripts of guest/, and fails if one of them does.
 #
-#   apparmor/vm/test.sh RELEASE-DIRECTORY WORK-DIRECTORY [SUITE...]
+#   apparmor/vm/test.sh RELEASE-DIRECTORY SABOTAGE-DIRECTORY WORK-DIRECTORY [SUITE...]
 #
+# SABOTAGE-DIRECTORY has the build that can switch every layer off.
 # Each suite is booted twice: with AppArmor, for the plan `enforced`, and with
 # apparmor=0, for `absent`. A script more in guest/PLAN/ is all that a check more
 # takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-[ $# -ge 2 ] || {
-    echo "usage: ${0##*/} RELEASE-DIRECTORY WORK-DIRECTORY [SUITE...]" >&2
+[ $# -ge 3 ] || {
+    echo "usage: ${0##*/} RELEASE-DIRECTORY SABOTAGE-DIRECTORY WORK-DIRECTORY [SUITE...]" >&2
     exit 64
 }
-release=$1 work=$2
-shift 2
+release=$1 sabotage=$2 work=$3
+shift 3
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
 boot_seconds_max=3600
@@ -24,10 +25,13 @@ mkdir -p "$work"
 payload=$(mktemp -d "$work/payload-XXXXXX")
 trap 'rm -rf "$payload"' EXIT
 cp -r "$here/guest/." "$payload/"
-mkdir "$payload/bin" "$payload/deploy"
+mkdir "$payload/bin" "$payload/sabotage" "$payload/deploy"
 # Debug information is of no use there and makes up most of them.
 for file in codejail libcodejail_worker.so codejail-api-tests; do
     strip --strip-debug -o "$payload/bin/$file" "$release/$file"
+done
+for file in codejail libcodejail_worker.so; do
+    strip --strip-debug -o "$payload/sabotage/$file" "$sabotage/$file"
 done
 cp "$here/../../deploy/apparmor.sh" "$payload/deploy/"
 mkdir "$payload/apparmor"

@@ -15,7 +15,7 @@ sandboxes=$(processes | grep -cE ' codejail-sandbox//&codejail-worker \(enforce\
 [ "$sandboxes" -ge 2 ] || fail "each worker's sandboxes must be under both profiles"
 [ "$(processes | tail -n +2 | wc -l)" -eq $((4 + sandboxes)) ] || fail "a process is under something else"
 
-/payload/bin/codejail-api-tests --base-url "$url"
+probes
 say "denials while code tried what it may not:"
 denials
 stop_service

@@ -2,10 +2,9 @@
 # The pair: without AppArmor too, the service finds out that it is not safe.
 # shellcheck shell=bash disable=SC2034,SC2154
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
-/payload/bin/codejail-api-tests --base-url "$url"
+no_harm '' --limit SPACE=0 --limit INODES=0 --group files --group processes --group network
 stop_service
 
-fsize=1048576
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
 
 # There is no way back: not to the worker's profile, not to none.

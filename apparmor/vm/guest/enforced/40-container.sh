@@ -10,9 +10,8 @@ outer=openedx_codejail_service
 [ "$(under "$outer (enforce)")" -eq 2 ] || fail "supervisor and spawner must be under the container's profile"
 [ "$(under "$outer//&$outer//codejail_worker (enforce)")" -eq 1 ] || fail "the worker must be under its own, too"
 [ "$(processes | grep -c 'codejail_sandbox.* (enforce) ')" -ge 1 ] || fail "sandboxes must be under all three"
-/payload/bin/codejail-api-tests --base-url "$url" allow_
-/payload/bin/codejail-api-tests --base-url "$url" support_
+probes --group works
 no_denials "an execution"
-/payload/bin/codejail-api-tests --base-url "$url"
+probes --group files
 stop_service
 /payload/deploy/apparmor.sh unload container

@@ -11,8 +11,9 @@ red() {
     grep -vF -- "$pattern" /tmp/rules >"$rules/$file" || true
     ! cmp -s /tmp/rules "$rules/$file" || fail "no rule has $pattern"
     apparmor_parser --replace /etc/apparmor.d/codejail-{supervisor,spawner,worker,sandbox}
-    noticed "$what" "$text" legitimate 'apparmor = "require"'
+    # At once: what comes after a script that failed loads them again.
     cp /tmp/rules "$rules/$file"
+    noticed "$what" "$text" legitimate 'apparmor = "require"'
 }
 
 #   noticed WHAT TEXT COMMAND...
@@ -34,7 +35,7 @@ noticed() {
 }
 
 red "a sandbox may not write to its tmp" sandbox-files 'tmp/**' \
-    'probe allow_files_below_tmp ... FAILED'
+    'probe allow_files_up_to_the_limit ... FAILED'
 red "a worker may not stack the sandbox's profile" worker 'change_profile -> &codejail-sandbox' \
     "layer apparmor: stack the sandbox's profile"
 red "a sandbox may not be killed by its worker" sandbox 'set=(kill, exists) peer=codejail-worker,' \
