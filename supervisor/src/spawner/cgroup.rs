@@ -162,17 +162,30 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Removes the service's part, once no worker is left. This process may still be in it: then it
-    /// goes back to where it came from.
+    /// Removes the service's part, once no worker is left. Where this service has moved into it, it goes
+    /// back to where it came from, which takes processes again only when it hands no controller down.
     pub fn remove(&self) {
         let service = self.group.join("service");
-        if service.exists()
-            && let Some(base) = self.group.parent()
-        {
-            let moved = fs::write(base.join("cgroup.procs"), getpid().to_string());
-            say(&service, moved.and_then(|()| fs::remove_dir(&service)));
+        if service.exists() {
+            say(&service, self.move_back(&service));
         }
         say(&self.group, fs::remove_dir(&self.group));
+    }
+
+    fn move_back(&self, service: &Path) -> io::Result<()> {
+        let base = self.group.parent().unwrap_or(&self.group);
+        let withdrawn = CONTROLLERS.map(|name| format!("-{name}")).join(" ");
+        for cgroup in [self.group.as_path(), base] {
+            fs::write(cgroup.join("cgroup.subtree_control"), &withdrawn)?;
+        }
+        for pid in fs::read_to_string(service.join("cgroup.procs"))?.lines() {
+            match fs::write(base.join("cgroup.procs"), pid) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
+                result => result?,
+            }
+        }
+        fs::remove_dir(service)
     }
 }
 
