@@ -243,7 +243,7 @@ fn each_layer_alone_stops_what_it_is_there_for() {
 
 /// What a sandbox tries on the worker that forked it, which no layer but this keeps it from there.
 const ON_THE_WORKER: &str = r"
-import ctypes, fcntl, os, resource, socket, struct
+import fcntl, os, resource, socket
 worker = os.getppid()
 def outcome(attempt, *arguments):
     try:
@@ -251,10 +251,6 @@ def outcome(attempt, *arguments):
     except OSError as error:
         return type(error).__name__
     return 'done'
-def own_the_signals():
-    # What is sent to a process by F_SETOWN and F_SETSIG passes the owner's uid only.
-    a, b = socket.socketpair()
-    fcntl.fcntl(a, fcntl.F_SETOWN, worker)
 x = {
     'kill': outcome(os.kill, worker, 0),
     'prlimit': outcome(resource.prlimit, worker, resource.RLIMIT_CORE, (0, 0)),
@@ -307,6 +303,30 @@ fn a_uid_of_its_own_alone_keeps_a_sandbox_from_its_worker() {
     };
     assert_eq!(outcomes(Some(NOBODY_ELSE)), every("done"));
     assert_eq!(outcomes(None), every("PermissionError"));
+}
+
+/// With all layers, as root and not: where sandbox and worker share a user seccomp keeps them apart.
+#[test]
+fn a_worker_is_out_of_its_sandboxes_reach_as_root_and_as_another_user() {
+    let owner = "x['owner of signals'] = outcome(fcntl.fcntl, socket.socketpair()[0], fcntl.F_SETOWN, worker)\n\
+                 x['number of signals'] = outcome(fcntl.fcntl, socket.socketpair()[0], 10, 9)";
+    for uid in [None, is_root().then_some(NOBODY_ELSE)] {
+        let service = Service::launch(&Setup {
+            uid,
+            staged: true,
+            ..Setup::default()
+        });
+        service.wait_until_healthy();
+        let worker = service.workers().remove(0);
+        let globals = json!({ "worker_uid": worker.uid }).to_string();
+        let run = Run::new(format!("{ON_THE_WORKER}\n{owner}")).globals(globals);
+        let outcomes = service.run(&run).success()["x"].take();
+        let outcomes = outcomes.as_object().expect("outcomes");
+        assert_eq!(outcomes.len(), 8);
+        let denied = |(_, outcome): (&String, &Value)| *outcome == json!("PermissionError");
+        assert!(outcomes.iter().all(denied), "{outcomes:?}");
+        assert_eq!(service.workers(), [worker]);
+    }
 }
 
 #[test]
