@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 /// Where the supervisor puts this process's end of the socket: its standard input.
 pub const SOCKET: RawFd = 0;
@@ -42,6 +43,9 @@ const WORKERS_MAX: usize = 1024;
 
 /// How often orphans are looked for where no PID namespace keeps them.
 const ORPHANS_EVERY_MS: u16 = 1000;
+
+/// How long sandboxes without a worker may take to be gone: taking gigabytes down takes seconds.
+const ORPHANS_END_MAX: Duration = Duration::from_secs(10);
 
 /// Why the spawner gave up.
 #[derive(Debug, thiserror::Error)]
@@ -426,8 +430,27 @@ impl Spawner {
             }
             self.release(running);
         }
+        wait_for_orphans();
         self.cleaner.finish(&self.config.scratch_tag);
         self.launcher.end();
+    }
+}
+
+/// Without PID namespaces a lost worker's sandboxes come to this process. Each ends by itself, at once
+/// (PR_SET_PDEATHSIG); one that was just being made may make its directory before that, which is to be
+/// removed too.
+fn wait_for_orphans() {
+    let deadline = Instant::now() + ORPHANS_END_MAX;
+    loop {
+        match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+            Err(Errno::ECHILD) => return,
+            Err(errno) => return eprintln!("spawner: waitid: {errno}"),
+            Ok(WaitStatus::StillAlive) if Instant::now() >= deadline => {
+                return eprintln!("spawner: a worker's processes are still there");
+            }
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(ORPHANS_END_MAX / 1000),
+            Ok(_) => {}
+        }
     }
 }
 

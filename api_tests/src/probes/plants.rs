@@ -47,8 +47,8 @@ pub const PROBES: &[Probe] = &[
     outside!(
         "deny_finding_directories_of_earlier_runs",
         "A run's directory can't be entered by a later run.",
-        "kept = os.getcwd()",
-        "x = outcome(lambda: os.listdir(kept), FILES)"
+        "kept = os.getcwd()\nos.mkdir('tmp/planted')",
+        "x = outcome(lambda: os.stat(kept + '/tmp/planted') is not None, FILES)"
     ),
     outside!(
         "deny_leaving_a_process",
