@@ -1,7 +1,7 @@
 //! Where the sandboxes' Python has its files: it is asked, once, before any worker is started.
 //!
 //! Only it knows: virtual environments, static builds and distributions all differ. The question runs
-//! as a worker would, never as root.
+//! as the first worker's user, never as root; it is the operator's Python and is not confined otherwise.
 
 use super::launch::LaunchError;
 use codejail_protocol::spawn::SpawnerConfig;
