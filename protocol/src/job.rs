@@ -18,6 +18,8 @@ pub struct JobHeader {
     pub globals_bytes: u64,
     /// Length of `python_lib.zip`, where one was sent.
     pub python_lib_bytes: Option<u64>,
+    /// Length of the library's bytecode, where the service has it.
+    pub bytecode_bytes: Option<u64>,
     /// Whether `python_lib.zip` goes on `sys.path`.
     pub python_path: bool,
     /// What the execution may use.
@@ -30,7 +32,8 @@ impl JobHeader {
     pub fn blobs_bytes(&self) -> Option<u64> {
         self.code_bytes
             .checked_add(self.globals_bytes)?
-            .checked_add(self.python_lib_bytes.unwrap_or(0))
+            .checked_add(self.python_lib_bytes.unwrap_or(0))?
+            .checked_add(self.bytecode_bytes.unwrap_or(0))
             .filter(|sum| *sum <= BLOBS_BYTES_MAX)
     }
 }

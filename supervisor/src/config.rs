@@ -130,6 +130,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Bounds of each worker's cgroup.
     pub cgroup: Cgroup,
+    /// Bytecode of course libraries.
+    pub library_cache: LibraryCache,
     /// What confines them.
     pub layers: Layers,
 }
@@ -204,6 +206,14 @@ pub struct Cgroup {
     pub pids_max: u64,
 }
 
+/// `[library_cache]`
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LibraryCache {
+    /// Bytes of memory that the bytecode of all libraries may take; 0 is that none is kept.
+    pub bytes_max: usize,
+}
+
 /// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always there to
 /// be had.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
@@ -254,6 +264,7 @@ impl Default for Config {
             limit_overrides: BTreeMap::new(),
             sandbox: Sandbox::default(),
             cgroup: Cgroup::default(),
+            library_cache: LibraryCache::default(),
             layers: Layers::default(),
         }
     }
@@ -293,6 +304,15 @@ impl Default for Cgroup {
     }
 }
 
+impl Default for LibraryCache {
+    fn default() -> Self {
+        Self {
+            // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest courses.
+            bytes_max: 64 << 20,
+        }
+    }
+}
+
 impl Default for Sandbox {
     fn default() -> Self {
         Self {
@@ -325,6 +345,8 @@ impl Config {
         self.workers = 1;
         self.sandboxes_per_worker = 1;
         self.max_requests = 0;
+        // There is no second execution.
+        self.library_cache.bytes_max = 0;
         // Nobody else asks, and whoever does has patience.
         self.queue_wait_max_ms = 60_000;
         self

@@ -35,6 +35,8 @@ pub struct Job<'a> {
     pub globals: &'a str,
     /// The library, where one was sent.
     pub python_lib: Option<&'a [u8]>,
+    /// Its bytecode, where the service has it.
+    pub bytecode: Option<&'a [u8]>,
     /// Whether it goes on `sys.path`.
     pub python_path: bool,
     /// What it may use.
@@ -170,16 +172,17 @@ async fn send(pipe: &mut pipe::Sender, job: &Job<'_>) -> io::Result<()> {
         code_bytes: job.code.len() as u64,
         globals_bytes: job.globals.len() as u64,
         python_lib_bytes: job.python_lib.map(|bytes| bytes.len() as u64),
+        bytecode_bytes: job.bytecode.map(|bytes| bytes.len() as u64),
         python_path: job.python_path,
         limits: job.limits,
     };
     let header = frame::encode(&header).map_err(io::Error::other)?;
-    let library = job.python_lib.unwrap_or_default();
     let mut parts = [
         IoSlice::new(&header),
         IoSlice::new(job.code.as_bytes()),
         IoSlice::new(job.globals.as_bytes()),
-        IoSlice::new(library),
+        IoSlice::new(job.python_lib.unwrap_or_default()),
+        IoSlice::new(job.bytecode.unwrap_or_default()),
     ];
     let mut rest = &mut parts[..];
     while rest.iter().any(|part| !part.is_empty()) {

@@ -54,6 +54,19 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
     describe_gauge!("codejail_connections", "Connections that are open");
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
+    for (name, what) in [
+        ("hits", "Executions whose library's bytecode was there"),
+        ("misses", "Executions whose library's bytecode was not"),
+        ("compiled", "Libraries compiled"),
+        ("failed", "Libraries that could not be compiled"),
+        ("evicted", "Libraries that others took the place of"),
+    ] {
+        describe_counter!(format!("codejail_library_cache_{name}_total"), what);
+    }
+    describe_gauge!(
+        "codejail_library_cache_bytes",
+        "Bytecode of libraries, in bytes"
+    );
     describe_gauge!(
         "codejail_startup_check",
         "1 for a startup check that passed"

@@ -3,6 +3,7 @@
 //! What the author's code does is an outcome, never an error. An error here is ours; it is reported
 //! and the process ends, so no half-confined sandbox ever runs anything.
 
+use crate::bytecode;
 use crate::confine::Confined;
 use crate::end_of_run;
 use crate::layers::{LayerError, descriptors};
@@ -33,6 +34,7 @@ struct Job {
     code: Vec<u8>,
     globals: Vec<u8>,
     python_lib: Option<Vec<u8>>,
+    bytecode: Option<Vec<u8>>,
 }
 
 /// Why a job could not be read.
@@ -171,6 +173,9 @@ fn load(
     if job.header.python_path {
         let path = py.import("sys")?.getattr("path")?;
         path.call_method1("append", (OsStr::from_bytes(b"python_lib.zip"),))?;
+        if let Some(bytecode) = &job.bytecode {
+            bytecode::offer(py, bytecode)?;
+        }
     }
     Ok(())
 }
@@ -207,6 +212,7 @@ fn read_job() -> Result<Job, JobError> {
         code: read_blob(header.code_bytes)?,
         globals: read_blob(header.globals_bytes)?,
         python_lib: header.python_lib_bytes.map(read_blob).transpose()?,
+        bytecode: header.bytecode_bytes.map(read_blob).transpose()?,
     };
     // The code finds its standard input at its end, as behind the original's `json.load`.
     match read(descriptors::job_input(), &mut [0])? {

@@ -4,6 +4,7 @@
 //! starts installs it as `sys.excepthook` and raises: so no Python frame lies below the code that a
 //! sandbox runs, and `inspect.stack()` shows what a fresh interpreter would show.
 
+mod bytecode;
 mod confine;
 mod control;
 mod end_of_run;

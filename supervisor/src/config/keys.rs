@@ -106,6 +106,8 @@ pub const KEYS: &[Key] = &[
     key("sandbox.scratch_dir", Kind::Path),
     key("cgroup.memory_bytes_max", Integer(0, KERNEL_MAX)),
     key("cgroup.pids_max", Integer(0, PIDS_MAX)),
+    // Half a GiB: beyond that memory is better spent on workers.
+    key("library_cache.bytes_max", Integer(0, GIB / 2)),
     key("layers.uid", Mode),
     key("layers.namespaces", Mode),
     key("layers.mounts", Mode),

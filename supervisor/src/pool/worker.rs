@@ -350,10 +350,11 @@ impl Worker {
                 return self.count_failure(error);
             }
             Command::Unready(..) => {}
-            Command::Taken(sandbox) => {
+            Command::Taken { sandbox, counts } => {
                 self.live.set_state(sandbox, State::Running);
                 if let Some(left) = &mut self.executions_left
                     && self.joined
+                    && counts
                 {
                     *left = left.saturating_sub(1);
                     worn.send_if_modified(|worn| *left == 0 && !std::mem::replace(worn, true));
