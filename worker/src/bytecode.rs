@@ -8,6 +8,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Key of the hash of a source, the same in `supervisor/src/library_cache/compile.py`. Python's own for
 /// `.pyc` files changes with its version.
@@ -22,6 +23,9 @@ struct Library {
     marshalled: Py<PyBytes>,
     /// By file name: the hash of the source, and the marshalled code. Unmarshalled when first needed.
     modules: PyOnceLock<Option<Py<PyDict>>>,
+    /// What was given last: the entry, and the code. An import asks twice in a row, since zipimport
+    /// compiles a module to learn its file's name too, and throws that away.
+    last: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
 }
 
 /// Makes zipimport find `bytecode`: the magic number of the Python that made it, and a marshalled dict.
@@ -42,6 +46,7 @@ pub fn offer(py: Python<'_>, bytecode: &[u8]) -> PyResult<()> {
         source_hash: py.import("_imp")?.getattr("source_hash")?.unbind(),
         marshalled: PyBytes::new(py, marshalled).unbind(),
         modules: PyOnceLock::new(),
+        last: Mutex::default(),
         builtins: builtins.into_any().unbind(),
     };
     let compile = PyCFunction::new_closure(py, Some(c"compile"), None, move |args, kwargs| {
@@ -86,6 +91,19 @@ impl Library {
         if !hash.as_any().eq(found)? {
             return Ok(None);
         }
-        self.loads.bind(py).call1((code,)).map(Some)
+        let last = self.last().take();
+        if let Some((entry, code)) = last
+            && entry.is(&module)
+        {
+            return Ok(Some(code.into_bound(py)));
+        }
+        let code = self.loads.bind(py).call1((code,))?;
+        *self.last() = Some((module.unbind(), code.clone().unbind()));
+        Ok(Some(code))
+    }
+
+    /// Never held while Python runs.
+    fn last(&self) -> MutexGuard<'_, Option<(Py<PyAny>, Py<PyAny>)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
