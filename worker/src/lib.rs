@@ -12,6 +12,7 @@ mod execute;
 mod fork_server;
 mod interpreter;
 mod layers;
+mod runner;
 mod sandbox;
 mod status;
 mod warm_up;

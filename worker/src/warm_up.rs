@@ -1,19 +1,9 @@
 //! Makes the interpreter warm: preloads, makes what was preloaded indistinguishable from fresh,
-//! compiles what every sandbox runs.
+//! starts what every sandbox runs.
 
+use crate::runner::Runner;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyModule};
-
-/// The runner's first part, for which no job is needed.
-pub const RUNNER_START: &str = include_str!("python/jailed_code.py");
-
-/// The rest of it. The straw serves the input globals too.
-pub const RUNNER_REST: &str = concat!(
-    "\nexec(code, g_dict)\n\n\n",
-    include_str!("python/json_straw.py"),
-    "\n\n",
-    include_str!("python/answer.py"),
-);
 
 /// Python parts that run in one private namespace, in this order, and never enter `sys.modules`.
 const PARTS: &[(&str, &str)] = &[
@@ -41,6 +31,8 @@ pub struct Warm {
     pub load_job: Py<PyAny>,
     /// `rehearse()`: what every run does, once ahead of the request.
     pub rehearse: Py<PyAny>,
+    /// What every sandbox runs.
+    pub runner: Runner,
 }
 
 /// Warms the interpreter up.
@@ -56,12 +48,14 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
     let failed = tool("warm_up")?.call1((preload.to_vec(),))?.extract()?;
     forget_bootstrap(py)?;
     flush_buffers(py)?;
+    let runner = Runner::start(py)?;
     tool("freeze")?.call0()?;
     Ok(Warm {
         failed,
         reseed: tool("reseed")?.unbind(),
         load_job: tool("load_job")?.unbind(),
         rehearse: tool("rehearse")?.unbind(),
+        runner,
     })
 }
 
