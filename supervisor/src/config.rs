@@ -148,6 +148,8 @@ pub struct Python {
     pub env: BTreeMap<String, String>,
     /// More that sandboxes may read.
     pub read_paths: Vec<PathBuf>,
+    /// Whether a worker moves its warm image into huge pages before it forks.
+    pub huge_pages: bool,
     /// The worker module; beside the executable unless given.
     pub worker_module: Option<PathBuf>,
 }
@@ -277,6 +279,7 @@ impl Default for Python {
             preload: Vec::new(),
             env: BTreeMap::new(),
             read_paths: Vec::new(),
+            huge_pages: true,
             worker_module: None,
         }
     }

@@ -27,17 +27,19 @@ pub fn version(py: Python<'_>) -> PyResult<String> {
 pub struct OwnProcess {
     stat: File,
     statm: File,
+    smaps: Option<File>,
     children: Option<File>,
 }
 
 impl OwnProcess {
-    /// Opens `/proc/self/stat`, `/proc/self/statm` and, where the kernel has it (CONFIG_PROC_CHILDREN),
-    /// `/proc/self/task/PID/children` (proc(5)).
+    /// Opens `/proc/self/stat`, `/proc/self/statm`, and where the kernel has them (CONFIG_PROC_PAGE_MONITOR,
+    /// CONFIG_PROC_CHILDREN) `/proc/self/smaps` and `/proc/self/task/PID/children` (proc(5)).
     pub fn open() -> io::Result<Self> {
         let children = format!("/proc/self/task/{}/children", std::process::id());
         Ok(Self {
             stat: File::open("/proc/self/stat")?,
             statm: File::open("/proc/self/statm")?,
+            smaps: File::open("/proc/self/smaps").ok(),
             children: File::open(children).ok(),
         })
     }
@@ -50,6 +52,11 @@ impl OwnProcess {
         let text = read_again(children)?;
         let pids = text.split_ascii_whitespace().map(str::parse);
         pids.collect::<Result<_, _>>().map_err(io::Error::other)
+    }
+
+    /// Its mappings, `smaps` of proc(5); empty where the kernel does not tell.
+    pub fn mappings(&self) -> io::Result<String> {
+        self.smaps.as_ref().map_or(Ok(String::new()), read_again)
     }
 
     /// Threads of this process: the 18th field after the command's closing parenthesis.

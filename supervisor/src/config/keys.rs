@@ -89,6 +89,7 @@ pub const KEYS: &[Key] = &[
     key("python.bin", Kind::Path),
     key("python.preload", Names),
     key("python.read_paths", Paths),
+    key("python.huge_pages", Boolean),
     key("python.worker_module", Kind::Path),
     key("python.env.*", Text),
     key("limits.CPU", Integer(0, CPU_MAX)),
