@@ -15,14 +15,19 @@ use support::raw::post_payload;
 use support::{START_MAX, Service, Setup, is_root, sandbox_python};
 
 /// `PyOS_BeforeFork`, `PyOS_AfterFork_Parent` and `PyOS_AfterFork_Child` call what was registered for them;
-/// without them CPython 3.13 aborts, and locks stay as they were.
+/// without them CPython 3.13 aborts, and locks stay as they were. In between it is the C library that forks: what
+/// malloc, OpenBLAS and OpenSSL told `pthread_atfork` is done.
 #[test]
 fn a_fork_is_the_interpreters_own_before_it_and_on_both_sides() {
-    let hooks = "import os\n\
-                 calls = []\n\
-                 os.register_at_fork(before=lambda: calls.append('before'),\n\
-                 \x20   after_in_parent=lambda: calls.append('parent'),\n\
-                 \x20   after_in_child=lambda: calls.append('child'))";
+    let hooks = r"
+import ctypes, os
+calls = []
+def hook(name): return lambda: calls.append(name)
+os.register_at_fork(before=hook('before'), after_in_parent=hook('parent'), after_in_child=hook('child'))
+# As `pthread_atfork` does, which no shared library has.
+c_hooks = [ctypes.CFUNCTYPE(None)(hook(name)) for name in ['C before', 'C parent', 'C child']]
+ctypes.CDLL(None).__register_atfork(*c_hooks, None)
+";
     let python = OwnPython::venv(&[("hooks", hooks)]);
     let service = Service::start(&format!(
         "sandboxes_per_worker = 1\n{}",
@@ -31,13 +36,13 @@ fn a_fork_is_the_interpreters_own_before_it_and_on_both_sides() {
     for _ in 0..3 {
         let calls = service.value_of_x("import hooks; x = hooks.calls");
         let calls: Vec<String> = serde_json::from_value(calls).expect("names");
-        let (before, own) = calls.split_last_chunk::<2>().expect("its own fork");
-        assert_eq!(own, &["before", "child"]);
+        let (before, own) = calls.split_last_chunk::<4>().expect("its own fork");
+        assert_eq!(own, &["before", "C before", "C child", "child"]);
         // Of its elder siblings the worker's side.
-        let siblings = before.chunks(2);
+        let siblings = before.chunks(4);
         assert!(siblings.len() > 0, "the startup checks were forked before");
         for sibling in siblings {
-            assert_eq!(sibling, ["before", "parent"]);
+            assert_eq!(sibling, ["before", "C before", "C parent", "parent"]);
         }
     }
 }
