@@ -26,10 +26,14 @@ OVERRIDES = {
     "memory": {"VMEM": 1_000_000_000},
     "few": {"NPROC": 3},
 }
-# Beside what a developer's service preloads.
+# Beside what a developer's service preloads: the rest of sandbox-requirements.txt, parts of it that are not
+# imported by themselves, and what of the standard library has a state of its own.
 ALSO_PRELOADED = (
-    "scipy.stats scipy.optimize matplotlib.pyplot sympy.stats networkx.algorithms.community.lukes nltk.lm.api "
-    "tempfile uuid secrets statistics email.utils logging decimal"
+    "scipy.stats scipy.optimize scipy.integrate scipy.interpolate matplotlib.pyplot sympy.stats "
+    "networkx.algorithms.community.lukes nltk.lm.api lxml.html lxml_html_clean cffi click contourpy cycler fontTools "
+    "joblib kiwisolver markupsafe mpmath packaging.version PIL.Image pycparser.c_parser dateutil.parser regex tqdm "
+    "cryptography.fernet cryptography.hazmat.primitives.asymmetric.ec "
+    "tempfile uuid secrets statistics email.utils logging decimal sqlite3 ssl multiprocessing asyncio"
 ).split()
 # Not those of the client's tests, whose service may be up in the same session.
 UID_BASE = 349_700_000
