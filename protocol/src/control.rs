@@ -164,6 +164,8 @@ pub struct Hello {
     pub python: String,
     /// Modules that could not be preloaded, with the error.
     pub preload_failed: Vec<(String, String)>,
+    /// Top-level names of what is installed in the sandbox venv, at most 500.
+    pub libraries: Vec<String>,
     /// What became of each of its layers.
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.

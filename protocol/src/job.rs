@@ -53,6 +53,10 @@ pub struct Limits {
     pub nproc: u64,
 }
 
+/// Most cold imports that a run tells of: with names of at most 64 bytes its report is written in one piece
+/// (PIPE_BUF, pipe(7)).
+pub const COLD_IMPORTS_MAX: usize = 16;
+
 /// What a sandbox tells the supervisor, over its status pipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxReport {
@@ -70,6 +74,8 @@ pub enum SandboxReport {
     Finished {
         /// Exit status, 0 to 255.
         status: i32,
+        /// Libraries that it had to import cold, at most [`COLD_IMPORTS_MAX`].
+        cold_imports: Vec<String>,
     },
     /// Python's `json` refused code or globals; nothing ran.
     Unloadable {

@@ -110,6 +110,9 @@ impl Service {
             }
             let elapsed = running.elapsed();
             histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
+            if let Outcome::Ended { cold_imports, .. } = &outcome {
+                crate::metrics::count_cold_imports(cold_imports, pool.first_worker());
+            }
             let answer = Answer::to_run(outcome, code_exec.globals, config.output_bytes_max);
             log_execution(&code_exec, &answer, elapsed);
             return answer;

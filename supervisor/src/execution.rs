@@ -74,6 +74,8 @@ pub enum Outcome {
         stdout: Captured,
         /// Standard error.
         stderr: Captured,
+        /// Libraries that it says it had to import cold.
+        cold_imports: Vec<String>,
     },
     /// Python's `json` refused code or globals, and says why.
     Unloadable(String),
@@ -121,6 +123,7 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
         stdout: Captured::default(),
         stderr: Captured::default(),
         reports: Vec::new(),
+        cold_imports: Vec::new(),
         started: false,
         chunk: vec![0; CHUNK_BYTES],
     };
@@ -222,6 +225,8 @@ struct Watch {
     stderr: Captured,
     /// Bytes of the status pipe that are no whole report yet.
     reports: Vec<u8>,
+    /// As it says at its end.
+    cold_imports: Vec<String>,
     /// The author's code runs: what the sandbox says from here on is the code's claim.
     started: bool,
     chunk: Vec<u8>,
@@ -336,7 +341,14 @@ impl Watch {
                 (false, SandboxReport::Unloadable { message }) => {
                     return Ok(Some(End::Unloadable(message)));
                 }
-                (true, SandboxReport::Finished { status }) => {
+                (
+                    true,
+                    SandboxReport::Finished {
+                        status,
+                        cold_imports,
+                    },
+                ) => {
+                    self.cold_imports = cold_imports;
                     return Ok(Some(End::Finished(status)));
                 }
                 _ => return Err(Broken),
@@ -351,6 +363,7 @@ impl Watch {
             status,
             stdout: self.stdout,
             stderr: self.stderr,
+            cold_imports: self.cold_imports,
         }
     }
 

@@ -140,8 +140,12 @@ fn serve_job(
         // The limits bite already: this is the run's own end.
         Err(error) => Err(error),
     };
+    let cold_imports = interpreter.warm.cold.imported(py);
     let code = end_of_run::finish(py, result, &main);
-    status.report(&SandboxReport::Finished { status: code });
+    status.report(&SandboxReport::Finished {
+        status: code,
+        cold_imports,
+    });
     exit(code)
 }
 

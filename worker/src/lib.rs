@@ -5,6 +5,7 @@
 //! sandbox runs, and `inspect.stack()` shows what a fresh interpreter would show.
 
 mod bytecode;
+mod cold_imports;
 mod confine;
 mod control;
 mod end_of_run;
@@ -59,6 +60,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         build: codejail_protocol::BUILD.to_owned(),
         python: interpreter::version(py).map_err(text)?,
         preload_failed: warm.failed.clone(),
+        libraries: warm.libraries.clone(),
         layers: confined.layers.clone(),
         image_bytes,
         anonymous_bytes: memory.anonymous_bytes,
