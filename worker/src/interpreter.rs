@@ -38,7 +38,10 @@ impl OwnProcess {
         Ok(Self {
             stat: File::open("/proc/self/stat")?,
             statm: File::open("/proc/self/statm")?,
-            children: File::open(children).ok(),
+            children: match File::open(children) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                opened => Some(opened?),
+            },
         })
     }
 
