@@ -33,7 +33,7 @@ arguments=(
     -nodefaults -display none -monitor none -no-reboot
     -serial "file:$results/console"
     -kernel "$guest/vmlinuz"
-    -append "console=ttyS0 root=/dev/nvme0n1 rw init=/vm-init panic=-1 quiet loglevel=1 $*"
+    -append "console=ttyS0 root=/dev/nvme0n1 rw init=/vm-init panic=-1 no_timer_check quiet loglevel=1 $*"
     -drive "file=$guest/root.img,if=none,id=root,format=raw,snapshot=on"
     -drive "file=$disk,if=none,id=payload,format=raw,cache=unsafe"
     -device "nvme,id=disks,serial=codejail"
@@ -41,13 +41,19 @@ arguments=(
     -device "nvme-ns,drive=payload,bus=disks,nsid=2"
 )
 # A kernel without initramfs knows disks by the order in which it finds them, and newer
-# ones look in parallel: where it took the payload for the root it ends at once, having
-# run nothing, and is booted again.
+# ones look in parallel: where it took the payload for the root it ends at once. On a
+# busy machine one may also find its emulated timers wanting. Whatever happens before
+# the first program of the guest runs is tried again; what happens later is a result.
 boots_max=20
 for ((boot = 1; boot <= boots_max; boot++)); do
-    timeout --kill-after=5 "$seconds" qemu-system-x86_64 "${arguments[@]}" </dev/null ||
-        echo "${0##*/}: the emulator ended with status $?" >&2
-    grep -aq 'Requested init /vm-init failed' "$results/console" || break
+    emulator=0
+    timeout --kill-after=5 "$seconds" qemu-system-x86_64 "${arguments[@]}" </dev/null || emulator=$?
+    [ "$emulator" -eq 0 ] || {
+        echo "${0##*/}: the emulator ended with status $emulator" >&2
+        break
+    }
+    ! grep -aq '^vm-init: started' "$results/console" || break
+    echo "${0##*/}: boot $boot did not get to the guest's first program: $(grep -a 'Kernel panic' "$results/console" | head -n 1)" >&2
 done
 
 debugfs -R "rdump / $results" "$disk" >/dev/null 2>&1

@@ -11,9 +11,10 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# Python of the sandboxes: six is what the runner needs, numpy stands for the
-# libraries that load shared objects of their own.
-sandbox_libraries=(six==1.17.0 numpy==2.2.6)
+# What the sandboxes of a real service have: each probe that needs a library runs.
+requirements=$here/../../deploy/sandbox-requirements.txt
+# Of that list only numpy is not made for every Python: 1.26 is not for 3.13.
+numpy_of_newer_python=numpy==2.3.5
 
 # What has to be built into the kernel, as there is no initramfs and no module.
 kernel_options=(
@@ -35,7 +36,7 @@ fail() {
 }
 
 stamp=$directory/stamp
-wanted_stamp() { cat "$here/build.sh" "$here/init.sh" | sha256sum; }
+wanted_stamp() { cat "$here/build.sh" "$here/init.sh" "$requirements" | sha256sum; }
 if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
     exit 0
 fi
@@ -48,7 +49,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Ori
 mirror=${mirror:-http://deb.debian.org/debian}
 
 root=$directory/root
-say "packages from $mirror; about a minute"
+say "packages from $mirror; two minutes"
 rm -rf "$root" "$stamp"
 mmdebstrap --quiet --mode=root --variant=minbase \
     --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl \
@@ -70,11 +71,15 @@ chroot "$root" python3 -m venv --copies --without-pip /sandbox/venv
 version=$(chroot "$root" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # By the machine's own pip, for the guest's Python: the guest has no network.
 python3 -m venv "$directory/pip"
-"$directory/pip/bin/pip" --quiet install --no-deps --only-binary=:all: --no-compile \
+libraries=$directory/libraries.txt
+cp "$requirements" "$libraries"
+[ "$version" = 3.11 ] || sed -i "s/^numpy==.*/$numpy_of_newer_python/" "$libraries"
+"$directory/pip/bin/pip" --quiet --disable-pip-version-check install --no-deps --only-binary=:all: --no-compile \
     --python-version "$version" --implementation cp \
-    --target "$root/sandbox/venv/lib/python$version/site-packages" "${sandbox_libraries[@]}"
-rm -rf "$directory/pip"
-chroot "$root" /sandbox/venv/bin/python -m compileall -qq /sandbox/venv/lib || true
+    --target "$root/sandbox/venv/lib/python$version/site-packages" --requirement "$libraries"
+rm -rf "$directory/pip" "$libraries"
+# Exit status ignored: some libraries carry test files in Python 2.
+chroot "$root" /sandbox/venv/bin/python -m compileall -qq -j 0 /sandbox/venv/lib || true
 
 say "image"
 install -m 755 "$here/init.sh" "$root/vm-init"

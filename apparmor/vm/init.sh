@@ -6,6 +6,8 @@
 # ends; without them it did not end well, whatever the emulator says.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 
+# What boot.sh knows by that the kernel came as far as here.
+echo 'vm-init: started' >/dev/console
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs sysfs /sys
 mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev

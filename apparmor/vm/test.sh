@@ -8,6 +8,7 @@
 # Each suite is booted twice: with AppArmor, for the plan `enforced`, and with
 # apparmor=0, for `absent`. A script more in guest/PLAN/ is all that a check more
 # takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN.
+# While one check is worked on: CHECKS='40 60' runs those of the plan `enforced` alone.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -37,6 +38,9 @@ cp "$here/../../deploy/apparmor.sh" "$payload/deploy/"
 mkdir "$payload/apparmor"
 cp -r "$here"/../{3,4,compat,codejail.d,tunables} "$payload/apparmor/"
 
+checks=${CHECKS-}
+[ -z "$checks" ] || echo "$checks" >"$payload/checks"
+
 failed=()
 run() { # SUITE PLAN KERNEL-ARGUMENT...
     local suite=$1 plan=$2 results=$work/$1/$2 status=0
@@ -51,11 +55,15 @@ run() { # SUITE PLAN KERNEL-ARGUMENT...
 for suite in "${suites[@]}"; do
     "$here/build.sh" "$suite" "$work/$suite"
     run "$suite" enforced apparmor=1 security=apparmor
-    run "$suite" absent apparmor=0
+    [ -n "$checks" ] || run "$suite" absent apparmor=0
 done
 
 if [ "${#failed[@]}" -gt 0 ]; then
     printf 'AppArmor: FAILED: %s\n' "${failed[@]}"
     exit 1
 fi
-echo "AppArmor: all checks passed in ${suites[*]}"
+if [ -n "$checks" ]; then
+    echo "AppArmor: checks $checks passed in ${suites[*]}; the others did not run"
+else
+    echo "AppArmor: all checks passed in ${suites[*]}"
+fi

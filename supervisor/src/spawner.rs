@@ -409,6 +409,8 @@ impl Spawner {
     /// What a worker had that is reaped: its file systems go with the last descriptor.
     fn release(&self, running: Running) {
         if let Some(cgroup) = &running.launched.cgroup {
+            // Whoever ended the worker: what it leaves ends with it.
+            cgroup.kill();
             cgroup.remove();
         }
         if running.launched.seats.is_none() {

@@ -39,8 +39,8 @@ impl OwnProcess {
         Ok(Self {
             stat: File::open("/proc/self/stat")?,
             statm: File::open("/proc/self/statm")?,
-            smaps: File::open("/proc/self/smaps").ok(),
-            children: File::open(children).ok(),
+            smaps: if_there(File::open("/proc/self/smaps"))?,
+            children: if_there(File::open(children))?,
         })
     }
 
@@ -72,6 +72,14 @@ impl OwnProcess {
         // SAFETY: sysconf(3) reads no memory of ours.
         let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         Ok(pages * page_bytes.cast_unsigned())
+    }
+}
+
+/// A file that a kernel may be built without; any other error is one.
+fn if_there(opened: io::Result<File>) -> io::Result<Option<File>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

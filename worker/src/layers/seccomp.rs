@@ -220,6 +220,12 @@ fn restrict_arguments(rules: &mut Rules, landlock_truncates: bool) -> Result<(),
     // No address (argument 4) means the peer of a connected pair.
     let nowhere = SeccompCondition::new(4, Len::Qword, Is::Eq, 0).map_err(compile_error())?;
     rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);
+    // Plain files, pipes and sockets, no devices. Landlock denies them too, but newer kernels' not the
+    // one that leads nowhere (0:0), which takes no privilege.
+    let kinds = [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
+    rules.insert(libc::SYS_mknodat, masked(2, libc::S_IFMT.into(), kinds)?);
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_mknod, masked(1, libc::S_IFMT.into(), kinds)?);
     // No flags: KEEP_SIZE would take disk space past the limit on a file's size.
     rules.insert(libc::SYS_fallocate, one_of(1, [0])?);
     // Itself by the number 0, or by its own pid where libraries say so: never others, by ownership.
@@ -250,6 +256,18 @@ fn one_of(
     values
         .into_iter()
         .map(|value| all(vec![when(argument, Is::Eq, value)?]))
+        .collect()
+}
+
+/// Matches values whose masked bits are one of these.
+fn masked(
+    argument: u8,
+    mask: u64,
+    values: impl IntoIterator<Item = u32>,
+) -> Result<Vec<SeccompRule>, LayerError> {
+    values
+        .into_iter()
+        .map(|value| all(vec![when(argument, Is::MaskedEq(mask), value.into())?]))
         .collect()
 }
 

@@ -50,7 +50,6 @@ pub const SANDBOX: &[Group] = &[
             SYS_fdatasync,
             SYS_sendfile,
             SYS_copy_file_range,
-            SYS_mknodat,
         ],
     ),
     (
@@ -200,7 +199,6 @@ pub const SANDBOX_LEGACY: &[Group] = &[(
         SYS_link,
         SYS_symlink,
         SYS_rename,
-        SYS_mknod,
         SYS_dup2,
         SYS_pipe,
         SYS_eventfd,

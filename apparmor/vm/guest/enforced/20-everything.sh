@@ -1,7 +1,7 @@
 # With AppArmor required the service does all that it must do, every process is under
 # its profile, and all of the probes hold.
 # shellcheck shell=bash disable=SC2034,SC2154
-workers=2
+workers=2 preload=$every_library
 legitimate 'apparmor = "require"'
 
 mark
@@ -19,6 +19,8 @@ probes
 say "denials while code tried what it may not:"
 denials
 stop_service
+# Nobody's code runs in these two: what they are denied is a rule that is missing.
+! denials | grep -E 'profile="codejail-(supervisor|spawner)"' || fail "the service was denied what it needs"
 
 say "codejail check says:"
 "$codejail" check --config /etc/codejail.toml | cat | tee "$logs/check"

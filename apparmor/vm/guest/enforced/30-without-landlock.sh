@@ -2,7 +2,7 @@
 # The pair: without AppArmor too, the service finds out that it is not safe.
 # shellcheck shell=bash disable=SC2034,SC2154
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
-no_harm '' --limit SPACE=0 --limit INODES=0 --group files --group processes --group network
+no_harm --limit SPACE=0 --limit INODES=0 --group files --group processes --group network
 stop_service
 
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'

@@ -1,7 +1,8 @@
 # Under a container's profile and no_new_privs, as a container runtime starts it: the
 # deployed name, and workers and sandboxes stacked over it.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 /payload/deploy/apparmor.sh load container
+preload=$every_library
 mark
 start_service 'apparmor = "require"' -- \
     aa-exec -p openedx_codejail_service -- setpriv --no-new-privs

@@ -7,7 +7,9 @@ install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.s
 start_service 'apparmor = "require"' 'mounts = "off"' 'cgroup = "off"' 'namespaces = "off"' \
     'landlock = "off"' 'seccomp = "off"' 'rlimits = "off"'
 processes
-probes --group files --group processes --group network --limit SPACE=0 --limit INODES=0 || true
+run_probes --group files --group processes --group network --limit SPACE=0 --limit INODES=0
+broken=$(failed_probes | awk '$3 != "succeeded"')
+[ -z "$broken" ] || fail "probes that show nothing: $broken"
 say "held by AppArmor, users and what a sandbox is:"
 sed -n 's/^probe \(.*\) \.\.\. ok$/\1/p' "$results" | sort
 for probe in deny_listing_the_root_directory deny_listing_etc deny_listing_processes \

@@ -1,5 +1,6 @@
 # A cgroup for each worker, where the whole of version 2 is there to be delegated: memory
-# and threads are bounded, and what a worker leaves is killed by it alone.
+# (memory.max) and threads (pids.max) are bounded, and what a worker leaves is killed by
+# it alone (cgroup.kill).
 # shellcheck shell=bash disable=SC2034,SC2154
 service_group=/sys/fs/cgroup/codejail.service
 echo '+memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
@@ -11,6 +12,15 @@ pids_max=60
 # Becomes the service: a function would be a process more, that gets the signals.
 # shellcheck disable=SC2016 # that shell's
 in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
+
+# Of a service that has ended.
+no_cgroups() {
+    local stay
+    stay=$(compgen -G "$service_group/codejail-*") || return 0
+    find "$service_group" -name cgroup.procs -exec grep -H . {} + || true
+    cat "$log"
+    fail "the service must remove its cgroups: $stay"
+}
 
 mark
 start_service 'apparmor = "require"' 'cgroup = "require"' 'mounts = "off"' 'namespaces = "off"' -- "${in_group[@]}"
@@ -34,7 +44,7 @@ done
 say "and the service goes on"
 stop_service
 no_denials "a service with cgroups"
-if compgen -G "$service_group/codejail-*" >/dev/null; then fail "the service must remove its cgroups"; fi
+no_cgroups
 
 # Threads: more than pids.max are not to be had, where the run's own limit would let it.
 pids_max=10
@@ -51,14 +61,67 @@ except RuntimeError:
 stop.set()
 x = started")
 say "threads with pids.max 10: $answer"
-started=$(sed -n 's/^{"globals_dict":{"x":\([0-9]*\)}}$/\1/p' <<<"$answer")
+started=$(sed -n 's/^{"globals_dict":{.*"x":\([0-9]*\)}}$/\1/p' <<<"$answer")
 [ "${started:-99}" -lt 10 ] || fail "threads over pids.max must be refused"
 
-# A worker that is killed takes all that is in its cgroup along.
-mapfile -t before < <(cat "$service_group"/codejail-*/worker-*/cgroup.procs)
-[ "${#before[@]}" -ge 2 ] || fail "a worker and its sandboxes must be in the cgroup"
 stop_service
-for pid in "${before[@]}"; do
-    [ ! -e "/proc/$pid" ] || fail "process $pid is still there"
-done
+no_cgroups
+
+# cgroup.kill, where nothing else ends what a run has left: without a PID namespace it is
+# no child of the worker's, and in the build without seccomp and rlimits a run can leave
+# something. When the worker is killed, by whomever, it goes along; without the cgroup it
+# stays.
+install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.so /usr/local/lib/codejail/
+memory_bytes_max=0 pids_max=4096
+
+# Leaves a process, and kills the worker that it is from: sets $left.
+leaves_one() { # CGROUP-MODE
+    local answer worker deadline
+    start_service 'apparmor = "require"' "cgroup = \"$1\"" 'mounts = "off"' 'namespaces = "off"' \
+        'seccomp = "off"' 'rlimits = "off"' -- "${in_group[@]}"
+    answer=$(execute "
+import os, time
+reads, writes = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.write(writes, str(os.getpid()).encode())
+        for descriptor in range(256):
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+        while True:
+            time.sleep(1000)
+    os._exit(0)
+os.wait()
+x = int(os.read(reads, 16))
+del os, time, reads, writes")
+    say "what a run left: $answer"
+    left=$(sed -n 's/^{"globals_dict":{"x":\([0-9]*\)}}$/\1/p' <<<"$answer")
+    [ -n "$left" ] || fail "the run must have left a process"
+    [ -e "/proc/$left" ] || fail "it ended with its run"
+    cat "/proc/$left/cgroup"
+    worker=$(processes | awk '$4 == "codejail-worker" { print $1 }')
+    say "worker $worker is killed"
+    kill -KILL "$worker"
+    deadline=$((SECONDS + patience_seconds))
+    until processes | awk -v before="$worker" '$4 == "codejail-worker" && $1 != before { found = 1 } END { exit !found }'; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "no worker comes after it"
+        sleep 0.5
+    done
+    [ "$(execute 'x = 6 * 7')" = '{"globals_dict":{"x":42}}' ] || fail "the service must go on"
+}
+
+leaves_one require
+[ ! -e "/proc/$left" ] || fail "process $left is still there"
+say "and with it what the run had left"
+stop_service
+no_cgroups
+
+leaves_one off
+[ -e "/proc/$left" ] || fail "without the cgroup it must have stayed: the check shows nothing"
+say "without the cgroup it stays"
+kill -KILL "$left"
+stop_service
 rmdir "$service_group"
