@@ -9,6 +9,7 @@ SHELL := /bin/bash
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CODEJAIL := $(TARGET)/release/codejail
 TEST_VENV := $(TARGET)/test-venv
+BENCH_VENV := $(TARGET)/bench-venv
 RUFF := $(TEST_VENV)/bin/ruff
 
 # As root the sandboxes have uids of their own, and a checkout may lie where
@@ -79,9 +80,18 @@ build-sabotage:
 sabotage: build build-sabotage sandbox-venv ## which layer stops which attack: runs all, writes docs/sabotage.md
 	CODEJAIL_SABOTAGE=full cargo test --locked -p codejail-api-tests --test sabotage -- --nocapture
 
+# A part of it, or a short run, is written to target/bench: BENCH='--quick --only latency'.
+# The original is installed in a mount namespace, which takes root.
 .PHONY: bench
-bench: packages build sandbox-venv ## the benchmarks
-	cargo run --release --locked -p codejail-benches
+bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency')
+	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) --python $(SANDBOX_PYTHON) \
+	    --test-python $(TEST_VENV)/bin/python --original-python $(BENCH_VENV)/bin/python \
+	    $(if $(filter 0,$(shell id -u)),,--without-original) \
+	    $(if $(BENCH),--write $(TARGET)/bench $(BENCH),--write docs/bench --into README.md)
+
+.PHONY: bench-venv
+bench-venv: test-packages
+	@deploy/test-venv.sh $(BENCH_VENV) benches/requirements.txt
 
 # Root alone can make the guests. One suite only: SUITES=bookworm
 .PHONY: test-apparmor

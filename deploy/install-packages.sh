@@ -24,6 +24,8 @@ g++           command -v c++
 shellcheck    command -v shellcheck
 sudo          command -v sudo
 apparmor      test -x /usr/sbin/apparmor_parser
+valgrind      valgrind -q --tool=none true
+libc6-dbg     valgrind -q --tool=none true
 '
 packages_for_vm='
 qemu-system-x86 command -v qemu-system-x86_64

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Makes the virtual environment that the tests run in: pytest, ruff, jsonschema
-# and the real client, as pinned in tests/requirements.txt.
+# and the real client, as pinned in tests/requirements.txt; or one of another list.
 #
-#   deploy/test-venv.sh DIRECTORY
+#   deploy/test-venv.sh DIRECTORY [REQUIREMENTS]
 #
 # It trusts what it tests, so it may lie in the checkout. A finished one carries
 # a stamp; while the list and Python stay the same there is nothing to do.
 set -euo pipefail
 
-[ $# -eq 1 ] || {
-    echo "usage: ${0##*/} DIRECTORY" >&2
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+    echo "usage: ${0##*/} DIRECTORY [REQUIREMENTS]" >&2
     exit 64
-}
+fi
 venv=$1
-requirements=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/tests/requirements.txt
+requirements=${2:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/tests/requirements.txt}
 python=/usr/bin/python3
 stamp=$venv/.made-by-test-venv
 
@@ -25,11 +25,11 @@ if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
     exit 0
 fi
 
-echo "test venv: building $venv; about a minute"
+echo "venv: building $venv from $requirements; about a minute"
 mkdir -p "$(dirname "$venv")"
 "$python" -m venv --clear "$venv"
 "$venv/bin/pip" install --disable-pip-version-check --no-input --no-deps \
     --requirement "$requirements"
 "$venv/bin/pip" --disable-pip-version-check check
 wanted_stamp >"$stamp"
-echo "test venv: ready"
+echo "venv: ready"

@@ -1,114 +1,159 @@
-//! Time per execution over HTTP, with one client: with keep-alive, and without as the LMS calls.
+//! `make bench`: this service, the original, a bare Python and what none can beat, side by side.
 //!
-//! Starts the release build with the development configuration, measures, stops it. Figures belong
-//! to the machine and day that they are printed with.
+//! Figures belong to the machine and day that they are printed with.
 
-mod service;
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use codejail_benches::measure::{self, Field, Plan};
+use codejail_benches::results::Results;
+use codejail_benches::workload::Suite;
+use codejail_benches::{processes, report, targets};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use codejail_api_tests::client::Client;
-use service::Service;
-use std::time::{Duration, Instant};
-
-/// Measures a service of this build on a loopback port.
+/// Measures and prints tables.
 #[derive(Parser)]
 struct Arguments {
     /// The `codejail` executable, with the worker module beside it.
     #[arg(long, default_value = "target/release/codejail")]
-    codejail: std::path::PathBuf,
+    codejail: PathBuf,
     /// The sandbox venv's interpreter.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
-    python: std::path::PathBuf,
-    /// Executions of each workload.
-    #[arg(long, default_value_t = 1000)]
-    executions: usize,
+    python: PathBuf,
+    /// An interpreter with the real client and edx-codejail, for the workloads (deploy/test-venv.sh).
+    #[arg(long, default_value = "target/test-venv/bin/python")]
+    test_python: PathBuf,
+    /// An interpreter with gunicorn and edx-codejail (benches/requirements.txt).
+    #[arg(long, default_value = "target/bench-venv/bin/python")]
+    original_python: PathBuf,
+    /// Without the original, which takes most of the time.
+    #[arg(long)]
+    without_original: bool,
+    /// Only these; several with commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Only these workloads (trivial, problem, "numpy + scipy", ...); several with commas.
+    #[arg(long, value_delimiter = ',')]
+    workload: Vec<String>,
+    /// An eighth of the time, for a first impression.
+    #[arg(long)]
+    quick: bool,
+    /// Where to write results.md, results.json and latency.svg.
+    #[arg(long, default_value = "target/bench")]
+    write: PathBuf,
+    /// A file whose part between `<!-- bench -->` and `<!-- /bench -->` is replaced by the short table.
+    #[arg(long)]
+    into: Option<PathBuf>,
 }
 
-/// What is executed: a name, the code, and the globals that must come back.
-struct Workload {
-    name: &'static str,
-    code: &'static str,
-    expected: i64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Latency,
+    Throughput,
+    /// With throughput, of which it takes half.
+    HalfLoad,
+    Cost,
+    Preload,
+    Globals,
+    Memory,
+    Start,
 }
-
-const WORKLOADS: &[Workload] = &[
-    Workload {
-        name: "x = 1 + 1",
-        code: "x = 1 + 1",
-        expected: 2,
-    },
-    Workload {
-        name: "numpy + scipy",
-        code: "import numpy, scipy.integrate\n\
-               x = int(round(scipy.integrate.quad(numpy.cos, 0, numpy.pi / 2)[0] + numpy.eye(3).sum()))",
-        expected: 4,
-    },
-];
-
-/// Between two requests of one client, so that a sandbox's successor is not made while the next run is
-/// measured; without it the rate at which sandboxes are made is measured too.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// Executions before the clock counts: sandboxes prepared while the machine was busy starting.
-const WARM_UP: usize = 50;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let service = Service::start(&arguments.codejail, &arguments.python)?;
-    println!("{}", service::machine()?);
-    println!(
-        "{:<16} {:<14} {:>8} {:>8} {:>8}",
-        "workload", "connection", "p50 ms", "p95 ms", "p99 ms"
-    );
-    for workload in WORKLOADS {
-        for (keep_alive, pause) in [(true, PAUSE), (false, PAUSE), (true, Duration::ZERO)] {
-            let times = measure(&service, workload, keep_alive, pause, arguments.executions)
-                .with_context(|| workload.name)?;
-            let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-            let connection = match (keep_alive, pause) {
-                (true, Duration::ZERO) => "kept, no pause",
-                (true, _) => "kept",
-                (false, _) => "new",
-            };
-            println!(
-                "{:<16} {connection:<14} {:>8.3} {:>8.3} {:>8.3}",
-                workload.name,
-                at(50),
-                at(95),
-                at(99)
-            );
-        }
+    let started = Instant::now();
+    let plan = Plan {
+        codejail: arguments.codejail.clone(),
+        python: arguments.python.clone(),
+        original_python: (!arguments.without_original).then(|| arguments.original_python.clone()),
+        quickness: if arguments.quick { 8 } else { 1 },
+    };
+    let mut suite = Suite::load(&arguments.test_python)?;
+    if !arguments.workload.is_empty() {
+        suite
+            .workloads
+            .retain(|workload| arguments.workload.contains(&workload.name));
     }
-    service.stop()
+    let mut results = Results::of(processes::machine(&arguments.python)?, arguments.quick);
+    measure_all(&arguments, &plan, &mut suite, &mut results)?;
+    results.targets = targets::check(&results);
+    results.took_s = started.elapsed().as_secs();
+    print!("{}", report::markdown(&results));
+    write(&arguments, &results)
 }
 
-/// Times of all executions, sorted. Every answer is checked.
-fn measure(
-    service: &Service,
-    workload: &Workload,
-    keep_alive: bool,
-    pause: Duration,
-    executions: usize,
-) -> Result<Vec<Duration>> {
-    ensure!(executions > 0, "--executions must be at least 1");
-    let payload = serde_json::json!({ "code": workload.code, "globals_dict": {} }).to_string();
-    let mut client = Client::new(service.address(), keep_alive);
-    let mut times = Vec::with_capacity(executions);
-    for number in 0..WARM_UP + executions {
-        let started = Instant::now();
-        let answer = client.execute(&payload)?;
-        let elapsed = started.elapsed();
-        let answer: serde_json::Value = serde_json::from_str(&answer)?;
-        ensure!(
-            answer["globals_dict"]["x"] == workload.expected,
-            "a wrong answer: {answer}"
-        );
-        if number >= WARM_UP {
-            times.push(elapsed);
+fn measure_all(
+    arguments: &Arguments,
+    plan: &Plan,
+    suite: &mut Suite,
+    results: &mut Results,
+) -> Result<()> {
+    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    let beside = [
+        Part::Latency,
+        Part::Throughput,
+        Part::HalfLoad,
+        Part::Cost,
+        Part::Globals,
+    ];
+    if beside.into_iter().any(wanted) {
+        let mut field = Field::start(plan, suite)?;
+        if wanted(Part::Latency) {
+            results.latency = measure::latency::measure(plan, &mut field, suite)?;
         }
-        std::thread::sleep(pause);
+        if wanted(Part::Throughput) || wanted(Part::HalfLoad) {
+            results.throughput = measure::throughput::measure(plan, &field, suite)?;
+        }
+        if wanted(Part::HalfLoad) {
+            results.half_load =
+                measure::half_load::measure(plan, &field, suite, &results.throughput)?;
+        }
+        if wanted(Part::Cost) {
+            results.cost = measure::cost::measure(plan, &mut field, suite)?;
+        }
+        if wanted(Part::Globals) {
+            results.globals = measure::globals::measure(plan, &mut field)?;
+        }
+        field.stop()?;
     }
-    times.sort_unstable();
-    Ok(times)
+    if wanted(Part::Preload) {
+        let (times, costs) = measure::preload::measure(plan, suite)?;
+        results.preload = times;
+        results.cost.extend(costs);
+    }
+    if wanted(Part::Memory) {
+        results.memory = measure::memory::measure(plan, suite)?;
+    }
+    if wanted(Part::Start) {
+        results.start = measure::start::measure(plan)?;
+    }
+    Ok(())
+}
+
+fn write(arguments: &Arguments, results: &Results) -> Result<()> {
+    let dir = &arguments.write;
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    let json = dir.join("results.json");
+    std::fs::write(&json, serde_json::to_string(results)? + "\n")?;
+    std::fs::write(dir.join("results.md"), report::markdown(results))?;
+    if !results.latency.is_empty() {
+        plot(&arguments.python, &json, &dir.join("latency.svg"))?;
+    }
+    if let Some(file) = &arguments.into {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        std::fs::write(file, report::insert(&text, &report::short(results))?)?;
+    }
+    eprintln!("written to {}", dir.display());
+    Ok(())
+}
+
+fn plot(python: &Path, json: &Path, svg: &Path) -> Result<()> {
+    let status = Command::new(python)
+        .args(["-B", "benches/python/plot.py"])
+        .args([json, svg])
+        .status()
+        .context("plot.py")?;
+    anyhow::ensure!(status.success(), "plot.py: {status}");
+    Ok(())
 }

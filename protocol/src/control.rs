@@ -52,6 +52,8 @@ pub struct WorkerConfig {
     pub own_uids: bool,
     /// Whether sandboxes find their directories made, each on a file system of its own.
     pub seats: bool,
+    /// Whether the warm image is to be moved into huge pages.
+    pub huge_pages: bool,
     /// How much each layer is wanted.
     pub layers: WorkerLayers,
     /// The AppArmor profiles of this worker and its sandboxes, where that layer is in use.
@@ -162,10 +164,16 @@ pub struct Hello {
     pub python: String,
     /// Modules that could not be preloaded, with the error.
     pub preload_failed: Vec<(String, String)>,
+    /// Top-level names of what is installed in the sandbox venv, at most 500.
+    pub libraries: Vec<String>,
     /// What became of each of its layers.
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
     pub image_bytes: u64,
+    /// How many of them are memory of the worker's own, which no file holds.
+    pub anonymous_bytes: u64,
+    /// How many of those are in huge pages.
+    pub huge_bytes: u64,
 }
 
 /// A sandbox's end as the kernel told it.

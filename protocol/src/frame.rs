@@ -160,7 +160,10 @@ mod tests {
         #[test]
         fn what_was_encoded_decodes_to_the_same(status in any::<i32>(), text in ".{0,200}") {
             for message in [
-                SandboxReport::Finished { status },
+                SandboxReport::Finished {
+                    status,
+                    cold_imports: vec![text.clone()],
+                },
                 SandboxReport::Unloadable { message: text },
             ] {
                 let frame = encode(&message).unwrap();
@@ -170,7 +173,11 @@ mod tests {
 
         #[test]
         fn a_cut_frame_is_refused(status in any::<i32>(), cut in 1_usize..8) {
-            let frame = encode(&SandboxReport::Finished { status }).unwrap();
+            let frame = encode(&SandboxReport::Finished {
+                status,
+                cold_imports: Vec::new(),
+            })
+            .unwrap();
             prop_assert!(decode_packet::<SandboxReport>(&frame[..frame.len() - cut]).is_err());
         }
     }

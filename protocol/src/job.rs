@@ -18,6 +18,8 @@ pub struct JobHeader {
     pub globals_bytes: u64,
     /// Length of `python_lib.zip`, where one was sent.
     pub python_lib_bytes: Option<u64>,
+    /// Length of the library's bytecode, where the service has it.
+    pub bytecode_bytes: Option<u64>,
     /// Whether `python_lib.zip` goes on `sys.path`.
     pub python_path: bool,
     /// What the execution may use.
@@ -30,7 +32,8 @@ impl JobHeader {
     pub fn blobs_bytes(&self) -> Option<u64> {
         self.code_bytes
             .checked_add(self.globals_bytes)?
-            .checked_add(self.python_lib_bytes.unwrap_or(0))
+            .checked_add(self.python_lib_bytes.unwrap_or(0))?
+            .checked_add(self.bytecode_bytes.unwrap_or(0))
             .filter(|sum| *sum <= BLOBS_BYTES_MAX)
     }
 }
@@ -50,6 +53,10 @@ pub struct Limits {
     pub nproc: u64,
 }
 
+/// Most cold imports that a run tells of: with names of at most 64 bytes its report is written in one piece
+/// (PIPE_BUF, pipe(7)).
+pub const COLD_IMPORTS_MAX: usize = 16;
+
 /// What a sandbox tells the supervisor, over its status pipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxReport {
@@ -67,6 +74,8 @@ pub enum SandboxReport {
     Finished {
         /// Exit status, 0 to 255.
         status: i32,
+        /// Libraries that it had to import cold, at most [`COLD_IMPORTS_MAX`].
+        cold_imports: Vec<String>,
     },
     /// Python's `json` refused code or globals; nothing ran.
     Unloadable {

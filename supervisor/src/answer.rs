@@ -65,6 +65,7 @@ impl Answer {
                 status,
                 stdout,
                 stderr,
+                ..
             } => {
                 let shown = |captured: &Captured| {
                     bytes_repr(&captured.bytes[..captured.bytes.len().min(output_bytes_max)])
@@ -198,6 +199,7 @@ mod tests {
             status,
             stdout: captured(stdout),
             stderr: captured(stderr),
+            cold_imports: Vec::new(),
         }
     }
 

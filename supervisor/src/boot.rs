@@ -5,6 +5,7 @@ use crate::admission::Admission;
 use crate::code_exec::Service;
 use crate::config::Config;
 use crate::health::Health;
+use crate::library_cache::LibraryCache;
 use crate::pool::{self, Pool, WorkerError};
 use crate::privileges::{self, PrivilegeError};
 use crate::reload::Current;
@@ -214,6 +215,7 @@ impl Host {
             config: Arc::new(Current::new(Arc::clone(&self.config))),
             pool: Arc::new(OnceLock::new()),
             health: Arc::new(health),
+            libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
         }
     }
 

@@ -74,6 +74,12 @@ fn print_python(config: &Config, hello: &Hello) {
         wanted.saturating_sub(failed),
         hello.image_bytes >> 20
     );
+    println!(
+        "memory            {} MiB for each worker with this preload list, {} MiB of it in huge pages, and what \
+         its runs use",
+        hello.anonymous_bytes.div_ceil(1 << 20),
+        hello.huge_bytes >> 20
+    );
     for (module, error) in &hello.preload_failed {
         println!("preload           {module}: it can't be imported: {error}");
     }

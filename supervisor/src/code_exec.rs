@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::config::Config;
 use crate::execution::{self, Bounds, Job, Outcome};
 use crate::health::Health;
+use crate::library_cache::{self, LibraryCache};
 use crate::payload::{self, CodeExec, Form, Rejection};
 use crate::pool::Pool;
 use crate::reload::Current;
@@ -20,7 +21,7 @@ use tokio::time::{timeout, timeout_at};
 
 /// Sandboxes that a job is offered to. One may have lost its directory to whoever tidies up `/tmp`, or
 /// its worker; more in a row is no chance.
-const ATTEMPTS_MAX: usize = 5;
+pub const ATTEMPTS_MAX: usize = 5;
 
 /// What requests share.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Service {
     pub pool: Arc<std::sync::OnceLock<Pool>>,
     /// Whether executing is safe.
     pub health: Arc<Health>,
+    /// Bytecode of course libraries.
+    pub libraries: Arc<LibraryCache>,
 }
 
 /// POST /api/v0/code-exec
@@ -85,14 +88,18 @@ impl Service {
         let Some(pool) = self.pool.get() else {
             return Answer::Unsafe;
         };
+        let bytecode = match code_exec.python_lib {
+            Some(library) if code_exec.python_path => library_cache::bytecode(self, library),
+            _ => None,
+        };
+        let job = job(&code_exec, bytecode.as_deref(), config);
         for _ in 0..ATTEMPTS_MAX {
             let Ok(sandbox) = timeout_at(permit.deadline, pool.take()).await else {
                 return Answer::Busy(self.admission.waited_too_long());
             };
             histogram!("codejail_queue_wait_seconds").record(waited.elapsed().as_secs_f64());
             let running = Instant::now();
-            let outcome =
-                execution::run(sandbox, job(&code_exec, config), Bounds::of(config)).await;
+            let outcome = execution::run(sandbox, job, Bounds::of(config)).await;
             if let Outcome::Unprepared(error) = outcome {
                 counter!("codejail_sandbox_failures_total").increment(1);
                 tracing::warn!(
@@ -103,6 +110,9 @@ impl Service {
             }
             let elapsed = running.elapsed();
             histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
+            if let Outcome::Ended { cold_imports, .. } = &outcome {
+                crate::metrics::count_cold_imports(cold_imports, pool.first_worker());
+            }
             let answer = Answer::to_run(outcome, code_exec.globals, config.output_bytes_max);
             log_execution(&code_exec, &answer, elapsed);
             return answer;
@@ -112,12 +122,13 @@ impl Service {
     }
 }
 
-fn job<'a>(code_exec: &CodeExec<'a>, config: &Config) -> Job<'a> {
+fn job<'a>(code_exec: &CodeExec<'a>, bytecode: Option<&'a [u8]>, config: &Config) -> Job<'a> {
     let context = code_exec.limit_overrides_context.as_deref();
     Job {
         code: code_exec.code,
         globals: code_exec.globals.as_str(),
         python_lib: code_exec.python_lib,
+        bytecode,
         python_path: code_exec.python_path,
         limits: config.limits(context.and_then(|name| str::from_utf8(name).ok())),
     }

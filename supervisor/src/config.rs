@@ -130,6 +130,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Bounds of each worker's cgroup.
     pub cgroup: Cgroup,
+    /// Bytecode of course libraries.
+    pub library_cache: LibraryCache,
     /// What confines them.
     pub layers: Layers,
 }
@@ -146,6 +148,8 @@ pub struct Python {
     pub env: BTreeMap<String, String>,
     /// More that sandboxes may read.
     pub read_paths: Vec<PathBuf>,
+    /// Whether a worker moves its warm image into huge pages before it forks.
+    pub huge_pages: bool,
     /// The worker module; beside the executable unless given.
     pub worker_module: Option<PathBuf>,
 }
@@ -204,6 +208,14 @@ pub struct Cgroup {
     pub pids_max: u64,
 }
 
+/// `[library_cache]`
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LibraryCache {
+    /// Bytes of memory that the bytecode of all libraries may take; 0 is that none is kept.
+    pub bytes_max: usize,
+}
+
 /// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always there to
 /// be had.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
@@ -254,6 +266,7 @@ impl Default for Config {
             limit_overrides: BTreeMap::new(),
             sandbox: Sandbox::default(),
             cgroup: Cgroup::default(),
+            library_cache: LibraryCache::default(),
             layers: Layers::default(),
         }
     }
@@ -266,6 +279,7 @@ impl Default for Python {
             preload: Vec::new(),
             env: BTreeMap::new(),
             read_paths: Vec::new(),
+            huge_pages: true,
             worker_module: None,
         }
     }
@@ -289,6 +303,15 @@ impl Default for Cgroup {
             memory_bytes_max: 0,
             // Far over what a full worker's sandboxes may have by NPROC, far below what a host has.
             pids_max: 4096,
+        }
+    }
+}
+
+impl Default for LibraryCache {
+    fn default() -> Self {
+        Self {
+            // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest courses.
+            bytes_max: 64 << 20,
         }
     }
 }
@@ -325,6 +348,8 @@ impl Config {
         self.workers = 1;
         self.sandboxes_per_worker = 1;
         self.max_requests = 0;
+        // There is no second execution.
+        self.library_cache.bytes_max = 0;
         // Nobody else asks, and whoever does has patience.
         self.queue_wait_max_ms = 60_000;
         self

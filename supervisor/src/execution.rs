@@ -35,6 +35,8 @@ pub struct Job<'a> {
     pub globals: &'a str,
     /// The library, where one was sent.
     pub python_lib: Option<&'a [u8]>,
+    /// Its bytecode, where the service has it.
+    pub bytecode: Option<&'a [u8]>,
     /// Whether it goes on `sys.path`.
     pub python_path: bool,
     /// What it may use.
@@ -72,6 +74,8 @@ pub enum Outcome {
         stdout: Captured,
         /// Standard error.
         stderr: Captured,
+        /// Libraries that it says it had to import cold.
+        cold_imports: Vec<String>,
     },
     /// Python's `json` refused code or globals, and says why.
     Unloadable(String),
@@ -119,6 +123,7 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
         stdout: Captured::default(),
         stderr: Captured::default(),
         reports: Vec::new(),
+        cold_imports: Vec::new(),
         started: false,
         chunk: vec![0; CHUNK_BYTES],
     };
@@ -170,16 +175,17 @@ async fn send(pipe: &mut pipe::Sender, job: &Job<'_>) -> io::Result<()> {
         code_bytes: job.code.len() as u64,
         globals_bytes: job.globals.len() as u64,
         python_lib_bytes: job.python_lib.map(|bytes| bytes.len() as u64),
+        bytecode_bytes: job.bytecode.map(|bytes| bytes.len() as u64),
         python_path: job.python_path,
         limits: job.limits,
     };
     let header = frame::encode(&header).map_err(io::Error::other)?;
-    let library = job.python_lib.unwrap_or_default();
     let mut parts = [
         IoSlice::new(&header),
         IoSlice::new(job.code.as_bytes()),
         IoSlice::new(job.globals.as_bytes()),
-        IoSlice::new(library),
+        IoSlice::new(job.python_lib.unwrap_or_default()),
+        IoSlice::new(job.bytecode.unwrap_or_default()),
     ];
     let mut rest = &mut parts[..];
     while rest.iter().any(|part| !part.is_empty()) {
@@ -219,6 +225,8 @@ struct Watch {
     stderr: Captured,
     /// Bytes of the status pipe that are no whole report yet.
     reports: Vec<u8>,
+    /// As it says at its end.
+    cold_imports: Vec<String>,
     /// The author's code runs: what the sandbox says from here on is the code's claim.
     started: bool,
     chunk: Vec<u8>,
@@ -333,7 +341,14 @@ impl Watch {
                 (false, SandboxReport::Unloadable { message }) => {
                     return Ok(Some(End::Unloadable(message)));
                 }
-                (true, SandboxReport::Finished { status }) => {
+                (
+                    true,
+                    SandboxReport::Finished {
+                        status,
+                        cold_imports,
+                    },
+                ) => {
+                    self.cold_imports = cold_imports;
                     return Ok(Some(End::Finished(status)));
                 }
                 _ => return Err(Broken),
@@ -348,6 +363,7 @@ impl Watch {
             status,
             stdout: self.stdout,
             stderr: self.stderr,
+            cold_imports: self.cold_imports,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod globals_merge;
 pub mod health;
 pub mod http;
 pub mod json_scan;
+pub mod library_cache;
 pub mod metrics;
 pub mod packet_io;
 pub mod payload;

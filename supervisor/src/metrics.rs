@@ -1,6 +1,8 @@
-//! What Prometheus reads at `/metrics`. Label values come from fixed lists in the code, never from a
-//! request.
+//! What Prometheus reads at `/metrics`. Label values come from fixed lists in the code and from the names of
+//! what is installed in the sandbox venv, never from a request.
 
+use codejail_protocol::control::Hello;
+use codejail_protocol::job::COLD_IMPORTS_MAX;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bucket bounds in seconds, for waits and runs from a tenth of a millisecond to the client's limit.
@@ -50,10 +52,27 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "codejail_sandbox_failures_total",
         "Sandboxes that could not take their job"
     );
+    describe_counter!(
+        "codejail_cold_imports_total",
+        "Executions that imported a library of the sandbox venv that is not preloaded, by module"
+    );
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
     describe_gauge!("codejail_connections", "Connections that are open");
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
+    for (name, what) in [
+        ("hits", "Executions whose library's bytecode was there"),
+        ("misses", "Executions whose library's bytecode was not"),
+        ("compiled", "Libraries compiled"),
+        ("failed", "Libraries that could not be compiled"),
+        ("evicted", "Libraries that others took the place of"),
+    ] {
+        describe_counter!(format!("codejail_library_cache_{name}_total"), what);
+    }
+    describe_gauge!(
+        "codejail_library_cache_bytes",
+        "Bytecode of libraries, in bytes"
+    );
     describe_gauge!(
         "codejail_startup_check",
         "1 for a startup check that passed"
@@ -63,4 +82,19 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Startup checks that failed, in any worker or of the service"
     );
     Ok(handle)
+}
+
+/// Counts the libraries that a run says it had to import cold. A run can say anything: what no worker has
+/// found in the sandbox venv is passed over, and so is what is said twice or beyond the bound, so that the
+/// worst is a wrong count of a library that is there.
+pub fn count_cold_imports(said: &[String], worker: Option<&Hello>) {
+    let Some(hello) = worker else { return };
+    let mut counted: Vec<&str> = Vec::new();
+    for module in said.iter().take(COLD_IMPORTS_MAX) {
+        if hello.libraries.contains(module) && !counted.contains(&module.as_str()) {
+            counted.push(module);
+            metrics::counter!("codejail_cold_imports_total", "module" => module.clone())
+                .increment(1);
+        }
+    }
 }

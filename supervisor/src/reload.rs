@@ -59,9 +59,10 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     service
         .health
         .own_checked(startup_check::of_service(&config).await);
-    let workers = config.workers;
+    let (workers, library_bytes_max) = (config.workers, config.library_cache.bytes_max);
     service.config.set(Arc::new(config));
     resize(service, pool.resize(workers));
+    service.libraries.reset(library_bytes_max);
     pool.rewarm();
     tracing::info!(
         workers,

@@ -139,12 +139,13 @@ impl Probe {
             code: &code,
             globals: globals.as_str(),
             python_lib: None,
+            bytecode: None,
             python_path: false,
             limits: config.limits(None),
         };
         let mut unprepared = String::new();
         for _ in 0..ATTEMPTS_MAX {
-            let sandbox = shelf.take().await;
+            let sandbox = shelf.take(false).await;
             match execution::run(sandbox, job, Bounds::of(config)).await {
                 Outcome::Unprepared(error) => unprepared = error,
                 outcome => return Ok(Answer::to_run(outcome, globals, config.output_bytes_max)),

@@ -14,8 +14,9 @@ const SAY: &str = r"
 import os, struct, time
 def say(body):
     os.write(63, struct.pack('<I', len(body)) + body)
-def finished(status):
-    say(struct.pack('<Ii', 3, status))
+def finished(status, cold_imports=()):
+    names = (struct.pack('<Q', len(name)) + name for name in cold_imports)
+    say(struct.pack('<IiQ', 3, status, len(cold_imports)) + b''.join(names))
 def prepare_failed(error):
     say(struct.pack('<IQ', 1, len(error)) + error)
 def started():
@@ -124,4 +125,34 @@ fn space_cannot_be_taken_past_the_limit_on_a_files_size() {
     assert_eq!(service.value_of_x(&code(0)), json!([0, 0, true]));
     // FALLOC_FL_KEEP_SIZE: the kernel checks the limit only where the size grows.
     assert_eq!(service.value_of_x(&code(1)), json!([-1, 13, false]));
+}
+
+#[test]
+fn what_a_run_imports_cold_is_counted_by_library_and_nothing_else_that_it_names() {
+    let service = Service::start("[python]\npreload = ['numpy']");
+    let count = |module: &str| {
+        let labels = format!("codejail_cold_imports_total{{module=\"{module}\"}}");
+        service.metric(&labels)
+    };
+    // Preloaded, of the standard library, not installed; and installed, which alone is counted.
+    let imports = "import numpy, json, decimal\ntry:\n    import no_such_library\nexcept ImportError:\n    \
+                   pass\nimport networkx\nx = 1";
+    for _ in 0..2 {
+        assert_eq!(service.value_of_x(imports), json!(1));
+    }
+    assert_eq!(count("networkx"), 2);
+    // What a run makes of its modules, or says over the pipe, adds no label.
+    let own = "import sys\nsys.modules['evil'] = sys\nsys.modules = {}\nx = 1";
+    assert_eq!(service.value_of_x(own), json!(1));
+    let names = "[b'evil', b'\\n', b'networkx', b'networkx'] + [b'evil'] * 90";
+    let forged = claim(&format!(
+        "os.write(1, b'{{}}'); finished(0, {names}); time.sleep(15)"
+    ));
+    service.run(&forged).success();
+    assert_eq!(count("networkx"), 3);
+    let metrics = service.get("/metrics").body;
+    let counted = metrics
+        .lines()
+        .filter(|line| line.starts_with("codejail_cold_imports_total{"));
+    assert_eq!(counted.count(), 1, "{metrics}");
 }

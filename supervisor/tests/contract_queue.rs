@@ -13,14 +13,6 @@ use support::{END_MAX, Service};
 /// Runs until it is killed, as far as a test is concerned.
 const FOREVER: &str = "import os, time; os.mkdir('tmp/running'); time.sleep(15)";
 
-fn metric(service: &Service, name: &str) -> u64 {
-    let metrics = service.get("/metrics").body;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0, |value| value.trim().parse().expect("a number"))
-}
-
 fn payload(code: &str) -> String {
     Run::new(code).payload()
 }
@@ -85,7 +77,7 @@ fn one_more_than_may_wait_is_turned_away_at_once() {
     let mut waiting = Wire::open(service.address);
     waiting.post_payload(&payload("x = 1"));
     wait_for("one in the queue", END_MAX, || {
-        (metric(&service, "codejail_queue_length") == 1).then_some(())
+        (service.metric("codejail_queue_length") == 1).then_some(())
     });
     let asked = Instant::now();
     let answer = service.execute("x = 1");
@@ -99,13 +91,13 @@ fn one_more_than_may_wait_is_turned_away_at_once() {
 #[test]
 fn a_client_that_hangs_up_while_it_waits_is_never_executed() {
     let service = Service::start("");
-    let before = metric(&service, "codejail_execution_seconds_count");
+    let before = service.metric("codejail_execution_seconds_count");
     let running = occupy(&service);
     let mut queued = Wire::open(service.address);
     queued.post_payload(&payload(FOREVER));
     let length = |expected| {
         wait_for("the queue", END_MAX, || {
-            (metric(&service, "codejail_queue_length") == expected).then_some(())
+            (service.metric("codejail_queue_length") == expected).then_some(())
         });
     };
     length(1);
@@ -115,7 +107,7 @@ fn a_client_that_hangs_up_while_it_waits_is_never_executed() {
     assert_eq!(service.value_of_x("x = 1"), json!(1));
     // Those who hung up never had an end that could be counted.
     assert_eq!(
-        metric(&service, "codejail_execution_seconds_count"),
+        service.metric("codejail_execution_seconds_count"),
         before + 1
     );
 }

@@ -171,7 +171,11 @@ fn an_idle_sandbox_that_talks_nonsense_is_killed() {
     let worker = service.workers();
     // What is no frame, half a frame, and reports that would be legal once it has a job.
     let started = frame::encode(&SandboxReport::Started).unwrap();
-    let finished = frame::encode(&SandboxReport::Finished { status: 0 }).unwrap();
+    let finished = frame::encode(&SandboxReport::Finished {
+        status: 0,
+        cold_imports: vec!["no_such_library".to_owned()],
+    })
+    .unwrap();
     let whole_run = [started.as_slice(), &finished].concat();
     for nonsense in [GARBAGE, b"x", &started, &whole_run] {
         let idle = sandboxes(&service);

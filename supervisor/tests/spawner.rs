@@ -409,6 +409,39 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
     spawner.end();
 }
 
+/// More than a listing holds (65,536 names), so that the removal comes back to it. It takes part of a second at
+/// least, in which a worker is launched.
+#[test]
+fn directories_are_removed_however_full_they_are_and_nobody_waits_for_it() {
+    let spawner = Spawner::start(11);
+    let full = spawner.name(20);
+    let top = spawner.root.join(full.as_str());
+    std::fs::create_dir_all(top.join("d")).expect("mkdir");
+    for number in 0..70_000 {
+        std::fs::File::create(top.join(format!("d/{number}"))).expect("file");
+    }
+    spawner.say(&SpawnerOrder::Clean { dir: full.clone() });
+    let out_of_the_way = SpawnerReport::Cleaned {
+        dir: full.clone(),
+        error: None,
+    };
+    assert_eq!(spawner.hear(), out_of_the_way);
+    assert!(!top.exists());
+    let uid = geteuid().is_root().then_some(UID_BASE);
+    let seats = vec![spawner.name(23)];
+    let report = spawner.launch_as(WorkerId(1), spawner.name(22), uid, seats);
+    assert!(
+        matches!(report, SpawnerReport::Launched { .. }),
+        "{report:?}"
+    );
+    let rest = spawner
+        .root
+        .join(spawner.name(0).as_str())
+        .join(full.as_str());
+    assert!(rest.exists(), "the launch took longer than the removal");
+    spawner.end();
+}
+
 /// Nested directories, each with a file, deeper than any path can name.
 fn make_deep(top: &Path, levels: usize) {
     use nix::fcntl::{open, openat};

@@ -10,10 +10,14 @@ A case begins with `== ` and its name, goes on with directives, one a line, and 
     @unsent            python_path names a library that isn't sent
     @differs ID TEXT   ours differs on purpose, as docs/fidelity.md says under ID, and contains TEXT
     @since X.Y ID TEXT, @before X.Y ID TEXT    it differs with such a CPython only
+    @client SEED       the code as the real client sends it: after its prolog, with that seed, and its lazy imports
     @slow              not in the short form
     @every ITEM ...    the case once for each item, which takes the place of $ITEM in the code
 """
 
+import ast
+import functools
+import importlib.util
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,18 +64,37 @@ def cases_of(path):
 def parse(theme, text):
     """The case of a text, or one for each item of `@every`."""
     name, _, code = text.partition("\n")
-    case, items = Case(f"{theme}: {name}"), None
+    case, items, prolog = Case(f"{theme}: {name}"), None, ""
     while code.startswith("@"):
         line, _, code = code.partition("\n")
         word, _, rest = line[1:].partition(" ")
         if word == "every":
             items = rest.split()
+        elif word == "client":
+            prolog = client_prolog(ast.literal_eval(rest))
         else:
             case = replace(case, **directive(word, rest))
-    case = replace(case, code=case.code or code)
+    case = replace(case, code=prolog + (case.code or code))
     if items is None:
         return [case]
     return [replace(case, name=f"{case.name} {item}", code=case.code.replace("$ITEM", item)) for item in items]
+
+
+def client_prolog(seed):
+    """What the real client puts in front of an author's code (`safe_exec` of xblocks-contrib)."""
+    prolog, imports, lazy_module = client_texts()
+    lazy = "".join(f"{name} = LazyModule('{module}')\n" for name, module in imports)
+    return prolog % seed + lazy_module + lazy
+
+
+@functools.cache
+def client_texts():
+    """Its prolog, what it imports lazily, and by which class. Read, as importing it takes Django's settings."""
+    package = Path(importlib.util.find_spec("xblocks_contrib").origin).parent / "problem/capa/safe_exec"
+    tree = ast.parse((package / "safe_exec.py").read_text(encoding="utf-8"))
+    values = {n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and hasattr(n.targets[0], "id")}
+    read = [ast.literal_eval(values[name]) for name in ("CODE_PROLOG", "ASSUMED_IMPORTS")]
+    return (*read, (package / "lazymod.py").read_text(encoding="utf-8"))
 
 
 def directive(word, rest):

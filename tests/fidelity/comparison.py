@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from difflib import unified_diff
 
 import requests
-from course_libraries import library
+from course_libraries import LIBRARIES, library
 from original import Original
 from running_service import SANDBOX_PYTHON, UID_COUNT, development_configuration, running_service
 
@@ -25,13 +26,20 @@ OVERRIDES = {
     "memory": {"VMEM": 1_000_000_000},
     "few": {"NPROC": 3},
 }
-# Beside what a developer's service preloads.
+# Beside what a developer's service preloads: the rest of sandbox-requirements.txt, parts of it that are not
+# imported by themselves, and what of the standard library has a state of its own.
 ALSO_PRELOADED = (
-    "scipy.stats scipy.optimize matplotlib.pyplot sympy.stats networkx.algorithms.community.lukes nltk.lm.api "
-    "tempfile uuid secrets statistics email.utils logging decimal"
+    "scipy.stats scipy.optimize scipy.integrate scipy.interpolate matplotlib.pyplot sympy.stats "
+    "networkx.algorithms.community.lukes nltk.lm.api lxml.html lxml_html_clean cffi click contourpy cycler fontTools "
+    "joblib kiwisolver markupsafe mpmath packaging.version PIL.Image pycparser.c_parser dateutil.parser regex tqdm "
+    "cryptography.fernet cryptography.hazmat.primitives.asymmetric.ec "
+    "tempfile uuid secrets statistics email.utils logging decimal sqlite3 ssl multiprocessing asyncio"
 ).split()
 # Not those of the client's tests, whose service may be up in the same session.
 UID_BASE = 349_700_000
+
+# A library is compiled in milliseconds on an idle machine.
+COMPILATION_SECONDS_MAX = 60
 
 # Of each difference that is shown: enough to see what it is about.
 SHOWN_LINES_MAX = 40
@@ -43,7 +51,9 @@ RUNNER_LINE = re.compile(r"(/jailed_code\\*\", line )\d+")
 
 
 class Sides:
-    """The original, and our service with the usual libraries preloaded and with none."""
+    """The original, our service with the usual libraries preloaded and all course libraries compiled, and our
+    service with none of that.
+    """
 
     def __init__(self, original, services):
         self._original = original
@@ -81,17 +91,40 @@ def sides(directory, python=SANDBOX_PYTHON):
             text = configuration(uid_base, python, preload=name == "warm")
             address, _ = stack.enter_context(running_service(directory / name, text, uid_base))
             services[name] = address
+        send_all_libraries(services["warm"])
         original = Original(python, LIMITS, OVERRIDES)
         stack.callback(original.close)
         yield Sides(original, services)
 
 
+def send_all_libraries(address):
+    """Once, and waits until each is compiled or can't be: then every case is given bytecode."""
+    names = [*LIBRARIES, "garbage", "half"]
+    for name in names:
+        request = {"code": "", "globals": "{}", "python_path": True, "context": None, "library": library(name).hex()}
+        ask(address, request)
+        # A bounded number may wait.
+        deadline = time.monotonic() + COMPILATION_SECONDS_MAX
+        while known_libraries(address) <= names.index(name):
+            assert time.monotonic() < deadline, f"{name} is not compiled"
+            time.sleep(0.01)
+
+
+def known_libraries(address):
+    """How many were compiled, or failed to be."""
+    text = requests.get(f"{address}/metrics", timeout=10).text
+    counted = re.findall(r"^codejail_library_cache_(?:compiled|failed)_total (\d+)$", text, re.MULTILINE)
+    return sum(map(int, counted))
+
+
 def configuration(uid_base, python, preload):
-    """The developer's, with these limits; without `preload`, none of its libraries."""
+    """The developer's, with these limits; without `preload`, none of its libraries, and no bytecode is kept."""
     text = development_configuration(uid_base, python)
     modules = re.search(r"preload = \[(.*?)\]", text, re.DOTALL)
     more = "".join(f'"{name}",' for name in ALSO_PRELOADED)
     text = text.replace(modules[0], f"preload = [{modules[1]}{more}]" if preload else "preload = []")
+    if not preload:
+        text += "\n[library_cache]\nbytes_max = 0\n"
     tables = {"limits": LIMITS, **{f'limit_overrides."{name}"': limits for name, limits in OVERRIDES.items()}}
     for name, table in tables.items():
         text += f"\n[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())

@@ -93,8 +93,10 @@ def serve(order):
     sys.modules["simplejson"] = None
     from codejail import jail_code
 
-    # Whatever this process was started with: nohup ignores it, say.
+    # Whatever this process was started with: nohup ignores the first, a shell's `&` the others, and so would code.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     logging.disable()
     install(order)
     os.setgroups([])

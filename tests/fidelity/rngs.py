@@ -9,7 +9,8 @@ from cases import Case
 DRAWS = """
 import os
 os.environ["MPLCONFIGDIR"] = os.getcwd() + "/tmp"
-import email.utils, hashlib, random, secrets, statistics, tempfile, uuid
+import email.utils, hashlib, multiprocessing, random, secrets, sqlite3, ssl, statistics, tempfile, uuid
+from cryptography.hazmat.primitives.asymmetric import ec
 import mpmath, networkx, networkx.algorithms.community.lukes as lukes
 import nltk.lm.api, numpy, random2, scipy.stats, sympy, sympy.core.random, sympy.stats
 
@@ -45,6 +46,10 @@ r = {
     "statistics": statistics.NormalDist().samples(2),
     "email": email.utils.make_msgid(domain="x"),
     "tempfile": next(tempfile._get_candidate_names()) + next(tempfile._get_candidate_names()),
+    "multiprocessing": bytes(multiprocessing.current_process().authkey).hex(),
+    "sqlite": sqlite3.connect(":memory:").execute("select random(), hex(randomblob(8))").fetchone(),
+    "ssl": ssl.RAND_bytes(16).hex(),
+    "cryptography": str(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value),
     "uuid1": str(uuid.uuid1()),
     "uuid4": str(uuid.uuid4()),
     "secrets": secrets.token_hex(16),

@@ -3,12 +3,14 @@
 //! What the author's code does is an outcome, never an error. An error here is ours; it is reported
 //! and the process ends, so no half-confined sandbox ever runs anything.
 
+use crate::bytecode;
 use crate::confine::Confined;
 use crate::end_of_run;
 use crate::layers::{LayerError, descriptors};
+use crate::runner;
 use crate::sandbox::{self, Plan, Sandbox};
 use crate::status::Status;
-use crate::warm_up::{RUNNER_REST, RUNNER_START, Warm};
+use crate::warm_up::Warm;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
 use codejail_protocol::job::{JobHeader, SandboxReport};
 use nix::unistd::read;
@@ -33,6 +35,7 @@ struct Job {
     code: Vec<u8>,
     globals: Vec<u8>,
     python_lib: Option<Vec<u8>>,
+    bytecode: Option<Vec<u8>>,
 }
 
 /// Why a job could not be read.
@@ -57,9 +60,9 @@ pub fn run(
     let Ok(pipe) = status else { exit(1) };
     let mut status = Status::new(pipe);
     match prepare(py, interpreter, plan) {
-        Ok((sandbox, code)) => {
+        Ok(sandbox) => {
             status.report(&SandboxReport::Prepared);
-            let result = serve_job(py, interpreter, sandbox, &code, &mut status);
+            let result = serve_job(py, interpreter, sandbox, &mut status);
             // No job came, or not a whole one: the supervisor is gone or has closed the pipe.
             if let Err(error) = result {
                 status.report(&SandboxReport::PrepareFailed { error });
@@ -71,15 +74,10 @@ pub fn run(
 }
 
 /// All that can be done before there is a job.
-fn prepare<'py>(
-    py: Python<'py>,
-    interpreter: &Interpreter<'_>,
-    plan: Plan,
-) -> Result<(Sandbox, Bound<'py, PyAny>), String> {
-    let runner = [RUNNER_START, RUNNER_REST].concat();
-    let sandbox = sandbox::enter(plan, runner.as_bytes(), interpreter.confined)
+fn prepare(py: Python<'_>, interpreter: &Interpreter<'_>, plan: Plan) -> Result<Sandbox, String> {
+    let sandbox = sandbox::enter(plan, &runner::text(), interpreter.confined)
         .map_err(|error| error.to_string())?;
-    let code = stand_in_place(py, &sandbox).map_err(|error| error.to_string())?;
+    stand_in_place(py, interpreter, &sandbox).map_err(|error| error.to_string())?;
     interpreter
         .warm
         .reseed
@@ -90,27 +88,26 @@ fn prepare<'py>(
         .rehearse
         .call0(py)
         .map_err(|error| format!("rehearse: {error}"))?;
-    Ok((sandbox, code))
+    Ok(sandbox)
 }
 
-/// Makes the interpreter believe that it was started in the sandbox's directory, executes the runner's
-/// first part and compiles the rest, under its name and line numbers there.
-fn stand_in_place<'py>(py: Python<'py>, sandbox: &Sandbox) -> PyResult<Bound<'py, PyAny>> {
+/// Makes the interpreter believe that it was started in the sandbox's directory, with the script there.
+fn stand_in_place(
+    py: Python<'_>,
+    interpreter: &Interpreter<'_>,
+    sandbox: &Sandbox,
+) -> PyResult<()> {
     let file = sandbox.path().join("jailed_code");
+    let file = file.as_os_str();
     py.import("sys")?
         .getattr("path")?
         .set_item(0, sandbox.path().as_os_str())?;
     let main = py.import("__main__")?;
-    main.setattr("__file__", file.as_os_str())?;
+    main.setattr("__file__", file)?;
     if let Ok(loader) = main.getattr("__loader__") {
-        loader.setattr("path", file.as_os_str())?;
+        loader.setattr("path", file)?;
     }
-    let builtins = py.import("builtins")?;
-    let compile =
-        |text| builtins.call_method1("compile", (text, file.as_os_str(), "exec", 0, true));
-    builtins.call_method1("exec", (compile(RUNNER_START.to_owned())?, main.dict()))?;
-    let lines = RUNNER_START.lines().count();
-    compile("\n".repeat(lines) + RUNNER_REST)
+    interpreter.warm.runner.rename(py, file)
 }
 
 /// Reads the job, closes the sandbox around it and runs it. Returns only if that was not possible.
@@ -118,7 +115,6 @@ fn serve_job(
     py: Python<'_>,
     interpreter: &Interpreter<'_>,
     sandbox: Sandbox,
-    runner: &Bound<'_, PyAny>,
     status: &mut Status,
 ) -> Result<(), String> {
     let job = read_job().map_err(|error| error.to_string())?;
@@ -134,7 +130,7 @@ fn serve_job(
     let result = match loaded {
         Ok(()) => {
             status.report(&SandboxReport::Started);
-            eval(runner, &main)
+            interpreter.warm.runner.run(&main)
         }
         Err(error) if is_refusal(py, &error) => {
             let message = error.value(py).to_string();
@@ -144,8 +140,12 @@ fn serve_job(
         // The limits bite already: this is the run's own end.
         Err(error) => Err(error),
     };
+    let cold_imports = interpreter.warm.cold.imported(py);
     let code = end_of_run::finish(py, result, &main);
-    status.report(&SandboxReport::Finished { status: code });
+    status.report(&SandboxReport::Finished {
+        status: code,
+        cold_imports,
+    });
     exit(code)
 }
 
@@ -171,25 +171,11 @@ fn load(
     if job.header.python_path {
         let path = py.import("sys")?.getattr("path")?;
         path.call_method1("append", (OsStr::from_bytes(b"python_lib.zip"),))?;
+        if let Some(bytecode) = &job.bytecode {
+            bytecode::offer(py, bytecode)?;
+        }
     }
     Ok(())
-}
-
-/// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls count
-/// as recursion too, the call of this worker's hook is taken off the count.
-fn eval<'py>(runner: &Bound<'py, PyAny>, main: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-    use pyo3::ffi;
-    let py = main.py();
-    // SAFETY: the GIL is held; runner is a code object and main a dict, both alive during the call,
-    // which returns a new reference or null with an exception set. Py_LeaveRecursiveCall undoes the
-    // entry that calling `serve` made, and this process never returns there.
-    unsafe {
-        if py.version_info() < (3, 12) {
-            ffi::Py_LeaveRecursiveCall();
-        }
-        let result = ffi::PyEval_EvalCode(runner.as_ptr(), main.as_ptr(), main.as_ptr());
-        Bound::from_owned_ptr_or_err(py, result)
-    }
 }
 
 /// Reads one job from standard input, to its end. The clock starts once its limits are known.
@@ -207,6 +193,7 @@ fn read_job() -> Result<Job, JobError> {
         code: read_blob(header.code_bytes)?,
         globals: read_blob(header.globals_bytes)?,
         python_lib: header.python_lib_bytes.map(read_blob).transpose()?,
+        bytecode: header.bytecode_bytes.map(read_blob).transpose()?,
     };
     // The code finds its standard input at its end, as behind the original's `json.load`.
     match read(descriptors::job_input(), &mut [0])? {

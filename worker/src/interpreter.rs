@@ -27,21 +27,20 @@ pub fn version(py: Python<'_>) -> PyResult<String> {
 pub struct OwnProcess {
     stat: File,
     statm: File,
+    smaps: Option<File>,
     children: Option<File>,
 }
 
 impl OwnProcess {
-    /// Opens `/proc/self/stat`, `/proc/self/statm` and, where the kernel has it (CONFIG_PROC_CHILDREN),
-    /// `/proc/self/task/PID/children` (proc(5)).
+    /// Opens `/proc/self/stat`, `/proc/self/statm`, and where the kernel has them (CONFIG_PROC_PAGE_MONITOR,
+    /// CONFIG_PROC_CHILDREN) `/proc/self/smaps` and `/proc/self/task/PID/children` (proc(5)).
     pub fn open() -> io::Result<Self> {
         let children = format!("/proc/self/task/{}/children", std::process::id());
         Ok(Self {
             stat: File::open("/proc/self/stat")?,
             statm: File::open("/proc/self/statm")?,
-            children: match File::open(children) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                opened => Some(opened?),
-            },
+            smaps: if_there(File::open("/proc/self/smaps"))?,
+            children: if_there(File::open(children))?,
         })
     }
 
@@ -53,6 +52,11 @@ impl OwnProcess {
         let text = read_again(children)?;
         let pids = text.split_ascii_whitespace().map(str::parse);
         pids.collect::<Result<_, _>>().map_err(io::Error::other)
+    }
+
+    /// Its mappings, `smaps` of proc(5); empty where the kernel does not tell.
+    pub fn mappings(&self) -> io::Result<String> {
+        self.smaps.as_ref().map_or(Ok(String::new()), read_again)
     }
 
     /// Threads of this process: the 18th field after the command's closing parenthesis.
@@ -68,6 +72,14 @@ impl OwnProcess {
         // SAFETY: sysconf(3) reads no memory of ours.
         let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         Ok(pages * page_bytes.cast_unsigned())
+    }
+}
+
+/// A file that a kernel may be built without; any other error is one.
+fn if_there(opened: io::Result<File>) -> io::Result<Option<File>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

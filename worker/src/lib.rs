@@ -4,13 +4,17 @@
 //! starts installs it as `sys.excepthook` and raises: so no Python frame lies below the code that a
 //! sandbox runs, and `inspect.stack()` shows what a fresh interpreter would show.
 
+mod bytecode;
+mod cold_imports;
 mod confine;
 mod control;
 mod end_of_run;
 mod execute;
 mod fork_server;
+mod huge_pages;
 mod interpreter;
 mod layers;
+mod runner;
 mod sandbox;
 mod status;
 mod warm_up;
@@ -47,13 +51,20 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let warm = warm_up::run(py, &config.preload).map_err(text)?;
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
+    if config.huge_pages {
+        huge_pages::collapse(&own_process.mappings().map_err(text)?);
+    }
+    let memory = huge_pages::memory(&own_process.mappings().map_err(text)?);
     let image_bytes = own_process.image_bytes().map_err(text)?;
     let hello = Hello {
         build: codejail_protocol::BUILD.to_owned(),
         python: interpreter::version(py).map_err(text)?,
         preload_failed: warm.failed.clone(),
+        libraries: warm.libraries.clone(),
         layers: confined.layers.clone(),
         image_bytes,
+        anonymous_bytes: memory.anonymous_bytes,
+        huge_bytes: memory.huge_bytes,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
     fork_server::run(

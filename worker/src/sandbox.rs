@@ -62,9 +62,8 @@ pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sand
     descriptors::close_others(&kept.chain([scratch.descriptor()]).collect::<Vec<_>>())?;
     let last_filter = match &confined.filters {
         Some(filters) => {
-            let last = seccomp::Closing::compile()?;
             filters.confine_sandbox()?;
-            Some(last)
+            Some(filters.closing())
         }
         None => None,
     };

@@ -1,19 +1,10 @@
 //! Makes the interpreter warm: preloads, makes what was preloaded indistinguishable from fresh,
-//! compiles what every sandbox runs.
+//! starts what every sandbox runs.
 
+use crate::cold_imports::ColdLibraries;
+use crate::runner::Runner;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyModule};
-
-/// The runner's first part, for which no job is needed.
-pub const RUNNER_START: &str = include_str!("python/jailed_code.py");
-
-/// The rest of it. The straw serves the input globals too.
-pub const RUNNER_REST: &str = concat!(
-    "\nexec(code, g_dict)\n\n\n",
-    include_str!("python/json_straw.py"),
-    "\n\n",
-    include_str!("python/answer.py"),
-);
 
 /// Python parts that run in one private namespace, in this order, and never enter `sys.modules`.
 const PARTS: &[(&str, &str)] = &[
@@ -23,6 +14,7 @@ const PARTS: &[(&str, &str)] = &[
     ),
     ("<codejail rng>", include_str!("python/rng.py")),
     ("<codejail warm_up>", include_str!("python/warm_up.py")),
+    ("<codejail libraries>", include_str!("python/libraries.py")),
     (
         "<codejail json_straw>",
         include_str!("python/json_straw.py"),
@@ -35,12 +27,18 @@ const PARTS: &[(&str, &str)] = &[
 pub struct Warm {
     /// Modules that could not be preloaded, with the error.
     pub failed: Vec<(String, String)>,
+    /// What the sandbox venv has: top-level names.
+    pub libraries: Vec<String>,
+    /// Those of them of which nothing is loaded.
+    pub cold: ColdLibraries,
     /// `reseed()`: fresh entropy for every unseeded generator.
     pub reseed: Py<PyAny>,
     /// `load_job(code, globals)`.
     pub load_job: Py<PyAny>,
     /// `rehearse()`: what every run does, once ahead of the request.
     pub rehearse: Py<PyAny>,
+    /// What every sandbox runs.
+    pub runner: Runner,
 }
 
 /// Warms the interpreter up.
@@ -56,12 +54,18 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
     let failed = tool("warm_up")?.call1((preload.to_vec(),))?.extract()?;
     forget_bootstrap(py)?;
     flush_buffers(py)?;
+    let libraries: Vec<String> = tool("libraries")?.call0()?.extract()?;
+    let cold = ColdLibraries::new(tool("not_loaded")?.call1((libraries.clone(),))?.extract()?);
+    let runner = Runner::start(py)?;
     tool("freeze")?.call0()?;
     Ok(Warm {
         failed,
+        libraries,
+        cold,
         reseed: tool("reseed")?.unbind(),
         load_job: tool("load_job")?.unbind(),
         rehearse: tool("rehearse")?.unbind(),
+        runner,
     })
 }
 

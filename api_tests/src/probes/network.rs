@@ -257,6 +257,19 @@ pub const PROBES: &[Probe] = &[
     )
     .needs(&[Bait("datagram")]),
     Probe::harm(
+        "deny_several_messages_to_unix_sockets",
+        "Nor by the call for several at once.",
+        "def send():\n    \
+             sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
+             name = ctypes.create_string_buffer(struct.pack('H', socket.AF_UNIX) + bait['datagram'].encode() + b'\\0')\n    \
+             text = ctypes.create_string_buffer(b'x')\n    \
+             piece = ctypes.create_string_buffer(struct.pack('PN', ctypes.addressof(text), 1))\n    \
+             message = struct.pack('PIPNPNiI', ctypes.addressof(name), len(name) - 1, ctypes.addressof(piece), 1, 0, 0, 0, 0)\n    \
+             call('sendmmsg', sender.fileno(), message.ljust(64, b'\\0'), 1, 0)\n\
+         x = outcome(send, NETWORK)",
+    )
+    .needs(&[Bait("datagram")]),
+    Probe::harm(
         "deny_handing_descriptors_to_others",
         "A descriptor can't be handed to a service of the host.",
         "def hand_over():\n    \

@@ -199,6 +199,24 @@ pub const PROBES: &[Probe] = &[
          x = outcome(lambda: fcntl.ioctl(a, SIOCSPGRP, struct.pack('i', bait['pid'])) and 'set', PROCESSES)",
     )
     .needs(&[Bait("writable")]),
+    Probe::harm(
+        "deny_signals_by_a_sockets_owner_under_its_other_number",
+        "Nor by the same request's other number.",
+        "import fcntl\n\
+         FIOSETOWN = 0x8901\n\
+         a, b = socket.socketpair()\n\
+         x = outcome(lambda: fcntl.ioctl(a, FIOSETOWN, struct.pack('i', bait['pid'])) and 'set', PROCESSES)",
+    )
+    .needs(&[Bait("writable")]),
+    Probe::harm(
+        "deny_signals_to_a_thread_by_input_and_output",
+        "Nor one thread of it.",
+        "import fcntl\n\
+         F_SETOWN_EX, THREAD = 15, 0\n\
+         owner = struct.pack('ii', THREAD, bait['pid'])\n\
+         x = outcome(lambda: fcntl.fcntl(os.pipe()[0], F_SETOWN_EX, owner) and 'set', PROCESSES)",
+    )
+    .needs(&[Bait("writable")]),
     Probe::surface(
         "deny_choosing_the_signal_of_a_pipe",
         "Nor can the signal be chosen.",

@@ -222,6 +222,18 @@ pub const PROBES: &[Probe] = &[
         "x = outcome(lambda: call('timer_settime', 0, 0, None, None), ('EACCES',), ('EINVAL',))",
     ),
     Probe::surface(
+        "deny_timers_of_the_kernels",
+        "No further timer can be made in the kernel.",
+        BOUND,
+        "UNKNOWN = 1 << 20\nx = outcome(lambda: call('timer_create', UNKNOWN, None, None), ('EACCES',), ('EINVAL',))",
+    ),
+    Probe::surface(
+        "deny_timers_by_descriptor",
+        "Nor one that is a descriptor.",
+        BOUND,
+        "UNKNOWN = 1 << 20\nx = outcome(lambda: call('timerfd_create', UNKNOWN, 0), ('EACCES',), ('EINVAL',))",
+    ),
+    Probe::surface(
         "deny_floods_of_errors",
         "What is kept of standard error is bounded.",
         BOUND,

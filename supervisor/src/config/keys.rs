@@ -89,6 +89,7 @@ pub const KEYS: &[Key] = &[
     key("python.bin", Kind::Path),
     key("python.preload", Names),
     key("python.read_paths", Paths),
+    key("python.huge_pages", Boolean),
     key("python.worker_module", Kind::Path),
     key("python.env.*", Text),
     key("limits.CPU", Integer(0, CPU_MAX)),
@@ -106,6 +107,8 @@ pub const KEYS: &[Key] = &[
     key("sandbox.scratch_dir", Kind::Path),
     key("cgroup.memory_bytes_max", Integer(0, KERNEL_MAX)),
     key("cgroup.pids_max", Integer(0, PIDS_MAX)),
+    // Half a GiB: beyond that memory is better spent on workers.
+    key("library_cache.bytes_max", Integer(0, GIB / 2)),
     key("layers.uid", Mode),
     key("layers.namespaces", Mode),
     key("layers.mounts", Mode),

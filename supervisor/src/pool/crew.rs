@@ -124,9 +124,14 @@ impl Pool {
         workers
     }
 
-    /// Takes a ready sandbox; waits in line while there is none.
+    /// Takes a ready sandbox for a client's execution; waits in line while there is none.
     pub async fn take(&self) -> ReadySandbox {
-        self.shared.shelf.take().await
+        self.shared.shelf.take(true).await
+    }
+
+    /// The same for an execution of the service's own, which `max_requests` does not count.
+    pub async fn take_for_service(&self) -> ReadySandbox {
+        self.shared.shelf.take(false).await
     }
 
     /// What the first warm worker said of itself.

@@ -254,6 +254,8 @@ fn log_hello(id: WorkerId, hello: &Hello) {
         worker = id.0,
         python = hello.python,
         image_mib = hello.image_bytes >> 20,
+        anonymous_mib = hello.anonymous_bytes >> 20,
+        huge_mib = hello.huge_bytes >> 20,
         "worker is warm"
     );
 }

@@ -16,8 +16,13 @@ pub enum Command {
     Unready(SandboxId, String),
     /// The worker has passed its checks: its sandboxes go to the shelf that all take from.
     Join,
-    /// It has been taken; one of a worker that has joined counts as an execution.
-    Taken(SandboxId),
+    /// It has been taken. One of a worker that has joined counts as an execution, if it is a client's.
+    Taken {
+        /// Which.
+        sandbox: SandboxId,
+        /// Whether for a client.
+        counts: bool,
+    },
     /// Kill it: its deadline is over, its client is gone, or it broke the protocol.
     Kill(SandboxId),
     /// Its run is over and answered; it should be about to exit.
@@ -135,8 +140,9 @@ impl Shelf {
         self.permits.add_permits(1);
     }
 
-    /// Takes one from the worker that has most to spare; waits in line while there is none.
-    pub async fn take(&self) -> ReadySandbox {
+    /// Takes one from the worker that has most to spare; waits in line while there is none. Whether it
+    /// `counts` as an execution of its worker.
+    pub async fn take(&self, counts: bool) -> ReadySandbox {
         loop {
             let Ok(permit) = self.permits.acquire().await else {
                 // The semaphore is never closed.
@@ -144,7 +150,12 @@ impl Shelf {
             };
             permit.forget();
             if let Some(sandbox) = self.take_from_fullest() {
-                sandbox.running.say(Command::Taken(sandbox.running.sandbox));
+                let id = sandbox.running.sandbox;
+                let taken = Command::Taken {
+                    sandbox: id,
+                    counts,
+                };
+                sandbox.running.say(taken);
                 return sandbox;
             }
         }

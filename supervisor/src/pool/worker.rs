@@ -191,13 +191,15 @@ impl Worker {
 
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
         let config = &self.shared.config;
+        let current = self.shared.current.get();
         let start = WorkerOrder::Start(WorkerConfig {
-            preload: self.shared.current.get().python.preload.clone(),
+            preload: current.python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             own_uids: sandbox_uids.is_some(),
             seats: self.shared.spawner.seats(),
+            huge_pages: current.python.huge_pages,
             layers: WorkerLayers {
                 landlock: config.layers.landlock,
                 seccomp: config.layers.seccomp,
@@ -350,10 +352,11 @@ impl Worker {
                 return self.count_failure(error);
             }
             Command::Unready(..) => {}
-            Command::Taken(sandbox) => {
+            Command::Taken { sandbox, counts } => {
                 self.live.set_state(sandbox, State::Running);
                 if let Some(left) = &mut self.executions_left
                     && self.joined
+                    && counts
                 {
                     *left = left.saturating_sub(1);
                     worn.send_if_modified(|worn| *left == 0 && !std::mem::replace(worn, true));

@@ -20,10 +20,11 @@ use nix::unistd::{Pid, geteuid};
 use processes::{Process, wait_for};
 use setup::{Log, Starting, scratch_directories};
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -117,6 +118,15 @@ impl Service {
 
     pub fn get(&self, path: &str) -> Answer {
         http::get(self.address, path).expect("an answer")
+    }
+
+    /// One of its metrics, without labels; 0 if it was never counted.
+    pub fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get("/metrics").body;
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.trim().parse().expect("a number"))
     }
 
     pub fn run(&self, run: &Run) -> Answer {
@@ -301,12 +311,28 @@ pub fn is_root() -> bool {
 
 /// A `python_lib.zip` with one module.
 pub fn library(module: &str, source: &str) -> Vec<u8> {
-    let script = "import sys, zipfile\n\
-                  with zipfile.ZipFile(sys.stdout.buffer, 'w') as z: z.writestr(*sys.argv[1:])";
-    let zip = Command::new(sandbox_python())
-        .args(["-c", script, &format!("{module}.py"), source])
-        .output();
-    zip.expect("the sandbox's Python").stdout
+    zip(&[(&format!("{module}.py"), source.as_bytes())])
+}
+
+/// A `python_lib.zip` with these files; the same files make the same bytes.
+pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let script = "import json, sys, zipfile\n\
+                  with zipfile.ZipFile(sys.stdout.buffer, 'w', zipfile.ZIP_DEFLATED) as z:\n \
+                  for name, content in json.load(sys.stdin):\n  \
+                  z.writestr(zipfile.ZipInfo(name), bytes(content), zipfile.ZIP_DEFLATED)";
+    let mut python = Command::new(sandbox_python())
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the sandbox's Python");
+    let text = serde_json::to_vec(files).expect("JSON");
+    let mut stdin = python.stdin.take().expect("its standard input");
+    stdin.write_all(&text).expect("write");
+    drop(stdin);
+    let done = python.wait_with_output().expect("its output");
+    assert!(done.status.success());
+    done.stdout
 }
 
 fn address_in(log: &str) -> Option<SocketAddr> {

@@ -90,7 +90,12 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 pub struct Filters {
     worker_only: BpfProgram,
     forks: BpfProgram,
+    closing: BpfProgram,
 }
+
+/// Stands for the sandbox's own pid in a filter that is compiled ahead; above what the kernel gives out
+/// (PID_MAX_LIMIT, 2^22, linux/threads.h).
+const OWN_PID: u32 = u32::MAX - 1;
 
 impl Filters {
     /// Compiles them.
@@ -104,6 +109,7 @@ impl Filters {
         Ok(Self {
             worker_only: deny(worker_only, libc::EACCES)?,
             forks: deny(forks, libc::EAGAIN)?,
+            closing: compile_closing()?,
         })
     }
 
@@ -112,6 +118,27 @@ impl Filters {
         apply(&self.worker_only)?;
         apply(&self.forks)
     }
+
+    /// The last stage for the calling process.
+    pub fn closing(&self) -> Closing {
+        let own_pid = std::process::id();
+        let mut program = self.closing.clone();
+        for instruction in &mut program {
+            if instruction.k == OWN_PID {
+                instruction.k = own_pid;
+            }
+        }
+        Closing(program)
+    }
+}
+
+fn compile_closing() -> Result<BpfProgram, LayerError> {
+    let mut rules = any_argument(&[SETUP]);
+    rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);
+    for call in [libc::SYS_kill, libc::SYS_tgkill] {
+        rules.insert(call, none_of(0, [OWN_PID.into()])?);
+    }
+    deny(rules, libc::EACCES)
 }
 
 /// The last stage, compiled ahead: what the locking down needed goes, and signals reach only the
@@ -120,17 +147,6 @@ impl Filters {
 pub struct Closing(BpfProgram);
 
 impl Closing {
-    /// Compiles it for the calling process.
-    pub fn compile() -> Result<Self, LayerError> {
-        let mut rules = any_argument(&[SETUP]);
-        rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);
-        let own_pid = u64::from(std::process::id());
-        for call in [libc::SYS_kill, libc::SYS_tgkill] {
-            rules.insert(call, none_of(0, [own_pid])?);
-        }
-        deny(rules, libc::EACCES).map(Self)
-    }
-
     /// Enforces it.
     pub fn enforce(&self) -> Result<(), LayerError> {
         apply(&self.0)
@@ -327,6 +343,16 @@ mod tests {
         let mut found: Vec<u64> = submasks(0b1010).collect();
         found.sort_unstable();
         assert_eq!(found, [0, 0b10, 0b1000, 0b1010]);
+    }
+
+    #[test]
+    fn the_last_filter_names_the_own_pid_wherever_one_is_compared() {
+        let filters = Filters::compile().unwrap();
+        let count = |program: &BpfProgram, k| program.iter().filter(|each| each.k == k).count();
+        assert_eq!(count(&filters.closing, OWN_PID), 2, "kill and tgkill");
+        let closing = filters.closing();
+        assert_eq!(count(&closing.0, OWN_PID), 0);
+        assert_eq!(count(&closing.0, std::process::id()), 2);
     }
 
     #[test]

@@ -11,7 +11,8 @@ must not. An object's state doesn't tell which it is, so seeding is watched whil
   then overwrites the state that came from it: unseeded only if the state is one that the sequence
   leads to.
 
-What is not watched (another library's generator, a state that was set) counts as unseeded.
+What is not watched (another library's generator, a state that was set) counts as unseeded. The key
+that multiprocessing draws as it is imported is renewed with them.
 """
 
 import _random
@@ -123,6 +124,9 @@ class RngRegistry:
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
             self._calls += _numpy_calls(numpy_random, watch.is_from_os)
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None:
+            self._calls.append(_renew_key_of(process.current_process()))
 
     def __len__(self):
         return len(self._plain) + len(self._calls)
@@ -137,6 +141,16 @@ class RngRegistry:
             generator.gauss_next = None
         for call in self._calls:
             call()
+
+
+def _renew_key_of(process):
+    """multiprocessing draws it as it is imported; nobody seeds it."""
+    from os import urandom
+
+    def renew():
+        process.authkey = urandom(32)
+
+    return renew
 
 
 def _find(*classes):

@@ -648,7 +648,7 @@ def warm_up(preload):
 
 
 def _warm_up(preload):
-    global _REGISTRY
+    global _REGISTRY, _LOADED
     before = set(sys.modules)
     failures = _import("six")
     if _import("simplejson"):
@@ -661,6 +661,7 @@ def _warm_up(preload):
     finally:
         preloading.close()
     _REGISTRY = RngRegistry(preloading.watch)  # noqa: F821
+    _LOADED = {name.partition(".")[0] for name in sys.modules}
     Shelf(preloading)
     return failures
 

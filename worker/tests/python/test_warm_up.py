@@ -19,7 +19,7 @@ SOURCES = pathlib.Path(__file__).resolve().parents[2] / "src" / "python"
 PRELOAD = (
     "numpy scipy scipy.stats scipy.optimize sympy matplotlib matplotlib.pyplot networkx nltk "
     "random2"
-    " networkx.algorithms.community.lukes nltk.lm.api tempfile uuid secrets statistics email.utils"
+    " networkx.algorithms.community.lukes nltk.lm.api tempfile uuid secrets statistics email.utils multiprocessing"
 ).split()
 
 # Executes runs in forked children, as the worker does; the runs and the answers are JSON.
@@ -514,6 +514,9 @@ r = next(tempfile._get_candidate_names())
 == secrets
 import secrets
 r = secrets.token_hex(8)
+== multiprocessing
+import multiprocessing
+r = bytes(multiprocessing.current_process().authkey)
 == lib Random
 import lib
 r = lib.plain.random()

@@ -1,0 +1,136 @@
+"""The original as a service: codejail's own `safe_exec` behind gunicorn, with an application that does
+what codejail-service does with a request, and no more.
+
+It is installed as its README says, by sudo, in a mount namespace of its own (tests/fidelity/original.py).
+Started in that namespace as root with an order in JSON, it prints its port and serves until it is killed.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+# As in the original's service, which has no simplejson.
+sys.modules["simplejson"] = None
+
+import gunicorn.app.base
+import gunicorn.workers.sync
+import jsonschema
+from codejail import jail_code
+from codejail.safe_exec import SafeExecException, safe_exec
+from multipart import parse_form_data
+
+# The globals that are measured with have 10 MB; a form makes more of them.
+BODY_BYTES_MAX = 64 << 20
+
+LIBRARY = "python_lib.zip"
+
+PAYLOAD = jsonschema.Draft202012Validator(
+    {
+        "type": "object",
+        "properties": {
+            "code": {"type": "string"},
+            "globals_dict": {"type": "object"},
+            "python_path": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+            "limit_overrides_context": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "slug": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "unsafely": {"type": "boolean"},
+        },
+        "required": ["code", "globals_dict"],
+    }
+)
+
+
+def application(environ, start_response):
+    status, answer = answer_to(environ)
+    body = json.dumps(answer).encode()
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def answer_to(environ):
+    if environ["PATH_INFO"] != "/api/v0/code-exec":
+        return "404 Not Found", {}
+    form, files = parse_form_data(environ, strict=True, memory_limit=BODY_BYTES_MAX)
+    try:
+        payload = json.loads(form["payload"])
+        PAYLOAD.validate(payload)
+    except (KeyError, ValueError, jsonschema.ValidationError) as error:
+        return "400 Bad Request", {"error": str(error)}
+    python_path = payload.get("python_path") or []
+    if set(python_path) - {LIBRARY} or set(files) - {LIBRARY} or payload.get("unsafely"):
+        return "400 Bad Request", {"error": "not allowed"}
+    return "200 OK", execution(payload, python_path, [(LIBRARY, files[LIBRARY].raw)] if LIBRARY in files else [])
+
+
+def execution(payload, python_path, extra_files):
+    """The globals as they came if it failed."""
+    globals_dict = payload["globals_dict"].copy()
+    try:
+        safe_exec(
+            payload["code"],
+            globals_dict,
+            python_path=python_path,
+            extra_files=extra_files,
+            limit_overrides_context=payload.get("limit_overrides_context"),
+            slug=payload.get("slug"),
+        )
+    except SafeExecException as error:
+        return {"globals_dict": payload["globals_dict"], "emsg": str(error)}
+    except Exception as error:
+        print(f"original: {type(error).__name__}: {error}", file=sys.stderr)
+        return {"globals_dict": payload["globals_dict"], "emsg": "Couldn't execute sandboxed code: See logs."}
+    return {"globals_dict": globals_dict}
+
+
+class Service(gunicorn.app.base.BaseApplication):
+    """Gunicorn with its defaults, but for the number of workers."""
+
+    def __init__(self, order, listener):
+        self._options = {
+            "workers": order["workers"],
+            # Whom this process is already; by default gunicorn takes whom it was started as.
+            "user": order["app"],
+            "group": order["app"],
+            "bind": f"fd://{listener.fileno()}",
+            "worker_tmp_dir": "/dev/shm",
+            "loglevel": "error",
+        }
+        super().__init__()
+
+    def load_config(self):
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self):
+        return application
+
+
+def become(user):
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def main(order):
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests/fidelity"))
+    from original import install
+
+    # Whatever this process was started with: nohup ignores it, say.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    logging.disable(logging.WARNING)
+    install(order)
+    become(order["app"])
+    jail_code.configure("python", order["python"], user="sandbox")
+    for name, value in order["limits"].items():
+        jail_code.set_limit(name, value)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(listener.getsockname()[1], flush=True)
+    Service(order, listener).run()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

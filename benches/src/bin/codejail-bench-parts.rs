@@ -1,0 +1,22 @@
+//! Runs one of the service's parts so many times and does nothing else: what callgrind counts.
+//!
+//!     codejail-bench-parts PART TIMES     (without arguments: lists the parts)
+
+use anyhow::{Context, Result};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut parts = codejail_benches::parts::all();
+    let [name, times] = arguments.as_slice() else {
+        for part in parts {
+            println!("{}", part.name);
+        }
+        return Ok(());
+    };
+    let part = parts.iter_mut().find(|part| part.name == name);
+    let part = part.with_context(|| format!("no part {name:?}"))?;
+    for _ in 0..times.parse().context("TIMES")? {
+        (part.run)();
+    }
+    Ok(())
+}

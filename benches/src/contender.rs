@@ -1,0 +1,105 @@
+//! Those that execute the same code: the original, a bare Python, this service, and what none can beat.
+
+mod bare;
+mod limit;
+mod original;
+mod ours;
+
+pub use bare::Bare;
+pub use limit::Limit;
+pub use original::Original;
+pub use ours::{Options, Ours};
+
+use crate::client::{self, Client, Request};
+use crate::workload::Workload;
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Seconds of CPU and of the wall clock that a run may take, everywhere: no workload comes near on a
+/// loaded machine either, since one that is killed would be a wrong answer.
+pub const LIMIT_S: u64 = 30;
+
+/// Executes workloads, one at a time.
+pub trait Contender {
+    /// Executes and checks the answer: how long it took, the check not included.
+    fn execute(&mut self, workload: &Workload) -> Result<Duration>;
+}
+
+/// An HTTP service with one client. The request of a workload is built once.
+pub struct Http {
+    client: Client,
+    request: Option<(String, Request)>,
+    /// The last answer that was right: the same bytes need no second look.
+    right: Vec<u8>,
+}
+
+impl Http {
+    /// A client for this address.
+    pub fn new(address: SocketAddr, keep_alive: bool) -> Self {
+        Self {
+            client: Client::new(address, keep_alive),
+            request: None,
+            right: Vec::new(),
+        }
+    }
+}
+
+impl Contender for Http {
+    fn execute(&mut self, workload: &Workload) -> Result<Duration> {
+        if self
+            .request
+            .as_ref()
+            .is_none_or(|(name, _)| name != &workload.name)
+        {
+            self.request = Some((workload.name.clone(), Request::of(workload)));
+            self.right.clear();
+        }
+        let (_, request) = self.request.as_ref().context("it was just made")?;
+        let (elapsed, body) = self.client.execute(request)?;
+        if body != self.right {
+            workload.check(&client::answer(&body)?)?;
+            self.right = body;
+        }
+        Ok(elapsed)
+    }
+}
+
+/// Waits until something is so.
+///
+/// # Errors
+/// It is not within `longest`, or asking failed.
+pub fn wait_until(
+    what: &str,
+    longest: Duration,
+    mut is_so: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let deadline = Instant::now() + longest;
+    while !is_so()? {
+        anyhow::ensure!(Instant::now() < deadline, "{what}: not within {longest:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Ends a process as a service manager would, and waits for it.
+fn terminate(process: &mut Child) -> Result<std::process::ExitStatus> {
+    Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status()?;
+    Ok(process.wait()?)
+}
+
+/// Kills what is still there: for what must not outlive an error.
+fn kill(process: &mut Child) {
+    // Both do nothing after a `wait`.
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+/// Writes a file that any user may read.
+fn write_readable(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}

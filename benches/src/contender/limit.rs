@@ -1,0 +1,82 @@
+//! An interpreter that is already running, behind a pipe: see `benches/python/limit.py`.
+
+use super::ours::development_configuration;
+use super::{Contender, kill};
+use crate::workload::{Answer, Workload};
+use anyhow::{Context, Result, ensure};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running one.
+pub struct Limit {
+    process: Child,
+    jobs: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    dir: PathBuf,
+}
+
+impl Limit {
+    /// Starts one that imports what the development configuration preloads.
+    pub fn start(python: &Path, library: &[u8]) -> Result<Self> {
+        let config = development_configuration(python, 0)?;
+        let preload = config["python"]["preload"].as_array().context("preload")?;
+        let dir = std::env::temp_dir().join(format!("codejail-bench-limit-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        let path = dir.join("python_lib.zip");
+        super::write_readable(&path, library)?;
+        let mut process = Command::new(python)
+            .args(["-E", "-B", "benches/python/limit.py"])
+            .arg(&path)
+            .args(preload.iter().filter_map(toml::Value::as_str))
+            .env("OPENBLAS_NUM_THREADS", "1")
+            // Matplotlib's list of fonts goes there.
+            .env("TMPDIR", &dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| python.display().to_string())?;
+        let jobs = process.stdin.take().context("no standard input")?;
+        let answers = BufReader::new(process.stdout.take().context("no standard output")?);
+        let mut limit = Self {
+            process,
+            jobs,
+            answers,
+            dir,
+        };
+        let mut line = String::new();
+        limit.answers.read_line(&mut line)?;
+        ensure!(line == "ready\n", "limit.py did not start: {line:?}");
+        Ok(limit)
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Contender for Limit {
+    fn execute(&mut self, workload: &Workload) -> Result<Duration> {
+        let job = serde_json::json!([workload.code, workload.globals]).to_string() + "\n";
+        let mut line = String::new();
+        let started = Instant::now();
+        self.jobs.write_all(job.as_bytes())?;
+        self.answers.read_line(&mut line)?;
+        let elapsed = started.elapsed();
+        let answer = match serde_json::from_str(&line)? {
+            serde_json::Value::String(text) => Answer::Failure(text),
+            globals => Answer::Globals(globals),
+        };
+        workload.check(&answer)?;
+        Ok(elapsed)
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        kill(&mut self.process);
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}

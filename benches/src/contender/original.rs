@@ -1,0 +1,93 @@
+//! The original behind gunicorn, by sudo: see `benches/python/original_service.py`.
+
+use super::ours::uid_base;
+use super::{Http, LIMIT_S, kill, terminate};
+use crate::contender::Contender;
+use crate::workload::Workload;
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Gunicorn's workers, as many as its documentation would have at least on two cores.
+pub const WORKERS: usize = 4;
+
+/// Its uid range among the benchmark's.
+const SLOT: u32 = 0;
+
+/// A running one.
+pub struct Original {
+    process: Child,
+    address: SocketAddr,
+    /// From its start to its first right answer.
+    pub warm_up: Duration,
+}
+
+impl Original {
+    /// Starts it, as root, with the interpreter of a venv made from `benches/requirements.txt`, and waits
+    /// for its first answer.
+    pub fn start(venv_python: &Path, sandbox_python: &Path) -> Result<Self> {
+        let order = serde_json::json!({
+            "python": sandbox_python,
+            "limits": { "CPU": LIMIT_S, "REALTIME": LIMIT_S },
+            "app": uid_base(SLOT),
+            "sandbox": uid_base(SLOT) + 1,
+            "workers": WORKERS,
+        });
+        let started = Instant::now();
+        let process = Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .arg(venv_python)
+            .arg("benches/python/original_service.py")
+            .arg(order.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("unshare")?;
+        let mut original = Self {
+            process,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            warm_up: Duration::ZERO,
+        };
+        let stdout = original
+            .process
+            .stdout
+            .take()
+            .context("no standard output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let port = line.trim().parse().context("the original did not start")?;
+        original.address.set_port(port);
+        Http::new(original.address, false).execute(&Workload::trivial()?)?;
+        original.warm_up = started.elapsed();
+        Ok(original)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The pid of gunicorn's arbiter.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it.
+    pub fn stop(mut self) -> Result<()> {
+        terminate(&mut self.process)?;
+        Ok(())
+    }
+}
+
+impl Drop for Original {
+    fn drop(&mut self) {
+        // By TERM first: gunicorn's workers would outlive its death by a second.
+        if matches!(self.process.try_wait(), Ok(None)) {
+            let _ = terminate(&mut self.process);
+        }
+        kill(&mut self.process);
+    }
+}

@@ -1,0 +1,178 @@
+//! The measurements, one file each, and what they share: who is there, and how long to measure.
+
+pub mod cost;
+pub mod globals;
+pub mod half_load;
+pub mod latency;
+pub mod memory;
+pub mod preload;
+pub mod start;
+pub mod throughput;
+
+use crate::contender::{Bare, Contender, Http, Limit, Options, Original, Ours};
+use crate::workload::Suite;
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// Names of the contenders in tables.
+pub const OURS: &str = "codejail";
+/// The same with one connection for all requests.
+pub const OURS_KEPT: &str = "codejail, connection kept";
+/// The original.
+pub const ORIGINAL: &str = "original";
+/// A fresh interpreter.
+pub const BARE: &str = "bare Python";
+/// A running interpreter.
+pub const LIMIT: &str = "limit";
+
+/// Between two requests of one client to this service: a sandbox's successor is made meanwhile and not
+/// while the next run is measured. (`throughput` measures without a pause.)
+pub const PAUSE: Duration = Duration::from_millis(15);
+
+/// Tells on standard error what is done now, and how long all has taken so far.
+pub fn say(what: &str) {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    eprintln!("{:>4} s  {what}", STARTED.elapsed().as_secs());
+}
+
+/// Where things are, and how thorough to be.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The `codejail` executable.
+    pub codejail: PathBuf,
+    /// The sandbox venv's interpreter.
+    pub python: PathBuf,
+    /// The interpreter of the venv with gunicorn; without it the original is left out.
+    pub original_python: Option<PathBuf>,
+    /// Everything that takes time is divided by this.
+    pub quickness: u32,
+}
+
+impl Plan {
+    /// This long, or shorter in a quick run.
+    pub fn time(&self, full: Duration) -> Duration {
+        full / self.quickness
+    }
+
+    /// This many, or fewer in a quick run, but some.
+    pub fn count(&self, full: usize) -> usize {
+        (full / self.quickness as usize).max(3)
+    }
+
+    /// A service of ours: TOML over the development configuration, in a uid range of its own.
+    pub fn ours(&self, slot: u32, overrides: &str) -> Result<Ours> {
+        Ours::start(&Options {
+            codejail: self.codejail.clone(),
+            python: self.python.clone(),
+            overrides: overrides.to_owned(),
+            slot,
+        })
+    }
+
+    /// The original, where it is wanted.
+    pub fn original(&self) -> Result<Option<Original>> {
+        let python = self.original_python.as_deref();
+        python
+            .map(|python| Original::start(python, &self.python))
+            .transpose()
+    }
+}
+
+/// Those that run all the time: what each measurement asks in turn.
+pub struct Field {
+    /// This service with the development configuration.
+    pub ours: Ours,
+    /// The original, where it is wanted.
+    pub original: Option<Original>,
+    /// Fresh interpreters.
+    pub bare: Bare,
+    /// A running interpreter.
+    pub limit: Limit,
+}
+
+impl Field {
+    /// Starts them, and has a bare Python say what each workload must answer.
+    pub fn start(plan: &Plan, suite: &mut Suite) -> Result<Self> {
+        let bare = Bare::new(&plan.python, &suite.scripts)?;
+        for workload in &mut suite.workloads {
+            let answer = bare.answer(workload)?;
+            workload.must_answer(answer).context("a bare Python")?;
+        }
+        Ok(Self {
+            ours: plan.ours(1, "")?,
+            original: plan.original()?,
+            bare,
+            limit: Limit::start(&plan.python, &suite.library)?,
+        })
+    }
+
+    /// Each with its name and how many times it is asked in a round: the quick ones more often.
+    fn entrants(&mut self) -> Vec<Entrant<'_>> {
+        let ours = self.ours.address();
+        let mut entrants = vec![
+            Entrant::new(OURS, 8, PAUSE, Box::new(Http::new(ours, false))),
+            Entrant::new(OURS_KEPT, 8, PAUSE, Box::new(Http::new(ours, true))),
+        ];
+        if let Some(original) = &self.original {
+            let client = Http::new(original.address(), false);
+            entrants.push(Entrant::new(ORIGINAL, 2, Duration::ZERO, Box::new(client)));
+        }
+        entrants.push(Entrant::new(
+            BARE,
+            1,
+            Duration::ZERO,
+            Box::new(&mut self.bare),
+        ));
+        entrants.push(Entrant::new(
+            LIMIT,
+            8,
+            Duration::ZERO,
+            Box::new(&mut self.limit),
+        ));
+        entrants
+    }
+
+    /// Stops what must be stopped in good order.
+    pub fn stop(self) -> Result<()> {
+        if let Some(original) = self.original {
+            original.stop()?;
+        }
+        self.ours.stop()
+    }
+}
+
+/// One that is asked in turn.
+pub struct Entrant<'a> {
+    /// Its name in tables.
+    pub name: String,
+    calls_per_round: usize,
+    pause: Duration,
+    contender: Box<dyn Contender + 'a>,
+    times_us: Vec<u32>,
+}
+
+impl<'a> Entrant<'a> {
+    /// Asked so many times in a round, with a pause before each.
+    pub fn new(
+        name: &str,
+        calls_per_round: usize,
+        pause: Duration,
+        contender: Box<dyn Contender + 'a>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            calls_per_round,
+            pause,
+            contender,
+            times_us: Vec::new(),
+        }
+    }
+}
+
+impl<C: Contender> Contender for &mut C {
+    fn execute(&mut self, workload: &crate::workload::Workload) -> Result<Duration> {
+        (**self).execute(workload)
+    }
+}

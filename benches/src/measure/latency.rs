@@ -1,0 +1,67 @@
+//! Time per execution, one client: all in turn, round by round, so that what else the machine does hits
+//! all alike.
+
+use super::{Entrant, Field, Plan, say};
+use crate::results::Series;
+use crate::sampling::micros;
+use crate::workload::{Suite, Workload};
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+/// For each workload: what it takes to see a p99 of the quick ones.
+const TIME: Duration = Duration::from_secs(24);
+
+/// However slow they are: a median needs some values.
+const ROUNDS_MIN: usize = 3;
+
+/// The part of the time after which a slow contender's turn ends early, or it would take all.
+const TURNS: u32 = 40;
+
+/// Measures each workload.
+pub fn measure(plan: &Plan, field: &mut Field, suite: &Suite) -> Result<Vec<Series>> {
+    let mut all = Vec::new();
+    for workload in &suite.workloads {
+        say(&format!("latency: {}", workload.name));
+        all.extend(in_turn(field.entrants(), workload, plan.time(TIME))?);
+    }
+    Ok(all)
+}
+
+/// Asks all in turn for as long as given. The first answers are not counted: they have what is done once.
+pub fn in_turn(
+    mut entrants: Vec<Entrant<'_>>,
+    workload: &Workload,
+    time: Duration,
+) -> Result<Vec<Series>> {
+    for entrant in &mut entrants {
+        entrant
+            .contender
+            .execute(workload)
+            .with_context(|| entrant.name.clone())?;
+    }
+    let deadline = Instant::now() + time;
+    let mut rounds = 0;
+    while rounds < ROUNDS_MIN || Instant::now() < deadline {
+        for entrant in &mut entrants {
+            turn(entrant, workload, time / TURNS).with_context(|| entrant.name.clone())?;
+        }
+        rounds += 1;
+    }
+    let series =
+        |entrant: Entrant<'_>| Series::new(&workload.name, &entrant.name, entrant.times_us);
+    Ok(entrants.into_iter().map(series).collect())
+}
+
+/// At least one call.
+fn turn(entrant: &mut Entrant<'_>, workload: &Workload, time: Duration) -> Result<()> {
+    let deadline = Instant::now() + time;
+    for _ in 0..entrant.calls_per_round {
+        std::thread::sleep(entrant.pause);
+        let elapsed = entrant.contender.execute(workload)?;
+        entrant.times_us.push(micros(elapsed));
+        if Instant::now() >= deadline {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Memory of many sandboxes at a time, as proportional set size: a page that several processes share
+//! counts once.
+
+use super::{BARE, OURS, Plan, say};
+use crate::client::{Client, Request};
+use crate::contender::{Bare, Ours, wait_until};
+use crate::processes::{pss_bytes, tree};
+use crate::results::Memory;
+use crate::workload::{Suite, Workload};
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+use std::time::Duration;
+
+/// Sandboxes at a time, in one worker.
+pub const SANDBOXES: [usize; 3] = [2, 10, 50];
+
+/// All of them, on a loaded machine.
+const ALL_RUN_MAX: Duration = Duration::from_secs(60);
+
+/// What each of them executes before it waits.
+const CODE: &str = "import numpy, scipy.integrate\n\
+                    x = scipy.integrate.quad(numpy.cos, 0, 1)[0] + numpy.eye(3).sum()\n";
+
+/// Measures waiting and running sandboxes, and as many fresh interpreters.
+pub fn measure(plan: &Plan, suite: &Suite) -> Result<Vec<Memory>> {
+    let mut all = Vec::new();
+    for sandboxes in SANDBOXES {
+        say(&format!("memory: {sandboxes} sandboxes"));
+        let overrides =
+            format!("workers = 1\nsandboxes_per_worker = {sandboxes}\nmax_requests = 0");
+        let ours = plan.ours(2, &overrides)?;
+        ours.wait_for_ready(sandboxes)?;
+        let mut add = |contender: &str, state: &str, pss_bytes| {
+            all.push(Memory {
+                contender: contender.to_owned(),
+                state: state.to_owned(),
+                sandboxes,
+                pss_bytes,
+            });
+        };
+        add(OURS, "ready", of_ready(&ours)?);
+        add(OURS, "running", of_running(&ours, sandboxes)?);
+        ours.stop()?;
+        add(
+            BARE,
+            "running",
+            of_bare(&Bare::new(&plan.python, &suite.scripts)?, sandboxes)?,
+        );
+    }
+    Ok(all)
+}
+
+/// While nothing runs.
+fn of_ready(ours: &Ours) -> Result<u64> {
+    // A sandbox may end between the list and the look: one that failed its check, say.
+    let mut found = None;
+    wait_until("processes that stay", ALL_RUN_MAX, || {
+        found = pss_bytes(&tree(ours.pid())?).ok();
+        Ok(found.is_some())
+    })?;
+    found.context("it was just found")
+}
+
+/// While each runs something that waits.
+fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
+    let code = format!("{CODE}import sys, time\ntime.sleep(20)");
+    let workload = Workload::new("held", &code, json!({}), json!({}))?;
+    let request = Request::of(&workload);
+    let mut connections = Vec::new();
+    for _ in 0..sandboxes {
+        connections.push(Client::new(ours.address(), false).send(&request)?);
+    }
+    wait_until("running sandboxes", ALL_RUN_MAX, || {
+        let asleep = tree(ours.pid())?
+            .into_iter()
+            .filter(|pid| sleeps_in_a_timer(*pid));
+        Ok(asleep.count() >= sandboxes)
+    })?;
+    let bytes = of_ready(ours)?;
+    // A client that hangs up ends its execution.
+    drop(connections);
+    Ok(bytes)
+}
+
+/// Whether a process is in `time.sleep`: nothing else of the service uses that call.
+fn sleeps_in_a_timer(pid: u32) -> bool {
+    const CLOCK_NANOSLEEP: &str = if cfg!(target_arch = "x86_64") {
+        "230 "
+    } else {
+        "115 "
+    };
+    std::fs::read_to_string(format!("/proc/{pid}/syscall"))
+        .is_ok_and(|text| text.starts_with(CLOCK_NANOSLEEP))
+}
+
+fn of_bare(bare: &Bare, count: usize) -> Result<u64> {
+    let mut held = Held(bare.hold(CODE, count)?);
+    for process in &mut held.0 {
+        let stderr = process.stderr.as_mut().context("no standard error")?;
+        let mut line = String::new();
+        BufReader::new(stderr).read_line(&mut line)?;
+        anyhow::ensure!(line == "ready\n", "a bare Python said {line:?}");
+    }
+    pss_bytes(&held.0.iter().map(Child::id).collect::<Vec<_>>())
+}
+
+/// Processes that end with this.
+struct Held(Vec<Child>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for process in &mut self.0 {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

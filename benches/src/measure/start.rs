@@ -1,0 +1,40 @@
+//! From start to healthy: what a deployment waits for, and what a worker that is replaced costs.
+
+use super::preload::PRELOADS;
+use super::{ORIGINAL, Plan, say};
+use crate::processes::usage;
+use crate::results::{Series, Start};
+use crate::sampling::micros;
+use anyhow::Result;
+
+/// Of each.
+const STARTS: usize = 5;
+
+/// Starts each some times, in turn.
+pub fn measure(plan: &Plan) -> Result<Vec<Start>> {
+    let mut all: Vec<(String, Vec<u32>, Vec<u32>)> = Vec::new();
+    let names = PRELOADS.iter().map(|(name, _)| format!("{name} preloaded"));
+    all.extend(names.map(|name| (name, Vec::new(), Vec::new())));
+    all.push((ORIGINAL.to_owned(), Vec::new(), Vec::new()));
+    for _ in 0..plan.count(STARTS) {
+        say("start");
+        for ((_, overrides), (_, times, cpu)) in PRELOADS.iter().zip(&mut all) {
+            let service = plan.ours(2, overrides)?;
+            times.push(micros(service.warm_up));
+            cpu.push(micros(usage(service.pid())?.cpu));
+            service.stop()?;
+        }
+        if let (Some(original), Some((_, times, cpu))) = (plan.original()?, all.last_mut()) {
+            times.push(micros(original.warm_up));
+            cpu.push(micros(usage(original.pid())?.cpu));
+            original.stop()?;
+        }
+    }
+    all.retain(|(_, times, _)| !times.is_empty());
+    let start = |(contender, times, cpu): (String, Vec<u32>, Vec<u32>)| Start {
+        times: Series::new("start", &contender, times),
+        contender,
+        cpu_us: f64::from(crate::sampling::median(&cpu)),
+    };
+    Ok(all.into_iter().map(start).collect())
+}

@@ -1,0 +1,227 @@
+//! The service's pure parts, one closure each: for Criterion, which takes their time, and for callgrind,
+//! which counts their instructions. They panic where a part does not do what it should.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::IntoResponse;
+use codejail::answer::Answer;
+use codejail::execution::{Captured, Outcome};
+use codejail::json_scan::scan;
+use codejail::payload::{Form, read_form};
+use codejail::{globals_merge, payload_schema, python_repr};
+use codejail_protocol::control::SandboxId;
+use codejail_protocol::control::{WorkerOrder, WorkerReport};
+use codejail_protocol::frame;
+use codejail_protocol::job::{JobHeader, Limits, SandboxReport};
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// One part, ready to run as often as wanted.
+pub struct Part {
+    /// Its name in tables and bounds.
+    pub name: &'static str,
+    /// Runs it once.
+    pub run: Box<dyn FnMut()>,
+}
+
+/// Bytes that the service's configuration allows, and more than any part has.
+const BYTES_MAX: usize = 32 << 20;
+
+/// All parts.
+pub fn all() -> Vec<Part> {
+    let mut parts = of_a_request();
+    parts.extend(of_an_answer());
+    parts.extend(of_frames());
+    parts
+}
+
+fn part(name: &'static str, run: impl FnMut() + 'static) -> Part {
+    Part {
+        name,
+        run: Box::new(run),
+    }
+}
+
+/// What the smallest real request holds: a prolog and a few lines, some 4 kB.
+fn code() -> String {
+    let line = "answer = round(random.uniform(0.1, 0.4) * g, 2)  # in \"m/s\" \\ 'SI'\n";
+    line.repeat(56)
+}
+
+/// A JSON object with a table, of about this size.
+fn globals(bytes: usize) -> String {
+    let row = r#"[17, 0.25, -1.5e-3, "some words \u00e9 and \"more\"", true, null, {"key": []}]"#;
+    let rows = vec![row; bytes / row.len() + 1].join(", ");
+    format!(r#"{{"seed": 723, "data": [{rows}]}}"#)
+}
+
+fn payload(globals: &str) -> String {
+    let code = serde_json::Value::from(code());
+    format!(
+        r#"{{"code": {code}, "globals_dict": {globals}, "python_path": ["python_lib.zip"], "limit_overrides_context": "course-v1:a+b+c", "slug": null, "unsafely": false}}"#
+    )
+}
+
+fn of_a_request() -> Vec<Part> {
+    let small = payload(&globals(100));
+    let large = payload(&globals(100_000));
+    let form: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("payload", &small)
+        .finish();
+    let multipart = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"payload\"\r\n\r\n{small}\r\n--b\r\n\
+         Content-Disposition: form-data; name=\"python_lib.zip\"; filename=\"python_lib.zip\"\r\n\r\n{}\r\n--b--\r\n",
+        "zip ".repeat(35_000)
+    );
+    let checked = Form::of_payload(small.clone());
+    let scanned = small.clone();
+    let broken = small.replace("null", "[17, 'a', 5e3]");
+    let mismatch = small.replace(
+        "\"slug\": null",
+        "\"slug\": [17, \"a\", 5e3, {\"b\": null}]",
+    );
+    vec![
+        part("read a form of 4 kB", move || {
+            read("application/x-www-form-urlencoded", &form);
+        }),
+        part("read parts with a library of 140 kB", move || {
+            read("multipart/form-data; boundary=b", &multipart);
+        }),
+        part("scan a payload of 4 kB", move || {
+            black_box(scan(black_box(&scanned)).expect("JSON"));
+        }),
+        part("scan a payload of 100 kB", move || {
+            black_box(scan(black_box(&large)).expect("JSON"));
+        }),
+        part("say where a payload is broken", move || {
+            black_box(scan(black_box(&broken)).expect_err("no JSON").to_string());
+        }),
+        part("check a payload of 4 kB", move || {
+            black_box(checked.check().expect("a job").code);
+        }),
+        part("say what a payload's shape lacks", move || {
+            let payload = scan(&mismatch).expect("JSON");
+            let error = payload_schema::check(payload).expect_err("a mismatch");
+            black_box(error.to_string());
+        }),
+    ]
+}
+
+fn read(content_type: &str, body: &str) {
+    let request = Request::builder()
+        .header("content-type", content_type)
+        .body(Body::from(body.to_owned()))
+        .expect("a request");
+    let form = at_once(read_form(request, BYTES_MAX)).expect("a form");
+    black_box(form.check().expect("a job").code);
+}
+
+/// A future that has nothing to wait for.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a body that is there whole made the reader wait"),
+    }
+}
+
+fn of_an_answer() -> Vec<Part> {
+    let input = r#"{"seed": 723, "anonymous_student_id": "5afe5d9bb03796557ee2614f5c9611fb"}"#;
+    let output =
+        r#"{"seed": 723, "x": 2, "hint": "$a = g(\\sin30^\\circ)$", "options": [1.5, 2.5]}"#;
+    let (large, larger) = (globals(100_000), globals(100_001));
+    let traceback = "Traceback (most recent call last):\n  File \"/tmp/codejail-abcdefgh/jailed_code\", line 27, in \
+                     <module>\n    exec(code, g_dict)\nValueError: 'no' \"root\" near \u{e9}\n"
+        .repeat(8);
+    let value = globals(1_000);
+    let failed = traceback.clone();
+    vec![
+        part("answer a run that ended well", move || {
+            answer(0, output, "", input);
+        }),
+        part("answer a run that failed", move || {
+            answer(1, "", &failed, input);
+        }),
+        part("merge globals of 100 kB", move || {
+            let (input, result) = (scan(&large).expect("JSON"), scan(&larger).expect("JSON"));
+            black_box(globals_merge::merge(input, result));
+        }),
+        part("repr of a traceback's bytes", move || {
+            black_box(python_repr::bytes_repr(black_box(traceback.as_bytes())));
+        }),
+        part("repr of a value of 1 kB", move || {
+            black_box(python_repr::repr(scan(&value).expect("JSON")));
+        }),
+    ]
+}
+
+fn answer(status: i32, stdout: &str, stderr: &str, input: &str) {
+    let captured = |text: &str| Captured {
+        bytes: text.as_bytes().to_vec(),
+        cut: false,
+    };
+    let outcome = Outcome::Ended {
+        status,
+        stdout: captured(stdout),
+        stderr: captured(stderr),
+        cold_imports: Vec::new(),
+    };
+    let answer = Answer::to_run(outcome, scan(input).expect("JSON"), BYTES_MAX);
+    assert_eq!(matches!(answer, Answer::Success(_)), status == 0);
+    black_box(answer.into_response());
+}
+
+fn of_frames() -> Vec<Part> {
+    let header = JobHeader {
+        code_bytes: 3_700,
+        globals_bytes: 80,
+        python_lib_bytes: Some(140_000),
+        bytecode_bytes: None,
+        python_path: true,
+        limits: Limits {
+            cpu_s: 1,
+            realtime_ms: 1_000,
+            vmem_bytes: 0,
+            fsize_bytes: 0,
+            nproc: 15,
+        },
+    };
+    let finished = SandboxReport::Finished {
+        status: 0,
+        cold_imports: Vec::new(),
+    };
+    let report = frame::encode(&finished).expect("a frame");
+    let order = frame::encode(&WorkerOrder::Kill {
+        sandbox: SandboxId(7),
+    })
+    .expect("a frame");
+    vec![
+        part("build a job's frame", move || {
+            black_box(frame::encode(black_box(&header)).expect("a frame"));
+        }),
+        part("read a sandbox's report", move || {
+            black_box(frame::decode_packet::<SandboxReport>(black_box(&report)).expect("a report"));
+        }),
+        part("read an order to a worker", move || {
+            black_box(frame::decode_packet::<WorkerOrder>(black_box(&order)).expect("an order"));
+        }),
+        part("refuse what is no report", move || {
+            let garbage = [8, 0, 0, 0, 255, 255, 255, 255, 1, 2, 3, 4];
+            black_box(
+                frame::decode_packet::<WorkerReport>(black_box(&garbage)).expect_err("garbage"),
+            );
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_part_does_what_it_should() {
+        for mut part in super::all() {
+            (part.run)();
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What is executed, and what must come of it.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// One piece of code with its globals.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Its name in tables.
+    pub name: String,
+    /// The code, with the client's prolog where the client sends it.
+    pub code: String,
+    /// The input globals.
+    pub globals: Value,
+    /// A `python_lib.zip` that goes along.
+    pub library: Option<Vec<u8>>,
+    expected: Expected,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Expected {
+    /// These globals among others.
+    Globals(Map<String, Value>),
+    /// It fails, with this as last line of standard error.
+    Failure(String),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It came to its end: all globals.
+    Globals(Value),
+    /// It failed: the text that tells why.
+    Failure(String),
+}
+
+/// What the original starts Python with.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Scripts {
+    /// Without a library on the path.
+    pub plain: String,
+    /// With `python_lib.zip` on it.
+    pub with_library: String,
+}
+
+/// All that is executed.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// The workloads, in the order of the tables.
+    pub workloads: Vec<Workload>,
+    /// The course library's bytes.
+    pub library: Vec<u8>,
+    /// For a bare Python.
+    pub scripts: Scripts,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    workloads: Vec<DescribedWorkload>,
+    library: String,
+    scripts: Scripts,
+}
+
+#[derive(Deserialize)]
+struct DescribedWorkload {
+    name: String,
+    code: String,
+    globals: Value,
+    library: bool,
+    expected: Expected,
+}
+
+impl Workload {
+    /// A workload of its own: code over globals, with globals that must be in the answer.
+    pub fn new(name: &str, code: &str, globals: Value, expected: Value) -> Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            code: code.to_owned(),
+            globals,
+            library: None,
+            expected: serde_json::from_value(expected)?,
+        })
+    }
+
+    /// `x = 1 + 1`.
+    pub fn trivial() -> Result<Self> {
+        Self::new("trivial", "x = 1 + 1", json!({}), json!({ "x": 2 }))
+    }
+
+    /// Whether an answer is right.
+    ///
+    /// # Errors
+    /// It is not: a benchmark of wrong answers measures nothing.
+    pub fn check(&self, answer: &Answer) -> Result<()> {
+        match (&self.expected, answer) {
+            (Expected::Globals(expected), Answer::Globals(globals)) => {
+                for (name, value) in expected {
+                    ensure!(
+                        &globals[name] == value,
+                        "{}: a wrong answer, {name} = {}",
+                        self.name,
+                        globals[name]
+                    );
+                }
+                for (name, value) in self.globals.as_object().into_iter().flatten() {
+                    ensure!(&globals[name] == value, "{}: {name} got lost", self.name);
+                }
+                Ok(())
+            }
+            (Expected::Failure(line), Answer::Failure(text)) => {
+                ensure!(text.contains(line), "{}: failed with {text}", self.name);
+                Ok(())
+            }
+            (_, answer) => bail!("{}: answered {answer:?}", self.name),
+        }
+    }
+
+    /// From now on an answer must be this one, whole: a fresh interpreter's.
+    pub fn must_answer(&mut self, answer: Answer) -> Result<()> {
+        self.check(&answer)?;
+        if let Answer::Globals(Value::Object(globals)) = answer {
+            self.expected = Expected::Globals(globals);
+        }
+        Ok(())
+    }
+}
+
+impl Suite {
+    /// As `benches/python/workloads.py` describes it. `python` has the real client and the original.
+    pub fn load(python: &Path) -> Result<Self> {
+        let output = Command::new(python)
+            .arg("benches/python/workloads.py")
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| python.display().to_string())?;
+        ensure!(output.status.success(), "workloads.py: {}", output.status);
+        let described: Described = serde_json::from_slice(&output.stdout)?;
+        let library = unhex(&described.library).context("the library")?;
+        let workloads = described.workloads.into_iter().map(|workload| Workload {
+            name: workload.name,
+            code: workload.code,
+            globals: workload.globals,
+            library: workload.library.then(|| library.clone()),
+            expected: workload.expected,
+        });
+        Ok(Self {
+            workloads: workloads.collect(),
+            library,
+            scripts: described.scripts,
+        })
+    }
+
+    /// The workload of this name.
+    pub fn workload(&self, name: &str) -> Result<&Workload> {
+        let found = self.workloads.iter().find(|workload| workload.name == name);
+        found.with_context(|| format!("no workload {name:?}"))
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}

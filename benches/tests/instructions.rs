@@ -1,0 +1,63 @@
+//! What the service's pure parts cost in instructions, which no other load on the machine changes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What each part took when it was last looked at: `instructions.toml` tells how.
+const EXPECTED: &str = include_str!("instructions.toml");
+
+/// Compilers and C libraries differ by some per cent. What is lost or won by more is to be seen: a bound
+/// far above what is needed would guard nothing.
+const TOLERANCE: f64 = 0.3;
+
+/// As `make build` makes it, beside the service: unoptimised code says nothing.
+fn binary() -> PathBuf {
+    let service = std::env::var_os("CODEJAIL_BIN").map(PathBuf::from);
+    let service = service.unwrap_or_else(|| "../target/release/codejail".into());
+    service.with_file_name("codejail-bench-parts")
+}
+
+fn instructions(part: &str, times: u32) -> f64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(binary())
+        .args([part, &times.to_string()])
+        .output()
+        .expect("valgrind runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{part}: {text}");
+    let line = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
+    let (_, count) = line.unwrap_or_else(|| panic!("{part}: no count in {text}"));
+    count.trim().parse().expect("a number")
+}
+
+#[test]
+fn each_part_takes_the_instructions_that_it_took() {
+    let expected: BTreeMap<String, f64> = toml::from_str(EXPECTED).expect("TOML");
+    let parts: Vec<_> = codejail_benches::parts::all()
+        .iter()
+        .map(|part| part.name)
+        .collect();
+    let mut wrong = Vec::new();
+    for part in &parts {
+        // The difference is free of what starting costs.
+        let found = (instructions(part, 30) - instructions(part, 10)) / 20.0;
+        println!("{part:?} = {found:.0}");
+        match expected.get(*part) {
+            Some(expected) if (found / expected - 1.0).abs() <= TOLERANCE => {}
+            expected => wrong.push(format!(
+                "{part:?}: {found:.0} instructions, not {expected:?}"
+            )),
+        }
+    }
+    for name in expected.keys() {
+        assert!(
+            parts.contains(&name.as_str()),
+            "instructions.toml: no part {name:?}"
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,225 @@
+//! What is kept, how much of it, and what goes first.
+
+use super::Key;
+use bytes::Bytes;
+use metrics::{counter, gauge};
+use std::collections::{HashMap, HashSet};
+
+/// Libraries that something is known of. The one to go is searched among them all, once in a compilation.
+const ENTRIES_MAX: usize = 1024;
+
+/// What is known of a library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Its bytecode.
+    Bytecode(Bytes),
+    /// It has none, or could not be compiled; it is not tried again.
+    Useless,
+}
+
+/// A library that is being compiled.
+#[derive(Debug)]
+pub struct Order {
+    key: Key,
+    generation: u64,
+}
+
+impl Order {
+    /// The library's name in the log: the first eight digits of its hash.
+    pub fn name(&self) -> String {
+        let digits = self.key[..4].iter();
+        digits.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    known: Known,
+    /// When it was last asked for, by the store's clock.
+    used: u64,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        match &self.known {
+            Known::Bytecode(bytecode) => bytecode.len(),
+            Known::Useless => 0,
+        }
+    }
+}
+
+/// Entries, and how many bytes they have.
+#[derive(Debug)]
+pub struct Store {
+    bytes_max: usize,
+    entries: HashMap<Key, Entry>,
+    pending: HashSet<Key>,
+    bytes: usize,
+    clock: u64,
+    /// What was ordered of an earlier one is not kept.
+    generation: u64,
+}
+
+impl Store {
+    /// An empty one.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            entries: HashMap::new(),
+            pending: HashSet::new(),
+            bytes: 0,
+            clock: 0,
+            generation: 0,
+        }
+    }
+
+    /// An empty one, to which nothing comes that was ordered of this one.
+    pub fn successor(&self, bytes_max: usize) -> Self {
+        let store = Self {
+            generation: self.generation + 1,
+            ..Self::new(bytes_max)
+        };
+        store.show();
+        store
+    }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        self.bytes_max > 0
+    }
+
+    /// What is known of a library; it will be the last to go.
+    pub fn find(&mut self, key: &Key) -> Option<Known> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(entry.known.clone())
+    }
+
+    /// The order to compile a library, unless it is being compiled, or as many as `pending_max` are.
+    pub fn order(&mut self, key: Key, pending_max: usize) -> Option<Order> {
+        if !self.is_on() || self.pending.len() >= pending_max || !self.pending.insert(key) {
+            return None;
+        }
+        let generation = self.generation;
+        Some(Order { key, generation })
+    }
+
+    /// Keeps what came of an order; what has not been asked for in the longest time goes for it.
+    pub fn keep(&mut self, order: Order, bytecode: Option<Bytes>) {
+        if order.generation != self.generation {
+            return;
+        }
+        self.pending.remove(&order.key);
+        let fits = |bytecode: &Bytes| bytecode.len() <= self.bytes_max;
+        let known = bytecode.filter(fits);
+        let entry = Entry {
+            known: known.map_or(Known::Useless, Known::Bytecode),
+            used: self.clock,
+        };
+        while self.bytes + entry.bytes() > self.bytes_max || self.entries.len() >= ENTRIES_MAX {
+            if !self.evict() {
+                break;
+            }
+        }
+        self.bytes += entry.bytes();
+        self.entries.insert(order.key, entry);
+        self.show();
+    }
+
+    fn evict(&mut self) -> bool {
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
+        let Some(key) = oldest.map(|(key, _)| *key) else {
+            return false;
+        };
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes -= entry.bytes();
+            counter!("codejail_library_cache_evicted_total").increment(1);
+        }
+        true
+    }
+
+    fn show(&self) {
+        gauge!("codejail_library_cache_bytes").set(self.bytes as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(store: &mut Store, key: u8, bytes: usize) {
+        let order = store.order([key; 32], 8).unwrap();
+        store.keep(order, Some(Bytes::from(vec![key; bytes])));
+    }
+
+    fn has(store: &mut Store, key: u8) -> bool {
+        store.find(&[key; 32]).is_some()
+    }
+
+    #[test]
+    fn what_was_not_asked_for_in_the_longest_time_goes_first() {
+        let mut store = Store::new(100);
+        put(&mut store, 1, 40);
+        put(&mut store, 2, 40);
+        assert!(has(&mut store, 1));
+        put(&mut store, 3, 40);
+        assert!(!has(&mut store, 2) && has(&mut store, 1) && has(&mut store, 3));
+        assert_eq!(store.bytes, 80);
+        put(&mut store, 4, 100);
+        assert_eq!((store.bytes, store.entries.len()), (100, 1));
+    }
+
+    #[test]
+    fn bytecode_that_does_not_fit_takes_nobodys_place_and_is_not_made_again() {
+        let mut store = Store::new(100);
+        put(&mut store, 1, 100);
+        put(&mut store, 2, 101);
+        assert!(has(&mut store, 1));
+        assert_eq!(store.find(&[2; 32]), Some(Known::Useless));
+    }
+
+    #[test]
+    fn a_library_is_ordered_once_and_not_too_many_at_a_time() {
+        let mut store = Store::new(100);
+        let first = store.order([1; 32], 2).unwrap();
+        assert!(store.order([1; 32], 2).is_none());
+        let second = store.order([2; 32], 2).unwrap();
+        assert!(store.order([3; 32], 2).is_none());
+        store.keep(first, None);
+        assert_eq!(store.find(&[1; 32]), Some(Known::Useless));
+        assert!(store.order([3; 32], 2).is_some());
+        store.keep(second, None);
+    }
+
+    #[test]
+    fn what_was_ordered_before_a_reload_is_not_kept_after_it() {
+        let mut store = Store::new(100);
+        put(&mut store, 1, 10);
+        let order = store.order([2; 32], 8).unwrap();
+        let mut store = store.successor(50);
+        assert!(!has(&mut store, 1));
+        let again = store.order([2; 32], 8).unwrap();
+        store.keep(order, Some(Bytes::from_static(b"old")));
+        assert!(!has(&mut store, 2));
+        store.keep(again, Some(Bytes::from_static(b"new")));
+        assert!(has(&mut store, 2));
+    }
+
+    #[test]
+    fn the_number_of_libraries_is_bounded_too() {
+        let mut store = Store::new(1 << 20);
+        for number in 0..2 * ENTRIES_MAX {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.to_le_bytes());
+            let order = store.order(key, 8).unwrap();
+            store.keep(order, None);
+        }
+        assert_eq!(store.entries.len(), ENTRIES_MAX);
+    }
+
+    #[test]
+    fn what_is_off_takes_no_orders() {
+        assert!(Store::new(0).order([1; 32], 8).is_none());
+    }
+}
