@@ -220,8 +220,8 @@ fn restrict_arguments(rules: &mut Rules, landlock_truncates: bool) -> Result<(),
     // No address (argument 4) means the peer of a connected pair.
     let nowhere = SeccompCondition::new(4, Len::Qword, Is::Eq, 0).map_err(compile_error())?;
     rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);
-    // Plain files, pipes and sockets, no devices. Landlock denies them too, but newer kernels' not the
-    // one that leads nowhere (0:0), which takes no privilege.
+    // Plain files, pipes and sockets, no devices. Landlock denies them too, but not every kernel's (Debian's
+    // 6.12.117) the one that leads nowhere, 0:0, which takes no privilege.
     let kinds = [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
     rules.insert(libc::SYS_mknodat, masked(2, libc::S_IFMT.into(), kinds)?);
     #[cfg(target_arch = "x86_64")]
