@@ -55,11 +55,11 @@ pub const PROBES: &[Probe] = &[
     .denied_by(Denial::Ended(&[-24, -9])),
     Probe::surface(
         "deny_memory_past_the_limit",
-        "No more memory than VMEM can be had.",
+        "No more memory than VMEM can be had, but for what the interpreter itself gives back: a megabyte or two.",
         BOUND,
         "def take():\n    \
              try:\n        \
-                 return len(bytearray(limits['VMEM'] + (1 << 20)))\n    \
+                 return len(bytearray(limits['VMEM'] + limits['VMEM'] // 16))\n    \
              except MemoryError as error:\n        \
                  raise OSError(errno.ENOMEM, 'MemoryError')\n\
          x = outcome(take, ('ENOMEM',))",
