@@ -7,41 +7,31 @@ Started in that namespace as root with an order in JSON, it prints its port and 
 
 import json
 import logging
-import os
-import signal
 import socket
 import sys
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[2]
+sys.path[:0] = [str(REPOSITORY / "tests/fidelity"), str(REPOSITORY / "supervisor/tests")]
 # As in the original's service, which has no simplejson.
 sys.modules["simplejson"] = None
 
 import gunicorn.app.base
+
+# Gunicorn imports it when it needs it, which is when this process may not read this venv any more.
 import gunicorn.workers.sync
 import jsonschema
-from codejail import jail_code
 from codejail.safe_exec import SafeExecException, safe_exec
 from multipart import parse_form_data
+from original import become_caller
+from python_json import SCHEMA
 
 # The globals that are measured with have 10 MB; a form makes more of them.
 BODY_BYTES_MAX = 64 << 20
 
 LIBRARY = "python_lib.zip"
 
-PAYLOAD = jsonschema.Draft202012Validator(
-    {
-        "type": "object",
-        "properties": {
-            "code": {"type": "string"},
-            "globals_dict": {"type": "object"},
-            "python_path": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
-            "limit_overrides_context": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-            "slug": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-            "unsafely": {"type": "boolean"},
-        },
-        "required": ["code", "globals_dict"],
-    }
-)
+PAYLOAD = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def application(environ, start_response):
@@ -109,24 +99,9 @@ class Service(gunicorn.app.base.BaseApplication):
         return application
 
 
-def become(user):
-    os.setgroups([])
-    os.setresgid(user, user, user)
-    os.setresuid(user, user, user)
-
-
 def main(order):
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tests/fidelity"))
-    from original import install
-
-    # Whatever this process was started with: nohup ignores it, say.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     logging.disable(logging.WARNING)
-    install(order)
-    become(order["app"])
-    jail_code.configure("python", order["python"], user="sandbox")
-    for name, value in order["limits"].items():
-        jail_code.set_limit(name, value)
+    become_caller(order)
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(listener.getsockname()[1], flush=True)
     Service(order, listener).run()

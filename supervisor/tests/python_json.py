@@ -100,6 +100,7 @@ def schema(text):
 
 QUESTIONS = {f.__name__: f for f in (version, loads, nests, decode, bytes_repr, merge, printable, schema)}
 
-for line in sys.stdin:
-    question, *texts = json.loads(line)
-    print(QUESTIONS[question](*texts))
+if __name__ == "__main__":
+    for line in sys.stdin:
+        question, *texts = json.loads(line)
+        print(QUESTIONS[question](*texts))

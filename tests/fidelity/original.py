@@ -87,17 +87,17 @@ def put(path, text, append=False):
     os.unlink("/tmp/put")
 
 
-def serve(order):
-    """Answers requests, one a line, until there are no more."""
+def become_caller(order):
+    """Up to where `safe_exec` can be called: installs the original and becomes its caller."""
     # As in the original's service, which has no simplejson.
     sys.modules["simplejson"] = None
-    from codejail import jail_code
+    # All of it now: a checkout below /tmp is not to be seen any more afterwards.
+    from codejail import jail_code, safe_exec  # noqa: F401
 
     # Whatever this process was started with: nohup ignores the first, a shell's `&` the others, and so would code.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    logging.disable()
     install(order)
     os.setgroups([])
     os.setresgid(*[order["app"]] * 3)
@@ -105,6 +105,14 @@ def serve(order):
     jail_code.configure("python", order["python"], user="sandbox")
     for name, value in order["limits"].items():
         jail_code.set_limit(name, value)
+
+
+def serve(order):
+    """Answers requests, one a line, until there are no more."""
+    become_caller(order)
+    from codejail import jail_code
+
+    logging.disable()
     for context, limits in order["overrides"].items():
         for name, value in limits.items():
             jail_code.override_limit(name, value, context)
