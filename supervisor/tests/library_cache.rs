@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::http::Run;
 use support::processes::wait_for;
-use support::{START_MAX, Service, Setup, is_root, library, zip};
+use support::{START_MAX, Service, library, zip};
 
 /// A user whom nothing else on a test machine is; apart from the ranges of services.
 const NOBODY_ELSE: u32 = 349_123_459;
@@ -36,14 +36,7 @@ fn value_of_x(service: &Service, code: &str, library: &[u8]) -> Value {
 }
 
 fn unprivileged(overrides: &str) -> Service {
-    let service = Service::launch(&Setup {
-        overrides,
-        uid: is_root().then_some(NOBODY_ELSE),
-        staged: true,
-        ..Setup::default()
-    });
-    service.wait_until_healthy();
-    service
+    Service::start_unprivileged(NOBODY_ELSE, overrides)
 }
 
 /// Which modules of the library are compiled while the code runs that follows.

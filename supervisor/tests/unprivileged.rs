@@ -11,14 +11,7 @@ use support::{START_MAX, Service, Setup, is_root, library};
 const NOBODY_ELSE: u32 = 349_123_457;
 
 fn service(overrides: &str) -> Service {
-    let service = Service::launch(&Setup {
-        overrides,
-        uid: is_root().then_some(NOBODY_ELSE),
-        staged: true,
-        ..Setup::default()
-    });
-    service.wait_until_healthy();
-    service
+    Service::start_unprivileged(NOBODY_ELSE, overrides)
 }
 
 #[test]

@@ -60,6 +60,18 @@ impl Service {
         service
     }
 
+    /// The same for somebody who is not root: as root, a user whom nothing else on a test machine is.
+    pub fn start_unprivileged(uid: u32, overrides: &str) -> Self {
+        let service = Self::launch(&Setup {
+            overrides,
+            uid: is_root().then_some(uid),
+            staged: true,
+            ..Setup::default()
+        });
+        service.wait_until_healthy();
+        service
+    }
+
     /// Starts one and waits until it listens.
     pub fn launch(setup: &Setup<'_>) -> Self {
         let mut starting = Starting::new(setup);
