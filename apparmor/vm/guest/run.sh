@@ -25,7 +25,8 @@ prepare() {
 
 failed=0
 ran=0
-checks=$(cat checks 2>/dev/null || true)
+checks=
+[ ! -e checks ] || checks=$(cat checks)
 for script in "$plan"/[0-9]*.sh; do
     number=$(basename "$script")
     number=${number%%-*}
