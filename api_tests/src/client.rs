@@ -1,12 +1,13 @@
-//! A client that does as little as a client can, so that what is measured is the service.
+//! An HTTP client that does as little as a client can, so that what is measured is the service.
 
 use anyhow::{Context, Result, ensure};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for an answer; the service itself gives up before.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for an answer. The service itself gives up before; the original, which `make bench` asks
+/// too, may take some seconds for each of many.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Largest answer that is read: above any bound of the service that makes sense for its clients.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
@@ -14,9 +15,47 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Between the parts of a body; nothing that is sent has it inside.
 const BOUNDARY: &str = "part-of-a-probe-of-codejail";
 
-const FORM: &str = "application/x-www-form-urlencoded";
+/// A request, made before it is sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    what: String,
+    content_type: String,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// Asks for a path.
+    pub fn get(path: &str) -> Self {
+        Self::new(format!("GET {path}"), "text/plain", Vec::new())
+    }
+
+    /// An execution as the real client asks for it: a form, or parts where a course's library goes along.
+    pub fn execute(payload: &str, library: Option<&[u8]>) -> Self {
+        let what = "POST /api/v0/code-exec".to_owned();
+        let Some(library) = library else {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            let body = form.append_pair("payload", payload).finish().into_bytes();
+            return Self::new(what, "application/x-www-form-urlencoded", body);
+        };
+        let payload_part = part("name=\"payload\"", payload.as_bytes());
+        let file = "name=\"python_lib.zip\"; filename=\"python_lib.zip\"";
+        let end = format!("--{BOUNDARY}--\r\n").into_bytes();
+        let body = [payload_part, part(file, library), end].concat();
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        Self::new(what, &content_type, body)
+    }
+
+    fn new(what: String, content_type: &str, body: Vec<u8>) -> Self {
+        Self {
+            what,
+            content_type: content_type.to_owned(),
+            body,
+        }
+    }
+}
 
 /// One client, with one connection at a time.
+#[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
     host: String,
@@ -41,58 +80,50 @@ impl Client {
         self
     }
 
-    /// Posts a payload and returns the body of the answer, which must be a 200.
-    pub fn execute(&mut self, payload: &str) -> Result<String> {
-        let (status, body) = self.request("POST /api/v0/code-exec", FORM, &form(payload))?;
-        ensure!(status == 200, "{status}: {body}");
-        Ok(body)
+    /// Sends a request: status and body of the answer.
+    pub fn ask(&mut self, request: &Request) -> Result<(u16, String)> {
+        let (status, body) = self.exchange(&self.bytes_of(request))?;
+        Ok((status, String::from_utf8(body)?))
     }
 
-    /// Posts a payload: status and body of the answer.
-    pub fn post(mut self, payload: &str) -> Result<(u16, String)> {
-        self.request("POST /api/v0/code-exec", FORM, &form(payload))
+    /// Sends a request and does not wait for the answer: dropping the connection is hanging up.
+    pub fn leave(&self, request: &Request) -> Result<TcpStream> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(&self.bytes_of(request))?;
+        Ok(stream)
     }
 
-    /// Posts a payload and a course's library: status and body of the answer.
-    pub fn post_with_library(mut self, payload: &str, library: &[u8]) -> Result<(u16, String)> {
-        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
-        let payload_part = part("name=\"payload\"", payload.as_bytes());
-        let file = "name=\"python_lib.zip\"; filename=\"python_lib.zip\"";
-        let end = format!("--{BOUNDARY}--\r\n").into_bytes();
-        let body = [payload_part, part(file, library), end].concat();
-        self.request("POST /api/v0/code-exec", &content_type, &body)
-    }
-
-    /// Status and body of a path.
-    pub fn get(mut self, path: &str) -> Result<(u16, String)> {
-        self.request(&format!("GET {path}"), FORM, b"")
-    }
-
-    fn request(&mut self, what: &str, content_type: &str, body: &[u8]) -> Result<(u16, String)> {
+    /// A request as `exchange` sends it.
+    pub fn bytes_of(&self, request: &Request) -> Vec<u8> {
         let connection = if self.keep_alive {
             "keep-alive"
         } else {
             "close"
         };
         let head = format!(
-            "{what} HTTP/1.1\r\nHost: {}\r\nConnection: {connection}\r\n\
-             Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            "{} HTTP/1.1\r\nHost: {}\r\nConnection: {connection}\r\n\
+             Content-Type: {}\r\nContent-Length: {}\r\n\r\n",
+            request.what,
             self.host,
-            body.len()
+            request.content_type,
+            request.body.len()
         );
-        let mut stream = match self.connection.take() {
+        [head.as_bytes(), &request.body].concat()
+    }
+
+    /// Sends bytes in one piece, since two writes would wait for each other's acknowledgement where Nagle's
+    /// algorithm is on: status and body of the answer.
+    pub fn exchange(&mut self, bytes: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let mut stream = match self.connection.take().filter(still_open) {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        // One write: two would wait for each other's acknowledgement where Nagle's algorithm is on.
-        stream
-            .get_mut()
-            .write_all(&[head.as_bytes(), body].concat())?;
-        let answer = read_response(&mut stream)?;
-        if self.keep_alive {
+        stream.get_mut().write_all(bytes)?;
+        let (status, body, kept) = read_response(&mut stream)?;
+        if self.keep_alive && kept {
             self.connection = Some(stream);
         }
-        Ok(answer)
+        Ok((status, body))
     }
 
     fn connect(&self) -> Result<BufReader<TcpStream>> {
@@ -103,39 +134,45 @@ impl Client {
     }
 }
 
-fn form(payload: &str) -> Vec<u8> {
-    form_urlencoded::Serializer::new(String::new())
-        .append_pair("payload", payload)
-        .finish()
-        .into_bytes()
-}
-
 fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
     let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n");
     [head.as_bytes(), content, b"\r\n"].concat()
 }
 
-/// Status and body of a response with a length.
-fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(u16, String)> {
-    let mut status = String::new();
-    stream.read_line(&mut status)?;
-    let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let code = code.with_context(|| format!("no HTTP status: {:?}", status.trim_end()))?;
-    let mut length = None;
+/// Whether the service has not closed a connection that was kept: it may after a while without a request.
+fn still_open(connection: &BufReader<TcpStream>) -> bool {
+    let stream = connection.get_ref();
+    let peek = || {
+        stream.set_nonblocking(true)?;
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        peeked
+    };
+    matches!(peek(), Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+/// Status and body of a response with a length, and whether the connection stays.
+fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>, bool)> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.with_context(|| format!("no HTTP status: {:?}", line.trim_end()))?;
+    let (mut length, mut kept) = (None, true);
     loop {
-        let mut header = String::new();
-        stream.read_line(&mut header)?;
-        let header = header.trim_end().to_ascii_lowercase();
+        line.clear();
+        stream.read_line(&mut line)?;
+        let header = line.trim_end().to_ascii_lowercase();
         if header.is_empty() {
             break;
         }
         if let Some(value) = header.strip_prefix("content-length:") {
             length = Some(value.trim().parse::<usize>()?);
         }
+        kept &= header != "connection: close";
     }
     let length = length.context("an answer without a length")?;
     ensure!(length <= ANSWER_BYTES_MAX, "an answer of {length} bytes");
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok((code, String::from_utf8(body)?))
+    Ok((status, body, kept))
 }

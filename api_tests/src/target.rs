@@ -1,6 +1,6 @@
 //! Where the code of probes is run: by a service over HTTP, or by a bare Python (`bare.rs`).
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::probe::{LOOKS, Plan};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ impl Service {
     /// # Errors
     /// Nobody does.
     pub fn answers(&self) -> Result<u16> {
-        Ok(self.client().get("/health/")?.0)
+        Ok(self.client().ask(&client::Request::get("/health/"))?.0)
     }
 
     fn client(&self) -> Client {
@@ -144,13 +144,10 @@ impl Service {
             "python_path": python_path,
             "slug": "codejail-api-tests",
         });
+        let execution = client::Request::execute(&payload.to_string(), request.library);
         let started = Instant::now();
         loop {
-            let client = self.client();
-            let (status, body) = match request.library {
-                Some(library) => client.post_with_library(&payload.to_string(), library),
-                None => client.post(&payload.to_string()),
-            }?;
+            let (status, body) = self.client().ask(&execution)?;
             if status != 503 || started.elapsed() > PATIENCE {
                 return Ok(Answer::new(status, body));
             }

@@ -10,9 +10,9 @@ pub use limit::Limit;
 pub use original::Original;
 pub use ours::{Options, Ours};
 
-use crate::client::{self, Client, Request};
-use crate::workload::Workload;
-use anyhow::{Context, Result};
+use crate::workload::{Answer, Workload};
+use anyhow::{Context, Result, ensure};
+use codejail_api_tests::client::Client;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -31,7 +31,7 @@ pub trait Contender {
 /// An HTTP service with one client. The request of a workload is built once.
 pub struct Http {
     client: Client,
-    request: Option<(String, Request)>,
+    request: Option<(String, Vec<u8>)>,
     /// The last answer that was right: the same bytes need no second look.
     right: Vec<u8>,
 }
@@ -54,13 +54,18 @@ impl Contender for Http {
             .as_ref()
             .is_none_or(|(name, _)| name != &workload.name)
         {
-            self.request = Some((workload.name.clone(), Request::of(workload)));
+            let bytes = self.client.bytes_of(&workload.request());
+            self.request = Some((workload.name.clone(), bytes));
             self.right.clear();
         }
         let (_, request) = self.request.as_ref().context("it was just made")?;
-        let (elapsed, body) = self.client.execute(request)?;
+        let started = Instant::now();
+        let (status, body) = self.client.exchange(request)?;
+        let elapsed = started.elapsed();
         if body != self.right {
-            workload.check(&client::answer(&body)?)?;
+            let text = String::from_utf8_lossy(&body);
+            ensure!(status == 200, "{status}: {text}");
+            workload.check(&Answer::of(&body)?)?;
             self.right = body;
         }
         Ok(elapsed)

@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod client;
 pub mod contender;
 pub mod measure;
 pub mod parts;

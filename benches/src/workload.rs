@@ -1,6 +1,7 @@
 //! What is executed, and what must come of it.
 
 use anyhow::{Context, Result, bail, ensure};
+use codejail_api_tests::client::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -36,6 +37,17 @@ pub enum Answer {
     Globals(Value),
     /// It failed: the text that tells why.
     Failure(String),
+}
+
+impl Answer {
+    /// What the body of an answer says.
+    pub fn of(body: &[u8]) -> Result<Self> {
+        let mut body: Value = serde_json::from_slice(body)?;
+        Ok(match body.get("emsg") {
+            Some(emsg) => Self::Failure(emsg.as_str().context("emsg")?.replace("\\n", "\n")),
+            None => Self::Globals(body["globals_dict"].take()),
+        })
+    }
 }
 
 /// What the original starts Python with.
@@ -89,6 +101,19 @@ impl Workload {
     /// `x = 1 + 1`.
     pub fn trivial() -> Result<Self> {
         Self::new("trivial", "x = 1 + 1", json!({}), json!({ "x": 2 }))
+    }
+
+    /// As the real client sends it.
+    pub fn request(&self) -> Request {
+        let payload = json!({
+            "code": self.code,
+            "globals_dict": self.globals,
+            "python_path": self.library.as_ref().map(|_| ["python_lib.zip"]),
+            "limit_overrides_context": null,
+            "slug": null,
+            "unsafely": false,
+        });
+        Request::execute(&payload.to_string(), self.library.as_deref())
     }
 
     /// Whether an answer is right.

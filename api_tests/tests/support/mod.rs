@@ -5,7 +5,7 @@
 
 pub mod runs;
 
-use codejail_api_tests::client::Client;
+use codejail_api_tests::client::{Client, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use std::fs::{self, Permissions};
@@ -174,7 +174,7 @@ fn command(binary: &Path, what: &str, config: &Path, uid: Option<u32>) -> Comman
 fn wait_until_ready(address: &SocketAddr) -> bool {
     let deadline = Instant::now() + START_MAX;
     while Instant::now() < deadline {
-        let asked = Client::new(*address, false).get("/readyz");
+        let asked = Client::new(*address, false).ask(&Request::get("/readyz"));
         if asked.is_ok_and(|(status, _)| status == 200) {
             return true;
         }

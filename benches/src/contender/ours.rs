@@ -1,8 +1,8 @@
 //! This service: the release build with the development configuration.
 
 use super::{LIMIT_S, kill, terminate, wait_until};
-use crate::client;
 use anyhow::{Context, Result, ensure};
+use codejail_api_tests::client::{Client, Request};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -63,6 +63,10 @@ pub(super) fn uid_base(slot: u32) -> u32 {
     UID_BASE + (std::process::id() % 8 * SLOTS + slot % SLOTS) * UIDS
 }
 
+fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    Client::new(address, false).ask(&Request::get(path))
+}
+
 fn merge(into: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (into.get_mut(&key), value) {
@@ -107,7 +111,7 @@ impl Ours {
         service.address = service.hear_address()?;
         let address = service.address;
         wait_until("a healthy service", START_MAX, || {
-            Ok(client::get(address, "/health/")?.0 == 200)
+            Ok(get(address, "/health/")?.0 == 200)
         })
         .with_context(|| service.log())?;
         service.warm_up = started.elapsed();
@@ -153,8 +157,7 @@ impl Ours {
 
     /// A gauge or counter of its metrics, summed over its labels.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        let (_, text) = client::get(self.address, "/metrics")?;
-        let text = String::from_utf8(text)?;
+        let (_, text) = get(self.address, "/metrics")?;
         let values = text.lines().filter_map(|line| {
             let (key, value) = line.rsplit_once(' ')?;
             let key = key.split('{').next()?;

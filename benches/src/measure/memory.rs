@@ -2,12 +2,12 @@
 //! counts once.
 
 use super::{BARE, OURS, Plan, say};
-use crate::client::{Client, Request};
 use crate::contender::{Bare, Ours, wait_until};
 use crate::processes::{pss_bytes, tree};
 use crate::results::Memory;
 use crate::workload::{Suite, Workload};
 use anyhow::{Context, Result};
+use codejail_api_tests::client::Client;
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -67,10 +67,10 @@ fn of_ready(ours: &Ours) -> Result<u64> {
 fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
     let code = format!("{CODE}import sys, time\ntime.sleep(20)");
     let workload = Workload::new("held", &code, json!({}), json!({}))?;
-    let request = Request::of(&workload);
+    let request = workload.request();
     let mut connections = Vec::new();
     for _ in 0..sandboxes {
-        connections.push(Client::new(ours.address(), false).send(&request)?);
+        connections.push(Client::new(ours.address(), false).leave(&request)?);
     }
     wait_until("running sandboxes", ALL_RUN_MAX, || {
         let asleep = tree(ours.pid())?
