@@ -47,6 +47,7 @@ impl Outcome {
             (Kind::Works(expected), [.., last]) => worked(expected, last),
             (Kind::Harm(denial) | Kind::Surface(denial, _), answers) => match probe.plan {
                 Plan::Planted { .. } => planted(denial, answers),
+                Plan::Left { .. } => left(denial, answers),
                 Plan::Beside { .. } => beside(denial, answers),
                 Plan::Once(_) | Plan::WithLibrary(_) => attacked(denial, &answers[0]),
             },
@@ -96,16 +97,9 @@ fn attacked(denial: Denial, answer: &Answer) -> Outcome {
     }
 }
 
-/// The plant may say nothing but must come to its end; of the looks, one that finds is enough, and one
-/// that is broken spoils the others.
+/// Of the looks, one that finds is enough, and one that is broken spoils the others.
 fn planted(denial: Denial, answers: &[Answer]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
-    match plant.report() {
-        Some(Outcome::Succeeded(_)) => {}
-        Some(other) => return other,
-        None if plant.emsg().is_none() && plant.status == 200 => {}
-        None => return Outcome::Broken(format!("planting: {}", plant.shortened())),
-    }
     let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
     let worst = |outcome: &Outcome| match outcome {
         Outcome::Succeeded(_) => 3,
@@ -113,11 +107,31 @@ fn planted(denial: Denial, answers: &[Answer]) -> Outcome {
         Outcome::Skipped(_) => 1,
         Outcome::Denied(_) => 0,
     };
-    let nothing = || Outcome::Broken("nothing was looked for".to_owned());
-    outcomes
-        .into_iter()
-        .max_by_key(worst)
-        .unwrap_or_else(nothing)
+    not_planted(plant)
+        .or_else(|| outcomes.into_iter().max_by_key(worst))
+        .unwrap_or_else(nothing_looked_for)
+}
+
+/// The last look says whether it is gone.
+fn left(denial: Denial, answers: &[Answer]) -> Outcome {
+    let (plant, looks) = (&answers[0], &answers[1..]);
+    not_planted(plant)
+        .or_else(|| looks.last().map(|look| attacked(denial, look)))
+        .unwrap_or_else(nothing_looked_for)
+}
+
+fn nothing_looked_for() -> Outcome {
+    Outcome::Broken("nothing was looked for".to_owned())
+}
+
+/// What came of a plant that was not there to be found: it may say nothing but must come to its end.
+fn not_planted(plant: &Answer) -> Option<Outcome> {
+    match plant.report() {
+        Some(Outcome::Succeeded(_)) => None,
+        Some(other) => Some(other),
+        None if plant.emsg().is_none() && plant.status == 200 => None,
+        None => Some(Outcome::Broken(format!("planting: {}", plant.shortened()))),
+    }
 }
 
 /// A victim that was not there makes the attack say nothing.

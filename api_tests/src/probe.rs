@@ -72,6 +72,14 @@ pub enum Plan {
         /// What looks, in each of `LOOKS` executions.
         look: &'static str,
     },
+    /// Something is left in one execution, and gone before the last of the next ones: it is removed after the
+    /// answer, so that the first of them may still find it.
+    Left {
+        /// What leaves.
+        plant: &'static str,
+        /// What looks, in each of `LOOKS` executions; waits for a while itself.
+        look: &'static str,
+    },
     /// The second runs while the first does.
     Beside {
         /// Runs on for a second at most.

@@ -78,7 +78,7 @@ pub trait Target: Sync {
                 library: Some(COURSE_LIBRARY),
                 ..request(code)
             }]),
-            Plan::Planted { plant, look } => {
+            Plan::Planted { plant, look } | Plan::Left { plant, look } => {
                 let looks = std::iter::repeat_n(request(look), LOOKS);
                 let steps: Vec<Request> = std::iter::once(request(plant)).chain(looks).collect();
                 self.run(&steps)

@@ -133,6 +133,7 @@ const BY_THE_PROCESS: &[&str] = &[
     "deny_adding_to_the_libraries",
     "deny_changing_the_python_installation",
     "deny_computing_past_the_processor_limit",
+    "deny_finding_directories_of_earlier_runs",
     "deny_finding_globals_of_earlier_runs",
     "deny_finding_patterns_of_earlier_runs",
     "deny_floods_of_errors",

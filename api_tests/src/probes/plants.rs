@@ -38,18 +38,24 @@ pub const PROBES: &[Probe] = &[
         "kept = new_name('/dev/shm')\nx = outcome(lambda: open(kept, 'x').close(), FILES)",
         "x = outcome(lambda: os.unlink(kept), FILES)"
     ),
-    outside!(
+    Probe::harm(
         "deny_leaving_files_in_tmp",
-        "A file in the run's own tmp can't be opened by a later run.",
-        "open('tmp/left', 'x').close()\nkept = os.path.abspath('tmp/left')",
-        "x = outcome(lambda: open(kept).fileno(), FILES)"
-    ),
-    outside!(
+        "A file in the run's own tmp is gone for later runs.",
+        "",
+    )
+    .plan(Plan::Left {
+        plant: "open('tmp/left', 'x').close()\nkept = os.path.abspath('tmp/left')",
+        look: "x = outcome(lambda: still(lambda: open(kept).fileno()), FILES)",
+    }),
+    Probe::harm(
         "deny_finding_directories_of_earlier_runs",
-        "A run's directory can't be entered by a later run.",
-        "kept = os.getcwd()\nos.mkdir('tmp/planted')",
-        "x = outcome(lambda: os.stat(kept + '/tmp/planted') is not None, FILES)"
-    ),
+        "A run's directory is gone for later runs.",
+        "",
+    )
+    .plan(Plan::Left {
+        plant: "kept = os.getcwd()\nos.mkdir('tmp/planted')",
+        look: "x = outcome(lambda: still(lambda: os.stat(kept + '/tmp/planted')), FILES)",
+    }),
     outside!(
         "deny_leaving_a_process",
         "A process can't be left running.",

@@ -44,6 +44,14 @@ def outcome(attack, denied=CALLS, reached=()):
     return ("succeeded", repr(evidence)[:200]) if evidence else ("denied", "nothing was found")
 
 
+def still(find):
+    """Finds again and again for as long as a run may wait for what is about to be removed."""
+    for _ in range(20):
+        found = find()
+        time.sleep(0.02)
+    return found
+
+
 def call(name, *arguments):
     """Makes a system call by its number. Numbers go as longs, bytes as their address, None as null."""
     number = SYSTEM_CALLS[name][os.uname().machine == "aarch64"]
