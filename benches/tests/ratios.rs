@@ -84,6 +84,15 @@ fn executions_cost_a_fraction_of_a_fresh_interpreters() {
     let everything = faults(&service, trivial);
     println!("{everything:.0} page faults with everything preloaded");
     service.stop().expect("it stops");
+    let service = self::service(1, "max_requests = 0\n[python]\npreload = []");
+    let nothing = faults(&service, trivial);
+    println!("{nothing:.0} page faults with nothing preloaded");
+    service.stop().expect("it stops");
+    let growth = everything / nothing;
+    assert!(
+        growth <= GROWTH_MAX,
+        "{growth:.2} times the page faults with everything preloaded"
+    );
     assert!(
         everything <= FAULTS_EVERYTHING_MAX,
         "{everything:.0} page faults per execution"
@@ -94,3 +103,6 @@ fn executions_cost_a_fraction_of_a_fresh_interpreters() {
 /// 6.18, Python 3.11). A first part of the runner that is executed in each
 /// child, as it was once, costs 240 more.
 const FAULTS_EVERYTHING_MAX: f64 = 1_090.0;
+
+/// How much an execution grows with what is preloaded and not used: 1.5 times (2026-11-26).
+const GROWTH_MAX: f64 = 2.0;
