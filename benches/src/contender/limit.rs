@@ -27,11 +27,13 @@ impl Limit {
         let path = dir.join("python_lib.zip");
         super::write_readable(&path, library)?;
         let mut process = Command::new(python)
-            .args(["-E", "-B", "benches/python/limit.py"])
+            .args(["-E", "-B"])
+            .arg(std::path::absolute("benches/python/limit.py")?)
             .arg(&path)
             .args(preload.iter().filter_map(toml::Value::as_str))
             .env("OPENBLAS_NUM_THREADS", "1")
-            // Matplotlib's list of fonts goes there.
+            // What code writes, matplotlib's list of fonts for one, goes there.
+            .current_dir(&dir)
             .env("TMPDIR", &dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
