@@ -6,7 +6,7 @@
 # GUEST is a directory that build.sh filled. PAYLOAD is a directory; the guest runs
 # its run.sh as root. RESULTS gets the payload's disk as it was at the end, and the
 # console. Exits with the status of run.sh, or with 97 if it did not come to an end
-# within SECONDS. The guest's root disk is never changed.
+# within SECONDS (of each boot). The guest's root disk is never changed.
 #
 # Emulated always: a /dev/kvm may be there and not work.
 set -euo pipefail
@@ -25,7 +25,23 @@ rm -rf "$results"
 mkdir -p "$results"
 
 megabytes=$(($(du -sm "$payload" | cut -f 1) * 13 / 10 + 64))
-mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"
+
+# The payload's disk as no guest has touched it.
+fresh_disk() {
+    rm -f "$disk"
+    mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"
+}
+
+# Why the boot that has just ended says nothing about the payload; nothing if it does.
+spoilt() {
+    local panic
+    panic=$(grep -a -m 1 'Kernel panic' "$results/console" || true)
+    if ! grep -aq '^vm-init: started' "$results/console"; then
+        echo "did not get to the guest's first program: $panic"
+    elif [ -n "$panic" ] && grep -aq 'Oops: int3' "$results/console"; then
+        echo "ended in a breakpoint of the kernel's own patching: $panic"
+    fi
+}
 
 # What is not needed is not there: no network, no display, no defaults.
 arguments=(
@@ -42,24 +58,28 @@ arguments=(
 )
 # A kernel without initramfs knows disks by the order in which it finds them, and newer
 # ones look in parallel: where it took the payload for the root it ends at once. On a
-# busy machine one may also find its emulated timers wanting. Whatever happens before
-# the first program of the guest runs is tried again; what happens later is a result.
+# busy machine one may also find its emulated timers wanting. Later a kernel may meet a
+# breakpoint that it has taken away again: it patches its code while it runs, and the
+# emulator's other processor still executes the translation of what stood there. Such a
+# boot is tried again, with a new disk; whatever else happens is a result.
 boots_max=20
 for ((boot = 1; boot <= boots_max; boot++)); do
+    fresh_disk
     emulator=0
     timeout --kill-after=5 "$seconds" qemu-system-x86_64 "${arguments[@]}" </dev/null || emulator=$?
     [ "$emulator" -eq 0 ] || {
         echo "${0##*/}: the emulator ended with status $emulator" >&2
         break
     }
-    ! grep -aq '^vm-init: started' "$results/console" || break
-    echo "${0##*/}: boot $boot did not get to the guest's first program: $(grep -a 'Kernel panic' "$results/console" | head -n 1)" >&2
+    reason=$(spoilt)
+    [ -n "$reason" ] || break
+    echo "${0##*/}: boot $boot $reason" >&2
 done
 
 debugfs -R "rdump / $results" "$disk" >/dev/null 2>&1
 if [ -e "$results/status" ]; then
     exit "$(cat "$results/status")"
 fi
-echo "${0##*/}: the payload did not end in $seconds s; the console's last lines:" >&2
+echo "${0##*/}: the payload did not come to an end within $seconds s; the console's last lines:" >&2
 tail -n 20 "$results/console" >&2
 exit "$no_end"
