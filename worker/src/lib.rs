@@ -11,6 +11,7 @@ mod control;
 mod end_of_run;
 mod execute;
 mod fork_server;
+mod heap;
 mod huge_pages;
 mod interpreter;
 mod layers;
@@ -51,6 +52,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let warm = warm_up::run(py, &config.preload).map_err(text)?;
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
+    heap::fill_holes(py);
     if config.huge_pages {
         huge_pages::collapse(&own_process.mappings().map_err(text)?);
     }
