@@ -6,6 +6,7 @@
 use crate::bytecode;
 use crate::confine::Confined;
 use crate::end_of_run;
+use crate::json_depth::json_depth;
 use crate::layers::{LayerError, descriptors};
 use crate::runner;
 use crate::sandbox::{self, Plan, Sandbox};
@@ -20,6 +21,9 @@ use pyo3::types::{PyBytes, PyDict};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+
+/// Nesting that is far from Python's recursion limit, 1000, of which a level of nesting takes one or two.
+const SHALLOW_MAX: usize = 100;
 
 /// What every sandbox of a worker shares with it.
 pub struct Interpreter<'a> {
@@ -164,7 +168,11 @@ fn load(
 ) -> PyResult<()> {
     let code = PyBytes::new(py, &job.code);
     let globals = PyBytes::new(py, &job.globals);
-    let loaded = interpreter.warm.load_job.call1(py, (code, globals))?;
+    let shallow = json_depth(&job.globals) <= SHALLOW_MAX;
+    let loaded = interpreter
+        .warm
+        .load_job
+        .call1(py, (code, globals, shallow))?;
     let (code, globals): (Bound<'_, PyAny>, Bound<'_, PyAny>) = loaded.extract(py)?;
     main.set_item("code", code)?;
     main.set_item("g_dict", globals)?;
