@@ -52,6 +52,20 @@ pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'
     if flushed { status } else { FLUSH_FAILED }
 }
 
+/// Touches what the end of a run writes to, ahead of it and without an effect: see `rehearse` in load_job.py.
+pub fn rehearse(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
+    flush(py);
+    let sys = py.import("sys")?;
+    for name in SYS_CLEARED.iter().chain(&["stdin", "stdout", "stderr"]) {
+        if let Some(value) = sys.getattr_opt(*name)? {
+            sys.setattr(*name, value)?;
+        }
+    }
+    drop(names_to_clear(main));
+    flush_c_library();
+    Ok(())
+}
+
 /// What `SystemExit` asks for, as `handle_system_exit` in Python/pythonrun.c reads it: nothing is 0,
 /// an integer is itself (the kernel keeps its low byte), anything else is printed and is 1.
 fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
@@ -132,24 +146,15 @@ fn is_closed(stream: &Bound<'_, PyAny>) -> bool {
 }
 
 /// Lets go of the run's objects, so that what their `__del__` does still happens: the exception
-/// first, then `__main__`'s names in the order of `_PyModule_ClearDict`, then cycles. What the run
+/// first, then `__main__`'s names, then cycles. What the run
 /// wrote and did not flush goes out last: it is nobody's fault any more if it can't.
 fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     let sys = py.import("sys")?;
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;
     forbid_imports(&sys)?;
-    // A name that is no text, or holds lone surrogates, is left: the original's ends as late.
-    let names = main
-        .keys()
-        .iter()
-        .filter_map(|name| name.extract::<String>().ok());
-    let (private, others): (Vec<_>, Vec<_>) =
-        names.partition(|name| name.starts_with('_') && !name.starts_with("__"));
-    for name in private.iter().chain(&others) {
-        if name != "__builtins__" {
-            main.set_item(name, py.None())?;
-        }
+    for name in names_to_clear(main) {
+        main.set_item(name, py.None())?;
     }
     gc.call_method0("collect")?;
     for name in ["stdout", "stderr"] {
@@ -157,9 +162,24 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
             .getattr(name)
             .and_then(|file| file.call_method0("flush"));
     }
+    flush_c_library();
+    Ok(())
+}
+
+/// The names of `__main__` in the order of `_PyModule_ClearDict` (Objects/moduleobject.c). One that is no text, or
+/// holds lone surrogates, is left out: the original's ends as late.
+fn names_to_clear(main: &Bound<'_, PyDict>) -> impl Iterator<Item = String> {
+    let names = main.keys().into_iter();
+    let names = names.filter_map(|name| name.extract::<String>().ok());
+    let (private, others): (Vec<_>, Vec<_>) = names
+        .filter(|name| name != "__builtins__")
+        .partition(|name| name.starts_with('_') && !name.starts_with("__"));
+    private.into_iter().chain(others)
+}
+
+fn flush_c_library() {
     // SAFETY: fflush(3) of null flushes every stream of the C library, which libc's exit would.
     unsafe { libc::fflush(ptr::null_mut()) };
-    Ok(())
 }
 
 /// `finalize_modules_delete_special`. No module can be imported any more by then, not even one that

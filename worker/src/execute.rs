@@ -87,12 +87,14 @@ fn prepare(py: Python<'_>, interpreter: &Interpreter<'_>, plan: Plan) -> Result<
         .reseed
         .call0(py)
         .map_err(|error| format!("reseed: {error}"))?;
-    interpreter
-        .warm
-        .rehearse
-        .call0(py)
-        .map_err(|error| format!("rehearse: {error}"))?;
+    rehearse(py, interpreter).map_err(|error| format!("rehearse: {error}"))?;
     Ok(sandbox)
+}
+
+/// Does ahead of the request what every run does: see `rehearse` in load_job.py.
+fn rehearse(py: Python<'_>, interpreter: &Interpreter<'_>) -> PyResult<()> {
+    interpreter.warm.rehearse.call0(py)?;
+    end_of_run::rehearse(py, &py.import("__main__")?.dict())
 }
 
 /// Makes the interpreter believe that it was started in the sandbox's directory, with the script there.
