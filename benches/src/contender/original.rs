@@ -40,8 +40,10 @@ impl Original {
         let process = Command::new("unshare")
             .args(["--mount", "--propagation", "private"])
             .arg(venv_python)
-            .arg("benches/python/original_service.py")
+            .arg(std::path::absolute("benches/python/original_service.py")?)
             .arg(order.to_string())
+            // Gunicorn goes to where it was started, which may be hidden from it by then, or closed to it.
+            .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
