@@ -96,7 +96,7 @@ impl PacketSocket {
     /// # Errors
     /// What `recvmsg(2)` says, or a packet that is not one whole `T`.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<Packet<T>>, PacketError> {
-        let mut bytes = vec![0; PREFIX_BYTES + FRAME_BYTES_MAX];
+        let mut bytes = vec![0; self.waiting()?.min(PREFIX_BYTES + FRAME_BYTES_MAX)];
         let mut space = cmsg_space!([RawFd; DESCRIPTORS_MAX]);
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let received = recvmsg::<UnixAddr>(
@@ -131,6 +131,15 @@ impl PacketSocket {
             message,
             descriptors,
         }))
+    }
+
+    /// Bytes of the packet that is next, none at the end: `MSG_TRUNC` has the real length returned (recv(2)).
+    ///
+    /// A buffer for the longest would cost a worker, whose memory every fork shares anew, a page fault and a
+    /// copied page for each 4 KiB of it.
+    fn waiting(&self) -> Result<usize, Errno> {
+        let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        Ok(recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut [], None, look)?.bytes)
     }
 }
 
@@ -190,6 +199,29 @@ mod tests {
         assert!(matches!(
             right.send(&kill(1), &[]),
             Err(PacketError::Socket(Errno::EPIPE))
+        ));
+    }
+
+    #[test]
+    fn packets_come_one_by_one_and_whole() {
+        let (left, right) = PacketSocket::pair().unwrap();
+        let (reader, _writer) = pipe().unwrap();
+        left.send(&kill(1), &[reader.as_fd()]).unwrap();
+        left.send(&kill(2), &[]).unwrap();
+        let first = right.receive::<WorkerOrder>().unwrap().unwrap();
+        assert_eq!((first.message, first.descriptors.len()), (kill(1), 1));
+        let second = right.receive::<WorkerOrder>().unwrap().unwrap();
+        assert_eq!((second.message, second.descriptors.len()), (kill(2), 0));
+    }
+
+    #[test]
+    fn a_packet_longer_than_any_message_is_a_broken_protocol() {
+        let (left, right) = PacketSocket::pair().unwrap();
+        let long = vec![0; PREFIX_BYTES + FRAME_BYTES_MAX + 1];
+        nix::sys::socket::send(left.as_raw_fd(), &long, MsgFlags::empty()).unwrap();
+        assert!(matches!(
+            right.receive::<WorkerOrder>(),
+            Err(PacketError::Truncated)
         ));
     }
 
