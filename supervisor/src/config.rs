@@ -364,6 +364,12 @@ impl Config {
         one.uid_count()
     }
 
+    /// Sandboxes that a worker keeps ready while nothing runs: a spare beside each that may run.
+    #[must_use]
+    pub fn sandboxes_ready(&self) -> usize {
+        2 * self.sandboxes_per_worker
+    }
+
     /// Sandboxes of one worker that may exist at once: running, a spare beside each, and twice as
     /// many on their way out, with some room where there are few.
     #[must_use]

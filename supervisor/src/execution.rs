@@ -20,8 +20,9 @@ const TIMER_GRACE: Duration = Duration::from_millis(100);
 /// How long after that the answer waits for the sandbox's end; the worker's task sees to it that the
 /// process goes, if need be with its worker.
 const KILL_GRACE: Duration = Duration::from_millis(250);
-/// Read at a time; a pipe holds 64 KiB (pipe(7)).
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Read at a time. Most answers are shorter, and what the allocator gives back to the kernel after each execution,
+/// as it did with the 64 KiB that a pipe holds, it takes anew by page faults.
+const CHUNK_BYTES: usize = 8 * 1024;
 /// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message of
 /// Python's, which is short.
 const REPORT_BYTES_MAX: usize = 4096;
@@ -160,7 +161,11 @@ pub async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: Bounds) -> Outcome
         End::Lost if watch.started => return Outcome::Lost("its worker was lost".to_owned()),
         End::Lost => return Outcome::Unprepared("its worker was lost".to_owned()),
     };
-    running.finished();
+    // When the answer is written: what this starts, its successor's making, would take the processor from it.
+    tokio::spawn(async move {
+        drop(streams);
+        running.finished();
+    });
     watch.ended(status)
 }
 

@@ -9,6 +9,7 @@ mod keeper;
 mod live;
 mod prepare;
 mod ready;
+mod rest;
 mod shared;
 mod worker;
 mod worker_log;

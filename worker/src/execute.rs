@@ -21,9 +21,15 @@ use pyo3::types::{PyBytes, PyDict};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 /// Nesting that is far from Python's recursion limit, 1000, of which a level of nesting takes one or two.
 const SHALLOW_MAX: usize = 100;
+
+/// Between the last report and the exit. Taking down a large image keeps a processor for milliseconds, in the kernel;
+/// what sends the answer, and whoever waits for it on this host, may need just that one. The GIL is held, so no thread
+/// of the code goes on meanwhile.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// What every sandbox of a worker shares with it.
 pub struct Interpreter<'a> {
@@ -152,6 +158,7 @@ fn serve_job(
         status: code,
         cold_imports,
     });
+    std::thread::sleep(LINGER);
     exit(code)
 }
 

@@ -89,9 +89,8 @@ impl LiveSandboxes {
     /// Whether one more should be ordered: until there is a spare beside each that may run, and as
     /// long as those on their way out leave room.
     pub fn wants_more(&self) -> bool {
-        let config = &self.shared.config;
         let useful = self.sandboxes.values().filter(|live| !live.state.is_over());
-        useful.count() < 2 * config.sandboxes_per_worker && !self.free_seats.is_empty()
+        useful.count() < self.shared.config.sandboxes_ready() && !self.free_seats.is_empty()
     }
 
     /// Adds one that is about to be ordered: its number, its directory, its uid. None if no seat is

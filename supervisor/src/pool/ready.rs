@@ -186,6 +186,12 @@ impl Shelf {
         Some(sandboxes.remove(index))
     }
 
+    /// Whether so many are ready for each worker, on average, or one less in all.
+    pub fn lacks_at_most_one(&self, of_each: usize) -> bool {
+        let ready = self.ready.lock();
+        ready.values().map(Vec::len).sum::<usize>() + 1 >= of_each * ready.len()
+    }
+
     /// How many are ready.
     pub fn count(&self) -> usize {
         self.ready.lock().values().map(Vec::len).sum()

@@ -3,6 +3,7 @@
 use super::live::{EXIT_MAX, LiveSandboxes, State};
 use super::prepare::{make_pipes, wait_until_prepared};
 use super::ready::{Command, ReadySandbox, Running, Shelf};
+use super::rest::Rest;
 use super::shared::Shared;
 use super::worker_log::log_lines;
 use crate::packet_io::AsyncPacketSocket;
@@ -114,6 +115,7 @@ pub struct Worker {
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
+    rest: Rest,
 }
 
 impl Worker {
@@ -150,6 +152,7 @@ impl Worker {
             live,
             executions_left: shared.executions()?,
             failures: 0,
+            rest: Rest::new(shared.config.sandboxes_ready()),
             shelf,
             joined: false,
             shared,
@@ -226,6 +229,7 @@ impl Worker {
         let mut failing = None;
         let result = loop {
             let retiring = failing.is_some() || orders.retire.is_cancelled();
+            let rest = self.rest.end(&self.shelf).filter(|_| !retiring);
             if retiring {
                 drop(self.shelf.withdraw(self.id));
                 if self.live.drained() {
@@ -233,7 +237,9 @@ impl Worker {
                 }
             } else if self.live.no_seat_left() {
                 break Err(WorkerError::NoSeat);
-            } else if let Err(error) = self.refill().await {
+            } else if rest.is_none()
+                && let Err(error) = self.refill().await
+            {
                 if !error.spares_runs() {
                     break Err(error);
                 }
@@ -254,6 +260,7 @@ impl Worker {
                 },
                 () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => self.end_overdue().await,
+                () = sleep_until_some(rest) => Ok(()),
                 _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = orders.retire.cancelled(), if !retiring => Ok(()),
             };
@@ -363,7 +370,10 @@ impl Worker {
                 }
             }
             Command::Kill(sandbox) => self.kill(sandbox).await?,
-            Command::Released(sandbox) => self.live.set_state(sandbox, State::Leaving),
+            Command::Released(sandbox) => {
+                self.live.set_state(sandbox, State::Leaving);
+                self.rest.begin(&self.shelf);
+            }
         }
         Ok(())
     }
