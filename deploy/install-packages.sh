@@ -3,7 +3,8 @@
 #
 #   deploy/install-packages.sh run     to build the service and to start it
 #   deploy/install-packages.sh test    that, and what the tests need
-#   deploy/install-packages.sh vm      that, and what AppArmor's guests are made with
+#   deploy/install-packages.sh python  what deploy/second-python.sh moves an installation of Python with
+#   deploy/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
 #
 # As root it installs what is missing. Otherwise it prints the line that would,
 # and exits 1. With nothing missing it does nothing and exits 0.
@@ -27,6 +28,9 @@ apparmor      test -x /usr/sbin/apparmor_parser
 valgrind      valgrind -q --tool=none true
 libc6-dbg     valgrind -q --tool=none true
 '
+packages_for_python='
+patchelf      command -v patchelf
+'
 packages_for_vm='
 qemu-system-x86 command -v qemu-system-x86_64
 mmdebstrap    command -v mmdebstrap
@@ -37,9 +41,10 @@ debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
 case "${1-}" in
 run) wanted=$packages_to_run ;;
 test) wanted=$packages_to_run$packages_to_test ;;
+python) wanted=$packages_for_python ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test|vm" >&2
+    echo "usage: ${0##*/} run|test|python|vm" >&2
     exit 64
     ;;
 esac

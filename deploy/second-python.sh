@@ -16,6 +16,7 @@ fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 prefix=$1
 numpy=numpy==2.3.5
+"$here/install-packages.sh" python
 
 umask 022
 mkdir -p "$2"

@@ -29,6 +29,8 @@ class Original:
     """A running original. One request at a time."""
 
     def __init__(self, python, limits, overrides):
+        if Path(python).absolute().is_relative_to("/tmp"):
+            raise ValueError(f"{python}: the original gets a /tmp of its own; this Python must lie elsewhere")
         app = UID_BASE + 2 * (os.getpid() % UID_STEPS)
         order = {"python": str(python), "limits": limits, "overrides": overrides, "app": app, "sandbox": app + 1}
         self._process = subprocess.Popen(

@@ -24,3 +24,8 @@ def test_the_original_answers_from_a_place_that_its_caller_can_not_read(tmp_path
     finally:
         original.close()
     assert answer == ('{"x": 1}', None)
+
+
+def test_a_python_that_the_original_would_not_find_is_refused():
+    with pytest.raises(ValueError, match=r"/tmp/venv/bin/python: .* must lie elsewhere"):
+        Original("/tmp/venv/bin/python", LIMITS, {})
