@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use support::http::Run;
-use support::processes::wait_for;
-use support::{END_MAX, START_MAX, Service, Setup, is_root};
+use support::processes::{Process, wait_for};
+use support::{END_MAX, START_MAX, Service, Setup, cgroups, is_root};
 
 /// A user whom nothing else on a test machine is; apart from the ranges of services.
 const NOBODY_ELSE: u32 = 349_123_458;
@@ -349,15 +350,11 @@ fn a_worker_and_its_sandboxes_are_in_a_cgroup_of_their_own_where_that_is_to_be_h
         return;
     }
     service.wait_for_processes(2 + 1 + 2);
-    let of = |pid: i32| -> String {
-        let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its cgroups");
-        let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
-        own.expect("cgroup v2").to_owned()
-    };
     let family = service.processes();
-    let groups: Vec<String> = family.iter().map(|process| of(process.pid)).collect();
+    let of = |process: &Process| cgroups::of(process.pid).expect("cgroup v2");
+    let groups: Vec<PathBuf> = family.iter().map(of).collect();
     // Supervisor, spawner; then the worker and its two sandboxes.
-    assert!(groups[2].ends_with("/worker-0"), "{groups:?}");
+    assert!(groups[2].ends_with("worker-0"), "{groups:?}");
     assert!(
         groups[3..].iter().all(|group| *group == groups[2]),
         "{groups:?}"
@@ -366,16 +363,11 @@ fn a_worker_and_its_sandboxes_are_in_a_cgroup_of_their_own_where_that_is_to_be_h
         groups[..2].iter().all(|group| *group != groups[2]),
         "{groups:?}"
     );
-    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
-    let mount = mount
-        .and_then(|line| line.split(' ').nth(4))
-        .expect("a mount");
-    let directory = format!("{mount}{}", groups[2]);
-    assert!(fs::metadata(&directory).is_ok(), "{directory}");
+    let directory = groups[2].as_path();
+    assert!(directory.is_dir(), "{directory:?}");
     drop(service);
     wait_for("its removal", END_MAX, || {
-        fs::metadata(&directory).is_err().then_some(())
+        (!directory.exists()).then_some(())
     });
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use support::http::{Answer, Run};
 use support::processes::{Process, wait_for};
-use support::{END_MAX, START_MAX, Service, is_root};
+use support::{END_MAX, START_MAX, Service, cgroups, is_root};
 
 /// Says that it runs, and goes on for a while.
 const LONG_RUN: &str = "import os, time; os.mkdir('tmp/running'); time.sleep(1.5); x = 1";
@@ -38,12 +38,18 @@ fn during_a_run(service: &Service, act: impl FnOnce()) -> Answer {
 fn a_service_that_loses_its_spawner_fails_and_leaves_no_process() {
     let mut service = Service::start("workers = 2");
     let family = service.wait_for_processes(2 + 2 + 4);
+    let cgroup = service
+        .workers()
+        .into_iter()
+        .map(|worker| cgroups::of(worker.pid))
+        .next();
     sigkill(service.spawner().pid);
     let status = service.wait();
     assert!(status.code().is_some_and(|code| code != 0), "{status}");
     assert!(service.log().contains("spawner"), "{}", service.log());
     wait_until_gone(&family);
     service.leaves_directories();
+    cgroups::remove_what_is_left_of(cgroup.flatten());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use support::own_python::OwnPython;
 use support::processes::wait_for;
-use support::{END_MAX, sandbox_python};
+use support::{END_MAX, cgroups, sandbox_python};
 
 /// Of a name, up to the end of the tag.
 const TAGGED: usize = codejail_protocol::name::PREFIX.len() + codejail_protocol::name::TAG_CHARS;
@@ -307,15 +307,9 @@ fn wherever_a_launch_fails_nothing_stays() {
 
 /// Cgroups of version 2 whose names start so, beside or below this process's.
 fn cgroups_named(start: &str) -> Vec<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
-    let Some(mount) = mount.and_then(|line| line.split(' ').nth(4)) else {
-        return Vec::new();
-    };
-    let own = std::fs::read_to_string("/proc/self/cgroup").expect("cgroup");
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
-    let own = Path::new(mount).join(own.expect("a cgroup"));
-    let entries = std::fs::read_dir(own).into_iter().flatten().flatten();
+    let own = cgroups::of(std::process::id().cast_signed());
+    let entries = own.and_then(|own| std::fs::read_dir(own).ok());
+    let entries = entries.into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(start));
     named.map(|entry| entry.path()).collect()
 }

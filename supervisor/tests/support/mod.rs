@@ -4,6 +4,7 @@
 // Every test file is a crate of its own and uses its part of this.
 #![allow(dead_code)]
 
+pub mod cgroups;
 pub mod http;
 pub mod inject;
 pub mod own_python;
