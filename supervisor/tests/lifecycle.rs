@@ -38,18 +38,14 @@ fn during_a_run(service: &Service, act: impl FnOnce()) -> Answer {
 fn a_service_that_loses_its_spawner_fails_and_leaves_no_process() {
     let mut service = Service::start("workers = 2");
     let family = service.wait_for_processes(2 + 2 + 4);
-    let cgroup = service
-        .workers()
-        .into_iter()
-        .map(|worker| cgroups::of(worker.pid))
-        .next();
+    let cgroup = cgroups::of(service.workers()[0].pid);
     sigkill(service.spawner().pid);
     let status = service.wait();
     assert!(status.code().is_some_and(|code| code != 0), "{status}");
     assert!(service.log().contains("spawner"), "{}", service.log());
     wait_until_gone(&family);
     service.leaves_directories();
-    cgroups::remove_what_is_left_of(cgroup.flatten());
+    cgroups::remove_what_is_left_of(cgroup);
 }
 
 #[test]

@@ -16,7 +16,12 @@ pub fn of(pid: i32) -> Option<PathBuf> {
 /// Removes what a service made around its worker's cgroup, if it made one: it is empty, and whoever would remove it was
 /// killed.
 pub fn remove_what_is_left_of(worker: Option<PathBuf>) {
-    let Some(worker) = worker.filter(|worker| worker.ends_with("worker-0")) else {
+    let its_own = |worker: &PathBuf| {
+        worker
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("worker-"))
+    };
+    let Some(worker) = worker.filter(its_own) else {
         return;
     };
     let service = worker.parent().expect("the service's");
