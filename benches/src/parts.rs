@@ -4,11 +4,13 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse;
-use codejail::answer::Answer;
 use codejail::execution::{Captured, Outcome};
-use codejail::json_scan::scan;
-use codejail::payload::{Form, read_form};
-use codejail::{globals_merge, payload_schema, python_repr};
+use codejail::python_json::scan::scan;
+use codejail::python_json::{
+    merge as globals_merge, repr as python_repr, schema as payload_schema,
+};
+use codejail::request::answer::Answer;
+use codejail::request::payload::{Form, read_form};
 use codejail_protocol::control::SandboxId;
 use codejail_protocol::control::{WorkerOrder, WorkerReport};
 use codejail_protocol::frame;

@@ -4,8 +4,8 @@
 
 #![no_main]
 
-use codejail::json_scan::{Raw, scan};
-use codejail::{globals_merge, payload_schema, python_repr};
+use codejail::python_json::scan::{Raw, scan};
+use codejail::python_json::{merge as globals_merge, repr as python_repr, schema as payload_schema};
 use libfuzzer_sys::fuzz_target;
 
 /// Parts of parts are looked at down to here: each level reads its text once more.

@@ -1,4 +1,4 @@
-//! Supervisor and sandbox: one job in, one report out.
+//! Supervisor and sandbox: one job in, a few reports out.
 //!
 //! The header is a frame; code, globals and library follow it as bare bytes, so that the payload of
 //! a request goes from socket to sandbox without a copy in between.
@@ -38,7 +38,7 @@ impl JobHeader {
     }
 }
 
-/// Limits of one execution, named as in `CODE_JAIL`. 0 means none, except for `fsize_bytes`.
+/// Limits of one execution: those of `CODE_JAIL`, in base units. 0 means none, except for `fsize_bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU seconds; the hard limit is one more.
@@ -57,18 +57,23 @@ pub struct Limits {
 /// (PIPE_BUF, pipe(7)).
 pub const COLD_IMPORTS_MAX: usize = 16;
 
-/// What a sandbox tells the supervisor, over its status pipe.
+/// What a sandbox tells the supervisor, over its status pipe, in this order: `Prepared`; then `Closed`
+/// or `PrepareFailed`; then `Started` or `Unloadable`; then `Finished`. The process may end after any of
+/// them, and after `PrepareFailed`, `Unloadable` and `Finished` it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxReport {
-    /// Locked down and waiting for its job. The only report written before hostile code ran.
+    /// Locked down and waiting for its job. The only report before there is one.
     Prepared,
-    /// It could not lock itself down, and ends.
+    /// It could not lock itself down or close itself around the job, and ends.
     PrepareFailed {
         /// The layer and its error.
         error: String,
     },
-    /// The job is loaded and the sandbox closed around it: the author's code runs from here on, and
-    /// what follows is no more than its claim.
+    /// The job is read and its limits are set: from here on the way in which the process ends is the
+    /// job's result.
+    Closed,
+    /// Code and globals are loaded: the author's code runs from here on, and what follows is no more
+    /// than its claim.
     Started,
     /// The run came to its end: what the interpreter would exit with.
     Finished {

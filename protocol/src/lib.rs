@@ -16,8 +16,9 @@
 //! supervisor -> sandbox (its standard input)   sandbox -> supervisor (its status pipe)
 //!
 //!   Job header, then the blobs it announces,     Prepared | PrepareFailed
-//!   then end of file                             then Started | PrepareFailed | Unloadable
-//!                                                then, after Started, Finished
+//!   then end of file                             then Closed | PrepareFailed
+//!                                                then Started | Unloadable
+//!                                                then Finished
 //! ```
 #![forbid(unsafe_code)]
 

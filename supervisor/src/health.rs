@@ -1,7 +1,7 @@
 //! Whether executing is safe: what the checks of each worker and of the service itself found.
 //!
-//! Unsafe until a worker has passed; from then on until one fails while none that passed serves. A
-//! worker that fails never serves, so one that fails beside others that serve is only reported.
+//! Safe once a worker has passed its checks. Unsafe again when a new worker fails them while no checked
+//! worker is serving. A worker that fails never serves: beside others that serve it is only reported.
 
 use codejail_protocol::SABOTAGE;
 use codejail_protocol::control::LayerState;
@@ -29,8 +29,8 @@ struct State {
     serving: BTreeSet<WorkerId>,
     /// Whether the last that was learnt of workers is good.
     workers_safe: bool,
-    /// What the last worker of each post said; so a post whose workers fail shows until one passes.
-    posts: BTreeMap<usize, Vec<Check>>,
+    /// What the last worker of each keeper said: a failure shows until a worker of that keeper passes.
+    keepers: BTreeMap<usize, Vec<Check>>,
     /// Of the service itself; none until they have run.
     own: Option<Vec<Check>>,
     /// What became of the layers: the service's, then the last warm worker's.
@@ -50,7 +50,7 @@ impl State {
     /// Each check once, with a failure if there is any.
     fn checks(&self) -> Vec<Check> {
         let mut merged: Vec<Check> = Vec::new();
-        for check in self.posts.values().chain(&self.own).flatten() {
+        for check in self.keepers.values().chain(&self.own).flatten() {
             match merged.iter_mut().find(|known| known.id == check.id) {
                 None => merged.push(check.clone()),
                 Some(known) if known.failure.is_none() => known.failure.clone_from(&check.failure),
@@ -84,7 +84,7 @@ impl Health {
     }
 
     /// What the checks of a new worker found, and whether all have passed: then it serves.
-    pub fn worker_checked(&self, post: usize, worker: WorkerId, checks: Vec<Check>) -> bool {
+    pub fn worker_checked(&self, keeper: usize, worker: WorkerId, checks: Vec<Check>) -> bool {
         let mut state = self.0.write();
         let passed = all_passed(&checks);
         if passed {
@@ -92,7 +92,7 @@ impl Health {
         }
         count_failures(&checks);
         state.workers_safe = passed || (state.workers_safe && !state.serving.is_empty());
-        state.posts.insert(post, checks);
+        state.keepers.insert(keeper, checks);
         state.show();
         passed
     }
@@ -123,26 +123,26 @@ impl Health {
         self.0.write().serving.remove(&worker);
     }
 
-    /// A post is given up, and what its workers said with it.
-    pub fn post_left(&self, post: usize) {
+    /// A keeper has ended, and what its workers said goes with it.
+    pub fn keeper_left(&self, keeper: usize) {
         let mut state = self.0.write();
-        state.posts.remove(&post);
+        state.keepers.remove(&keeper);
         state.show();
     }
 
-    /// Each check once, with a failure if a post's last worker, or the service itself, had one.
+    /// Each check once, with a failure if a keeper's last worker, or the service itself, had one.
     #[must_use]
     pub fn checks(&self) -> Vec<Check> {
         self.0.read().checks()
     }
 
-    /// Body of `/health/`: the original's key first.
+    /// Body of `/health/`: the original's key `status`, and more.
     #[must_use]
     pub fn body(&self) -> String {
         let state = self.0.read();
         let status = if state.is_safe() { "OK" } else { "UNAVAILABLE" };
         // Null until a worker has been checked.
-        let checks = (!state.posts.is_empty()).then(|| state.checks());
+        let checks = (!state.keepers.is_empty()).then(|| state.checks());
         let workers = state.serving.len();
         let layers = state.layers.concat();
         serde_json::json!({

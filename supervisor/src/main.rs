@@ -2,9 +2,10 @@
 
 use clap::{Args, Parser, Subcommand};
 use codejail::boot::log_to_stderr;
+use codejail::commands::run_file::{self, Ran, Request};
+use codejail::commands::{check, serve};
+use codejail::config;
 use codejail::config::load::{Flag, Loaded, Sources};
-use codejail::run_file::{Ran, Request};
-use codejail::{check, config, run_file, serve, spawner};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -134,7 +135,7 @@ fn main() -> ExitCode {
             };
             with_config(sources, [], |loaded, _| run(loaded, &request))
         }
-        Command::Spawner => match spawner::run() {
+        Command::Spawner => match codejail_spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, EX_SOFTWARE),
         },

@@ -1,35 +1,10 @@
-//! The configuration as it is now, and how a new one takes its place while the service runs.
+//! How a new configuration takes the place of the old one while the service runs.
 
 use crate::boot::Host;
-use crate::code_exec::Service;
-use crate::config::Config;
 use crate::config::load::Sources;
+use crate::service::Service;
 use crate::startup_check;
-use parking_lot::RwLock;
 use std::sync::Arc;
-
-/// The configuration as it is now. Whoever needs more than one value of it asks once, so that a request
-/// is answered by one configuration.
-#[derive(Debug)]
-pub struct Current(RwLock<Arc<Config>>);
-
-impl Current {
-    /// Begins with this one.
-    #[must_use]
-    pub fn new(config: Arc<Config>) -> Self {
-        Self(RwLock::new(config))
-    }
-
-    /// As it is now.
-    #[must_use]
-    pub fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.0.read())
-    }
-
-    fn set(&self, config: Arc<Config>) {
-        *self.0.write() = config;
-    }
-}
 
 /// Reads the configuration anew and applies what can be applied; what can't is named. One that is
 /// wrong changes nothing. Workers are replaced by such that have the new one, each once its successor

@@ -1,16 +1,16 @@
 //! The original's safety checks and one more: each new worker's, run through its own sandboxes before it may serve,
 //! and the service's own.
 
-use crate::answer::Answer;
 use crate::config::Config;
-use crate::execution::{self, Bounds, Job, Outcome};
+use crate::execution::{Attempt, CaptureBounds, Job, run_somewhere};
 use crate::health::Check;
-use crate::json_scan;
 use crate::pool::Shelf;
+use crate::python_json::scan;
+use crate::request::answer::Answer;
 use codejail_protocol::spawn::WorkerId;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// One probe: its name, its code, and what must come of it.
 struct Probe {
@@ -62,8 +62,6 @@ const PROBES: &[Probe] = &[
 /// How long a probe may take: a sandbox is ready within 10 s or its worker is given up, and no probe
 /// computes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
-/// Sandboxes that a probe is offered to, as a request's job is.
-const ATTEMPTS_MAX: usize = 5;
 /// How long a connection may take that must not come about: one that is let through takes milliseconds.
 const EGRESS_MAX: Duration = Duration::from_secs(2);
 
@@ -134,7 +132,7 @@ impl Probe {
     /// As a request's job, but past admission: nobody else takes from this shelf.
     async fn execute(&self, shelf: &Shelf, config: &Config) -> Result<Answer, String> {
         let code = serde_json::Value::from(self.code).to_string();
-        let globals = json_scan::scan("{}").map_err(|error| error.to_string())?;
+        let globals = scan::scan("{}").map_err(|error| error.to_string())?;
         let job = Job {
             code: &code,
             globals: globals.as_str(),
@@ -143,14 +141,14 @@ impl Probe {
             python_path: false,
             limits: config.limits(None),
         };
-        let mut unprepared = String::new();
-        for _ in 0..ATTEMPTS_MAX {
-            let sandbox = shelf.take(false).await;
-            match execution::run(sandbox, job, Bounds::of(config)).await {
-                Outcome::Unprepared(error) => unprepared = error,
-                outcome => return Ok(Answer::to_run(outcome, globals, config.output_bytes_max)),
+        let take = || shelf.take(false);
+        let deadline = Instant::now() + PROBE_MAX;
+        match run_somewhere(take, job, CaptureBounds::of(config), deadline).await {
+            Attempt::Ran(outcome, _) => {
+                Ok(Answer::to_run(outcome, globals, config.output_bytes_max))
             }
+            Attempt::TooLate => Err(format!("no sandbox was ready in {PROBE_MAX:?}")),
+            Attempt::NoneCould(error) => Err(format!("no sandbox could take it: {error}")),
         }
-        Err(format!("no sandbox could take it: {unprepared}"))
     }
 }

@@ -14,8 +14,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use codejail::json_scan::{JsonError, NESTING_MAX, scan};
-use codejail::{globals_merge, payload_schema, python_repr};
+use codejail::python_json::scan::{JsonError, NESTING_MAX, scan};
+use codejail::python_json::{
+    merge as globals_merge, repr as python_repr, schema as payload_schema,
+};
 
 use random::Random;
 

@@ -133,6 +133,7 @@ fn serve_job(
     sandbox
         .close(job.python_lib.as_deref(), &job.header.limits)
         .map_err(|error| error.to_string())?;
+    status.report(&SandboxReport::Closed);
     let main = py
         .import("__main__")
         .map_err(|error| error.to_string())?
@@ -150,7 +151,10 @@ fn serve_job(
             exit(0)
         }
         // The limits bite already: this is the run's own end.
-        Err(error) => Err(error),
+        Err(error) => {
+            status.report(&SandboxReport::Started);
+            Err(error)
+        }
     };
     let cold_imports = interpreter.warm.cold.imported(py);
     let code = end_of_run::finish(py, result, &main);

@@ -1,14 +1,15 @@
 //! One library, compiled in a sandbox of its own: an ordinary execution, as the startup checks are.
 
-use crate::code_exec::{ATTEMPTS_MAX, Service};
-use crate::execution::{self, Bounds, Job, Outcome};
+use crate::execution::{Attempt, CaptureBounds, Job, Outcome, run_somewhere};
+use crate::pool::Pool;
+use crate::request::admission::Admission;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use codejail_protocol::job::Limits;
 use serde::Deserialize;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 const SCRIPT: &str = include_str!("compile.py");
 
@@ -60,7 +61,7 @@ pub enum CompileError {
 
 /// The globals that the script leaves.
 #[derive(Deserialize)]
-struct Answer {
+struct CompiledJson {
     bytecode: Option<String>,
 }
 
@@ -69,7 +70,11 @@ struct Answer {
 ///
 /// # Errors
 /// It could not be compiled.
-pub async fn compile(service: &Service, library: &[u8]) -> Result<Option<Bytes>, CompileError> {
+pub async fn compile(
+    library: &[u8],
+    pool: &Pool,
+    admission: &Admission,
+) -> Result<Option<Bytes>, CompileError> {
     let code = serde_json::Value::from(SCRIPT).to_string();
     let globals = serde_json::json!({
         "sources_bytes_max": SOURCES_BYTES_MAX,
@@ -81,47 +86,48 @@ pub async fn compile(service: &Service, library: &[u8]) -> Result<Option<Bytes>,
         globals: &globals,
         python_lib: Some(library),
         bytecode: None,
-        // It must not be able to put a module of its own in the place of one of the script's.
+        // The library must not be able to put a module of its own in the place of one of the script's.
         python_path: false,
         limits: LIMITS,
     };
-    let bounds = Bounds {
+    let bounds = CaptureBounds {
         reply_bytes_max: REPLY_BYTES_MAX,
         output_bytes_max: 1 << 16,
     };
-    let Some(pool) = service.pool.get() else {
-        return Err(CompileError::NoSandbox);
-    };
     for _ in 0..IDLE_LOOKS_MAX {
-        if service.admission.waiting() == 0 && pool.ready() > 0 {
+        if admission.waiting() == 0 && pool.ready() > 0 {
             break;
         }
         sleep(IDLE_LOOK).await;
     }
-    for _ in 0..ATTEMPTS_MAX {
-        let Ok(sandbox) = timeout(TAKE_MAX, pool.take_for_service()).await else {
-            break;
-        };
-        match execution::run(sandbox, job, bounds).await {
-            Outcome::Ended {
-                status: 0, stdout, ..
-            } => return read(&stdout.bytes),
-            Outcome::Ended { status, stderr, .. } => {
-                let stderr = last_line(&stderr.bytes);
-                return Err(CompileError::Ended { status, stderr });
-            }
-            Outcome::Unprepared(_) => {}
-            Outcome::Unloadable(why) | Outcome::Lost(why) => return Err(CompileError::Lost(why)),
+    let take = || pool.take_for_service();
+    match run_somewhere(take, job, bounds, Instant::now() + TAKE_MAX).await {
+        Attempt::Ran(outcome, _) => bytecode_of(outcome),
+        Attempt::TooLate | Attempt::NoneCould(_) => Err(CompileError::NoSandbox),
+    }
+}
+
+fn bytecode_of(outcome: Outcome) -> Result<Option<Bytes>, CompileError> {
+    match outcome {
+        Outcome::Ended {
+            status: 0, stdout, ..
+        } => read(&stdout.bytes),
+        Outcome::Ended { status, stderr, .. } => {
+            let stderr = last_line(&stderr.bytes);
+            Err(CompileError::Ended { status, stderr })
+        }
+        Outcome::Unprepared(why) | Outcome::Unloadable(why) | Outcome::Lost(why) => {
+            Err(CompileError::Lost(why))
         }
     }
-    Err(CompileError::NoSandbox)
 }
 
 /// What the sandbox says is the library's claim: it is no more than bytes for executions of the same
 /// library.
 fn read(stdout: &[u8]) -> Result<Option<Bytes>, CompileError> {
     let unreadable = |error: &dyn ToString| CompileError::Answer(error.to_string());
-    let answer: Answer = serde_json::from_slice(stdout).map_err(|error| unreadable(&error))?;
+    let answer: CompiledJson =
+        serde_json::from_slice(stdout).map_err(|error| unreadable(&error))?;
     let Some(bytecode) = answer.bytecode else {
         return Ok(None);
     };

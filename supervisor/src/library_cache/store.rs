@@ -14,17 +14,17 @@ pub enum Known {
     /// Its bytecode.
     Bytecode(Bytes),
     /// It has none, or could not be compiled; it is not tried again.
-    Useless,
+    NotCompilable,
 }
 
 /// A library that is being compiled.
 #[derive(Debug)]
-pub struct Order {
+pub struct CompileTicket {
     key: Key,
     generation: u64,
 }
 
-impl Order {
+impl CompileTicket {
     /// The library's name in the log: the first eight digits of its hash.
     pub fn name(&self) -> String {
         let digits = self.key[..4].iter();
@@ -43,7 +43,7 @@ impl Entry {
     fn bytes(&self) -> usize {
         match &self.known {
             Known::Bytecode(bytecode) => bytecode.len(),
-            Known::Useless => 0,
+            Known::NotCompilable => 0,
         }
     }
 }
@@ -56,7 +56,7 @@ pub struct Store {
     pending: HashSet<Key>,
     bytes: usize,
     clock: u64,
-    /// What was ordered of an earlier one is not kept.
+    /// What is compiled for an earlier store is not kept.
     generation: u64,
 }
 
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// An empty one, to which nothing comes that was ordered of this one.
+    /// An empty one. What is being compiled for this one is not kept there.
     pub fn successor(&self, bytes_max: usize) -> Self {
         let store = Self {
             generation: self.generation + 1,
@@ -96,25 +96,25 @@ impl Store {
         Some(entry.known.clone())
     }
 
-    /// The order to compile a library, unless it is being compiled, or as many as `pending_max` are.
-    pub fn order(&mut self, key: Key, pending_max: usize) -> Option<Order> {
+    /// The right to compile a library, unless it is being compiled, or as many as `pending_max` are.
+    pub fn ticket(&mut self, key: Key, pending_max: usize) -> Option<CompileTicket> {
         if !self.is_on() || self.pending.len() >= pending_max || !self.pending.insert(key) {
             return None;
         }
         let generation = self.generation;
-        Some(Order { key, generation })
+        Some(CompileTicket { key, generation })
     }
 
-    /// Keeps what came of an order; what has not been asked for in the longest time goes for it.
-    pub fn keep(&mut self, order: Order, bytecode: Option<Bytes>) {
-        if order.generation != self.generation {
+    /// Keeps what came of a compilation; what has not been asked for in the longest time goes for it.
+    pub fn keep(&mut self, ticket: CompileTicket, bytecode: Option<Bytes>) {
+        if ticket.generation != self.generation {
             return;
         }
-        self.pending.remove(&order.key);
+        self.pending.remove(&ticket.key);
         let fits = |bytecode: &Bytes| bytecode.len() <= self.bytes_max;
         let known = bytecode.filter(fits);
         let entry = Entry {
-            known: known.map_or(Known::Useless, Known::Bytecode),
+            known: known.map_or(Known::NotCompilable, Known::Bytecode),
             used: self.clock,
         };
         while self.bytes + entry.bytes() > self.bytes_max || self.entries.len() >= ENTRIES_MAX {
@@ -123,7 +123,7 @@ impl Store {
             }
         }
         self.bytes += entry.bytes();
-        self.entries.insert(order.key, entry);
+        self.entries.insert(ticket.key, entry);
         self.show();
     }
 
@@ -149,8 +149,8 @@ mod tests {
     use super::*;
 
     fn put(store: &mut Store, key: u8, bytes: usize) {
-        let order = store.order([key; 32], 8).unwrap();
-        store.keep(order, Some(Bytes::from(vec![key; bytes])));
+        let ticket = store.ticket([key; 32], 8).unwrap();
+        store.keep(ticket, Some(Bytes::from(vec![key; bytes])));
     }
 
     fn has(store: &mut Store, key: u8) -> bool {
@@ -176,19 +176,19 @@ mod tests {
         put(&mut store, 1, 100);
         put(&mut store, 2, 101);
         assert!(has(&mut store, 1));
-        assert_eq!(store.find(&[2; 32]), Some(Known::Useless));
+        assert_eq!(store.find(&[2; 32]), Some(Known::NotCompilable));
     }
 
     #[test]
     fn a_library_is_ordered_once_and_not_too_many_at_a_time() {
         let mut store = Store::new(100);
-        let first = store.order([1; 32], 2).unwrap();
-        assert!(store.order([1; 32], 2).is_none());
-        let second = store.order([2; 32], 2).unwrap();
-        assert!(store.order([3; 32], 2).is_none());
+        let first = store.ticket([1; 32], 2).unwrap();
+        assert!(store.ticket([1; 32], 2).is_none());
+        let second = store.ticket([2; 32], 2).unwrap();
+        assert!(store.ticket([3; 32], 2).is_none());
         store.keep(first, None);
-        assert_eq!(store.find(&[1; 32]), Some(Known::Useless));
-        assert!(store.order([3; 32], 2).is_some());
+        assert_eq!(store.find(&[1; 32]), Some(Known::NotCompilable));
+        assert!(store.ticket([3; 32], 2).is_some());
         store.keep(second, None);
     }
 
@@ -196,11 +196,11 @@ mod tests {
     fn what_was_ordered_before_a_reload_is_not_kept_after_it() {
         let mut store = Store::new(100);
         put(&mut store, 1, 10);
-        let order = store.order([2; 32], 8).unwrap();
+        let ticket = store.ticket([2; 32], 8).unwrap();
         let mut store = store.successor(50);
         assert!(!has(&mut store, 1));
-        let again = store.order([2; 32], 8).unwrap();
-        store.keep(order, Some(Bytes::from_static(b"old")));
+        let again = store.ticket([2; 32], 8).unwrap();
+        store.keep(ticket, Some(Bytes::from_static(b"old")));
         assert!(!has(&mut store, 2));
         store.keep(again, Some(Bytes::from_static(b"new")));
         assert!(has(&mut store, 2));
@@ -212,14 +212,14 @@ mod tests {
         for number in 0..2 * ENTRIES_MAX {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&number.to_le_bytes());
-            let order = store.order(key, 8).unwrap();
-            store.keep(order, None);
+            let ticket = store.ticket(key, 8).unwrap();
+            store.keep(ticket, None);
         }
         assert_eq!(store.entries.len(), ENTRIES_MAX);
     }
 
     #[test]
     fn what_is_off_takes_no_orders() {
-        assert!(Store::new(0).order([1; 32], 8).is_none());
+        assert!(Store::new(0).ticket([1; 32], 8).is_none());
     }
 }

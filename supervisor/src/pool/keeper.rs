@@ -1,10 +1,9 @@
 //! Keeps one worker serving: starts it, has it checked before it may serve, replaces it by a warm one
-//! when it is worn, starts it again when it is lost, ever more slowly if that keeps failing.
+//! when it has served `max_requests`, starts it again when it is lost, ever more slowly if that keeps failing.
 
 use super::ready::{Command, Shelf};
 use super::shared::Shared;
-use super::worker::{Orders, Worker, WorkerError};
-use crate::startup_check;
+use super::worker::{Worker, WorkerControls, WorkerError};
 use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
@@ -20,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause: a host that was repaired serves again within it.
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How long a worker must have served for its loss to be chance.
+/// A worker that is lost sooner counts as one that crashes at its start: the next one waits.
 const SERVED_WELL_MIN: Duration = Duration::from_secs(10);
 /// Uid slots of each keeper: the worker that serves, the next one warming up, the last one draining.
 const SLOTS_PER_KEEPER: usize = 3;
@@ -28,7 +27,7 @@ const SLOTS_PER_KEEPER: usize = 3;
 /// Keeps one worker serving.
 pub struct Keeper {
     shared: Arc<Shared>,
-    post: usize,
+    number: usize,
     ids: Arc<AtomicU64>,
     free_slots: Vec<usize>,
     /// Workers that were retired and finish what they have; each gives its slot back.
@@ -46,14 +45,14 @@ struct Serving {
     id: WorkerId,
     task: JoinHandle<Option<usize>>,
     retire: CancellationToken,
-    worn: watch::Receiver<bool>,
+    max_requests_reached: watch::Receiver<bool>,
 }
 
 impl Keeper {
-    /// For the worker of one post.
+    /// Keeps the worker of this `number`: 0, 1 and so on up to the configured workers.
     pub fn new(
         shared: Arc<Shared>,
-        post: usize,
+        number: usize,
         ids: Arc<AtomicU64>,
         rewarm: watch::Receiver<()>,
         stop: CancellationToken,
@@ -61,9 +60,9 @@ impl Keeper {
     ) -> Self {
         Self {
             shared,
-            post,
+            number,
             ids,
-            free_slots: (post * SLOTS_PER_KEEPER..(post + 1) * SLOTS_PER_KEEPER).collect(),
+            free_slots: (number * SLOTS_PER_KEEPER..(number + 1) * SLOTS_PER_KEEPER).collect(),
             draining: JoinSet::new(),
             rewarm,
             stop,
@@ -97,7 +96,7 @@ impl Keeper {
                 let since = Instant::now();
                 let ended = tokio::select! {
                     slot = &mut current.task => Some(slot.ok().flatten()),
-                    _ = current.worn.wait_for(|worn| *worn) => None,
+                    _ = current.max_requests_reached.wait_for(|reached| *reached) => None,
                     Ok(()) = self.rewarm.changed() => None,
                     () = self.stop.cancelled() => None,
                 };
@@ -120,7 +119,7 @@ impl Keeper {
             self.retire(last);
         }
         while self.draining.join_next().await.is_some() {}
-        self.shared.health.post_left(self.post);
+        self.shared.health.keeper_left(self.number);
     }
 
     /// Waits, and longer the next time. A new configuration may be the cure: it is tried at once.
@@ -154,15 +153,15 @@ impl Keeper {
         self.shared.health.set_worker_layers(hello.layers.clone());
         // Only the first is kept.
         let _ = self.shared.first_worker.set(hello);
-        let (worn_sender, worn) = watch::channel(false);
+        let (reached_sender, max_requests_reached) = watch::channel(false);
         let retire = CancellationToken::new();
-        let orders = Orders {
+        let controls = WorkerControls {
             retire: retire.clone(),
-            worn: worn_sender,
+            max_requests_reached: reached_sender,
         };
         let say = worker.say();
         let shared = Arc::clone(&self.shared);
-        let mut task = tokio::spawn(run(shared, worker, id, slot, orders));
+        let mut task = tokio::spawn(run(shared, worker, id, slot, controls));
         let config = self.shared.current.get();
         let checks = tokio::select! {
             biased;
@@ -170,11 +169,11 @@ impl Keeper {
                 self.free_slots.extend(slot.ok().flatten());
                 return Err(WorkerError::Ended);
             }
-            checks = startup_check::of_worker(id, &shelf, &config) => checks,
+            checks = (self.shared.check_worker.0)(id, Arc::clone(&shelf), config) => checks,
         };
         let failed = checks.iter().find(|check| check.failure.is_some());
         let failed = failed.map_or_else(String::new, |check| check.id.to_owned());
-        if !self.shared.health.worker_checked(self.post, id, checks) {
+        if !self.shared.health.worker_checked(self.number, id, checks) {
             retire.cancel();
             self.free_slots.extend(task.await.ok().flatten());
             return Err(WorkerError::Unsafe(failed));
@@ -185,7 +184,7 @@ impl Keeper {
             id,
             task,
             retire,
-            worn,
+            max_requests_reached,
         })
     }
 
@@ -227,9 +226,9 @@ async fn run(
     worker: Worker,
     id: WorkerId,
     slot: usize,
-    orders: Orders,
+    controls: WorkerControls,
 ) -> Option<usize> {
-    let result = worker.run(orders).await;
+    let result = worker.run(controls).await;
     shared.health.worker_left(id);
     match &result {
         Ok(()) => tracing::info!(worker = id.0, "worker retired"),

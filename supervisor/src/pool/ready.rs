@@ -50,19 +50,19 @@ pub struct ReadySandbox {
     /// Tells its end; closed without a word if its worker was lost.
     pub exit: oneshot::Receiver<Exited>,
     /// Answers for its end.
-    pub running: Running,
+    pub guard: SandboxGuard,
 }
 
 /// Answers for a sandbox's end: dropped before `finished`, it kills.
 #[derive(Debug)]
-pub struct Running {
+pub struct SandboxGuard {
     worker: WorkerId,
     sandbox: SandboxId,
     commands: mpsc::UnboundedSender<Command>,
     finished: bool,
 }
 
-impl Running {
+impl SandboxGuard {
     /// For a new sandbox of `worker`, whose task listens to `commands`.
     #[must_use]
     pub fn new(
@@ -107,7 +107,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for SandboxGuard {
     fn drop(&mut self) {
         if !self.finished {
             self.kill();
@@ -135,7 +135,7 @@ impl Default for Shelf {
 impl Shelf {
     /// Adds one.
     pub fn put(&self, sandbox: ReadySandbox) {
-        let worker = sandbox.running.worker;
+        let worker = sandbox.guard.worker;
         self.ready.lock().entry(worker).or_default().push(sandbox);
         self.permits.add_permits(1);
     }
@@ -150,12 +150,12 @@ impl Shelf {
             };
             permit.forget();
             if let Some(sandbox) = self.take_from_fullest() {
-                let id = sandbox.running.sandbox;
+                let id = sandbox.guard.sandbox;
                 let taken = Command::Taken {
                     sandbox: id,
                     counts,
                 };
-                sandbox.running.say(taken);
+                sandbox.guard.say(taken);
                 return sandbox;
             }
         }
@@ -181,7 +181,7 @@ impl Shelf {
         let sandboxes = ready.get_mut(&worker)?;
         let index = sandboxes
             .iter()
-            .position(|ready| ready.running.sandbox == sandbox)?;
+            .position(|ready| ready.guard.sandbox == sandbox)?;
         self.permits.forget_permits(1);
         Some(sandboxes.remove(index))
     }

@@ -2,16 +2,31 @@
 
 use super::ready::Shelf;
 use crate::config::Config;
-use crate::health::Health;
-use crate::reload::Current;
+use crate::config::current::Current;
+use crate::health::{Check, Health};
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
+use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+
+type Checking = Pin<Box<dyn Future<Output = Vec<Check>> + Send>>;
+
+/// Runs the safety checks in sandboxes of a new worker, which lie on a shelf of its own.
+pub struct CheckWorker(
+    pub Box<dyn Fn(WorkerId, Arc<Shelf>, Arc<Config>) -> Checking + Send + Sync>,
+);
+
+impl std::fmt::Debug for CheckWorker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("CheckWorker")
+    }
+}
 
 /// The pool's common part.
 #[derive(Debug)]
@@ -34,6 +49,8 @@ pub struct Shared {
     pub first_worker: OnceLock<Hello>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// What a new worker must pass before it joins.
+    pub check_worker: CheckWorker,
 }
 
 /// Where one sandbox after the other can be.

@@ -1,12 +1,11 @@
 //! One worker: its launch, its conversation, its end.
 
 use super::live::{EXIT_MAX, LiveSandboxes, State};
+use super::pause::Pause;
 use super::prepare::{make_pipes, wait_until_prepared};
-use super::ready::{Command, ReadySandbox, Running, Shelf};
-use super::rest::Rest;
+use super::ready::{Command, ReadySandbox, SandboxGuard, Shelf};
 use super::shared::Shared;
 use super::worker_log::log_lines;
-use crate::packet_io::AsyncPacketSocket;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_protocol::BUILD;
 use codejail_protocol::control::{
@@ -14,6 +13,7 @@ use codejail_protocol::control::{
 };
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport::{PacketError, PacketSocket};
+use codejail_transport_asynchronous::AsyncPacketSocket;
 use metrics::{counter, histogram};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -85,18 +85,18 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Whether the worker only can't be given more sandboxes: those that it has are as good as ever.
-    fn spares_runs(&self) -> bool {
+    /// Whether the sandboxes that run may finish: the worker only can't be given new ones.
+    fn keeps_running_sandboxes(&self) -> bool {
         matches!(self, Self::Start(_) | Self::Io(_))
     }
 }
 
 /// What the keeper tells a running worker, and hears from it.
-pub struct Orders {
+pub struct WorkerControls {
     /// Cancelled when the worker shall drain and end.
     pub retire: CancellationToken,
-    /// Told once it has served its share of executions.
-    pub worn: watch::Sender<bool>,
+    /// Told once the worker has served `max_requests` executions.
+    pub max_requests_reached: watch::Sender<bool>,
 }
 
 /// A worker's task.
@@ -115,7 +115,7 @@ pub struct Worker {
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
-    rest: Rest,
+    pause: Pause,
 }
 
 impl Worker {
@@ -152,7 +152,7 @@ impl Worker {
             live,
             executions_left: shared.executions()?,
             failures: 0,
-            rest: Rest::new(shared.config.sandboxes_ready()),
+            pause: Pause::new(shared.config.sandboxes_ready()),
             shelf,
             joined: false,
             shared,
@@ -225,11 +225,11 @@ impl Worker {
 
     /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken.
     /// Whatever happens, its processes and its directories are gone when this returns.
-    pub async fn run(mut self, orders: Orders) -> Result<(), WorkerError> {
+    pub async fn run(mut self, controls: WorkerControls) -> Result<(), WorkerError> {
         let mut failing = None;
         let result = loop {
-            let retiring = failing.is_some() || orders.retire.is_cancelled();
-            let rest = self.rest.end(&self.shelf).filter(|_| !retiring);
+            let retiring = failing.is_some() || controls.retire.is_cancelled();
+            let pause = self.pause.end(&self.shelf).filter(|_| !retiring);
             if retiring {
                 drop(self.shelf.withdraw(self.id));
                 if self.live.drained() {
@@ -237,10 +237,10 @@ impl Worker {
                 }
             } else if self.live.no_seat_left() {
                 break Err(WorkerError::NoSeat);
-            } else if rest.is_none()
+            } else if pause.is_none()
                 && let Err(error) = self.refill().await
             {
-                if !error.spares_runs() {
+                if !error.keeps_running_sandboxes() {
                     break Err(error);
                 }
                 failing = Some(error);
@@ -251,7 +251,7 @@ impl Worker {
                 // Commands first: that a sandbox was taken is always said before it can end.
                 biased;
                 Some(command) = self.commands.recv() => {
-                    self.obey(command, &orders.worn).await
+                    self.obey(command, &controls.max_requests_reached).await
                 }
                 report = self.control.receive() => match report {
                     Ok(Some(packet)) => self.heard(packet.message),
@@ -260,14 +260,14 @@ impl Worker {
                 },
                 () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => self.end_overdue().await,
-                () = sleep_until_some(rest) => Ok(()),
+                () = sleep_until_some(pause) => Ok(()),
                 _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
-                () = orders.retire.cancelled(), if !retiring => Ok(()),
+                () = controls.retire.cancelled(), if !retiring => Ok(()),
             };
             match step {
                 Ok(()) => {}
                 // What runs may finish; the first reason is the one that is told.
-                Err(error) if error.spares_runs() => {
+                Err(error) if error.keeps_running_sandboxes() => {
                     failing.get_or_insert(error);
                 }
                 Err(error) => break Err(error),
@@ -277,7 +277,7 @@ impl Worker {
         result
     }
 
-    /// Orders sandboxes, each with its pipes, and listens for its `Prepared`.
+    /// WorkerControls sandboxes, each with its pipes, and listens for its `Prepared`.
     async fn refill(&mut self) -> Result<(), WorkerError> {
         while self.live.wants_more() {
             let (pipes, theirs) = make_pipes()?;
@@ -291,7 +291,7 @@ impl Worker {
             let ready = ReadySandbox {
                 pipes,
                 exit: ended,
-                running: Running::new(self.id, sandbox, self.say.clone()),
+                guard: SandboxGuard::new(self.id, sandbox, self.say.clone()),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
@@ -334,11 +334,11 @@ impl Worker {
     async fn obey(
         &mut self,
         command: Command,
-        worn: &watch::Sender<bool>,
+        max_requests_reached: &watch::Sender<bool>,
     ) -> Result<(), WorkerError> {
         match command {
             Command::Ready(ready) => {
-                let sandbox = ready.running.sandbox();
+                let sandbox = ready.guard.sandbox();
                 // One that has ended meanwhile is dropped, and with it its pipes.
                 if self.live.state(sandbox) == Some(State::Preparing) {
                     self.live.set_state(sandbox, State::Ready);
@@ -366,13 +366,15 @@ impl Worker {
                     && counts
                 {
                     *left = left.saturating_sub(1);
-                    worn.send_if_modified(|worn| *left == 0 && !std::mem::replace(worn, true));
+                    max_requests_reached.send_if_modified(|reached| {
+                        *left == 0 && !std::mem::replace(reached, true)
+                    });
                 }
             }
             Command::Kill(sandbox) => self.kill(sandbox).await?,
             Command::Released(sandbox) => {
                 self.live.set_state(sandbox, State::Leaving);
-                self.rest.begin(&self.shelf);
+                self.pause.begin(&self.shelf);
             }
         }
         Ok(())

@@ -1,0 +1,4 @@
+//! Removes what workers and sandboxes leave.
+
+pub mod cleaner;
+mod removal;

@@ -1,0 +1,296 @@
+//! The cgroup layer: a cgroup of version 2 for each worker, where the service's own is delegated.
+//!
+//! It bounds what a worker and its sandboxes use together, and it kills all of them at once, also where
+//! no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
+
+use crate::error::LaunchError;
+use codejail_protocol::ScratchName;
+use codejail_protocol::control::{LayerMode, LayerState};
+use codejail_protocol::spawn::{CgroupLimits, WorkerId};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{Pid, getpid, getppid};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const LAYER: &str = "cgroup";
+const CONTROLLERS: [&str; 2] = ["memory", "pids"];
+const REMEDY: &str =
+    "run the service with a cgroup v2 of its own to manage (systemd: Delegate=yes)";
+
+/// How long what was killed may take to be gone from its cgroup: gigabytes take seconds.
+const EMPTY_MAX: Duration = Duration::from_secs(10);
+
+/// The service's own part of the cgroup tree.
+#[derive(Debug)]
+pub struct Cgroups {
+    group: PathBuf,
+    limits: Option<CgroupLimits>,
+}
+
+/// One worker's cgroup.
+#[derive(Debug)]
+pub struct WorkerCgroup(PathBuf);
+
+impl Cgroups {
+    /// Makes the service's part, named by its tag, if this host lets it, and says what was got.
+    ///
+    /// # Errors
+    /// The layer is required, and the host gives less than all of it.
+    pub fn find(
+        mode: LayerMode,
+        limits: CgroupLimits,
+        tag: &ScratchName,
+    ) -> Result<(Option<Self>, LayerState), LaunchError> {
+        if mode == LayerMode::Off {
+            return Ok((None, LayerState::left_out(LAYER)));
+        }
+        let missing = match Self::make(limits, tag) {
+            Ok(cgroups) if cgroups.limits.is_some() || mode == LayerMode::Auto => {
+                let state = LayerState::on(LAYER, cgroups.got());
+                return Ok((Some(cgroups), state));
+            }
+            Ok(cgroups) => {
+                cgroups.remove();
+                "no memory and pids controllers".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        match mode {
+            LayerMode::Require => Err(LaunchError::layer(LAYER, missing, REMEDY)),
+            _ => Ok((None, LayerState::off(LAYER, format!("{missing}; {REMEDY}")))),
+        }
+    }
+
+    fn make(limits: CgroupLimits, tag: &ScratchName) -> io::Result<Self> {
+        let base = own_cgroup()?;
+        let group = base.join(tag.as_str());
+        fs::create_dir(&group)?;
+        let mut cgroups = Self {
+            group,
+            limits: None,
+        };
+        match cgroups.take_controllers(&base) {
+            Ok(true) => cgroups.limits = Some(limits),
+            Ok(false) => {}
+            Err(error) => {
+                cgroups.remove();
+                return Err(error);
+            }
+        }
+        Ok(cgroups)
+    }
+
+    /// Hands memory and pids down to the workers' cgroups; whether the host has them to give.
+    fn take_controllers(&self, base: &Path) -> io::Result<bool> {
+        let offered = fs::read_to_string(base.join("cgroup.controllers"))?;
+        let offered: Vec<&str> = offered.split_whitespace().collect();
+        if !CONTROLLERS.iter().all(|name| offered.contains(name)) {
+            return Ok(false);
+        }
+        let wanted = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
+        let enable = |cgroup: &Path| fs::write(cgroup.join("cgroup.subtree_control"), &wanted);
+        if enable(base).is_err() {
+            // Only a cgroup without processes of its own may hand controllers down: this service's move
+            // into one below.
+            let service = self.group.join("service");
+            fs::create_dir(&service)?;
+            for pid in [getppid(), getpid()] {
+                fs::write(service.join("cgroup.procs"), pid.to_string())?;
+            }
+            enable(base)?;
+        }
+        enable(&self.group)?;
+        Ok(true)
+    }
+
+    /// For the operator.
+    fn got(&self) -> String {
+        let bound = |number: u64| match number {
+            0 => "none".to_owned(),
+            number => number.to_string(),
+        };
+        match self.limits {
+            Some(limits) => format!(
+                "one for each worker; memory.max {}, pids.max {}",
+                bound(limits.memory_bytes_max),
+                bound(limits.pids_max)
+            ),
+            None => {
+                "one for each worker, to kill it by; this host has no memory and pids controllers \
+                     in its cgroup v2"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// A cgroup for a worker that is about to be launched.
+    ///
+    /// # Errors
+    /// It can't be made, or takes no limit.
+    pub fn for_worker(&self, worker: WorkerId) -> io::Result<WorkerCgroup> {
+        let path = self.group.join(format!("worker-{}", worker.0));
+        fs::create_dir(&path)?;
+        let cgroup = WorkerCgroup(path);
+        if let Err(error) = self.set_limits(&cgroup) {
+            cgroup.remove();
+            return Err(error);
+        }
+        Ok(cgroup)
+    }
+
+    fn set_limits(&self, cgroup: &WorkerCgroup) -> io::Result<()> {
+        let Some(limits) = self.limits else {
+            return Ok(());
+        };
+        if limits.memory_bytes_max != 0 {
+            cgroup.write("memory.max", &limits.memory_bytes_max.to_string())?;
+            // What is swapped out is used all the same. Kernels without swap lack the file.
+            match cgroup.write("memory.swap.max", "0") {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if limits.pids_max != 0 {
+            cgroup.write("pids.max", &limits.pids_max.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the service's part, once no worker is left. Where this service has moved into it, it goes
+    /// back to where it came from, which takes processes again only when it hands no controller down.
+    pub fn remove(&self) {
+        let service = self.group.join("service");
+        if service.exists() {
+            say(&service, self.move_back(&service));
+        }
+        say(&self.group, fs::remove_dir(&self.group));
+    }
+
+    fn move_back(&self, service: &Path) -> io::Result<()> {
+        let base = self.group.parent().unwrap_or(&self.group);
+        let withdrawn = CONTROLLERS.map(|name| format!("-{name}")).join(" ");
+        for cgroup in [self.group.as_path(), base] {
+            fs::write(cgroup.join("cgroup.subtree_control"), &withdrawn)?;
+        }
+        for pid in fs::read_to_string(service.join("cgroup.procs"))?.lines() {
+            match fs::write(base.join("cgroup.procs"), pid) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
+                result => result?,
+            }
+        }
+        fs::remove_dir(service)
+    }
+}
+
+impl WorkerCgroup {
+    /// Puts a process in, and what it will fork.
+    ///
+    /// # Errors
+    /// There is no such process, or the kernel refuses.
+    pub fn enter(&self, pid: Pid) -> io::Result<()> {
+        self.write("cgroup.procs", &pid.to_string())
+    }
+
+    /// Kills all that is in it (Linux 5.14).
+    pub fn kill(&self) {
+        match self.write("cgroup.kill", "1") {
+            // An older kernel: the worker's own end must do.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => say(&self.0, result),
+        }
+    }
+
+    /// Removes it as soon as nothing is in it any more.
+    pub fn remove(&self) {
+        let deadline = Instant::now() + EMPTY_MAX;
+        let removed = loop {
+            match fs::remove_dir(&self.0) {
+                Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
+                    if Instant::now() >= deadline || self.wait_for_change(deadline).is_err() {
+                        break Err(error);
+                    }
+                }
+                result => break result,
+            }
+        };
+        say(&self.0, removed);
+    }
+
+    /// Waits until processes have come or gone: the kernel says so on `cgroup.events`.
+    fn wait_for_change(&self, deadline: Instant) -> io::Result<()> {
+        let events = File::open(self.0.join("cgroup.events"))?;
+        if io::read_to_string(&events)?.contains("populated 0") {
+            return Ok(());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
+        match poll(&mut polled, timeout) {
+            // A signal that is left to the supervisor: the caller looks again.
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        fs::write(self.0.join(file), text)
+    }
+}
+
+/// What can't be put right here is said; nothing depends on it.
+fn say(path: &Path, result: io::Result<()>) {
+    if let Err(error) = result {
+        eprintln!("spawner: {}: {error}", path.display());
+    }
+}
+
+/// Where this process is in the cgroup tree, if it may manage that part.
+fn own_cgroup() -> io::Result<PathBuf> {
+    let missing = |what: &str| io::Error::new(io::ErrorKind::NotFound, what.to_owned());
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut mounts = mounts.lines().filter_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        (file_system.split(' ').next() == Some("cgroup2")).then(|| mount.split(' ').nth(4))?
+    });
+    let mount = mounts.next().ok_or_else(|| missing("no cgroup v2"))?;
+    let own = fs::read_to_string("/proc/self/cgroup")?;
+    let mut own = own.lines().filter_map(|line| line.strip_prefix("0::/"));
+    let own = own.next().ok_or_else(|| missing("no cgroup v2"))?;
+    let path = Path::new(mount).join(own);
+    // A service manager owns what it has not delegated; the root of a tree is nobody's.
+    if own.is_empty() || is_delegated(&path) {
+        return Ok(path);
+    }
+    Err(io::Error::other("this cgroup is not delegated"))
+}
+
+/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)); somebody who is not
+/// root can write there only if it was handed over.
+fn is_delegated(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    let mut value = [0_u8; 1];
+    ["user.delegate", "trusted.delegate"].iter().any(|name| {
+        let Ok(name) = CString::new(*name) else {
+            return false;
+        };
+        // SAFETY: both names are C strings, and the buffer is as long as said.
+        let length = unsafe {
+            libc::getxattr(
+                path.as_ptr(),
+                name.as_ptr(),
+                value.as_mut_ptr().cast(),
+                value.len(),
+            )
+        };
+        length == 1 && value == *b"1"
+    }) || !nix::unistd::geteuid().is_root()
+}

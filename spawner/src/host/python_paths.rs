@@ -1,0 +1,101 @@
+//! Where the sandboxes' Python has its files: it is asked, once, before any worker is started.
+//!
+//! Only it knows: virtual environments, static builds and distributions all differ. The question runs
+//! as the first worker's user, never as root; it is the operator's Python and is not confined otherwise.
+
+use crate::error::LaunchError;
+use codejail_protocol::spawn::SpawnerConfig;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::geteuid;
+use std::ffi::OsString;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Paths between zeros, so that whatever else is said on the same pipe can be told apart.
+const QUESTION: &str = "import os, sys; print('', sys.prefix, os.path.join(sys.base_prefix, 'lib'), \
+     os.path.dirname(os.__file__), os.path.realpath(sys.executable), '', sep='\\0')";
+const PATHS: usize = 4;
+
+/// An interpreter starts in 15 ms here, in a second under emulation. Less than the supervisor waits for the
+/// spawner.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// Far over four paths of PATH_MAX bytes, and room for a traceback.
+const ANSWER_BYTES_MAX: usize = 32 * 1024;
+
+/// What the interpreter itself reads: its own file, its environment, its standard library.
+///
+/// # Errors
+/// It does not answer as a Python does; what it said is in the error.
+pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
+    let (said, status) = run(config).map_err(|error| wrong(config, error))?;
+    let mut parts = said.split(|byte| *byte == 0).skip(1);
+    let paths: Vec<PathBuf> = parts
+        .by_ref()
+        .take(PATHS)
+        .map(|path| PathBuf::from(OsString::from_vec(path.to_vec())))
+        .filter(|path| path.is_absolute())
+        .collect();
+    if paths.len() == PATHS && parts.next().is_some() {
+        return Ok([paths, vec![config.python_bin.clone()]].concat());
+    }
+    let said = String::from_utf8_lossy(&said);
+    let last_line = said.trim_end().rsplit('\n').next().unwrap_or_default();
+    let error = format!("it does not answer as a Python does ({status}): {last_line}");
+    Err(wrong(config, io::Error::other(error)))
+}
+
+fn wrong(config: &SpawnerConfig, error: io::Error) -> LaunchError {
+    LaunchError::File(format!("python.bin = {:?}", config.python_bin), error)
+}
+
+/// What it says, and how it ended.
+fn run(config: &SpawnerConfig) -> io::Result<(Vec<u8>, std::process::ExitStatus)> {
+    let (listener, speaker) = io::pipe()?;
+    let mut command = Command::new(&config.python_bin);
+    command
+        .args(["-E", "-B", "-c", QUESTION])
+        .env_clear()
+        .envs(config.env.iter().cloned())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(speaker.try_clone()?)
+        .stderr(speaker);
+    if geteuid().is_root() {
+        // Supplementary groups go too (std's Command, where the caller is root).
+        command.uid(config.uid_base).gid(config.uid_base);
+    }
+    let mut child = command.spawn()?;
+    // It holds the pipe's other end, which must be closed everywhere for the answer to end.
+    drop(command);
+    let said = listen(listener);
+    // It may hang, or have closed the pipe and stay. One that has ended keeps its status.
+    child.kill()?;
+    Ok((said?, child.wait()?))
+}
+
+/// All it says, within bounds of time and size.
+fn listen(mut listener: PipeReader) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + ANSWER_MAX;
+    let mut said = Vec::new();
+    let mut chunk = [0; 4096];
+    while said.len() < ANSWER_BYTES_MAX {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut polled, timeout)? == 0 {
+            let error = format!("it gave no answer in {ANSWER_MAX:?}");
+            return Err(io::Error::other(error));
+        }
+        match listener.read(&mut chunk)? {
+            0 => break,
+            count => said.extend_from_slice(&chunk[..count]),
+        }
+    }
+    Ok(said)
+}

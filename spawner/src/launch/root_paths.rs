@@ -1,0 +1,203 @@
+//! Which names a worker's root holds: the way to everything that may be read, links included, and the
+//! host's usual names beside it.
+
+use crate::error::{LaunchError, relative};
+use crate::mount_api::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use nix::errno::Errno;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::{CString, OsString};
+use std::fs::{self, FileType};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Directories whose other names stay, closed: what every program knows to look for. Their names tell
+/// no more than the original's own answers, `EACCES` or `ENOENT`.
+const USUAL: &[&str] = &["/", "/etc", "/usr", "/usr/share", "/usr/local", "/dev"];
+
+/// Names of one such directory that are kept; a distribution has some 300 in `/etc`.
+const NAMES_MAX: usize = 4096;
+
+/// Links on the way to one path, as the kernel's own bound (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
+/// What is made in the root before anything is mounted there. Paths are relative to it.
+#[derive(Debug)]
+pub enum Entry {
+    /// A directory on the way, or one to mount over.
+    Passage(CString),
+    /// A directory that nobody may enter.
+    Forbidden(CString),
+    /// The same link as the host's.
+    Link(CString, CString),
+    /// A file to mount over, or one that nobody may open.
+    File(CString),
+}
+
+/// Something of the host's that is mounted in the root, read-only.
+#[derive(Debug)]
+pub struct Bind {
+    /// Where it is on the host.
+    pub source: CString,
+    /// Where it goes, relative to the root.
+    pub place: CString,
+    /// Mount attributes.
+    pub attributes: u64,
+}
+
+/// What is at a path of the new root.
+enum Kind {
+    Passage,
+    Forbidden,
+    Link(PathBuf),
+    File,
+}
+
+#[derive(Default)]
+struct Names {
+    /// By path; a parent comes before what is in it.
+    kinds: BTreeMap<PathBuf, Kind>,
+    /// Real paths to be bound, and whether each is a device.
+    bound: BTreeMap<PathBuf, bool>,
+}
+
+/// Entries in an order in which they can be made, and binds. What of `readable` does not exist is passed
+/// over.
+pub fn find(
+    readable: &[PathBuf],
+    scratch_root: &Path,
+) -> Result<(Vec<Entry>, Vec<Bind>), LaunchError> {
+    let mut names = Names::default();
+    for path in readable {
+        names
+            .lead_to(path, true)
+            .map_err(|error| LaunchError::File(path.display().to_string(), error))?;
+    }
+    names
+        .lead_to(scratch_root, false)
+        .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
+    names.kinds.insert(PathBuf::from("/proc"), Kind::Passage);
+    for directory in USUAL {
+        names
+            .keep_usual(Path::new(directory))
+            .map_err(|error| LaunchError::File((*directory).to_owned(), error))?;
+    }
+    names.finish()
+}
+
+impl Names {
+    /// Follows `path` from the root on, noting directories and links; binds what is at its end.
+    fn lead_to(&mut self, path: &Path, bind: bool) -> io::Result<()> {
+        let mut here = PathBuf::from("/");
+        let mut rest: VecDeque<OsString> = names_of(path);
+        let mut links = 0;
+        while let Some(name) = rest.pop_front() {
+            if name == ".." {
+                here.pop();
+                continue;
+            }
+            let next = here.join(&name);
+            let kind = match fs::symlink_metadata(&next) {
+                Ok(metadata) => metadata.file_type(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && bind => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            if kind.is_symlink() {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(Errno::ELOOP.into());
+                }
+                let target = fs::read_link(&next)?;
+                if target.is_absolute() {
+                    here = PathBuf::from("/");
+                }
+                for name in names_of(&target).into_iter().rev() {
+                    rest.push_front(name);
+                }
+                self.kinds.insert(next, Kind::Link(target));
+                continue;
+            }
+            here = next;
+            if rest.is_empty() && bind {
+                self.bind(&here, kind);
+            } else {
+                self.kinds.insert(here.clone(), Kind::Passage);
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, path: &Path, kind: FileType) {
+        let place = if kind.is_dir() {
+            Kind::Passage
+        } else {
+            Kind::File
+        };
+        self.kinds.insert(path.to_owned(), place);
+        self.bound.insert(path.to_owned(), kind.is_char_device());
+    }
+
+    /// Notes the other names of a directory that is on somebody's way.
+    fn keep_usual(&mut self, directory: &Path) -> io::Result<()> {
+        let on_the_way = directory == Path::new("/") || self.kinds.contains_key(directory);
+        if !on_the_way || self.bound.contains_key(directory) {
+            return Ok(());
+        }
+        for entry in fs::read_dir(directory)?.take(NAMES_MAX) {
+            let entry = entry?;
+            let kind = match entry.file_type()? {
+                kind if kind.is_symlink() => Kind::Link(fs::read_link(entry.path())?),
+                kind if kind.is_dir() => Kind::Forbidden,
+                _ => Kind::File,
+            };
+            self.kinds.entry(entry.path()).or_insert(kind);
+        }
+        Ok(())
+    }
+
+    /// Leaves out what a bound directory brings along.
+    fn finish(self) -> Result<(Vec<Entry>, Vec<Bind>), LaunchError> {
+        let bound: BTreeSet<&Path> = self.bound.keys().map(PathBuf::as_path).collect();
+        let within = |path: &Path| path.ancestors().skip(1).any(|above| bound.contains(above));
+        let mut entries = Vec::new();
+        for (path, kind) in self.kinds.iter().filter(|(path, _)| !within(path)) {
+            let place = relative(path)?;
+            entries.push(match kind {
+                Kind::Passage => Entry::Passage(place),
+                Kind::Forbidden => Entry::Forbidden(place),
+                Kind::Link(target) => Entry::Link(place, c_string(target)?),
+                Kind::File => Entry::File(place),
+            });
+        }
+        let mut binds = Vec::new();
+        for (path, device) in self.bound.iter().filter(|(path, _)| !within(path)) {
+            let closed = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
+            binds.push(Bind {
+                source: c_string(path)?,
+                place: relative(path)?,
+                attributes: if *device {
+                    closed
+                } else {
+                    closed | MOUNT_ATTR_NODEV
+                },
+            });
+        }
+        Ok((entries, binds))
+    }
+}
+
+fn names_of(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}
+
+fn c_string(path: &Path) -> Result<CString, LaunchError> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| LaunchError::ZeroByte(path.display().to_string()))
+}

@@ -1,0 +1,98 @@
+//! Seats: a file system for each sandbox that a worker can have at a time, bounded in bytes and files.
+//!
+//! A seat is mounted in its worker's root alone, once, when the worker is launched; between two
+//! executions the spawner empties it through a descriptor. So no execution can take the space of
+//! another, nothing of it shows on the host, and all of it is gone with the worker, whatever happens.
+
+use crate::error::LaunchError;
+use crate::mount_api::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
+use codejail_protocol::ScratchName;
+use codejail_protocol::spawn::SpawnerConfig;
+use nix::errno::Errno;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+/// Of a worker's own directory: its script, and what libraries write while they are imported.
+const HOME_BYTES_MAX: u64 = 256 << 20;
+/// How many files that may be.
+const HOME_FILES_MAX: u64 = 16_384;
+
+/// The file systems of one worker.
+#[derive(Debug)]
+pub struct Seats {
+    /// The worker's own directory, which is root's.
+    pub home: (ScratchName, OwnedFd),
+    seats: Vec<(ScratchName, Arc<OwnedFd>)>,
+}
+
+impl Seats {
+    /// Makes them: `names` are the sandboxes', who share the files' owner `uid` with their worker.
+    ///
+    /// # Errors
+    /// The kernel can't or won't make them.
+    pub fn make(
+        config: &SpawnerConfig,
+        home: ScratchName,
+        names: Vec<ScratchName>,
+        uid: Option<u32>,
+    ) -> Result<Self, LaunchError> {
+        let failed = |errno| LaunchError::System("make a scratch file system", errno);
+        let home_mount =
+            file_system(HOME_BYTES_MAX, HOME_FILES_MAX, c"0755", None).map_err(failed)?;
+        let seats = names
+            .into_iter()
+            .map(|name| {
+                let (bytes, files) = (config.scratch_bytes_max, config.scratch_files_max);
+                // Its group may write to it until the job's files are in place.
+                let mount = file_system(bytes, files, c"0775", uid).map_err(failed)?;
+                Ok((name, Arc::new(mount)))
+            })
+            .collect::<Result<_, LaunchError>>()?;
+        Ok(Self {
+            home: (home, home_mount),
+            seats,
+        })
+    }
+
+    /// All of them, with their names below the scratch root.
+    pub fn mounts(&self) -> impl Iterator<Item = (RawFd, &str)> {
+        let seats = self.seats.iter();
+        let seats = seats.map(|(name, mount)| (mount.as_raw_fd(), name.as_str()));
+        let (home, mount) = &self.home;
+        seats.chain([(mount.as_raw_fd(), home.as_str())])
+    }
+
+    /// The seat of this name.
+    #[must_use]
+    pub fn find(&self, name: &ScratchName) -> Option<Arc<OwnedFd>> {
+        let mut seats = self.seats.iter();
+        seats
+            .find(|(seat, _)| seat == name)
+            .map(|(_, mount)| Arc::clone(mount))
+    }
+}
+
+/// A tmpfs (tmpfs(5)): nothing on it is executed, is a device or changes a user.
+fn file_system(
+    bytes_max: u64,
+    files_max: u64,
+    mode: &std::ffi::CStr,
+    uid: Option<u32>,
+) -> Result<OwnedFd, Errno> {
+    let text = |number: u64| CString::new(number.to_string()).map_err(|_| Errno::EINVAL);
+    let (size, inodes) = (text(bytes_max)?, text(files_max)?);
+    let owner = text(
+        uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+            .into(),
+    )?;
+    let options = [
+        (c"size", size.as_c_str()),
+        (c"nr_inodes", &inodes),
+        (c"mode", mode),
+        (c"uid", &owner),
+        (c"gid", &owner),
+    ];
+    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    mount_api::new_mount(c"tmpfs", &options, attributes)
+}

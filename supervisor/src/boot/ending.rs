@@ -1,0 +1,62 @@
+//! What ends a service: signals, and the loss of its spawner.
+
+use super::error::{BootError, system};
+use crate::spawner_link::SpawnerLinkError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What can end the service.
+pub struct Ending {
+    /// Stop accepting, finish what runs.
+    pub drain: CancellationToken,
+    /// Don't even finish.
+    pub quick: CancellationToken,
+    /// There is no service without its spawner.
+    pub spawner_gone: CancellationToken,
+}
+
+impl Ending {
+    /// Listens to signals, as gunicorn does: TERM drains, INT and QUIT end at once.
+    ///
+    /// # Errors
+    /// The system refuses a signal handler, which it has no reason to.
+    pub fn listen() -> Result<Self, BootError> {
+        let ending = Self {
+            drain: CancellationToken::new(),
+            quick: CancellationToken::new(),
+            spawner_gone: CancellationToken::new(),
+        };
+        for (kind, quick) in [
+            (SignalKind::terminate(), false),
+            (SignalKind::interrupt(), true),
+            (SignalKind::quit(), true),
+        ] {
+            let mut signals = signal(kind).map_err(system("sigaction"))?;
+            let (drain, at_once) = (ending.drain.clone(), ending.quick.clone());
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if quick {
+                        at_once.cancel();
+                    }
+                    drain.cancel();
+                }
+            });
+        }
+        Ok(ending)
+    }
+
+    /// Waits for `work`, unless something ends it first.
+    ///
+    /// # Errors
+    /// A signal came, or the spawner went; or the work's error.
+    pub async fn unless<T>(
+        &self,
+        work: impl Future<Output = Result<T, BootError>>,
+    ) -> Result<T, BootError> {
+        tokio::select! {
+            done = work => done,
+            () = self.drain.cancelled() => Err(BootError::Interrupted),
+            () = self.spawner_gone.cancelled() => Err(SpawnerLinkError::Gone.into()),
+        }
+    }
+}

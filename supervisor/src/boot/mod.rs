@@ -1,0 +1,106 @@
+//! From a configuration to a service that could execute: spawner, privileges, runtime, pool, safety
+//! checks. `serve`, `check` and `run` all start here, so none of them is less confined than another.
+
+mod ending;
+mod error;
+mod host;
+mod log;
+pub mod privileges;
+
+pub use ending::Ending;
+pub use error::{BootError, system};
+pub use host::Host;
+pub use log::log_to_stderr;
+
+use crate::config::Config;
+use crate::spawner_link::SpawnerLinkError;
+use codejail_transport::PacketSocket;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long the spawner may at least take to kill and remove everything at the end, however little
+/// `graceful_timeout_ms` is: it takes some 50 ms.
+const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
+
+/// Runs `job` on a host made ready for it. When this returns no process and no directory stays, unless
+/// the spawner itself was killed: then directories do.
+///
+/// # Errors
+/// The host could not be made ready, or lost its spawner; or the job's error.
+pub fn run<T>(
+    config: Config,
+    job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
+) -> Result<T, BootError> {
+    let own_uids = privileges::own_uids(config.layers.uid)?;
+    let end_max = Duration::from_millis(config.graceful_timeout_ms).max(SPAWNER_END_MIN);
+    // First of all, while this is root and has one thread.
+    let (socket, spawner) = start_spawner()?;
+    let result = privileges::become_app_user(&config)
+        .map_err(BootError::from)
+        .and_then(|()| in_runtime(config, socket, own_uids, end_max, job));
+    // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
+    let ended = wait_for_spawner(spawner, end_max);
+    match (result, ended) {
+        (Ok(value), Ok(())) => Ok(value),
+        // That it was told to end is no news; that it could not is.
+        (Ok(_) | Err(BootError::Interrupted), Err(error)) => Err(error),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck can't
+/// be waited for, and must not be killed either, where that could be done at all: it alone can remove
+/// what there is, and does so when it goes on, since its socket is closed.
+fn wait_for_spawner(mut spawner: Child, longest: Duration) -> Result<(), BootError> {
+    let (tell, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(spawner.wait()));
+    let status = match ended.recv_timeout(longest) {
+        Ok(status) => status.map_err(system("wait for the spawner"))?,
+        Err(_) => {
+            let error = SpawnerLinkError::Stuck(longest);
+            tracing::error!("{error}");
+            return Err(error.into());
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let error = io::Error::other(format!("it ended with {status}"));
+    Err(BootError::System("the spawner", error))
+}
+
+/// Starts the spawner: this executable again, with its end of the socket as standard input.
+fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
+    let (ours, theirs) = PacketSocket::pair()
+        .map_err(io::Error::from)
+        .map_err(system("socketpair"))?;
+    let executable = std::env::current_exe().map_err(system("find this executable"))?;
+    let child = Command::new(executable)
+        .arg("spawner")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .spawn()
+        .map_err(system("start the spawner"))?;
+    Ok((ours, child))
+}
+
+fn in_runtime<T>(
+    config: Config,
+    socket: PacketSocket,
+    own_uids: bool,
+    end_max: Duration,
+    job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
+) -> Result<T, BootError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    let result = runtime.block_on(async {
+        let host = Host::prepare(config, socket, own_uids).await?;
+        job(host).await
+    });
+    // Dropping it drops every task, and with the last of them the spawner's socket.
+    runtime.shutdown_timeout(end_max);
+    result
+}

@@ -1,0 +1,5 @@
+//! The three commands that start a host: each behind `boot`, so that none is less confined.
+
+pub mod check;
+pub mod run_file;
+pub mod serve;

@@ -1,0 +1,121 @@
+//! `codejail serve`: listen, boot, serve until told to end, drain.
+
+use crate::boot::{self, BootError, Host, system};
+use crate::config::Config;
+use crate::config::load::Sources;
+use crate::http::{connections, router};
+use crate::reload;
+use crate::service::Service;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+
+/// Runs the service to its end.
+///
+/// # Errors
+/// It could not start, or lost its spawner.
+pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
+    match boot::run(config, async |host| serve(host, sources).await) {
+        // Told to end before it served: that is what it did.
+        Err(BootError::Interrupted) => Ok(()),
+        done => done,
+    }
+}
+
+async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
+    let mut orders = Orders::listen()?;
+    let bind = host.config.bind;
+    let listener = TcpListener::bind(bind)
+        .await
+        .map_err(|error| BootError::Bind(bind, error))?;
+    let address = listener.local_addr().map_err(system("getsockname"))?;
+    tracing::info!("listening on {address}");
+    let service = host.service();
+    let router = router::router(service.clone(), host.metrics.clone());
+    let ending = &host.ending;
+    let connections_max = connections::connections_max(&host.config);
+    let mut http = tokio::spawn(connections::serve(
+        listener,
+        router,
+        Arc::clone(&service.config),
+        connections_max,
+        ending.drain.clone(),
+    ));
+    ending.unless(host.boot(&service)).await?;
+    if service.health.is_safe() && !host.config.enabled {
+        tracing::warn!("enabled = false: executions are refused until it is true");
+    }
+    loop {
+        let step = async {
+            obey(orders.next().await, sources, &host, &service).await;
+            Ok(())
+        };
+        match ending.unless(step).await {
+            Ok(()) => {}
+            Err(BootError::Interrupted) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
+    tokio::select! {
+        () = ending.quick.cancelled() => {}
+        drained = timeout(graceful, &mut http) => {
+            if drained.is_err() {
+                tracing::warn!(?graceful, "requests still ran when the graceful timeout was over");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn obey(order: Order, sources: &Sources, host: &Host, service: &Service) {
+    match order {
+        Order::Reload => reload::reload(sources, host, service).await,
+        Order::AddWorker => reload::add_workers(service, 1),
+        Order::RemoveWorker => reload::add_workers(service, -1),
+        Order::ReopenLogs => {
+            tracing::info!("USR1: the log is standard error; nothing to reopen");
+        }
+    }
+}
+
+/// What a signal can ask of a service that goes on.
+enum Order {
+    Reload,
+    AddWorker,
+    RemoveWorker,
+    ReopenLogs,
+}
+
+/// The signals that gunicorn has for it. Those that come before the service is up wait until it is.
+struct Orders {
+    hup: Signal,
+    ttin: Signal,
+    ttou: Signal,
+    usr1: Signal,
+}
+
+impl Orders {
+    fn listen() -> Result<Self, BootError> {
+        let listen = |number| signal(SignalKind::from_raw(number)).map_err(system("sigaction"));
+        Ok(Self {
+            hup: listen(libc::SIGHUP)?,
+            ttin: listen(libc::SIGTTIN)?,
+            ttou: listen(libc::SIGTTOU)?,
+            usr1: listen(libc::SIGUSR1)?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            Some(()) = self.hup.recv() => Order::Reload,
+            Some(()) = self.ttin.recv() => Order::AddWorker,
+            Some(()) = self.ttou.recv() => Order::RemoveWorker,
+            Some(()) = self.usr1.recv() => Order::ReopenLogs,
+            // The streams end with the runtime.
+            else => std::future::pending().await,
+        }
+    }
+}

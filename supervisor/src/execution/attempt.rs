@@ -1,0 +1,60 @@
+//! The one loop that takes a sandbox, runs a job in it and tries another one: a request's, a safety
+//! check's and a library's compilation.
+
+use super::{CaptureBounds, Job, Outcome, run};
+use crate::pool::ReadySandbox;
+use metrics::counter;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Sandboxes that a job is offered to. A single failure can be bad luck (a tmp cleaner removed its
+/// directory, its worker died). Five in a row are not.
+pub const SANDBOXES_MAX: usize = 5;
+
+/// What came of a job.
+#[derive(Debug)]
+pub enum Attempt {
+    /// A sandbox took it: how it ended, and how long it took.
+    Ran(Outcome, Duration),
+    /// The deadline passed before a sandbox took it.
+    TooLate,
+    /// Each of [`SANDBOXES_MAX`] sandboxes failed before the job's limits were set: why the last one
+    /// did, for the log.
+    NoneCould(String),
+}
+
+/// Takes sandboxes with `take` until one runs `job` to an end of its own, or `deadline` passes. The
+/// deadline is for taking: a run that has begun goes on after it, and no other follows.
+///
+/// A job whose limits were set in a sandbox is never given to another one: however that sandbox ended,
+/// the end is the job's result.
+pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
+    take: impl Fn() -> Taking,
+    job: Job<'_>,
+    bounds: CaptureBounds,
+    deadline: Instant,
+) -> Attempt {
+    let mut last = String::new();
+    for attempt in 0..SANDBOXES_MAX {
+        // `timeout_at` would take one more that is ready.
+        if attempt > 0 && Instant::now() >= deadline {
+            return Attempt::TooLate;
+        }
+        let Ok(sandbox) = timeout_at(deadline, take()).await else {
+            return Attempt::TooLate;
+        };
+        let started = Instant::now();
+        match run(sandbox, job, bounds).await {
+            Outcome::Unprepared(error) => {
+                counter!("codejail_sandbox_failures_total").increment(1);
+                tracing::warn!(
+                    error,
+                    "a sandbox could not take its job; the job goes to another"
+                );
+                last = error;
+            }
+            outcome => return Attempt::Ran(outcome, started.elapsed()),
+        }
+    }
+    Attempt::NoneCould(last)
+}

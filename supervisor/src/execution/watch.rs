@@ -1,0 +1,345 @@
+//! Listens to a sandbox that has its job, until its run is known to be over.
+
+use super::{CaptureBounds, Captured, Outcome};
+use crate::pool::SandboxGuard;
+use codejail_protocol::control::Exited;
+use codejail_protocol::frame::{self, PREFIX_BYTES};
+use codejail_protocol::job::SandboxReport;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+/// What the kernel's own timer may be late before the worker is told to kill.
+const TIMER_GRACE: Duration = Duration::from_millis(100);
+/// How long after that the answer waits for the sandbox's end; the worker's task sees to it that the
+/// process goes, if need be with its worker.
+const KILL_GRACE: Duration = Duration::from_millis(250);
+/// Read at a time. Most answers are shorter. The allocator gives larger buffers back to the kernel
+/// after each execution, as it did with the 64 KiB that a pipe holds, and takes them anew by page
+/// faults.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message of
+/// Python's, which is short.
+const REPORT_BYTES_MAX: usize = 4096;
+
+/// When a job began, and what the wall clock allows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    started: Instant,
+    realtime: Option<Duration>,
+}
+
+impl Clock {
+    /// Starts now; without a limit it never passes.
+    pub fn start(realtime: Option<Duration>) -> Self {
+        let started = Instant::now();
+        Self { started, realtime }
+    }
+
+    /// When the sandbox's own timer must have ended it.
+    fn deadline(self) -> Option<Instant> {
+        self.realtime
+            .map(|realtime| self.started + realtime + TIMER_GRACE)
+    }
+
+    /// Waits for that.
+    pub async fn passed(self) {
+        sleep_until_some(self.deadline()).await;
+    }
+
+    /// Whether the sandbox's own timer may have ended it by now.
+    fn is_over(self, now: Instant) -> bool {
+        self.realtime
+            .is_some_and(|realtime| now >= self.started + realtime)
+    }
+}
+
+/// The streams that a sandbox writes to; each goes when it is at its end.
+pub struct Streams {
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
+    status: Option<pipe::Receiver>,
+}
+
+impl Streams {
+    /// All of them, open.
+    pub fn new(stdout: pipe::Receiver, stderr: pipe::Receiver, status: pipe::Receiver) -> Self {
+        Self {
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            status: Some(status),
+        }
+    }
+}
+
+/// What ends the watch.
+#[derive(Debug)]
+pub enum End {
+    /// Its own word: the exit status to come.
+    Finished(i32),
+    /// Its own word, before the author's code ran: the job can't be loaded.
+    Unloadable(String),
+    /// Before the job's limits were set: it could not be closed around the job.
+    Unprepared(String),
+    /// Its worker's word: the exit status.
+    Exited(i32),
+    /// The deadline passed and it was killed, or it broke the protocol and was.
+    Killed,
+    /// Its worker is gone.
+    Lost,
+}
+
+impl End {
+    /// Whether the process has ended, or ends without being killed.
+    pub fn leaves_by_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::Finished(_) | Self::Exited(_) | Self::Unloadable(_)
+        )
+    }
+}
+
+/// How far a sandbox has come with its job, by its own reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It may be reading the job: what goes wrong is our fault.
+    Waiting,
+    /// The job's limits are set, and it loads code and globals: what goes wrong is the job's result.
+    Closed,
+    /// The author's code runs: what the sandbox says is the code's claim.
+    Started,
+}
+
+/// What is known of a run so far.
+pub struct Watch {
+    bounds: CaptureBounds,
+    clock: Clock,
+    stage: Stage,
+    stdout: Captured,
+    stderr: Captured,
+    /// Bytes of the status pipe that are no whole report yet.
+    reports: Vec<u8>,
+    /// As it says at its end.
+    cold_imports: Vec<String>,
+    chunk: Vec<u8>,
+}
+
+/// A sandbox said what is not legal in its state.
+struct Broken;
+
+impl Watch {
+    /// Knows nothing yet.
+    pub fn new(bounds: CaptureBounds, clock: Clock) -> Self {
+        Self {
+            bounds,
+            clock,
+            stage: Stage::Waiting,
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            reports: Vec::new(),
+            cold_imports: Vec::new(),
+            chunk: vec![0; CHUNK_BYTES],
+        }
+    }
+
+    /// Drains the streams until the run is known to be over.
+    pub async fn until_end(
+        &mut self,
+        streams: &mut Streams,
+        exit: &mut oneshot::Receiver<Exited>,
+        guard: &SandboxGuard,
+    ) -> End {
+        let mut killed = false;
+        let mut deadline = self.clock.deadline();
+        let mut status_chunk = [0; 256];
+        let mut error_chunk = vec![0; CHUNK_BYTES];
+        loop {
+            tokio::select! {
+                // The deadline first: a flood must not keep it waiting.
+                biased;
+                () = sleep_until_some(deadline) => {
+                    if killed {
+                        return End::Killed;
+                    }
+                    guard.kill();
+                    killed = true;
+                    deadline = Some(Instant::now() + KILL_GRACE);
+                }
+                read = read_some(&mut streams.status, &mut status_chunk) => {
+                    let heard = match read {
+                        Some(count) => self.hear(&status_chunk[..count]),
+                        // The code may have closed it: its exit will tell.
+                        None => {
+                            streams.status = None;
+                            Ok(None)
+                        }
+                    };
+                    match heard {
+                        Ok(Some(end)) if !killed => return end,
+                        Ok(_) => {}
+                        // No code ran that could have said it: the job is not to blame.
+                        Err(Broken) if self.stage == Stage::Waiting && !killed => {
+                            return End::Unprepared("it broke the protocol".to_owned());
+                        }
+                        Err(Broken) => {
+                            guard.kill();
+                            killed = true;
+                            streams.status = None;
+                            deadline = Some(Instant::now() + KILL_GRACE);
+                        }
+                    }
+                }
+                read = read_some(&mut streams.stdout, &mut self.chunk) => match read {
+                    Some(count) => {
+                        let bytes_max = self.bounds.reply_bytes_max;
+                        self.stdout.keep(&self.chunk[..count], bytes_max);
+                    }
+                    None => streams.stdout = None,
+                },
+                read = read_some(&mut streams.stderr, &mut error_chunk) => match read {
+                    Some(count) => {
+                        self.stderr.keep(&error_chunk[..count], self.bounds.output_bytes_max);
+                    }
+                    None => streams.stderr = None,
+                },
+                exited = &mut *exit => return match exited {
+                    _ if killed => End::Killed,
+                    Ok(exited) => self.last_word(streams, exited.status),
+                    Err(_) => End::Lost,
+                },
+            }
+        }
+    }
+
+    /// It has exited: a report may still be in the pipe, and tells more than the status.
+    fn last_word(&mut self, streams: &mut Streams, status: i32) -> End {
+        let mut chunk = [0; 256];
+        while let Some(stream) = &streams.status
+            && let Ok(count @ 1..) = nix::unistd::read(stream, &mut chunk)
+        {
+            match self.hear(&chunk[..count]) {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(Broken) => break,
+            }
+        }
+        End::Exited(status)
+    }
+
+    /// Collects status bytes and reads the reports among them; what ends the watch, if one does.
+    fn hear(&mut self, bytes: &[u8]) -> Result<Option<End>, Broken> {
+        self.reports.extend_from_slice(bytes);
+        while let Some((prefix, remainder)) = self.reports.split_first_chunk::<PREFIX_BYTES>() {
+            let length = frame::body_length(*prefix).map_err(|_| Broken)?;
+            if length > REPORT_BYTES_MAX {
+                return Err(Broken);
+            }
+            let Some(body) = remainder.get(..length) else {
+                return Ok(None);
+            };
+            let report = frame::decode(body).map_err(|_| Broken)?;
+            self.reports.drain(..PREFIX_BYTES + length);
+            if let Some(end) = self.advance(report)? {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One report: in each stage few are legal.
+    fn advance(&mut self, report: SandboxReport) -> Result<Option<End>, Broken> {
+        match (self.stage, report) {
+            (Stage::Waiting, SandboxReport::Closed) => self.stage = Stage::Closed,
+            (Stage::Waiting, SandboxReport::PrepareFailed { error }) => {
+                return Ok(Some(End::Unprepared(error)));
+            }
+            (Stage::Closed, SandboxReport::Started) => self.stage = Stage::Started,
+            (Stage::Closed, SandboxReport::Unloadable { message }) => {
+                return Ok(Some(End::Unloadable(message)));
+            }
+            (
+                Stage::Started,
+                SandboxReport::Finished {
+                    status,
+                    cold_imports,
+                },
+            ) => {
+                self.cold_imports = cold_imports;
+                return Ok(Some(End::Finished(status)));
+            }
+            _ => return Err(Broken),
+        }
+        Ok(None)
+    }
+
+    /// What the end comes to: our fault up to [`Stage::Waiting`], and the job's result from there on.
+    pub fn outcome(self, end: End, now: Instant) -> Outcome {
+        match (end, self.stage) {
+            (End::Unprepared(error), _) => Outcome::Unprepared(error),
+            (End::Unloadable(message), _) => Outcome::Unloadable(message),
+            // The timer is armed as soon as the limits are known: a long job can end while it is read.
+            (End::Exited(status), Stage::Waiting)
+                if status != -nix::libc::SIGKILL || !self.clock.is_over(now) =>
+            {
+                Outcome::Unprepared(format!("it ended with {status} before its job"))
+            }
+            (End::Finished(status) | End::Exited(status), _) => self.ended(status),
+            (End::Killed, _) => self.ended(-nix::libc::SIGKILL),
+            (End::Lost, Stage::Waiting) => Outcome::Unprepared("its worker was lost".to_owned()),
+            (End::Lost, _) => Outcome::Lost("its worker was lost".to_owned()),
+        }
+    }
+
+    fn ended(self, status: i32) -> Outcome {
+        Outcome::Ended {
+            status,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            cold_imports: self.cold_imports,
+        }
+    }
+
+    /// Takes what the streams hold now; what is written later was written after the end.
+    pub fn drain(&mut self, streams: &mut Streams) {
+        let kept = [
+            (
+                &streams.stdout,
+                &mut self.stdout,
+                self.bounds.reply_bytes_max,
+            ),
+            (
+                &streams.stderr,
+                &mut self.stderr,
+                self.bounds.output_bytes_max,
+            ),
+        ];
+        for (stream, captured, bytes_max) in kept {
+            let Some(stream) = stream else { continue };
+            // Past the runtime, which may not have heard yet that there is something to read. A flood
+            // is cut: not more is read than is kept, plus one chunk to know that there was more.
+            while let Ok(count @ 1..) = nix::unistd::read(stream, &mut self.chunk) {
+                captured.keep(&self.chunk[..count], bytes_max);
+                if captured.cut {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Reads some bytes, or none at the end of the stream; a stream that has ended stays silent.
+async fn read_some(stream: &mut Option<pipe::Receiver>, chunk: &mut [u8]) -> Option<usize> {
+    match stream {
+        Some(stream) => stream.read(chunk).await.ok().filter(|count| *count > 0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until_some(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

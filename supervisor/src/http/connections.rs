@@ -1,0 +1,183 @@
+//! Connections from accept to close: how many there may be, and how long a client may take over each
+//! part of a request. What is asked over them is the router's business.
+//!
+//! At the bound nobody is accepted until a connection has ended; who comes meanwhile waits in the
+//! kernel's queue. Nobody is cut off for another's sake, and places do come free: a connection on which
+//! nothing moves ends after one of the timeouts.
+
+use crate::config::Config;
+use crate::config::current::Current;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use metrics::gauge;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Pause after a connection could not be accepted for want of descriptors or memory: trying at once
+/// would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How often the log says that there are as many connections as may be.
+const FULL_EVERY: Duration = Duration::from_secs(60);
+/// Descriptors of a worker's own: its socket, its log, and some room.
+const DESCRIPTORS_PER_WORKER: usize = 8;
+/// Descriptors for standard streams, the runtime, the spawner's socket, the listener, and some room.
+const DESCRIPTORS_MORE: usize = 64;
+/// Connections that are accepted however few descriptors there are.
+const CONNECTIONS_MIN: usize = 16;
+
+/// Accepts and answers until told to drain; then until all that was accepted is answered.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: Arc<Current>,
+    connections_max: usize,
+    drain: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections_max));
+    let graceful = GracefulShutdown::new();
+    let mut said_full = None;
+    loop {
+        let next = async {
+            if places.available_permits() == 0 {
+                say_full(&mut said_full, connections_max);
+            }
+            accept(&listener, &places).await
+        };
+        let accepted = tokio::select! {
+            () = drain.cancelled() => break,
+            accepted = next => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let watcher = graceful.watcher();
+                let connection = connection(stream, router.clone(), &config.get(), watcher);
+                tokio::spawn(async move {
+                    let _place = place;
+                    gauge!("codejail_connections").increment(1);
+                    connection.await;
+                    gauge!("codejail_connections").decrement(1);
+                });
+            }
+            // That client's connection, not ours.
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "a connection can't be accepted");
+                tokio::select! {
+                    () = drain.cancelled() => break,
+                    () = sleep(ACCEPT_PAUSE) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await;
+    // It is never closed.
+    let place = place.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+fn say_full(said: &mut Option<Instant>, connections_max: usize) {
+    if said.is_none_or(|said| said.elapsed() >= FULL_EVERY) {
+        *said = Some(Instant::now());
+        tracing::warn!(
+            connections_max,
+            "as many connections as there may be; others wait to be accepted"
+        );
+    }
+}
+
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// Answers what comes over one connection.
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    config: &Config,
+    watcher: Watcher,
+) -> impl Future<Output = ()> + use<> {
+    // An answer is one small write: waiting to fill a segment would only delay it.
+    let _ = stream.set_nodelay(true);
+    // The kernel gives up a client that takes nothing of its answer for so long, tcp(7).
+    let untaken_max_ms = u32::try_from(config.body_timeout_ms).unwrap_or(u32::MAX);
+    if let Err(error) = setsockopt(&stream, TcpUserTimeout, &untaken_max_ms) {
+        tracing::warn!(%error, "TCP_USER_TIMEOUT can't be set");
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // It runs while a connection is idle too.
+        .header_read_timeout(Duration::from_millis(config.head_timeout_ms))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = watcher.watch(connection);
+    async move {
+        // A client that went away, or was too slow, is no event.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke");
+        }
+    }
+}
+
+/// How many connections there may be, so that the pool always finds descriptors. Asks for as many as the
+/// host allows; where that is too few, connections give way.
+pub fn connections_max(config: &Config) -> usize {
+    let sandboxes = config.worker_slots() * 2 * config.sandboxes_per_worker;
+    let pool = 4 * sandboxes + config.worker_slots() * DESCRIPTORS_PER_WORKER + DESCRIPTORS_MORE;
+    let wanted = config.connections_max;
+    let descriptors = raise_descriptors(pool + wanted);
+    let possible = descriptors.saturating_sub(pool).max(CONNECTIONS_MIN);
+    if possible < wanted {
+        tracing::warn!(
+            descriptors,
+            needed = pool + wanted,
+            connections_max = possible,
+            "too few descriptors (ulimit -n) for connections_max and all sandboxes"
+        );
+    }
+    wanted.min(possible)
+}
+
+/// Raises the soft limit if it is lower than what is needed; what it is then.
+fn raise_descriptors(needed: usize) -> usize {
+    let resource = Resource::RLIMIT_NOFILE;
+    let (soft, hard) = match getrlimit(resource) {
+        Ok(limits) => limits,
+        Err(errno) => {
+            tracing::warn!(%errno, "the limit on descriptors can't be read");
+            return needed;
+        }
+    };
+    let wanted = hard.min(needed as u64);
+    if wanted <= soft {
+        return usize::try_from(soft).unwrap_or(usize::MAX);
+    }
+    match setrlimit(resource, wanted, hard) {
+        Ok(()) => usize::try_from(wanted).unwrap_or(usize::MAX),
+        Err(errno) => {
+            tracing::warn!(%errno, "the limit on descriptors can't be raised");
+            usize::try_from(soft).unwrap_or(usize::MAX)
+        }
+    }
+}

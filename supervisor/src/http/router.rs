@@ -1,0 +1,62 @@
+//! The router: which path goes where. Nothing is decided here.
+
+use crate::request;
+use crate::request::answer::Answer;
+use crate::service::Service;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// All that the service answers to.
+pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
+    let code_exec = post(request::handle).fallback(method_not_allowed);
+    Router::new()
+        .route("/api/v0/code-exec", code_exec)
+        .route("/health/", get(health))
+        .route("/livez", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .fallback(async || Answer::NotFound)
+        // The bound is the configuration's, applied where the body is read.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(service.clone())
+        .route(
+            "/metrics",
+            get(async move || {
+                gauge!("codejail_queue_length").set(service.admission.waiting() as f64);
+                let ready = service.pool.get().map_or(0, crate::pool::Pool::ready);
+                gauge!("codejail_sandboxes_ready").set(ready as f64);
+                metrics.render()
+            }),
+        )
+}
+
+async fn method_not_allowed(method: Method) -> Answer {
+    Answer::MethodNotAllowed(method.to_string())
+}
+
+async fn health(State(service): State<Service>) -> Response {
+    json(service.health.is_safe(), service.health.body())
+}
+
+/// Would an execution be accepted now?
+async fn ready(State(service): State<Service>) -> Response {
+    let enabled = service.config.get().enabled;
+    let safe = service.health.is_safe();
+    let sandboxes = service.pool.get().map_or(0, crate::pool::Pool::ready);
+    let body =
+        serde_json::json!({ "enabled": enabled, "safe": safe, "sandboxes_ready": sandboxes });
+    json(enabled && safe && sandboxes > 0, body.to_string())
+}
+
+fn json(good: bool, body: String) -> Response {
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,123 @@
+//! Bytecode of course libraries, by the SHA-256 of the whole zip file.
+//!
+//! A client sends the same `python_lib.zip` with every execution of a course, without bytecode. The first
+//! execution of a library runs as if there were no cache. Beside it a sandbox compiles the library, which
+//! it is given alone: no globals, no author's code, nothing of a learner. Executions of the same zip get
+//! what came of it, and no others do. So nothing but a library itself can spoil the bytecode of that
+//! library (decision 9).
+
+mod compile;
+mod store;
+
+use crate::pool::Pool;
+use crate::request::admission::Admission;
+use bytes::Bytes;
+use metrics::counter;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Instant;
+use store::{CompileTicket, Known, Store};
+use tokio::sync::Semaphore;
+
+/// Largest library that is looked at: hashing it takes some milliseconds. Courses' have up to 1 MB.
+const LIBRARY_BYTES_MAX: usize = 4 << 20;
+/// Libraries that may wait to be compiled, each with its bytes. One that finds no room is compiled when
+/// it comes again.
+const PENDING_MAX: usize = 8;
+
+/// What a library is known by.
+type Key = [u8; 32];
+
+/// All that is known of libraries.
+#[derive(Debug)]
+pub struct LibraryCache {
+    store: Mutex<Store>,
+    /// One is compiled at a time, so that executions have all other cores.
+    compiler: Semaphore,
+}
+
+impl LibraryCache {
+    /// Knows nothing; keeps at most `bytes_max`, where 0 turns it off.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            store: Mutex::new(Store::new(bytes_max)),
+            compiler: Semaphore::new(1),
+        }
+    }
+
+    /// Forgets everything: Python may be another one from now on.
+    pub fn reset(&self, bytes_max: usize) {
+        let mut store = self.store.lock();
+        *store = store.successor(bytes_max);
+    }
+
+    /// The bytecode of `library`, if it is there. If nothing is known of it, a sandbox of `pool`
+    /// compiles it meanwhile, when nobody waits for admission.
+    pub fn bytecode(
+        self: &Arc<Self>,
+        library: &[u8],
+        pool: &Pool,
+        admission: &Arc<Admission>,
+    ) -> Option<Bytes> {
+        if !self.store.lock().is_on() || library.len() > LIBRARY_BYTES_MAX {
+            return None;
+        }
+        let key: Key = Sha256::digest(library).into();
+        let mut store = self.store.lock();
+        let bytecode = match store.find(&key) {
+            Some(Known::Bytecode(bytecode)) => Some(bytecode),
+            Some(Known::NotCompilable) => None,
+            None => {
+                if let Some(ticket) = store.ticket(key, PENDING_MAX) {
+                    let (cache, pool) = (Arc::clone(self), pool.clone());
+                    let admission = Arc::clone(admission);
+                    // A copy, since the slice would hold the whole request.
+                    let library = library.to_vec();
+                    tokio::spawn(async move {
+                        cache.compile(ticket, &library, &pool, &admission).await;
+                    });
+                }
+                None
+            }
+        };
+        drop(store);
+        match bytecode {
+            Some(_) => counter!("codejail_library_cache_hits_total").increment(1),
+            None => counter!("codejail_library_cache_misses_total").increment(1),
+        }
+        bytecode
+    }
+
+    async fn compile(
+        &self,
+        ticket: CompileTicket,
+        library: &[u8],
+        pool: &Pool,
+        admission: &Admission,
+    ) {
+        // It is never closed.
+        let Ok(_turn) = self.compiler.acquire().await else {
+            return;
+        };
+        let started = Instant::now();
+        let compiled = compile::compile(library, pool, admission).await;
+        let name = ticket.name();
+        let (milliseconds, library) = (started.elapsed().as_millis(), library.len());
+        let bytecode = match compiled {
+            Ok(bytecode) => {
+                counter!("codejail_library_cache_compiled_total").increment(1);
+                let bytes = bytecode.as_ref().map_or(0, Bytes::len);
+                tracing::info!(name, library, bytes, milliseconds, "library compiled");
+                bytecode
+            }
+            Err(error) => {
+                counter!("codejail_library_cache_failed_total").increment(1);
+                tracing::warn!(name, library, milliseconds, %error, "library not compiled");
+                None
+            }
+        };
+        self.store.lock().keep(ticket, bytecode);
+    }
+}

@@ -1,0 +1,188 @@
+//! The pool as the rest of the service sees it, and how many workers it keeps.
+
+use super::keeper::Keeper;
+use super::ready::{ReadySandbox, Shelf};
+use super::shared::{CheckWorker, Shared, fill_random};
+use super::worker::WorkerError;
+use crate::config::Config;
+use crate::config::current::Current;
+use crate::health::Health;
+use crate::spawner_link::SpawnerLink;
+use codejail_protocol::ScratchName;
+use codejail_protocol::control::Hello;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The pool as the rest of the service sees it.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    keepers: Arc<Mutex<Keepers>>,
+}
+
+/// The keepers.
+#[derive(Debug)]
+struct Keepers {
+    ids: Arc<AtomicU64>,
+    rewarm: watch::Sender<()>,
+    /// Active keepers first, then the ones being stopped.
+    tasks: Vec<KeeperTask>,
+    /// How many keep a worker.
+    workers: usize,
+}
+
+/// A keeper's task.
+#[derive(Debug)]
+struct KeeperTask {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Pool {
+    /// Starts all workers and returns as soon as one of them has passed its checks and serves, or has
+    /// failed them; then others may still pass.
+    ///
+    /// # Errors
+    /// The first attempt to start a worker failed: a service that cannot boot stops instead of
+    /// looping.
+    pub async fn start(
+        (config, current): (Arc<Config>, Arc<Current>),
+        health: Arc<Health>,
+        spawner: Arc<SpawnerLink>,
+        (tag, trash): ([u8; 4], ScratchName),
+        own_uids: bool,
+        check_worker: CheckWorker,
+    ) -> Result<Self, WorkerError> {
+        let workers = config.workers;
+        let shared = Arc::new(Shared {
+            config,
+            current,
+            health,
+            spawner,
+            shelf: Shelf::default().into(),
+            tag,
+            // The spawner has this one for what waits to be removed.
+            names: Mutex::new(HashSet::from([trash])),
+            first_worker: OnceLock::new(),
+            own_uids,
+            check_worker,
+        });
+        let keepers = Keepers {
+            ids: Arc::default(),
+            rewarm: watch::Sender::new(()),
+            tasks: Vec::new(),
+            workers: 0,
+        };
+        let pool = Self {
+            shared,
+            keepers: Arc::new(Mutex::new(keepers)),
+        };
+        let (boot, mut booted) = mpsc::channel(workers);
+        pool.set_workers(workers, Some(&boot));
+        match booted.recv().await {
+            Some(Ok(()) | Err(WorkerError::Unsafe(_))) | None => Ok(pool),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// Keeps so many workers from now on, at least one and at most as many as there are uids for; how
+    /// many that is.
+    pub fn resize(&self, workers: usize) -> usize {
+        self.set_workers(workers, None)
+    }
+
+    /// How many workers it keeps.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.keepers.lock().workers
+    }
+
+    /// Replaces each worker by one with the configuration as it is now, which serves before the other
+    /// retires.
+    pub fn rewarm(&self) {
+        self.keepers.lock().rewarm.send_replace(());
+    }
+
+    fn set_workers(
+        &self,
+        workers: usize,
+        boot: Option<&mpsc::Sender<Result<(), WorkerError>>>,
+    ) -> usize {
+        let workers = workers.clamp(1, self.shared.config.workers_max());
+        let mut keepers = self.keepers.lock();
+        while keepers.workers > workers {
+            keepers.workers -= 1;
+            keepers.tasks[keepers.workers].stop.cancel();
+        }
+        while keepers.workers < workers {
+            keepers.add(&self.shared, boot.cloned());
+        }
+        workers
+    }
+
+    /// Takes a ready sandbox for a client's execution; waits in line while there is none.
+    pub async fn take(&self) -> ReadySandbox {
+        self.shared.shelf.take(true).await
+    }
+
+    /// The same for an execution of the service's own, which `max_requests` does not count.
+    pub async fn take_for_service(&self) -> ReadySandbox {
+        self.shared.shelf.take(false).await
+    }
+
+    /// What the first warm worker said of itself.
+    #[must_use]
+    pub fn first_worker(&self) -> Option<&Hello> {
+        self.shared.first_worker.get()
+    }
+
+    /// Sandboxes that are ready now.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.shared.shelf.count()
+    }
+}
+
+impl Keepers {
+    /// Adds a keeper. It waits for the one before it of the same number, which was told to stop.
+    fn add(&mut self, shared: &Arc<Shared>, boot: Option<mpsc::Sender<Result<(), WorkerError>>>) {
+        let number = self.workers;
+        let stop = CancellationToken::new();
+        let keeper = Keeper::new(
+            Arc::clone(shared),
+            number,
+            Arc::clone(&self.ids),
+            self.rewarm.subscribe(),
+            stop.clone(),
+            boot,
+        );
+        let previous = (number < self.tasks.len()).then(|| self.tasks.remove(number));
+        let task = tokio::spawn(async move {
+            if let Some(previous) = previous {
+                // It has no result, and one that panicked took the whole service along.
+                let _ = previous.task.await;
+            }
+            keeper.keep().await;
+        });
+        self.tasks.insert(number, KeeperTask { task, stop });
+        self.workers += 1;
+    }
+}
+
+/// A name with a new random tag, for all directories of this service.
+///
+/// # Errors
+/// The kernel gives no random bytes.
+pub fn new_tag() -> io::Result<([u8; 4], ScratchName)> {
+    let mut tag = [0; 4];
+    fill_random(&mut tag)?;
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&tag);
+    Ok((tag, ScratchName::from_random(bytes)))
+}

@@ -1,0 +1,82 @@
+//! The globals of an answer: the caller's own, with the run's result over them.
+//!
+//! The original does `input.update(result)` on dicts; this does it on texts. Values are copied as
+//! they are written and never decoded, so whatever Python wrote is what Python reads.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::python_json::scan::{Raw, RawString};
+
+/// The text of the object that Python would have after `d = loads(input); d.update(loads(result))`:
+/// equal in value and type, the order of keys aside. Values that are not objects count as empty
+/// ones.
+///
+/// Repeated keys stay repeated, in their order, so the last still wins when the text is read. Takes
+/// time and memory linear in both texts; a key is copied for comparison only if it has an escape.
+pub fn merge(input: Raw<'_>, result: Raw<'_>) -> String {
+    let replaced: HashSet<Cow<'_, [u8]>> = result.members().map(|(key, _)| key.decode()).collect();
+    let kept = input
+        .members()
+        .filter(|(key, _)| !replaced.contains(key.decode().as_ref()));
+    let mut merged = String::with_capacity(result.as_str().len() + 2);
+    merged.push('{');
+    for (key, value) in kept.chain(result.members()) {
+        push_member(&mut merged, key, value);
+    }
+    merged.push('}');
+    merged
+}
+
+fn push_member(object: &mut String, key: RawString<'_>, value: Raw<'_>) {
+    if object.len() > 1 {
+        object.push(',');
+    }
+    object.push_str(key.as_str());
+    object.push(':');
+    object.push_str(value.as_str());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python_json::scan::scan;
+
+    fn merged(input: &str, result: &str) -> String {
+        merge(scan(input).unwrap(), scan(result).unwrap())
+    }
+
+    #[test]
+    fn the_result_wins_and_what_it_lacks_is_kept() {
+        assert_eq!(
+            merged(r#"{"a": 1, "b": NaN}"#, r#"{ "c":[1, 2] , "a":2 }"#),
+            r#"{"b":NaN,"c":[1, 2],"a":2}"#
+        );
+    }
+
+    #[test]
+    fn either_side_may_be_empty() {
+        assert_eq!(merged("{}", "{ }"), "{}");
+        assert_eq!(merged(r#"{"a":1}"#, "{}"), r#"{"a":1}"#);
+        assert_eq!(merged("{}", r#"{"a":1}"#), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn keys_are_compared_as_python_strings() {
+        assert_eq!(
+            merged(
+                r#"{"\ud83d\ude00":1,"\u0061":2,"\ud83d":3}"#,
+                "{\"\u{1f600}\":4,\"a\":5}"
+            ),
+            "{\"\\ud83d\":3,\"\u{1f600}\":4,\"a\":5}"
+        );
+    }
+
+    #[test]
+    fn the_last_of_repeated_keys_still_comes_last() {
+        assert_eq!(
+            merged(r#"{"a":1,"b":1,"a":2}"#, r#"{"b":2,"b":3}"#),
+            r#"{"a":1,"a":2,"b":2,"b":3}"#
+        );
+    }
+}

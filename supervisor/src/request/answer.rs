@@ -1,0 +1,235 @@
+//! Step 5: from an outcome or a fault to status and body. The only place that chooses either.
+//!
+//! What the author's code did is 200 with `globals_dict`, failed or not: without that key the client
+//! breaks. Our own faults are logged in full and shown as the original's fixed text, also as 200.
+
+use crate::execution::{Captured, Outcome};
+use crate::python_json::merge;
+use crate::python_json::repr::bytes_repr;
+use crate::python_json::scan::{self, JsonType, Raw};
+use crate::request::admission::Refused;
+use crate::request::payload::Rejection;
+use axum::body::Body;
+use axum::http::{Response, StatusCode, header};
+use axum::response::IntoResponse;
+
+/// What the author reads when the fault is ours.
+const SEE_LOGS: &str = "Couldn't execute sandboxed code: See logs.";
+/// What the author reads when standard output held something else than the answer.
+const CORRUPTED: &str = "Sandboxed code produced corrupted stdout.";
+/// Seconds after which a client that was turned away may try again.
+const RETRY_AFTER: &str = "1";
+
+/// One answer, made for exactly one request.
+#[derive(Debug)]
+pub enum Answer {
+    /// The run came to its end: the globals, merged, as JSON text.
+    Success(String),
+    /// It did not: the input globals as they came, and why.
+    Failure {
+        /// JSON text of the input globals.
+        globals: String,
+        /// What the author reads.
+        emsg: String,
+    },
+    /// The caller's mistake.
+    Rejected(Rejection),
+    /// The service is switched off.
+    Disabled,
+    /// The safety checks have not passed.
+    Unsafe,
+    /// No sandbox is free.
+    Busy(Refused),
+    /// Another method than the one there is.
+    MethodNotAllowed(String),
+    /// Nothing is there.
+    NotFound,
+}
+
+impl Answer {
+    /// The answer to a run. `input` are the globals that came in.
+    #[must_use]
+    pub fn to_run(outcome: Outcome, input: Raw<'_>, output_bytes_max: usize) -> Self {
+        let failure = |emsg: String| Self::Failure {
+            globals: input.as_str().to_owned(),
+            emsg,
+        };
+        match outcome {
+            Outcome::Ended {
+                status: 0, stdout, ..
+            } => match merged(&stdout, input) {
+                Ok(globals) => Self::Success(globals),
+                Err(emsg) => failure(emsg),
+            },
+            Outcome::Ended {
+                status,
+                stdout,
+                stderr,
+                ..
+            } => {
+                let shown = |captured: &Captured| {
+                    bytes_repr(&captured.bytes[..captured.bytes.len().min(output_bytes_max)])
+                };
+                failure(format!(
+                    "Couldn't execute jailed code: stdout: {}, stderr: {} with status code: {status}",
+                    shown(&stdout),
+                    shown(&stderr)
+                ))
+            }
+            Outcome::Unloadable(message) => Self::Rejected(Rejection::Unloadable(message)),
+            Outcome::Unprepared(why) | Outcome::Lost(why) => {
+                tracing::error!(why, "an execution was lost");
+                failure(SEE_LOGS.to_owned())
+            }
+        }
+    }
+
+    /// The answer when the fault is ours; the reason is in the log already.
+    #[must_use]
+    pub fn fault(input: Raw<'_>) -> Self {
+        Self::Failure {
+            globals: input.as_str().to_owned(),
+            emsg: SEE_LOGS.to_owned(),
+        }
+    }
+
+    /// The original's name for it in its telemetry.
+    #[must_use]
+    pub fn telemetry(&self) -> &'static str {
+        match self {
+            Self::Success(_) => "executed.success",
+            Self::Failure { .. } => "executed.error",
+            Self::Rejected(rejection) => rejection.telemetry(),
+            Self::Disabled => "disabled.feature_switch",
+            Self::Unsafe => "disabled.safety_checks_failed",
+            Self::Busy(_) => "refused.busy",
+            Self::MethodNotAllowed(_) => "invalid.method",
+            Self::NotFound => "invalid.path",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Success(_) | Self::Failure { .. } => StatusCode::OK,
+            Self::Rejected(Rejection::MediaType(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Rejected(Rejection::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Rejected(Rejection::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::Rejected(_) => StatusCode::BAD_REQUEST,
+            Self::Disabled | Self::Unsafe => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+        }
+    }
+
+    fn body(self) -> String {
+        let error = |text: &str| format!("{{\"error\":{}}}", json_string(text));
+        let detail = |text: &str| format!("{{\"detail\":{}}}", json_string(text));
+        match self {
+            Self::Success(globals) => format!("{{\"globals_dict\":{globals}}}"),
+            Self::Failure { globals, emsg } => {
+                format!(
+                    "{{\"globals_dict\":{globals},\"emsg\":{}}}",
+                    json_string(&emsg)
+                )
+            }
+            Self::Rejected(rejection @ Rejection::MediaType(_)) => detail(&rejection.to_string()),
+            Self::Rejected(rejection) => error(&rejection.to_string()),
+            Self::Disabled => error("Codejail service not enabled"),
+            Self::Unsafe => error("Codejail service is not correctly configured"),
+            Self::Busy(refused) => error(&refused.to_string()),
+            Self::MethodNotAllowed(method) => detail(&format!("Method \"{method}\" not allowed.")),
+            Self::NotFound => detail("Not found."),
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response<Body> {
+        let retry = matches!(self, Self::Busy(_));
+        let allow = matches!(self, Self::MethodNotAllowed(_));
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let fixed = header::HeaderValue::from_static;
+        headers.insert(header::CONTENT_TYPE, fixed("application/json"));
+        if retry {
+            headers.insert(header::RETRY_AFTER, fixed(RETRY_AFTER));
+        }
+        if allow {
+            headers.insert(header::ALLOW, fixed("POST, OPTIONS"));
+        }
+        *response.body_mut() = Body::from(self.body());
+        response
+    }
+}
+
+/// The globals of a run that ended well: standard output, whole, as one JSON object, merged over the
+/// input. Else what the author reads: for broken JSON as the original maps `JSONDecodeError`, for
+/// anything else as it maps all other errors.
+fn merged(stdout: &Captured, input: Raw<'_>) -> Result<String, String> {
+    if stdout.cut {
+        let length = stdout.bytes.len();
+        return Err(format!(
+            "Couldn't execute sandboxed code: The result is larger than {length} bytes."
+        ));
+    }
+    let text = str::from_utf8(&stdout.bytes).map_err(|_| SEE_LOGS.to_owned())?;
+    match scan::scan(text) {
+        Ok(result) if result.kind() == JsonType::Object => Ok(merge::merge(input, result)),
+        Err(scan::JsonError::Syntax { .. }) => Err(CORRUPTED.to_owned()),
+        Ok(_) | Err(_) => Err(SEE_LOGS.to_owned()),
+    }
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: i32, stdout: &[u8], stderr: &[u8]) -> Outcome {
+        let captured = |bytes: &[u8]| Captured {
+            bytes: bytes.to_vec(),
+            cut: false,
+        };
+        Outcome::Ended {
+            status,
+            stdout: captured(stdout),
+            stderr: captured(stderr),
+            cold_imports: Vec::new(),
+        }
+    }
+
+    fn body(outcome: Outcome) -> String {
+        let input = scan::scan(r#"{"a": 1}"#).unwrap();
+        Answer::to_run(outcome, input, 4).body()
+    }
+
+    #[test]
+    fn a_result_is_merged_over_the_input() {
+        assert_eq!(
+            body(ended(0, b"{\"b\": 2}", b"")),
+            r#"{"globals_dict":{"a":1,"b":2}}"#
+        );
+    }
+
+    #[test]
+    fn other_bytes_on_stdout_are_corruption_and_other_json_is_our_fault() {
+        assert!(body(ended(0, b"hi{}", b"")).contains(CORRUPTED));
+        assert!(body(ended(0, b"", b"")).contains(CORRUPTED));
+        assert!(body(ended(0, b"[]", b"")).contains(SEE_LOGS));
+        assert!(body(ended(0, b"\xff", b"")).contains(SEE_LOGS));
+    }
+
+    #[test]
+    fn a_failure_shows_both_streams_cut_and_the_input_globals() {
+        assert_eq!(
+            body(ended(3, b"out", b"errors")),
+            "{\"globals_dict\":{\"a\": 1},\"emsg\":\"Couldn't execute jailed code: \
+             stdout: b'out', stderr: b'erro' with status code: 3\"}"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Step 1: from the request's body to a job. Every 400 of the original is decided here.
+
+use crate::python_json::scan::{JsonError, Raw, scan};
+use crate::python_json::schema::{self, SchemaMismatch};
+use axum::body::{Body, Bytes};
+use axum::extract::FromRequest;
+use axum::http::{HeaderMap, Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::borrow::Cow;
+
+/// The one file that a request may bring, and the one entry that its path may have.
+const PYTHON_LIB: &str = "python_lib.zip";
+
+/// Parts of a multipart body that are looked at; the client sends two.
+const PARTS_MAX: usize = 1000;
+
+/// The caller's mistake. Its text goes to the caller as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// Neither form encoding.
+    #[error("Unsupported media type \"{0}\" in request.")]
+    MediaType(String),
+    /// More bytes than may be.
+    #[error("Request body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// It took longer than it may, in milliseconds.
+    #[error("Request body did not come within {0} ms")]
+    Slow(u64),
+    /// The body is not what its content type says, or ended early.
+    #[error("Unable to read the request body: {0}")]
+    Body(String),
+    /// No field `payload`.
+    #[error("Missing 'payload' parameter in POST body")]
+    Missing,
+    /// Not JSON, or JSON that Python refuses to load.
+    #[error("Unable to parse payload JSON: {0}")]
+    Json(#[from] JsonError),
+    /// JSON of another shape.
+    #[error("{0}")]
+    Schema(#[from] SchemaMismatch),
+    /// Another path than the library's.
+    #[error("Only allowed entry in 'python_path' is 'python_lib.zip'")]
+    PythonPath,
+    /// Another file than the library.
+    #[error("Only allowed name for uploaded file is 'python_lib.zip'")]
+    FileName,
+    /// It asked to be run without a sandbox.
+    #[error("Refusing codejail execution with unsafely=true")]
+    Unsafely,
+    /// Python's `json` in the sandbox refused it after all.
+    #[error("Unable to parse payload JSON: {0}")]
+    Unloadable(String),
+}
+
+impl Rejection {
+    /// The original's name for it in its telemetry.
+    #[must_use]
+    pub fn telemetry(&self) -> &'static str {
+        match self {
+            Self::MediaType(_) => "invalid.media_type",
+            Self::TooLarge(_) => "invalid.too_large",
+            Self::Slow(_) => "invalid.too_slow",
+            Self::Body(_) => "invalid.body",
+            Self::Missing => "invalid.payload.missing",
+            Self::Json(_) | Self::Unloadable(_) => "invalid.payload.bad_json",
+            Self::Schema(_) => "invalid.payload.schema_mismatch",
+            Self::PythonPath => "invalid.python_path",
+            Self::FileName => "invalid.files",
+            Self::Unsafely => "invalid.unsafely",
+        }
+    }
+}
+
+/// The form's parts that matter, out of either encoding.
+#[derive(Debug, Default)]
+pub struct Form {
+    payload: Option<String>,
+    /// The last part of each name counts; only one name is allowed.
+    python_lib: Option<Bytes>,
+    other_file: bool,
+}
+
+/// A request that may be executed; borrows from the form.
+#[derive(Debug)]
+pub struct CodeExec<'a> {
+    /// JSON text of the code.
+    pub code: &'a str,
+    /// The input globals.
+    pub globals: Raw<'a>,
+    /// Whether the library goes on the path.
+    pub python_path: bool,
+    /// The library.
+    pub python_lib: Option<&'a [u8]>,
+    /// What picks the limits.
+    pub limit_overrides_context: Option<Cow<'a, [u8]>>,
+    /// For logs.
+    pub slug: Option<Cow<'a, [u8]>>,
+}
+
+/// Reads a form of at most `bytes_max`.
+///
+/// # Errors
+/// The content type is none of the two, or the body is too large or broken.
+pub async fn read_form(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
+    let content_type = content_type(request.headers());
+    match media_type(&content_type).as_str() {
+        "application/x-www-form-urlencoded" => read_urlencoded(request, bytes_max).await,
+        "multipart/form-data" => read_multipart(request, bytes_max).await,
+        "" if request
+            .headers()
+            .get("content-length")
+            .is_none_or(|length| length == "0") =>
+        {
+            Ok(Form::default())
+        }
+        _ => Err(Rejection::MediaType(content_type)),
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+}
+
+/// Without its parameters, in lower case: media types are equal whatever their case (RFC 9110, 8.3.1).
+fn media_type(content_type: &str) -> String {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
+}
+
+async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Rejection> {
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Rejection::TooLarge(bytes_max)),
+        Err(error) => Err(Rejection::Body(error.to_string())),
+    }
+}
+
+async fn read_urlencoded(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
+    let body = collect(request.into_body(), bytes_max).await?;
+    let last = form_urlencoded::parse(&body)
+        .filter(|(name, _)| name == "payload")
+        .last();
+    Ok(Form {
+        payload: last.map(|(_, value)| value.into_owned()),
+        ..Form::default()
+    })
+}
+
+async fn read_multipart(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
+    let (parts, body) = request.into_parts();
+    // Read whole first: the bound is on the body, not on its parts.
+    let body = collect(body, bytes_max).await?;
+    let request = Request::from_parts(parts, Body::from(body));
+    let broken = |error: &dyn std::fmt::Display| Rejection::Body(error.to_string());
+    let mut multipart = axum::extract::Multipart::from_request(request, &())
+        .await
+        .map_err(|error| broken(&error))?;
+    let mut form = Form::default();
+    for _ in 0..PARTS_MAX {
+        let Some(field) = multipart
+            .next_field()
+            .await
+            .map_err(|error| broken(&error))?
+        else {
+            return Ok(form);
+        };
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_file = field.file_name().is_some();
+        let bytes = field.bytes().await.map_err(|error| broken(&error))?;
+        match (is_file, name.as_str()) {
+            (true, PYTHON_LIB) => form.python_lib = Some(bytes),
+            (true, _) => form.other_file = true,
+            (false, "payload") => {
+                form.payload = Some(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            (false, _) => {}
+        }
+    }
+    Err(Rejection::Body(format!("more than {PARTS_MAX} parts")))
+}
+
+impl Form {
+    /// A form as the service's own startup check posts it.
+    #[must_use]
+    pub fn of_payload(payload: String) -> Self {
+        Self {
+            payload: Some(payload),
+            ..Self::default()
+        }
+    }
+
+    /// The same with a library, as `codejail run` posts it.
+    #[must_use]
+    pub fn with_python_lib(self, library: Bytes) -> Self {
+        Self {
+            python_lib: Some(library),
+            ..self
+        }
+    }
+
+    /// Checks the form, in the original's order.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<CodeExec<'_>, Rejection> {
+        let text = self.payload.as_deref().ok_or(Rejection::Missing)?;
+        let payload = schema::check(scan(text)?)?;
+        let allowed = |entry: &Cow<'_, [u8]>| **entry == *PYTHON_LIB.as_bytes();
+        if !payload.python_path.iter().all(allowed) {
+            return Err(Rejection::PythonPath);
+        }
+        if self.other_file {
+            return Err(Rejection::FileName);
+        }
+        if payload.unsafely {
+            return Err(Rejection::Unsafely);
+        }
+        Ok(CodeExec {
+            code: payload.code.as_str(),
+            globals: payload.globals_dict,
+            python_path: !payload.python_path.is_empty(),
+            python_lib: self.python_lib.as_deref(),
+            limit_overrides_context: payload.limit_overrides_context,
+            slug: payload.slug,
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! What requests share. It holds the parts and decides nothing.
+
+use crate::config::current::Current;
+use crate::health::Health;
+use crate::library_cache::LibraryCache;
+use crate::pool::Pool;
+use crate::request::admission::Admission;
+use std::sync::{Arc, OnceLock};
+
+/// What requests share.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The configuration, which a reload changes.
+    pub config: Arc<Current>,
+    /// Who may execute.
+    pub admission: Arc<Admission>,
+    /// Ready sandboxes; none until the first worker is warm.
+    pub pool: Arc<OnceLock<Pool>>,
+    /// Whether executing is safe.
+    pub health: Arc<Health>,
+    /// Bytecode of course libraries.
+    pub libraries: Arc<LibraryCache>,
+}

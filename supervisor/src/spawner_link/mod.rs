@@ -1,0 +1,361 @@
+//! The supervisor's side of its conversation with the spawner.
+
+use codejail_protocol::ScratchName;
+use codejail_protocol::control::LayerState;
+use codejail_protocol::spawn::{
+    FoundAppArmor, SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId,
+};
+use codejail_transport::{PacketError, PacketSocket};
+use codejail_transport_asynchronous::AsyncPacketSocket;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How long the spawner may take to take an order and to answer it. It answers in milliseconds; one
+/// that is stopped or stuck for so long is as good as dead, and a service without a spawner ends.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Why the spawner can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnerLinkError {
+    /// The socket failed or carried something else than a report.
+    #[error("spawner: {0}")]
+    Packet(#[from] PacketError),
+    /// The socket could not be registered.
+    #[error("spawner: {0}")]
+    Io(#[from] io::Error),
+    /// The host can't do what the configuration wants.
+    #[error("spawner: {0}")]
+    Configure(String),
+    /// A worker could not be started.
+    #[error("spawner: {0}")]
+    Launch(String),
+    /// It takes no order, or does not answer one.
+    #[error("spawner: it has not answered for {SILENCE_MAX:?}")]
+    Silent,
+    /// It did not end when it was told to.
+    #[error(
+        "spawner: it has not ended after {0:?}; processes and directories stay until it goes on, and \
+         it will remove them then"
+    )]
+    Stuck(Duration),
+    /// It said something that is not legal in this state, or nothing any more.
+    #[error("spawner: it is gone")]
+    Gone,
+}
+
+/// Whoever waits for a report.
+#[derive(Debug, Default)]
+struct Waiting {
+    launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
+    ends: BTreeMap<WorkerId, oneshot::Sender<i32>>,
+    cleanings: HashMap<String, oneshot::Sender<bool>>,
+}
+
+/// The spawner as the rest of the service sees it. When it is gone, `gone` is cancelled and every
+/// waiter is told by its closed channel.
+#[derive(Debug)]
+pub struct SpawnerLink {
+    socket: AsyncPacketSocket,
+    waiting: Mutex<Waiting>,
+    gone: CancellationToken,
+    layers: Vec<LayerState>,
+    seats: bool,
+    apparmor: FoundAppArmor,
+}
+
+impl SpawnerLink {
+    /// Configures the spawner and starts listening to its reports.
+    ///
+    /// # Errors
+    /// It can't do what the configuration wants, or is not there.
+    pub async fn connect(
+        socket: PacketSocket,
+        config: SpawnerConfig,
+        gone: CancellationToken,
+    ) -> Result<Arc<Self>, SpawnerLinkError> {
+        let socket = AsyncPacketSocket::new(socket)?;
+        let (layers, seats, apparmor) = timeout(SILENCE_MAX, configure(&socket, config))
+            .await
+            .map_err(|_| SpawnerLinkError::Silent)??;
+        let link = Arc::new(Self {
+            socket,
+            waiting: Mutex::default(),
+            gone,
+            layers,
+            seats,
+            apparmor,
+        });
+        tokio::spawn(Arc::clone(&link).listen());
+        Ok(link)
+    }
+
+    /// What became of the spawner's layers.
+    pub fn layers(&self) -> &[LayerState] {
+        &self.layers
+    }
+
+    /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
+    pub fn seats(&self) -> bool {
+        self.seats
+    }
+
+    /// What there is of AppArmor.
+    pub fn apparmor(&self) -> &FoundAppArmor {
+        &self.apparmor
+    }
+
+    /// Waits for a conversation's end, but not for ever.
+    async fn unless_silent<T>(
+        &self,
+        answer: impl Future<Output = Result<T, SpawnerLinkError>>,
+    ) -> Result<T, SpawnerLinkError> {
+        match timeout(SILENCE_MAX, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let error = SpawnerLinkError::Silent;
+                tracing::error!("{error}");
+                self.gone.cancel();
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a worker; returns its pid, and a channel that tells its exit status once it has ended.
+    ///
+    /// # Errors
+    /// It could not be started, or the spawner is gone or silent.
+    pub async fn launch(
+        &self,
+        worker: WorkerId,
+        dir: ScratchName,
+        uid: Option<u32>,
+        seats: Vec<ScratchName>,
+        descriptors: [OwnedFd; 2],
+    ) -> Result<(i32, oneshot::Receiver<i32>), SpawnerLinkError> {
+        let (launched, result) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        {
+            let mut waiting = self.waiting.lock();
+            waiting.launches.insert(worker, launched);
+            waiting.ends.insert(worker, ended);
+        }
+        let order = SpawnerOrder::Launch {
+            worker,
+            dir,
+            uid,
+            seats,
+        };
+        let descriptors = descriptors.each_ref().map(AsFd::as_fd);
+        self.unless_silent(async {
+            self.socket.send(&order, &descriptors).await?;
+            match result.await {
+                Ok(Ok(pid)) => Ok((pid, end)),
+                Ok(Err(error)) => Err(SpawnerLinkError::Launch(error)),
+                Err(_) => Err(SpawnerLinkError::Gone),
+            }
+        })
+        .await
+    }
+
+    /// Kills a worker and so all its sandboxes. Its end is told by the channel of its launch.
+    ///
+    /// # Errors
+    /// The spawner is gone or silent.
+    pub async fn kill(&self, worker: WorkerId) -> Result<(), SpawnerLinkError> {
+        let order = SpawnerOrder::Kill { worker };
+        self.unless_silent(async { Ok(self.socket.send(&order, &[]).await?) })
+            .await
+    }
+
+    /// Removes a scratch directory and waits for that; whether it is gone. If it can't be removed,
+    /// that is logged.
+    ///
+    /// # Errors
+    /// The spawner is gone or silent.
+    pub async fn clean(&self, dir: ScratchName) -> Result<bool, SpawnerLinkError> {
+        let (cleaned, done) = oneshot::channel();
+        let name = dir.as_str().to_owned();
+        self.waiting.lock().cleanings.insert(name, cleaned);
+        self.unless_silent(async {
+            self.socket.send(&SpawnerOrder::Clean { dir }, &[]).await?;
+            done.await.map_err(|_| SpawnerLinkError::Gone)
+        })
+        .await
+    }
+
+    /// Passes reports on until there are no more. Without a spawner the service ends.
+    async fn listen(self: Arc<Self>) {
+        loop {
+            match self.socket.receive().await {
+                Ok(Some(packet)) => {
+                    if !self.pass_on(packet.message) {
+                        tracing::error!("the spawner broke the protocol");
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the spawner can't be heard");
+                    break;
+                }
+            }
+        }
+        *self.waiting.lock() = Waiting::default();
+        self.gone.cancel();
+    }
+
+    /// Whether the report was legal. A waiter that has left is no fault: it was cancelled.
+    fn pass_on(&self, report: SpawnerReport) -> bool {
+        let mut waiting = self.waiting.lock();
+        match report {
+            SpawnerReport::Launched { worker, pid } => match waiting.launches.remove(&worker) {
+                Some(launched) => drop(launched.send(Ok(pid))),
+                None => return false,
+            },
+            SpawnerReport::LaunchFailed { worker, error } => {
+                waiting.ends.remove(&worker);
+                match waiting.launches.remove(&worker) {
+                    Some(launched) => drop(launched.send(Err(error))),
+                    None => return false,
+                }
+            }
+            SpawnerReport::Ended { worker, status } => match waiting.ends.remove(&worker) {
+                Some(ended) => drop(ended.send(status)),
+                None => return false,
+            },
+            SpawnerReport::Cleaned { dir, error } => {
+                let removed = error.is_none();
+                if let Some(error) = error {
+                    tracing::error!(%dir, %error, "a scratch directory can't be removed");
+                }
+                match waiting.cleanings.remove(dir.as_str()) {
+                    Some(cleaned) => drop(cleaned.send(removed)),
+                    None => return false,
+                }
+            }
+            SpawnerReport::Configured { .. } | SpawnerReport::ConfigureFailed { .. } => {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Tells the spawner what it works with; what became of its layers, and whether sandboxes have seats.
+async fn configure(
+    socket: &AsyncPacketSocket,
+    config: SpawnerConfig,
+) -> Result<(Vec<LayerState>, bool, FoundAppArmor), SpawnerLinkError> {
+    socket.send(&SpawnerOrder::Configure(config), &[]).await?;
+    match socket.receive().await?.map(|packet| packet.message) {
+        Some(SpawnerReport::Configured {
+            layers,
+            seats,
+            apparmor,
+        }) => Ok((layers, seats, apparmor)),
+        Some(SpawnerReport::ConfigureFailed { error }) => Err(SpawnerLinkError::Configure(error)),
+        Some(_) | None => Err(SpawnerLinkError::Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codejail_protocol::control::LayerMode;
+    use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers};
+    use std::os::unix::net::UnixStream;
+
+    fn name() -> ScratchName {
+        ScratchName::from_random([7; 8])
+    }
+
+    fn config() -> SpawnerConfig {
+        SpawnerConfig {
+            python_bin: "/bin/false".into(),
+            worker_module: "/bin/false".into(),
+            env: Vec::new(),
+            scratch_root: "/tmp".into(),
+            scratch_tag: name(),
+            uid_base: 1000,
+            uid_count: 1,
+            uids_per_worker: 1,
+            read_paths: Vec::new(),
+            scratch_bytes_max: 0,
+            scratch_files_max: 0,
+            cgroup: CgroupLimits {
+                memory_bytes_max: 0,
+                pids_max: 0,
+            },
+            layers: SpawnerLayers {
+                namespaces: LayerMode::Off,
+                mounts: LayerMode::Off,
+                cgroup: LayerMode::Off,
+                apparmor: LayerMode::Off,
+            },
+        }
+    }
+
+    /// A link to a spawner that was well and says nothing any more; our end of its socket.
+    async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
+        let (ours, theirs) = PacketSocket::pair().unwrap();
+        let configured = SpawnerReport::Configured {
+            layers: Vec::new(),
+            seats: false,
+            apparmor: FoundAppArmor::default(),
+        };
+        theirs.send(&configured, &[]).unwrap();
+        let gone = CancellationToken::new();
+        let link = SpawnerLink::connect(ours, config(), gone.clone()).await;
+        (link.unwrap(), gone, theirs)
+    }
+
+    fn descriptors() -> [OwnedFd; 2] {
+        let (one, other) = UnixStream::pair().unwrap();
+        [one.into(), other.into()]
+    }
+
+    // The clock stands still unless everybody waits: then it goes on to the next deadline at once.
+    #[tokio::test(start_paused = true)]
+    async fn a_spawner_that_does_not_answer_is_given_up() {
+        let (link, gone, _socket) = silent_spawner().await;
+        let launched = link
+            .launch(WorkerId(1), name(), None, Vec::new(), descriptors())
+            .await;
+        assert!(matches!(launched, Err(SpawnerLinkError::Silent)));
+        assert!(gone.is_cancelled());
+
+        let (link, gone, _socket) = silent_spawner().await;
+        let cleaned = link.clean(name()).await;
+        assert!(matches!(cleaned, Err(SpawnerLinkError::Silent)));
+        assert!(gone.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spawner_that_takes_no_orders_is_given_up() {
+        let (link, gone, _socket) = silent_spawner().await;
+        // A socket's queue is bounded; nobody reads this one.
+        let refused = async {
+            loop {
+                if let Err(error) = link.kill(WorkerId(1)).await {
+                    return error;
+                }
+            }
+        };
+        assert!(matches!(refused.await, SpawnerLinkError::Silent));
+        assert!(gone.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spawner_that_never_answers_at_all_is_given_up() {
+        let (ours, _theirs) = PacketSocket::pair().unwrap();
+        let connected = SpawnerLink::connect(ours, config(), CancellationToken::new()).await;
+        assert!(matches!(connected, Err(SpawnerLinkError::Silent)));
+    }
+}

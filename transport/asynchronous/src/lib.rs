@@ -1,0 +1,68 @@
+//! Packet sockets in tokio's runtime, for the supervisor.
+//!
+//! A crate of its own: spawner and worker use the sockets too, and no runtime shall be among what they
+//! are built from.
+
+use codejail_transport::{Packet, PacketError, PacketSocket};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use serde::{Serialize, de::DeserializeOwned};
+use std::io;
+use std::os::fd::BorrowedFd;
+use tokio::io::unix::AsyncFd;
+
+/// One end of a conversation. Several tasks may send and receive at the same time.
+#[derive(Debug)]
+pub struct AsyncPacketSocket(AsyncFd<PacketSocket>);
+
+impl AsyncPacketSocket {
+    /// Makes the socket non-blocking and registers it with the runtime.
+    ///
+    /// # Errors
+    /// What `fcntl(2)` or `epoll_ctl(2)` says.
+    pub fn new(socket: PacketSocket) -> io::Result<Self> {
+        fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        // SAFETY: a PacketSocket returns the descriptor that it owns, the same for all its life.
+        let registered = unsafe { AsyncFd::register(socket) };
+        Ok(Self(registered?))
+    }
+
+    /// Sends one message; waits while the peer's queue is full.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::send`].
+    pub async fn send<T: Serialize>(
+        &self,
+        message: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), PacketError> {
+        loop {
+            match self.0.get_ref().send(message, descriptors) {
+                Err(error) if error.would_block() => {
+                    let mut ready = self.0.writable().await.map_err(lost)?;
+                    ready.clear_ready();
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Receives one message, or none when the peer closed its end.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::receive`].
+    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<Packet<T>>, PacketError> {
+        loop {
+            let mut ready = self.0.readable().await.map_err(lost)?;
+            match self.0.get_ref().receive() {
+                Err(error) if error.would_block() => ready.clear_ready(),
+                done => return done,
+            }
+        }
+    }
+}
+
+/// The runtime only fails here while it shuts down.
+fn lost(error: io::Error) -> PacketError {
+    let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
+    PacketError::Socket(nix::errno::Errno::from_raw(errno))
+}
