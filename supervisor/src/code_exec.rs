@@ -75,6 +75,7 @@ impl Service {
         };
         if code_exec.python_path && code_exec.python_lib.is_none() {
             tracing::warn!(
+                event = "library_not_sent",
                 slug = slug(&code_exec),
                 "python_path names python_lib.zip, which was not sent"
             );
@@ -103,6 +104,7 @@ impl Service {
             if let Outcome::Unprepared(error) = outcome {
                 counter!("codejail_sandbox_failures_total").increment(1);
                 tracing::warn!(
+                    event = "job_passed_on",
                     error,
                     "a sandbox could not take its job; the job goes to another"
                 );
@@ -117,7 +119,11 @@ impl Service {
             log_execution(&code_exec, &answer, elapsed);
             return answer;
         }
-        tracing::error!(slug = slug(&code_exec), "no sandbox could take the job");
+        tracing::error!(
+            event = "job_given_up",
+            slug = slug(&code_exec),
+            "no sandbox could take the job"
+        );
         Answer::fault(code_exec.globals)
     }
 }
