@@ -156,9 +156,9 @@ impl Health {
 fn log_layers(layers: &[LayerState]) {
     for LayerState { layer, on, detail } in layers {
         if *on {
-            tracing::info!(layer, "layer on: {detail}");
+            tracing::info!(event = "layer_enabled", layer, "layer on: {detail}");
         } else {
-            tracing::warn!(layer, "layer off: {detail}");
+            tracing::warn!(event = "layer_disabled", layer, "layer off: {detail}");
         }
     }
 }

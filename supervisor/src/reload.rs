@@ -15,7 +15,11 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     let loaded = match tokio::task::spawn_blocking(move || sources.load()).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(error)) => {
-            tracing::error!(%error, "HUP: the configuration stays as it was");
+            tracing::error!(
+                event = "reload_failed",
+                %error,
+                "HUP: the configuration stays as it was"
+            );
             return;
         }
         // The runtime is ending.
@@ -26,7 +30,10 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     }
     let (config, kept) = loaded.config.keeping_what_is_fixed(&host.config);
     for key in kept {
-        tracing::warn!("HUP: {key} has changed, which takes a restart; it stays as it was");
+        tracing::warn!(
+            event = "fixed_key_changed",
+            "HUP: {key} has changed, which takes a restart; it stays as it was"
+        );
     }
     let Some(pool) = service.pool.get() else {
         return;
@@ -40,6 +47,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     service.libraries.reset(library_bytes_max);
     pool.rewarm();
     tracing::info!(
+        event = "configuration_reloaded",
         workers,
         "HUP: the configuration was read; workers are replaced"
     );
@@ -55,11 +63,16 @@ pub fn add_workers(service: &Service, change: isize) {
     resize(service, after);
     if after == before {
         tracing::warn!(
+            event = "workers_bounded",
             workers = after,
             "as many workers as there can be, or as few"
         );
     } else {
-        tracing::info!(workers = after, "one worker more or less");
+        tracing::info!(
+            event = "workers_changed",
+            workers = after,
+            "one worker more or less"
+        );
     }
 }
 

@@ -75,9 +75,15 @@ pub async fn of_worker(worker: WorkerId, shelf: &Shelf, config: &Config) -> Vec<
         };
         let (id, failure) = (probe.id, result.err());
         match &failure {
-            None => tracing::info!(worker = worker.0, check = id, "startup check passed"),
+            None => tracing::info!(
+                event = "startup_check_passed",
+                worker = worker.0,
+                check = id,
+                "startup check passed"
+            ),
             Some(failure) => {
                 tracing::error!(
+                    event = "startup_check_failed",
                     worker = worker.0,
                     check = id,
                     failure,
@@ -104,8 +110,18 @@ pub async fn of_service(config: &Config) -> Vec<Check> {
         Ok(Err(_)) | Err(_) => None,
     };
     match &failure {
-        None => tracing::info!(check = id, target, "startup check passed"),
-        Some(failure) => tracing::error!(check = id, failure, "startup check failed"),
+        None => tracing::info!(
+            event = "startup_check_passed",
+            check = id,
+            target,
+            "startup check passed"
+        ),
+        Some(failure) => tracing::error!(
+            event = "startup_check_failed",
+            check = id,
+            failure,
+            "startup check failed"
+        ),
     }
     vec![Check { id, failure }]
 }

@@ -189,7 +189,8 @@ fn address(stderr: impl std::io::Read + Send + 'static) -> Option<SocketAddr> {
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some((_, text)) = line.split_once("listening on ") {
-                let _ = sends.send(text.trim().parse().ok());
+                let address = text.split_whitespace().next();
+                let _ = sends.send(address.and_then(|address| address.parse().ok()));
             }
             if line.contains("ERROR") || line.contains("WARN") {
                 eprintln!("{line}");

@@ -127,7 +127,8 @@ impl Ours {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some((_, text)) = line.split_once("listening on ") {
                     // Nobody listens any more where the start was given up.
-                    let _ = told.send(text.trim().parse());
+                    let address = text.split_whitespace().next().unwrap_or_default();
+                    let _ = told.send(address.parse());
                 }
                 // A full disk must not end the service, which would lose its standard error.
                 let _ = std::io::Write::write_all(&mut log, format!("{line}\n").as_bytes());

@@ -60,7 +60,7 @@ fn wait_for_spawner(mut spawner: Child, longest: Duration) -> Result<(), BootErr
         Ok(status) => status.map_err(system("wait for the spawner"))?,
         Err(_) => {
             let error = SpawnerLinkError::Stuck(longest);
-            tracing::error!("{error}");
+            tracing::error!(event = "spawner_stuck", "{error}");
             return Err(error.into());
         }
     };

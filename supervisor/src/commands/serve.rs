@@ -31,7 +31,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         .await
         .map_err(|error| BootError::Bind(bind, error))?;
     let address = listener.local_addr().map_err(system("getsockname"))?;
-    tracing::info!("listening on {address}");
+    tracing::info!(event = "service_listening", "listening on {address}");
     let service = host.service();
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
@@ -45,7 +45,10 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     ));
     ending.unless(host.boot(&service)).await?;
     if service.health.is_safe() && !host.config.enabled {
-        tracing::warn!("enabled = false: executions are refused until it is true");
+        tracing::warn!(
+            event = "executions_disabled",
+            "enabled = false: executions are refused until it is true"
+        );
     }
     loop {
         let step = async {
@@ -63,7 +66,11 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         () = ending.quick.cancelled() => {}
         drained = timeout(graceful, &mut http) => {
             if drained.is_err() {
-                tracing::warn!(?graceful, "requests still ran when the graceful timeout was over");
+                tracing::warn!(
+                    event = "drain_timed_out",
+                    ?graceful,
+                    "requests still ran when the graceful timeout was over"
+                );
             }
         }
     }
@@ -76,7 +83,10 @@ async fn obey(order: Order, sources: &Sources, host: &Host, service: &Service) {
         Order::AddWorker => reload::add_workers(service, 1),
         Order::RemoveWorker => reload::add_workers(service, -1),
         Order::ReopenLogs => {
-            tracing::info!("USR1: the log is standard error; nothing to reopen");
+            tracing::info!(
+                event = "log_reopen_ignored",
+                "USR1: the log is standard error; nothing to reopen"
+            );
         }
     }
 }

@@ -61,8 +61,8 @@ impl Note {
     /// Says it in the log.
     pub fn log(&self) {
         match self {
-            Self::Ignored(text) => tracing::info!("{text}"),
-            Self::Mistake(text) => tracing::error!("{text}"),
+            Self::Ignored(text) => tracing::info!(event = "setting_ignored", "{text}"),
+            Self::Mistake(text) => tracing::error!(event = "setting_mistaken", "{text}"),
         }
     }
 }

@@ -48,6 +48,7 @@ pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
             Outcome::Unprepared(error) => {
                 counter!("codejail_sandbox_failures_total").increment(1);
                 tracing::warn!(
+                    event = "job_passed_on",
                     error,
                     "a sandbox could not take its job; the job goes to another"
                 );

@@ -71,7 +71,7 @@ pub async fn serve(
             // That client's connection, not ours.
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "a connection can't be accepted");
+                tracing::error!(event = "accept_failed", %error, "a connection can't be accepted");
                 tokio::select! {
                     () = drain.cancelled() => break,
                     () = sleep(ACCEPT_PAUSE) => {}
@@ -98,6 +98,7 @@ fn say_full(said: &mut Option<Instant>, connections_max: usize) {
     if said.is_none_or(|said| said.elapsed() >= FULL_EVERY) {
         *said = Some(Instant::now());
         tracing::warn!(
+            event = "connections_exhausted",
             connections_max,
             "as many connections as there may be; others wait to be accepted"
         );
@@ -124,7 +125,7 @@ fn connection(
     // The kernel gives up a client that takes nothing of its answer for so long, tcp(7).
     let untaken_max_ms = u32::try_from(config.body_timeout_ms).unwrap_or(u32::MAX);
     if let Err(error) = setsockopt(&stream, TcpUserTimeout, &untaken_max_ms) {
-        tracing::warn!(%error, "TCP_USER_TIMEOUT can't be set");
+        tracing::warn!(event = "tcp_timeout_refused", %error, "TCP_USER_TIMEOUT can't be set");
     }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -150,6 +151,7 @@ pub fn connections_max(config: &Config) -> usize {
     let possible = descriptors.saturating_sub(pool).max(CONNECTIONS_MIN);
     if possible < wanted {
         tracing::warn!(
+            event = "connections_reduced",
             descriptors,
             needed = pool + wanted,
             connections_max = possible,
@@ -165,7 +167,11 @@ fn raise_descriptors(needed: usize) -> usize {
     let (soft, hard) = match getrlimit(resource) {
         Ok(limits) => limits,
         Err(errno) => {
-            tracing::warn!(%errno, "the limit on descriptors can't be read");
+            tracing::warn!(
+                event = "descriptor_limit_unread",
+                %errno,
+                "the limit on descriptors can't be read"
+            );
             return needed;
         }
     };
@@ -176,7 +182,11 @@ fn raise_descriptors(needed: usize) -> usize {
     match setrlimit(resource, wanted, hard) {
         Ok(()) => usize::try_from(wanted).unwrap_or(usize::MAX),
         Err(errno) => {
-            tracing::warn!(%errno, "the limit on descriptors can't be raised");
+            tracing::warn!(
+                event = "descriptor_limit_kept",
+                %errno,
+                "the limit on descriptors can't be raised"
+            );
             usize::try_from(soft).unwrap_or(usize::MAX)
         }
     }

@@ -109,12 +109,19 @@ impl LibraryCache {
             Ok(bytecode) => {
                 counter!("codejail_library_cache_compiled_total").increment(1);
                 let bytes = bytecode.as_ref().map_or(0, Bytes::len);
-                tracing::info!(name, library, bytes, milliseconds, "library compiled");
+                tracing::info!(
+                    event = "library_compiled",
+                    name,
+                    library,
+                    bytes,
+                    milliseconds,
+                    "library compiled"
+                );
                 bytecode
             }
             Err(error) => {
                 counter!("codejail_library_cache_failed_total").increment(1);
-                tracing::warn!(name, library, milliseconds, %error, "library not compiled");
+                tracing::warn!(event = "library_compile_failed", name, library, milliseconds, %error, "library not compiled");
                 None
             }
         };

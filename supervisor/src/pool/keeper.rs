@@ -85,7 +85,12 @@ impl Keeper {
                 }
                 Err(error) => {
                     counter!("codejail_worker_failures_total").increment(1);
-                    tracing::error!(%error, ?pause, "a worker can't be started");
+                    tracing::error!(
+                        event = "worker_launch_failed",
+                        %error,
+                        ?pause,
+                        "a worker can't be started"
+                    );
                     self.report_boot(Err(error));
                     self.sleep(&mut pause).await;
                     continue;
@@ -231,10 +236,10 @@ async fn run(
     let result = worker.run(controls).await;
     shared.health.worker_left(id);
     match &result {
-        Ok(()) => tracing::info!(worker = id.0, "worker retired"),
+        Ok(()) => tracing::info!(event = "worker_retired", worker = id.0, "worker retired"),
         Err(error) => {
             counter!("codejail_worker_failures_total").increment(1);
-            tracing::error!(worker = id.0, %error, "worker lost");
+            tracing::error!(event = "worker_lost", worker = id.0, %error, "worker lost");
         }
     }
     (!matches!(result, Err(WorkerError::Stays(_)))).then_some(slot)
@@ -243,6 +248,7 @@ async fn run(
 fn log_hello(id: WorkerId, hello: &Hello) {
     for (module, error) in &hello.preload_failed {
         tracing::warn!(
+            event = "preload_failed",
             worker = id.0,
             module,
             error,
@@ -250,6 +256,7 @@ fn log_hello(id: WorkerId, hello: &Hello) {
         );
     }
     tracing::info!(
+        event = "worker_warmed",
         worker = id.0,
         python = hello.python,
         image_mib = hello.image_bytes >> 20,

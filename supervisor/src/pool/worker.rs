@@ -141,7 +141,12 @@ impl Worker {
         let names = live.seat_names();
         let launch = shared.spawner.launch(id, dir, uid, names, descriptors);
         let (pid, end) = launch.await?;
-        tracing::info!(worker = id.0, pid, "worker launched");
+        tracing::info!(
+            event = "worker_launched",
+            worker = id.0,
+            pid,
+            "worker launched"
+        );
         let (say, commands) = mpsc::unbounded_channel();
         let mut worker = Self {
             id,
@@ -310,6 +315,7 @@ impl Worker {
                     drop(self.shelf.withdraw_one(self.id, sandbox));
                     let status = exited.status;
                     tracing::warn!(
+                        event = "waiting_sandbox_ended",
                         worker = self.id.0,
                         status,
                         "a sandbox ended while it waited"
@@ -418,7 +424,12 @@ impl Worker {
         if self.failures >= FAILURES_MAX {
             return Err(WorkerError::Start(error));
         }
-        tracing::warn!(worker = self.id.0, error, "a sandbox could not be prepared");
+        tracing::warn!(
+            event = "sandbox_prepare_failed",
+            worker = self.id.0,
+            error,
+            "a sandbox could not be prepared"
+        );
         Ok(())
     }
 
@@ -439,7 +450,7 @@ impl Worker {
 async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
     let status = end.as_mut()?.await.ok();
     *end = None;
-    tracing::info!(status, "worker ended");
+    tracing::info!(event = "worker_ended", status, "worker ended");
     status
 }
 

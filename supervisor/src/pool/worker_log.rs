@@ -22,7 +22,12 @@ pub async fn log_lines(worker: WorkerId, pipe: pipe::Receiver) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let line = String::from_utf8_lossy(&line);
-                tracing::info!(worker = worker.0, line = line.trim_end(), "worker says");
+                tracing::info!(
+                    event = "worker_spoke",
+                    worker = worker.0,
+                    line = line.trim_end(),
+                    "worker says"
+                );
             }
         }
     }

@@ -78,7 +78,7 @@ impl Answer {
             }
             Outcome::Unloadable(message) => Self::Rejected(Rejection::Unloadable(message)),
             Outcome::Unprepared(why) | Outcome::Lost(why) => {
-                tracing::error!(why, "an execution was lost");
+                tracing::error!(event = "execution_lost", why, "an execution was lost");
                 failure(SEE_LOGS.to_owned())
             }
         }

@@ -59,6 +59,7 @@ pub async fn execute(service: &Service, form: &Form, config: &Config) -> Answer 
     };
     if code_exec.python_path && code_exec.python_lib.is_none() {
         tracing::warn!(
+            event = "library_not_sent",
             slug = slug(&code_exec),
             "python_path names python_lib.zip, which was not sent"
         );
@@ -102,6 +103,7 @@ async fn run_admitted(
         Attempt::TooLate => Answer::Busy(service.admission.waited_too_long()),
         Attempt::NoneCould(error) => {
             tracing::error!(
+                event = "job_given_up",
                 slug = slug(code_exec),
                 error,
                 "no sandbox could take the job"

@@ -120,7 +120,7 @@ impl SpawnerLink {
             Ok(answer) => answer,
             Err(_) => {
                 let error = SpawnerLinkError::Silent;
-                tracing::error!("{error}");
+                tracing::error!(event = "spawner_timed_out", "{error}");
                 self.gone.cancel();
                 Err(error)
             }
@@ -196,13 +196,20 @@ impl SpawnerLink {
             match self.socket.receive().await {
                 Ok(Some(packet)) => {
                     if !self.pass_on(packet.message) {
-                        tracing::error!("the spawner broke the protocol");
+                        tracing::error!(
+                            event = "spawner_protocol_broken",
+                            "the spawner broke the protocol"
+                        );
                         break;
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::error!(%error, "the spawner can't be heard");
+                    tracing::error!(
+                        event = "spawner_link_broken",
+                        %error,
+                        "the spawner can't be heard"
+                    );
                     break;
                 }
             }
@@ -233,7 +240,12 @@ impl SpawnerLink {
             SpawnerReport::Cleaned { dir, error } => {
                 let removed = error.is_none();
                 if let Some(error) = error {
-                    tracing::error!(%dir, %error, "a scratch directory can't be removed");
+                    tracing::error!(
+                        event = "scratch_removal_failed",
+                        %dir,
+                        %error,
+                        "a scratch directory can't be removed"
+                    );
                 }
                 match waiting.cleanings.remove(dir.as_str()) {
                     Some(cleaned) => drop(cleaned.send(removed)),

@@ -350,8 +350,8 @@ pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 fn address_in(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
-    let (address, _) = rest.split_once('\n')?;
-    address.trim().parse().ok()
+    let (line, _) = rest.split_once('\n')?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// For everybody, so that only the sandbox's layers protect what is there.
