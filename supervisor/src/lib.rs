@@ -4,6 +4,7 @@
 pub mod boot;
 pub mod commands;
 pub mod config;
+pub mod deadline;
 pub mod execution;
 pub mod health;
 pub mod http;

@@ -1,6 +1,6 @@
 //! The configuration as it is now, which a reload changes.
 
-use super::Config;
+use super::model::Config;
 use parking_lot::RwLock;
 use std::sync::Arc;
 

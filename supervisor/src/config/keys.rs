@@ -2,7 +2,7 @@
 //!
 //! The one list that all sources, `--print-config` and docs/configuration.md are checked against.
 
-use super::WORKERS_MAX;
+use super::capacity::WORKERS_MAX;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,12 +14,12 @@ pub struct Key {
     /// As TOML writes it, tables joined by dots.
     pub name: &'static str,
     /// What its value may be.
-    pub kind: Kind,
+    pub kind: ValueType,
 }
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum ValueType {
     /// Yes or no.
     Boolean,
     /// A whole number, both bounds included.
@@ -42,11 +42,11 @@ pub enum Kind {
     Paths,
     /// How much a layer is wanted.
     Mode,
-    /// The same of a layer that every host has: nothing but a build for tests leaves it out.
+    /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
     Always,
 }
 
-use Kind::{Address, Boolean, Endpoint, Integer, Mode, Name, Names, Paths, Seconds, Text};
+use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Name, Names, Paths, Seconds, Text};
 
 const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
@@ -59,7 +59,7 @@ const CPU_MAX: u64 = 1_000_000_000;
 /// Seconds by the wall clock; a client gives up after four.
 const REALTIME_MAX: f64 = 3600.0;
 
-const fn key(name: &'static str, kind: Kind) -> Key {
+const fn key(name: &'static str, kind: ValueType) -> Key {
     Key { name, kind }
 }
 
@@ -86,11 +86,11 @@ pub const KEYS: &[Key] = &[
     key("scratch_bytes_max", Integer(1 << 20, KERNEL_MAX)),
     key("scratch_files_max", Integer(16, 1 << 24)),
     key("egress_check", Endpoint),
-    key("python.bin", Kind::Path),
+    key("python.bin", ValueType::Path),
     key("python.preload", Names),
     key("python.read_paths", Paths),
     key("python.huge_pages", Boolean),
-    key("python.worker_module", Kind::Path),
+    key("python.worker_module", ValueType::Path),
     key("python.env.*", Text),
     key("limits.CPU", Integer(0, CPU_MAX)),
     key("limits.REALTIME", Seconds(REALTIME_MAX)),
@@ -104,7 +104,7 @@ pub const KEYS: &[Key] = &[
     key("limit_overrides.*.NPROC", Integer(0, KERNEL_MAX)),
     // The last uid is bounded with the number of workers (`Config::check`).
     key("sandbox.uid_base", Integer(1000, u32::MAX as u64)),
-    key("sandbox.scratch_dir", Kind::Path),
+    key("sandbox.scratch_dir", ValueType::Path),
     key("cgroup.memory_bytes_max", Integer(0, KERNEL_MAX)),
     key("cgroup.pids_max", Integer(0, PIDS_MAX)),
     // Half a GiB: beyond that memory is better spent on workers.
@@ -113,8 +113,8 @@ pub const KEYS: &[Key] = &[
     key("layers.namespaces", Mode),
     key("layers.mounts", Mode),
     key("layers.landlock", Mode),
-    key("layers.seccomp", Kind::Always),
-    key("layers.rlimits", Kind::Always),
+    key("layers.seccomp", ValueType::Always),
+    key("layers.rlimits", ValueType::Always),
     key("layers.cgroup", Mode),
     key("layers.apparmor", Mode),
 ];
@@ -164,7 +164,7 @@ impl Key {
     }
 }
 
-impl Kind {
+impl ValueType {
     /// What would be right, after "must be".
     pub fn right(self) -> String {
         match self {
@@ -176,11 +176,11 @@ impl Kind {
             Endpoint => "a name or an address with a port, such as example.org:443".to_owned(),
             Name => "text, and not empty".to_owned(),
             Text => "text without a zero byte".to_owned(),
-            Kind::Path => "an absolute path".to_owned(),
+            ValueType::Path => "an absolute path".to_owned(),
             Names => "a list of names".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
-            Kind::Always if !SABOTAGE => "require or auto".to_owned(),
-            Mode | Kind::Always => "require, auto or off".to_owned(),
+            ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
+            Mode | ValueType::Always => "require, auto or off".to_owned(),
         }
     }
 
@@ -197,15 +197,17 @@ impl Kind {
             (Endpoint, Value::String(text)) => is_endpoint(text),
             (Name, Value::String(text)) => !text.is_empty() && !text.contains('\0'),
             (Text, Value::String(text)) => !text.contains('\0'),
-            (Kind::Path, Value::String(text)) => {
+            (ValueType::Path, Value::String(text)) => {
                 Path::new(text).is_absolute() && !text.contains('\0')
             }
             (Names, Value::Array(values)) => values.iter().all(|value| Name.admits(value)),
-            (Paths, Value::Array(values)) => values.iter().all(|value| Kind::Path.admits(value)),
-            (Kind::Always, Value::String(text)) if !SABOTAGE => {
+            (Paths, Value::Array(values)) => {
+                values.iter().all(|value| ValueType::Path.admits(value))
+            }
+            (ValueType::Always, Value::String(text)) if !SABOTAGE => {
                 ["require", "auto"].contains(&text.as_str())
             }
-            (Mode | Kind::Always, Value::String(text)) => {
+            (Mode | ValueType::Always, Value::String(text)) => {
                 ["require", "auto", "off"].contains(&text.as_str())
             }
             _ => false,
@@ -231,7 +233,9 @@ impl Kind {
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
             }
-            Address | Endpoint | Name | Text | Kind::Path | Mode | Kind::Always => as_text(),
+            Address | Endpoint | Name | Text | ValueType::Path | Mode | ValueType::Always => {
+                as_text()
+            }
         }
     }
 }

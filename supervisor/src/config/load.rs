@@ -1,9 +1,11 @@
 //! The sources and their order: defaults < the original's YAML < TOML < environment < flags.
 
+use super::error::ConfigError;
 use super::keys::{self, KEYS};
+use super::model::Config;
+use super::note::Note;
 use super::original_yaml;
 use super::settings::{Origin, Settings};
-use super::{Config, ConfigError};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -46,25 +48,6 @@ pub struct Loaded {
     pub settings: Settings,
     /// What was passed over, for the log.
     pub notes: Vec<Note>,
-}
-
-/// Something that a source says and that does not count.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Note {
-    /// It is not needed here.
-    Ignored(String),
-    /// It is a mistake there too, but none that stops the original.
-    Mistake(String),
-}
-
-impl Note {
-    /// Says it in the log.
-    pub fn log(&self) {
-        match self {
-            Self::Ignored(text) => tracing::info!(event = "setting_ignored", "{text}"),
-            Self::Mistake(text) => tracing::error!(event = "setting_mistaken", "{text}"),
-        }
-    }
 }
 
 impl Sources {

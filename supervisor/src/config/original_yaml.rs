@@ -1,15 +1,15 @@
 //! The original's settings file. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` say something
 //! here; the others are Django's and are passed over.
 
-use super::ConfigError;
-use super::load::Note;
+use super::error::ConfigError;
+use super::note::Note;
 use super::settings::{Origin, Settings};
 use super::yaml::{self, Node};
 use std::path::Path;
 use std::sync::Arc;
 use toml::Value;
 
-/// Reads a file into `settings`; what it says in vain is returned.
+/// Reads a file into `settings`. Returns the keys that have no effect here.
 pub fn read(path: &Path, text: &str, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
     let document =
         yaml::load(text).map_err(|error| ConfigError::Yaml(path.to_owned(), Box::new(error)))?;
@@ -41,7 +41,10 @@ impl File<'_> {
             }
         }
         if !ignored.is_empty() {
-            self.ignore(&format!("{} are the original's alone", ignored.join(", ")));
+            self.ignore(&format!(
+                "{} are ignored: they are Django's settings",
+                ignored.join(", ")
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `--print-config`: the effective configuration as TOML that makes the same configuration again.
 
-use super::Config;
 use super::keys;
+use super::model::Config;
 use super::settings::{Origin, Settings, dotted};
 use std::fmt::Write;
 use toml::{Table, Value};

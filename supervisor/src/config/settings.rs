@@ -1,8 +1,9 @@
 //! What the sources say, key by key, each value with where it came from. A later source replaces a key,
 //! so tables are merged and lists are not.
 
+use super::error::ConfigError;
 use super::keys;
-use super::{Config, ConfigError};
+use super::model::Config;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

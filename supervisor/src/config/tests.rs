@@ -1,5 +1,6 @@
 use super::keys::KEYS;
-use super::load::{Flag, Loaded, Note, Sources};
+use super::load::{Flag, Loaded, Sources};
+use super::note::Note;
 use super::print;
 use super::{Config, LimitOverrides};
 use std::collections::BTreeSet;

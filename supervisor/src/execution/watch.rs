@@ -1,6 +1,7 @@
 //! Listens to a sandbox that has its job, until its run is known to be over.
 
 use super::{CaptureBounds, Captured, Outcome};
+use crate::deadline::sleep_until_some;
 use crate::pool::SandboxGuard;
 use codejail_protocol::control::Exited;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// What the kernel's own timer may be late before the worker is told to kill.
 const TIMER_GRACE: Duration = Duration::from_millis(100);
@@ -333,13 +334,6 @@ impl Watch {
 async fn read_some(stream: &mut Option<pipe::Receiver>, chunk: &mut [u8]) -> Option<usize> {
     match stream {
         Some(stream) => stream.read(chunk).await.ok().filter(|count| *count > 0),
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until_some(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

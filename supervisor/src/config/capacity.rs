@@ -1,0 +1,86 @@
+//! What follows from `workers` and `sandboxes_per_worker`: processes at a time, and their uids.
+
+use super::error::ConfigError;
+use super::model::Config;
+use super::settings::Settings;
+
+/// Most workers.
+pub const WORKERS_MAX: usize = 256;
+
+impl Config {
+    /// Checks what depends on more than one key.
+    pub(super) fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let last = u64::from(u32::MAX - 1) - self.uid_count() - Self::tool_uid_count();
+        let first = self.sandbox.uid_base;
+        if u64::from(first) > last {
+            let path = ["sandbox", "uid_base"].map(str::to_owned);
+            let right = format!("must be at most {last}, or the uids of all workers don't fit");
+            let origin = settings.origin(&path);
+            return Err(origin.refuse(&path, &toml::Value::Integer(first.into()), &right));
+        }
+        Ok(())
+    }
+
+    /// The configuration of `check` and `run`: one sandbox at a time, under uids of its own, so that
+    /// a service with the same configuration can run at the same time.
+    #[must_use]
+    pub fn for_tool(mut self) -> Self {
+        // Checked to fit.
+        self.sandbox.uid_base += u32::try_from(self.uid_count()).unwrap_or(0);
+        self.workers = 1;
+        self.sandboxes_per_worker = 1;
+        self.max_requests = 0;
+        // There is no second execution.
+        self.library_cache.bytes_max = 0;
+        // Nobody else asks, and whoever does has patience.
+        self.queue_wait_max_ms = 60_000;
+        self
+    }
+
+    fn tool_uid_count() -> u64 {
+        let one = Self {
+            workers: 1,
+            sandboxes_per_worker: 1,
+            ..Self::default()
+        };
+        one.uid_count()
+    }
+
+    /// Sandboxes that a worker keeps ready while nothing runs: a spare beside each that may run.
+    #[must_use]
+    pub fn sandboxes_ready(&self) -> usize {
+        2 * self.sandboxes_per_worker
+    }
+
+    /// Sandboxes of one worker that may exist at once: running, a spare beside each, and twice as
+    /// many on their way out, with some room where there are few.
+    #[must_use]
+    pub fn sandboxes_max(&self) -> usize {
+        4 * self.sandboxes_per_worker + 4
+    }
+
+    /// The uids of one worker: its own, then its sandboxes'.
+    #[must_use]
+    pub fn uids_per_worker(&self) -> u64 {
+        1 + self.sandboxes_max() as u64
+    }
+
+    /// All uids: each worker may have a successor warming up and a predecessor draining.
+    #[must_use]
+    pub fn uid_count(&self) -> u64 {
+        self.uids_per_worker() * self.worker_slots() as u64
+    }
+
+    /// Workers that may exist at once.
+    #[must_use]
+    pub fn worker_slots(&self) -> usize {
+        3 * self.workers_max()
+    }
+
+    /// How many workers the service may be told to keep while it runs; their uids are set aside when
+    /// it starts.
+    #[must_use]
+    pub fn workers_max(&self) -> usize {
+        (2 * self.workers).min(WORKERS_MAX)
+    }
+}

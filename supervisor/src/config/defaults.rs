@@ -1,0 +1,92 @@
+//! What a key is when no source says anything.
+
+use super::model::{Cgroup, CodeJailLimits, Config, Layers, LibraryCache, Python, Sandbox};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            enabled: false,
+            user: "app".to_owned(),
+            workers: 2,
+            sandboxes_per_worker: 1,
+            max_requests: 1000,
+            max_requests_jitter: 100,
+            queue_length_max: 256,
+            queue_wait_max_ms: 1000,
+            graceful_timeout_ms: 30_000,
+            connections_max: 512,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            body_bytes_max: 32 << 20,
+            output_bytes_max: 1 << 20,
+            reply_bytes_max: 32 << 20,
+            scratch_bytes_max: 256 << 20,
+            scratch_files_max: 16_384,
+            egress_check: None,
+            python: Python::default(),
+            limits: CodeJailLimits::default(),
+            limit_overrides: BTreeMap::new(),
+            sandbox: Sandbox::default(),
+            cgroup: Cgroup::default(),
+            library_cache: LibraryCache::default(),
+            layers: Layers::default(),
+        }
+    }
+}
+
+impl Default for Python {
+    fn default() -> Self {
+        Self {
+            bin: PathBuf::from("/sandbox/venv/bin/python"),
+            preload: Vec::new(),
+            env: BTreeMap::new(),
+            read_paths: Vec::new(),
+            huge_pages: true,
+            worker_module: None,
+        }
+    }
+}
+
+impl Default for CodeJailLimits {
+    fn default() -> Self {
+        Self {
+            CPU: 1,
+            REALTIME: 1.0,
+            VMEM: 0,
+            FSIZE: 0,
+            NPROC: 15,
+        }
+    }
+}
+
+impl Default for Cgroup {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 0,
+            // Far over what a full worker's sandboxes may have by NPROC, far below what a host has.
+            pids_max: 4096,
+        }
+    }
+}
+
+impl Default for LibraryCache {
+    fn default() -> Self {
+        Self {
+            // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest courses.
+            bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self {
+            uid_base: 349_590_000,
+            scratch_dir: PathBuf::from("/tmp"),
+        }
+    }
+}

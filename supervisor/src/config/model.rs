@@ -1,0 +1,168 @@
+//! All settings, as types.
+
+use codejail_protocol::control::LayerMode;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// All settings, by the file's names.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// Whether executions are accepted; until an operator turns it on, they are answered 500.
+    pub enabled: bool,
+    /// Whom the HTTP side becomes when started as root: a user's name, or a number.
+    pub user: String,
+    /// Warm interpreters.
+    pub workers: usize,
+    /// Executions at a time in each.
+    pub sandboxes_per_worker: usize,
+    /// Executions after which a worker is replaced; 0 is never.
+    pub max_requests: u64,
+    /// Up to this many are added at random, so that workers are not replaced all at once.
+    pub max_requests_jitter: u64,
+    /// Requests that may wait for a sandbox; one more is answered 503.
+    pub queue_length_max: usize,
+    /// How long one may wait, in milliseconds. The client gives up 3.5 s after it sent.
+    pub queue_wait_max_ms: u64,
+    /// How long running executions have to finish when the service is told to end.
+    pub graceful_timeout_ms: u64,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// How long the head of a request may take, and the next one on a connection that is kept.
+    pub head_timeout_ms: u64,
+    /// How long the body of a request may take, and how long a client may take nothing of its answer.
+    pub body_timeout_ms: u64,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Of standard output and standard error each, what an error message can hold.
+    pub output_bytes_max: usize,
+    /// Largest answer on standard output.
+    pub reply_bytes_max: usize,
+    /// Bytes that all files of one execution may take.
+    pub scratch_bytes_max: u64,
+    /// How many files, directories and links that may be.
+    pub scratch_files_max: u64,
+    /// `host:port` that the service must not be able to connect to; none is no check.
+    pub egress_check: Option<String>,
+    /// The interpreter.
+    pub python: Python,
+    /// Limits of every execution.
+    pub limits: CodeJailLimits,
+    /// Limits by `limit_overrides_context`.
+    pub limit_overrides: BTreeMap<String, LimitOverrides>,
+    /// Where and as whom sandboxes run.
+    pub sandbox: Sandbox,
+    /// Bounds of each worker's cgroup.
+    pub cgroup: Cgroup,
+    /// Bytecode of course libraries.
+    pub library_cache: LibraryCache,
+    /// What confines them.
+    pub layers: Layers,
+}
+
+/// `[python]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Python {
+    /// The sandbox venv's interpreter.
+    pub bin: PathBuf,
+    /// Modules to import before sandboxes are forked.
+    pub preload: Vec<String>,
+    /// Variables for sandboxes, beside the service's own small set.
+    pub env: BTreeMap<String, String>,
+    /// More that sandboxes may read.
+    pub read_paths: Vec<PathBuf>,
+    /// Whether a worker moves its warm image into huge pages before it forks.
+    pub huge_pages: bool,
+    /// The worker module; beside the executable unless given.
+    pub worker_module: Option<PathBuf>,
+}
+
+/// `[limits]`, named as in `CODE_JAIL`; 0 is no limit, except that FSIZE 0 is nothing.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(non_snake_case)]
+pub struct CodeJailLimits {
+    /// CPU seconds.
+    pub CPU: u64,
+    /// Seconds by the wall clock.
+    pub REALTIME: f64,
+    /// Bytes of address space.
+    pub VMEM: u64,
+    /// Longest file in bytes.
+    pub FSIZE: u64,
+    /// Threads.
+    pub NPROC: u64,
+}
+
+/// `[limit_overrides."…"]`: what is given replaces the limit of that name.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(non_snake_case)]
+pub struct LimitOverrides {
+    /// CPU seconds.
+    pub CPU: Option<u64>,
+    /// Seconds by the wall clock.
+    pub REALTIME: Option<f64>,
+    /// Bytes of address space.
+    pub VMEM: Option<u64>,
+    /// Longest file in bytes.
+    pub FSIZE: Option<u64>,
+    /// Threads.
+    pub NPROC: Option<u64>,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sandbox {
+    /// First of the uids that workers and sandboxes get when the service is started as root.
+    pub uid_base: u32,
+    /// Where scratch directories are made.
+    pub scratch_dir: PathBuf,
+}
+
+/// `[cgroup]`: what a worker and its sandboxes may use together; 0 is no limit.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cgroup {
+    /// Bytes of memory, files of executions included.
+    pub memory_bytes_max: u64,
+    /// Processes and threads.
+    pub pids_max: u64,
+}
+
+/// `[library_cache]`
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LibraryCache {
+    /// Bytes of memory that the bytecode of all libraries may take; 0 is that none is kept.
+    pub bytes_max: usize,
+}
+
+/// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always there to
+/// be had.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Layers {
+    /// A uid for each worker and sandbox; needs root.
+    pub uid: LayerMode,
+    /// PID, mount, network, IPC and UTS namespaces for each worker.
+    pub namespaces: LayerMode,
+    /// A minimal root for each worker, a bounded file system for each sandbox.
+    pub mounts: LayerMode,
+    /// Landlock, Linux 5.13 and later.
+    pub landlock: LayerMode,
+    /// The list of allowed system calls.
+    pub seccomp: LayerMode,
+    /// Resource limits.
+    pub rlimits: LayerMode,
+    /// A cgroup for each worker, where cgroup v2 is delegated.
+    pub cgroup: LayerMode,
+    /// AppArmor profiles for every process; needs root, and the profiles loaded.
+    pub apparmor: LayerMode,
+}

@@ -1,0 +1,91 @@
+use super::*;
+use codejail_protocol::control::LayerMode;
+use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers};
+use std::os::unix::net::UnixStream;
+
+fn name() -> ScratchName {
+    ScratchName::from_random([7; 8])
+}
+
+fn config() -> SpawnerConfig {
+    SpawnerConfig {
+        python_bin: "/bin/false".into(),
+        worker_module: "/bin/false".into(),
+        env: Vec::new(),
+        scratch_root: "/tmp".into(),
+        scratch_tag: name(),
+        uid_base: 1000,
+        uid_count: 1,
+        uids_per_worker: 1,
+        read_paths: Vec::new(),
+        scratch_bytes_max: 0,
+        scratch_files_max: 0,
+        cgroup: CgroupLimits {
+            memory_bytes_max: 0,
+            pids_max: 0,
+        },
+        layers: SpawnerLayers {
+            namespaces: LayerMode::Off,
+            mounts: LayerMode::Off,
+            cgroup: LayerMode::Off,
+            apparmor: LayerMode::Off,
+        },
+    }
+}
+
+/// A link to a spawner that was well and says nothing any more; our end of its socket.
+async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
+    let (ours, theirs) = PacketSocket::pair().unwrap();
+    let configured = SpawnerReport::Configured {
+        layers: Vec::new(),
+        seats: false,
+        apparmor: FoundAppArmor::default(),
+    };
+    theirs.send(&configured, &[]).unwrap();
+    let gone = CancellationToken::new();
+    let link = SpawnerLink::connect(ours, config(), gone.clone()).await;
+    (link.unwrap(), gone, theirs)
+}
+
+fn descriptors() -> [OwnedFd; 2] {
+    let (one, other) = UnixStream::pair().unwrap();
+    [one.into(), other.into()]
+}
+
+// The clock stands still unless everybody waits: then it goes on to the next deadline at once.
+#[tokio::test(start_paused = true)]
+async fn a_spawner_that_does_not_answer_is_given_up() {
+    let (link, gone, _socket) = silent_spawner().await;
+    let launched = link
+        .launch(WorkerId(1), name(), None, Vec::new(), descriptors())
+        .await;
+    assert!(matches!(launched, Err(SpawnerLinkError::Silent)));
+    assert!(gone.is_cancelled());
+
+    let (link, gone, _socket) = silent_spawner().await;
+    let cleaned = link.clean(name()).await;
+    assert!(matches!(cleaned, Err(SpawnerLinkError::Silent)));
+    assert!(gone.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spawner_that_takes_no_orders_is_given_up() {
+    let (link, gone, _socket) = silent_spawner().await;
+    // A socket's queue is bounded; nobody reads this one.
+    let refused = async {
+        loop {
+            if let Err(error) = link.kill(WorkerId(1)).await {
+                return error;
+            }
+        }
+    };
+    assert!(matches!(refused.await, SpawnerLinkError::Silent));
+    assert!(gone.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spawner_that_never_answers_at_all_is_given_up() {
+    let (ours, _theirs) = PacketSocket::pair().unwrap();
+    let connected = SpawnerLink::connect(ours, config(), CancellationToken::new()).await;
+    assert!(matches!(connected, Err(SpawnerLinkError::Silent)));
+}
