@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_string_that_claims_more_bytes_than_a_frame_is_refused_without_allocating_them() {
-        // SandboxReport::Unloadable (variant 5), then a string length of 2^60.
-        let mut body = 5_u32.to_le_bytes().to_vec();
+        // SandboxReport::Unloadable (variant 4), then a string length of 2^60.
+        let mut body = 4_u32.to_le_bytes().to_vec();
         body.extend((1_u64 << 60).to_le_bytes());
         assert!(matches!(
             decode::<SandboxReport>(&body),

@@ -69,9 +69,6 @@ pub enum SandboxReport {
         /// The layer and its error.
         error: String,
     },
-    /// The job is read and its limits are set: from here on the way in which the process ends is the
-    /// job's result.
-    Closed,
     /// Code and globals are loaded: the author's code runs from here on, and what follows is no more
     /// than its claim.
     Started,
@@ -87,4 +84,7 @@ pub enum SandboxReport {
         /// Its error.
         message: String,
     },
+    /// The job is read and its limits are set: from here on the way in which the process ends is the
+    /// job's result.
+    Closed,
 }

@@ -21,6 +21,10 @@ def prepare_failed(error):
     say(struct.pack('<IQ', 1, len(error)) + error)
 def started():
     say(struct.pack('<I', 2))
+def unloadable(message):
+    say(struct.pack('<IQ', 4, len(message)) + message)
+def closed():
+    say(struct.pack('<I', 5))
 ";
 
 fn claim(code: &str) -> Run {
@@ -52,6 +56,8 @@ fn what_is_not_legal_in_a_running_sandbox_ends_it() {
     let killed = "Couldn't execute jailed code: stdout: b'', stderr: b'' with status code: -9";
     for code in [
         "started(); time.sleep(5)",
+        "closed(); time.sleep(5)",
+        "unloadable(b'a refusal of my own'); time.sleep(5)",
         "prepare_failed(b'try another'); time.sleep(5)",
         "os.write(63, b'\\xff' * 8); time.sleep(5)",
         "say(b'garbage'); time.sleep(5)",

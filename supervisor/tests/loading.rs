@@ -37,9 +37,9 @@ fn globals_too_slow_to_load_end_as_a_run_that_is_too_slow() {
 #[test]
 fn globals_that_take_more_cpu_time_than_there_is_end_as_a_run_that_does() {
     let service = Service::start(
-        "body_bytes_max = 268435456\n[limits]\nREALTIME = 60\n[limit_overrides.short]\nCPU = 1",
+        "body_bytes_max = 268435456\n[limits]\nREALTIME = 60\n[limit_overrides.quick]\nCPU = 1",
     );
-    let run = Run::new("x = 1").globals(lists(40 << 20)).context("short");
+    let run = Run::new("x = 1").globals(lists(40 << 20)).context("quick");
     let emsg = service.run(&run).emsg();
     assert!(emsg.ends_with("with status code: -24"), "{emsg}");
     assert_eq!(service.metric("codejail_sandbox_failures_total"), 0);
