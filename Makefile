@@ -26,7 +26,7 @@ export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
 
-SHELL_FILES := .ci/run $(wildcard deploy/*.sh) $(shell find apparmor -name '*.sh')
+SHELL_FILES := .ci/run $(wildcard deploy/*.sh scripts/*.sh) $(shell find apparmor -name '*.sh')
 
 .PHONY: help
 help: ## list the targets
@@ -34,7 +34,7 @@ help: ## list the targets
 
 .PHONY: run
 run: packages build sandbox-venv ## build the service and start it on 127.0.0.1:8080 (other: BIND=)
-	@deploy/run.sh $(CODEJAIL) $(SANDBOX_PYTHON) $(BIND)
+	@scripts/run.sh $(CODEJAIL) $(SANDBOX_PYTHON) $(BIND)
 
 .PHONY: test
 test: check build build-sabotage sandbox-venv ## everything: check, then all tests, the real client's too
@@ -91,12 +91,12 @@ bench: build sandbox-venv test-venv bench-venv ## beside the original: writes do
 
 .PHONY: bench-venv
 bench-venv: test-packages
-	@deploy/test-venv.sh $(BENCH_VENV) benches/requirements.txt
+	@scripts/test-venv.sh $(BENCH_VENV) benches/requirements.txt
 
 # Root alone can make the guests. One suite only: SUITES=bookworm
 .PHONY: test-apparmor
 test-apparmor: build build-sabotage ## AppArmor enforced, in guests that are made and booted for it
-	@deploy/install-packages.sh vm
+	@scripts/install-packages.sh vm
 	apparmor/vm/test.sh $(TARGET)/release $(TARGET)/sabotage/release $(TARGET)/vm $(SUITES)
 
 # Not part of `test`, nor is `deny`: building the tools takes minutes.
@@ -118,19 +118,19 @@ $(TARGET)/tools/bin/cargo-deny:
 
 .PHONY: packages
 packages: ## Debian packages needed to build and run (not root: prints the line to type)
-	@deploy/install-packages.sh run
+	@scripts/install-packages.sh run
 
 .PHONY: test-packages
 test-packages:
-	@deploy/install-packages.sh test
+	@scripts/install-packages.sh test
 
 .PHONY: sandbox-venv
 sandbox-venv: packages ## the Python of the sandboxes, with the course authors' libraries
-	@deploy/sandbox-venv.sh $(SANDBOX_VENV)
+	@scripts/sandbox-venv.sh $(SANDBOX_VENV)
 
 .PHONY: test-venv
 test-venv: test-packages
-	@deploy/test-venv.sh $(TEST_VENV)
+	@scripts/test-venv.sh $(TEST_VENV)
 
 .PHONY: clean
 clean: ## remove what was built here

@@ -68,7 +68,7 @@ class Log:
 
 def development_configuration(uid_base=UID_BASE, python=SANDBOX_PYTHON):
     """What `make run` serves with, on a port of its own."""
-    command = [REPOSITORY / "deploy/dev-config.sh", python, "127.0.0.1:0", str(uid_base)]
+    command = [REPOSITORY / "scripts/dev-config.sh", python, "127.0.0.1:0", str(uid_base)]
     return subprocess.check_output(command, encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # What the sandboxes of a real service have: each probe that needs a library runs.
-requirements=$here/../../deploy/sandbox-requirements.txt
+requirements=$here/../../scripts/sandbox-requirements.txt
 # Of that list only numpy is not made for every Python: 1.26 is not for 3.13.
 numpy_of_newer_python=numpy==2.3.5
 
@@ -46,7 +46,7 @@ fi
 # shellcheck disable=SC2016 # apt's variables
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
     grep -v security | head -n 1 || true)
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || fail "apt knows no Debian mirror: set one up in /etc/apt and run apt-get update"
 
 root=$directory/root
 say "packages from $mirror; two minutes"

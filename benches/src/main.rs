@@ -21,7 +21,7 @@ struct Arguments {
     /// The sandbox venv's interpreter.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
     python: PathBuf,
-    /// An interpreter with the real client and edx-codejail, for the workloads (deploy/test-venv.sh).
+    /// An interpreter with the real client and edx-codejail, for the workloads (scripts/test-venv.sh).
     #[arg(long, default_value = "target/test-venv/bin/python")]
     test_python: PathBuf,
     /// An interpreter with gunicorn and edx-codejail (benches/requirements.txt).

@@ -45,14 +45,14 @@ pub struct Ours {
 
 /// The development configuration as a table.
 pub fn development_configuration(python: &Path, uid_base: u32) -> Result<toml::Table> {
-    let text = Command::new("deploy/dev-config.sh")
+    let text = Command::new("scripts/dev-config.sh")
         .arg(python)
         .args(["127.0.0.1:0", &uid_base.to_string()])
         .output()
-        .context("deploy/dev-config.sh: run this from the project's root")?;
+        .context("scripts/dev-config.sh: run this from the project's root")?;
     ensure!(
         text.status.success(),
-        "deploy/dev-config.sh: {}",
+        "scripts/dev-config.sh: {}",
         String::from_utf8_lossy(&text.stderr)
     );
     Ok(String::from_utf8(text.stdout)?.parse()?)

@@ -1,11 +1,8 @@
 //! What follows from `workers` and `sandboxes_per_worker`: processes at a time, and their uids.
 
 use super::error::ConfigError;
-use super::model::Config;
+use super::model::{Config, WORKERS_MAX};
 use super::settings::Settings;
-
-/// Most workers.
-pub const WORKERS_MAX: usize = 256;
 
 impl Config {
     /// Checks what depends on more than one key.

@@ -2,7 +2,7 @@
 //!
 //! The one list that all sources, `--print-config` and docs/configuration.md are checked against.
 
-use super::capacity::WORKERS_MAX;
+use super::model::WORKERS_MAX;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;

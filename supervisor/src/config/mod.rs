@@ -18,10 +18,10 @@ mod reload;
 pub mod settings;
 mod yaml;
 
-pub use capacity::WORKERS_MAX;
 pub use error::ConfigError;
 pub use model::{
     Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Python, Sandbox,
+    WORKERS_MAX,
 };
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a venv of another CPython than Debian's, for `make fidelity PYTHON=...`.
 #
-#   deploy/second-python.sh PREFIX DIRECTORY
+#   scripts/second-python.sh PREFIX DIRECTORY
 #
 # PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0, in whose
 # directory other users often can't enter: it is copied below DIRECTORY. The venv

@@ -2,7 +2,7 @@
 # Makes the virtual environment that the tests run in: pytest, ruff, jsonschema
 # and the real client, as pinned in tests/requirements.txt; or one of another list.
 #
-#   deploy/test-venv.sh DIRECTORY [REQUIREMENTS]
+#   scripts/test-venv.sh DIRECTORY [REQUIREMENTS]
 #
 # It trusts what it tests, so it may lie in the checkout. A finished one carries
 # a stamp; while the list and Python stay the same there is nothing to do.

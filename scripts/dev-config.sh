@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints a configuration for a developer's machine, and for the tests.
 #
-#   deploy/dev-config.sh PYTHON BIND [UID_BASE]
+#   scripts/dev-config.sh PYTHON BIND [UID_BASE]
 #
 # PYTHON is the sandbox venv's bin/python. Two services on one host need uid
 # ranges of their own, or they would share the limit on processes.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Sees to it that the Debian packages are there that a task needs.
 #
-#   deploy/install-packages.sh run     to build the service and to start it
-#   deploy/install-packages.sh test    that, and what the tests need
-#   deploy/install-packages.sh python  what deploy/second-python.sh moves an installation of Python with
-#   deploy/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
+#   scripts/install-packages.sh run     to build the service and to start it
+#   scripts/install-packages.sh test    that, and what the tests need
+#   scripts/install-packages.sh python  what scripts/second-python.sh moves an installation of Python with
+#   scripts/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
 #
 # As root it installs what is missing. Otherwise it prints the line that would,
 # and exits 1. With nothing missing it does nothing and exits 0.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the service for a developer, in the foreground.
 #
-#   deploy/run.sh CODEJAIL PYTHON [HOST:PORT]
+#   scripts/run.sh CODEJAIL PYTHON [HOST:PORT]
 #
 # CODEJAIL is the binary, PYTHON the sandbox venv's. Once the service is healthy
 # it prints a request to try. Ctrl-C or SIGTERM lets the service finish what it

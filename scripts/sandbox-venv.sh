@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environment whose Python runs the sandboxes.
 #
-#   deploy/sandbox-venv.sh DIRECTORY
+#   scripts/sandbox-venv.sh DIRECTORY
 #
 # A venv made with --copies, as the hosts of codejail-service have it, with the
 # libraries of sandbox-requirements.txt, compiled ahead (sandboxes may not write
