@@ -25,7 +25,7 @@ pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
 }
 
 async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
-    let mut orders = Orders::listen()?;
+    let mut signals = ServiceSignals::listen()?;
     let bind = host.config.bind;
     let listener = TcpListener::bind(bind)
         .await
@@ -52,7 +52,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     }
     loop {
         let step = async {
-            obey(orders.next().await, sources, &host, &service).await;
+            obey(signals.next().await, sources, &host, &service).await;
             Ok(())
         };
         match ending.unless(step).await {
@@ -77,12 +77,12 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     Ok(())
 }
 
-async fn obey(order: Order, sources: &Sources, host: &Host, service: &Service) {
-    match order {
-        Order::Reload => reload::reload(sources, host, service).await,
-        Order::AddWorker => reload::add_workers(service, 1),
-        Order::RemoveWorker => reload::add_workers(service, -1),
-        Order::ReopenLogs => {
+async fn obey(signal: ServiceSignal, sources: &Sources, host: &Host, service: &Service) {
+    match signal {
+        ServiceSignal::Reload => reload::reload(sources, host, service).await,
+        ServiceSignal::AddWorker => reload::add_workers(service, 1),
+        ServiceSignal::RemoveWorker => reload::add_workers(service, -1),
+        ServiceSignal::ReopenLogs => {
             tracing::info!(
                 event = "log_reopen_ignored",
                 "USR1: the log is standard error; nothing to reopen"
@@ -92,7 +92,7 @@ async fn obey(order: Order, sources: &Sources, host: &Host, service: &Service) {
 }
 
 /// What a signal can ask of a service that goes on.
-enum Order {
+enum ServiceSignal {
     Reload,
     AddWorker,
     RemoveWorker,
@@ -100,14 +100,14 @@ enum Order {
 }
 
 /// The signals that gunicorn has for it. Those that come before the service is up wait until it is.
-struct Orders {
+struct ServiceSignals {
     hup: Signal,
     ttin: Signal,
     ttou: Signal,
     usr1: Signal,
 }
 
-impl Orders {
+impl ServiceSignals {
     fn listen() -> Result<Self, BootError> {
         let listen = |number| signal(SignalKind::from_raw(number)).map_err(system("sigaction"));
         Ok(Self {
@@ -118,12 +118,12 @@ impl Orders {
         })
     }
 
-    async fn next(&mut self) -> Order {
+    async fn next(&mut self) -> ServiceSignal {
         tokio::select! {
-            Some(()) = self.hup.recv() => Order::Reload,
-            Some(()) = self.ttin.recv() => Order::AddWorker,
-            Some(()) = self.ttou.recv() => Order::RemoveWorker,
-            Some(()) = self.usr1.recv() => Order::ReopenLogs,
+            Some(()) = self.hup.recv() => ServiceSignal::Reload,
+            Some(()) = self.ttin.recv() => ServiceSignal::AddWorker,
+            Some(()) = self.ttou.recv() => ServiceSignal::RemoveWorker,
+            Some(()) = self.usr1.recv() => ServiceSignal::ReopenLogs,
             // The streams end with the runtime.
             else => std::future::pending().await,
         }
