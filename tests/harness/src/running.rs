@@ -93,14 +93,22 @@ impl Running {
         })
     }
 
-    /// Waits until it would execute; how long that took since its start.
+    /// Waits until it would execute.
     ///
     /// # Errors
     /// It would not within 120 s, or it is gone.
-    pub fn wait_until_ready(&self) -> Result<Duration> {
-        try_wait_for("a service that is ready", START_MAX, || {
-            let ready = http::get(self.address, "/readyz")?.status == 200;
-            Ok(ready.then(|| self.started.elapsed()))
+    pub fn wait_until_ready(&self) -> Result<()> {
+        self.wait_for_200("/readyz").map(drop)
+    }
+
+    /// Waits until it answers this path with 200; how long after its start that was.
+    ///
+    /// # Errors
+    /// It does not within 120 s, or it is gone.
+    pub fn wait_for_200(&self, path: &str) -> Result<Duration> {
+        try_wait_for(&format!("200 for {path}"), START_MAX, || {
+            let found = self.try_get(path)?.status == 200;
+            Ok(found.then(|| self.started.elapsed()))
         })
         .with_context(|| self.log.text())
     }

@@ -80,8 +80,8 @@ fn a_worker_that_may_not_fork_is_replaced() {
     for n in 0..4 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
-    let failed = service.wait_for_event("sandbox_prepare_failed");
-    assert!(failed.contains("fork for codejail-"), "{failed}");
+    let fork = "error=\"fork for codejail-";
+    let failed = service.wait_for_event_with("sandbox_prepare_failed", fork);
     assert!(failed.contains("EAGAIN"), "{failed}");
     assert!(!worker.lives());
 }

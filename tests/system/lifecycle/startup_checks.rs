@@ -81,7 +81,7 @@ fn while_no_worker_passes_nothing_is_executed_and_then_all_is_well() {
     wait_until_safe(&service, false);
     assert_refused(&service);
     assert_eq!(service.check_failure("functionality"), None);
-    service.wait_for_event_with("worker_lost", "it failed its startup checks: disk");
+    service.wait_for_event_with("worker_launch_failed", "it failed its startup checks: disk");
     let metrics = service.get("/metrics").body;
     for part in [
         "codejail_startup_check{id=\"disk\"} 0",
@@ -106,8 +106,9 @@ fn a_worker_that_fails_is_killed_and_the_one_before_serves_on() {
     python.write_module("library", SABOTAGE);
     wait_until("a successor that fails", START_MAX, || {
         service.assert_works();
-        let lost = service.events("worker_lost");
-        lost.iter()
+        let failed = service.events("worker_launch_failed");
+        failed
+            .iter()
             .any(|line| line.contains("it failed its startup checks: disk"))
     });
     // What is wrong is reported; what runs is as safe as ever.
@@ -143,7 +144,7 @@ fn a_worker_that_fails_beside_another_leaves_the_service_safe() {
     });
     python.write_module("library", SABOTAGE);
     inject::signal(&service.workers()[0], SIGKILL);
-    service.wait_for_event_with("worker_lost", "it failed its startup checks: disk");
+    service.wait_for_event_with("worker_launch_failed", "it failed its startup checks: disk");
     let health = service.get("/health/");
     assert_eq!(health.status, 200, "{health:?}");
     assert_eq!(health.json()["workers"], 1);

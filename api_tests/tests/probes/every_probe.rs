@@ -1,65 +1,55 @@
 //! Every probe against the real service with all layers that this host gives; and every attack where
 //! nothing confines it.
 
-mod support;
-
-use codejail_api_tests::baits::Baits;
+use super::runs::{described, is_skipped, run_all};
+use super::services::{LIMITS, Probed};
 use codejail_api_tests::bare::Bare;
+use codejail_api_tests::decoys::Decoys;
 use codejail_api_tests::outcome::Outcome;
 use codejail_api_tests::probe::Probe;
 use codejail_api_tests::run::Finished;
-use codejail_api_tests::target;
+use codejail_harness::dir::{TestDir, set_mode};
+use codejail_harness::python::sandbox_python;
+use codejail_harness::root::{is_root, say};
+use codejail_harness::uids::UidRange;
+use codejail_harness::{machine, needs_root};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::runs::{described, is_skipped, run_all};
-use support::{LIMITS, Service, Setup, is_root, make_dir, next_uids, sandbox_python, say};
-
-/// One after the other: limits in seconds are to be kept also on a machine with few cores.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[test]
 fn a_service_started_as_root_passes_every_probe() {
-    let _alone = alone();
-    passes_every_probe("as root", &Service::start(Setup::default()));
+    needs_root!();
+    passes_every_probe("as root", false);
 }
 
 #[test]
 fn a_service_started_by_another_user_passes_every_probe() {
-    let _alone = alone();
-    let unprivileged = Setup {
-        unprivileged: true,
-        ..Setup::default()
-    };
-    passes_every_probe("by another user", &Service::start(unprivileged));
+    passes_every_probe("by another user", true);
 }
 
-fn passes_every_probe(how: &str, service: &Service) {
-    let dir = make_dir(next_uids());
-    let baits = Baits::create(&dir.join("baits"), is_root().then_some(service.uid)).expect("baits");
-    let target = target::Service::new(service.address, "localhost".to_owned());
-    let all = run_all(&target, &baits, LIMITS);
-    let mut text = format!(
-        "--- a service started {how}: {}\n",
-        all.summary(Probe::expects)
-    );
+fn passes_every_probe(how: &str, unprivileged: bool) {
+    // Limits in seconds are to be kept also on a machine with few cores.
+    let _alone = machine::alone();
+    let service = Probed::start(unprivileged, &[]);
+    let all = run_all(&service.target(), &service.decoys, LIMITS);
+    let mut text = format!("--- a service started {how}: {}\n", all.summary(as_it_must));
     for layer in &service.layers {
         let _ = writeln!(text, "{layer}");
     }
     say(&text);
-    let failed = all.unlike(Probe::expects);
+    let failed = all.unlike(as_it_must);
     assert!(
         !service.layers.is_empty(),
         "codejail check names the layers"
     );
     assert!(failed.is_empty(), "{}", described(&failed));
+}
+
+fn as_it_must(probe: &Probe, outcome: &Outcome) -> bool {
+    outcome.passes(probe.kind)
 }
 
 #[test]
@@ -74,16 +64,17 @@ fn every_attack_succeeds_where_nothing_confines_it() {
         ("SPACE", 100_000),
         ("INODES", 100),
     ];
-    let _alone = alone();
-    let uid = next_uids();
-    let dir = make_dir(uid);
-    let uid = is_root().then_some(uid);
-    let baits = Baits::create(&dir.join("baits"), uid).expect("baits");
+    let _alone = machine::alone();
+    let (user, dir) = (UidRange::take(), TestDir::new("bare"));
+    let uid = is_root().then(|| user.user());
+    fs::create_dir(dir.join("scratch")).expect("mkdir");
+    set_mode(&dir.join("scratch"), 0o1777).expect("chmod");
+    let decoys = Decoys::create(&dir.join("decoys"), uid).expect("decoys");
     let python = own_python(&dir.join("scratch"), uid);
     let runs = dir.join("runs");
     fs::create_dir(&runs).expect("mkdir");
     let bare = Bare::new(python, uid, &runs).expect("not root");
-    let all = run_all(&bare, &baits, SHORT);
+    let all = run_all(&bare, &decoys, SHORT);
     let left: Vec<_> = fs::read_dir(&runs)
         .expect("list")
         .map(|entry| entry.unwrap().path())
@@ -98,7 +89,7 @@ fn every_attack_succeeds_where_nothing_confines_it() {
     };
     let failed = all.unlike(succeeds);
     assert!(failed.is_empty(), "{}", described(&failed));
-    // Nor is any skipped here, where there are baits, limits and libraries.
+    // Nor is any skipped here, where there are decoys, limits and libraries.
     let skipped: Vec<&Finished> = all.0.iter().filter(|f| is_skipped(f)).collect();
     assert!(skipped.is_empty(), "{}", described(&skipped));
 }

@@ -18,25 +18,88 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Its name in the baits' directory.
-pub const FACTS_FILE: &str = "baits.json";
+/// Its name in the decoys' directory.
+pub const FACTS_FILE: &str = "decoys.json";
 
 /// Longest wait for what a client of a listener has to say.
 const REQUEST_MAX: Duration = Duration::from_secs(1);
 
-/// Baits that are there until this is dropped.
+/// Decoys that are there until this is dropped.
 #[derive(Debug)]
-pub struct Baits {
+pub struct Decoys {
     dir: PathBuf,
     facts: Value,
     process: Child,
-    servers: Vec<Server>,
-    /// Only have to be there; what is sent to them stays in their buffers.
-    _datagrams: (Vec<UdpSocket>, [UnixDatagram; 2]),
-    _streams: [UnixListener; 2],
+    listeners: Listeners,
 }
 
-impl Baits {
+/// Who can be connected to, or sent something, over the loopback device and by unix sockets.
+#[derive(Debug)]
+struct Listeners {
+    tcp: Vec<Server>,
+    /// These and the following only have to be there; what is sent to them stays in their buffers.
+    udp: Vec<UdpSocket>,
+    /// In the directory, and in the abstract namespace.
+    _streams: [UnixListener; 2],
+    _datagrams: [UnixDatagram; 2],
+    /// What probes are told of the unix sockets.
+    unix: [(&'static str, String); 4],
+}
+
+impl Listeners {
+    fn bind(dir: &Path, secret: &str) -> Result<Self> {
+        let loopback = ["127.0.0.1:0", "[::1]:0"].into_iter();
+        let servers = loopback
+            .clone()
+            .filter_map(|address| Server::start(address, secret).ok());
+        let sockets = loopback.filter_map(|address| UdpSocket::bind(address).ok());
+        let (stream, datagram) = (dir.join("stream"), dir.join("datagram"));
+        let stream_name = format!("codejail-decoy-{secret}");
+        let datagram_name = format!("{stream_name}-datagram");
+        let listeners = Self {
+            tcp: servers.collect(),
+            udp: sockets.collect(),
+            _streams: [
+                UnixListener::bind(&stream)?,
+                UnixListener::bind_addr(&UnixAddr::from_abstract_name(&stream_name)?)?,
+            ],
+            _datagrams: [
+                UnixDatagram::bind(&datagram)?,
+                UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(&datagram_name)?)?,
+            ],
+            unix: [
+                ("stream", stream.display().to_string()),
+                ("datagram", datagram.display().to_string()),
+                ("abstract_stream", stream_name),
+                ("abstract_datagram", datagram_name),
+            ],
+        };
+        for path in [&stream, &datagram] {
+            set_mode(path, 0o777)?;
+        }
+        Ok(listeners)
+    }
+
+    /// Adds what probes are told: ports, paths and names. There is no port where a host lacks a protocol.
+    fn describe(&self, facts: &mut Value) {
+        let tcp = self.tcp.iter().map(|server| server.address).collect();
+        let udp = self
+            .udp
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok());
+        for (name, addresses) in [("tcp", tcp), ("udp", udp.collect::<Vec<SocketAddr>>())] {
+            for (version, v6) in [(4, false), (6, true)] {
+                let found = addresses.iter().find(|address| address.is_ipv6() == v6);
+                facts[format!("{name}{version}")] = found.map(SocketAddr::port).into();
+            }
+        }
+        for (name, place) in &self.unix {
+            facts[*name] = place.as_str().into();
+        }
+    }
+}
+
+impl Decoys {
     /// Makes a directory and all that is in it. `uid` is whose the files and the process are, for which
     /// this must be root; without it they are the caller's.
     ///
@@ -49,59 +112,20 @@ impl Baits {
         set_mode(&dir, 0o777)?;
         for (name, mode) in FILES {
             let path = dir.join(name);
-            fs::write(&path, format!("bait {secret}\n"))?;
+            fs::write(&path, format!("decoy {secret}\n"))?;
             set_mode(&path, mode)?;
         }
         let process = start_process(&secret, uid)?;
-        let servers: Vec<Server> = ["127.0.0.1:0", "[::1]:0"]
-            .into_iter()
-            .filter_map(|address| Server::start(address, &secret).ok())
-            .collect();
-        let datagrams: Vec<UdpSocket> = ["127.0.0.1:0", "[::1]:0"]
-            .into_iter()
-            .filter_map(|address| UdpSocket::bind(address).ok())
-            .collect();
-        let name = format!("codejail-bait-{secret}");
-        let (stream, datagram) = (dir.join("stream"), dir.join("datagram"));
-        let streams = [
-            UnixListener::bind(&stream)?,
-            UnixListener::bind_addr(&UnixAddr::from_abstract_name(&name)?)?,
-        ];
-        let datagram_name = format!("{name}-datagram");
-        let unix_datagrams = [
-            UnixDatagram::bind(&datagram)?,
-            UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(&datagram_name)?)?,
-        ];
-        for path in [&stream, &datagram] {
-            set_mode(path, 0o777)?;
-        }
-        let port = |v6: bool, addresses: Vec<SocketAddr>| {
-            let found = addresses.into_iter().find(|a| a.is_ipv6() == v6);
-            found.map(|address| address.port())
-        };
-        let tcp = || servers.iter().map(|server| server.address).collect();
-        let udp = || {
-            datagrams
-                .iter()
-                .filter_map(|s| s.local_addr().ok())
-                .collect()
-        };
-        let facts = json!({
+        let listeners = Listeners::bind(&dir, &secret)?;
+        let mut facts = json!({
             "secret": secret,
             "dir": dir,
             "file": dir.join("file"),
             "writable": dir.join("writable"),
             "movable": dir.join("movable"),
             "pid": process.id(),
-            "tcp4": port(false, tcp()),
-            "tcp6": port(true, tcp()),
-            "udp4": port(false, udp()),
-            "udp6": port(true, udp()),
-            "stream": stream,
-            "datagram": datagram,
-            "abstract_stream": name,
-            "abstract_datagram": datagram_name,
         });
+        listeners.describe(&mut facts);
         if let Some(uid) = uid.map(Uid::from_raw) {
             for entry in fs::read_dir(&dir)? {
                 chown(&entry?.path(), Some(uid), None)?;
@@ -118,13 +142,11 @@ impl Baits {
             dir,
             facts,
             process,
-            servers,
-            _datagrams: (datagrams, unix_datagrams),
-            _streams: streams,
+            listeners,
         })
     }
 
-    /// What probes are told of them, as their global `bait`.
+    /// What probes are told of them, as their global `decoy`.
     #[must_use]
     pub fn facts(&self) -> &Value {
         &self.facts
@@ -137,23 +159,23 @@ impl Baits {
     }
 }
 
-impl Drop for Baits {
+impl Drop for Decoys {
     fn drop(&mut self) {
         // Its standard input's end is the process's end.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
-        self.servers.iter_mut().for_each(Server::stop);
+        self.listeners.tcp.iter_mut().for_each(Server::stop);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
-/// What there is to go for on every host, for want of baits.
+/// What there is to go for on every host, for want of decoys.
 #[must_use]
 pub fn of_every_host() -> Value {
     json!({ "secret": "root:", "dir": "/tmp", "file": "/etc/passwd", "pid": 1 })
 }
 
-/// Files of baits, and who may do what with them.
+/// Files of decoys, and who may do what with them.
 const FILES: [(&str, u32); 3] = [("file", 0o644), ("writable", 0o666), ("movable", 0o644)];
 
 fn set_mode(path: &Path, mode: u32) -> Result<()> {
@@ -161,7 +183,7 @@ fn set_mode(path: &Path, mode: u32) -> Result<()> {
     set.with_context(|| format!("{}: chmod", path.display()))
 }
 
-/// What only somebody who has read a bait can know.
+/// What only somebody who has read a decoy can know.
 fn secret() -> Result<String> {
     let mut bytes = [0_u8; 8];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -172,15 +194,15 @@ fn secret() -> Result<String> {
 fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", "read -r _", &format!("bait-{secret}")])
+        .args(["-c", "read -r _", &format!("decoy-{secret}")])
         .env_clear()
-        .env("BAIT_SECRET", secret)
+        .env("DECOY_SECRET", secret)
         .current_dir("/")
         .stdin(Stdio::piped());
     if let Some(uid) = uid {
         command.gid(uid).uid(uid);
     }
-    command.spawn().context("/bin/sh, the bait process")
+    command.spawn().context("/bin/sh, the decoy process")
 }
 
 /// Answers whatever is asked over TCP with the secret, as HTTP.

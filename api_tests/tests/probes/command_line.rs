@@ -1,14 +1,15 @@
 //! The binary: what it prints, what it writes, and the status it ends with.
 
-mod support;
-
+use codejail_harness::dir::TestDir;
+use codejail_harness::python::sandbox_python;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use support::{make_dir, next_uids};
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_codejail-api-tests"));
@@ -73,7 +74,7 @@ fn it_lists_probes_by_their_groups() {
 
 #[test]
 fn mistakes_have_the_statuses_of_sysexits() {
-    let dir = make_dir(next_uids());
+    let dir = TestDir::new("probes");
     let garbage = dir.join("garbage");
     fs::write(&garbage, "{").expect("write");
     let garbage = garbage.to_str().expect("UTF-8");
@@ -98,8 +99,8 @@ fn mistakes_have_the_statuses_of_sysexits() {
             64,
             "must be NAME=NUMBER with one of CPU",
         ),
-        (&["--baits", "/nonexistent"], 66, "/nonexistent"),
-        (&["--baits", garbage], 65, garbage),
+        (&["--decoys", "/nonexistent"], 66, "/nonexistent"),
+        (&["--decoys", garbage], 65, garbage),
         (&["--base-url", &closed], 69, "refused"),
         (
             &["--base-url", "http://no-such-host.invalid"],
@@ -181,7 +182,7 @@ fn what_ran_nothing_has_shown_nothing() {
 
 #[test]
 fn reports_are_written_for_machines() {
-    let dir = make_dir(next_uids());
+    let dir = TestDir::new("probes");
     let (junit, json) = (dir.join("junit.xml"), dir.join("report.json"));
     let url = format!(
         "http://{}",
@@ -213,7 +214,7 @@ fn reports_are_written_for_machines() {
     assert_eq!(xml.matches("<skipped ").count(), skips);
     // Python's parser says whether it is XML at all.
     let parse = "import sys, xml.etree.ElementTree as t; print(t.parse(sys.argv[1]).getroot().tag)";
-    let parsed = Command::new(support::sandbox_python())
+    let parsed = Command::new(sandbox_python())
         .args(["-c", parse])
         .arg(&junit)
         .output();
@@ -229,27 +230,27 @@ fn reports_are_written_for_machines() {
 }
 
 #[test]
-fn baits_are_there_until_it_is_told_to_end() {
-    let dir = make_dir(next_uids());
-    let baits = dir.join("baits");
-    let mut process = command(&["baits", "--dir"])
-        .arg(&baits)
+fn decoys_are_there_until_it_is_told_to_end() {
+    let dir = TestDir::new("probes");
+    let decoys = dir.join("decoys");
+    let mut process = command(&["decoys", "--dir"])
+        .arg(&decoys)
         .stdout(Stdio::piped())
         .spawn()
         .expect("start it");
     let mut line = String::new();
     let stdout = process.stdout.take().expect("a pipe");
     BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let facts = baits.join("baits.json");
+    let facts = decoys.join("decoys.json");
     assert_eq!(
         line,
-        format!("baits are ready: --baits {}\n", facts.display())
+        format!("decoys are ready: --decoys {}\n", facts.display())
     );
     let facts: Value = serde_json::from_str(&fs::read_to_string(facts).unwrap()).expect("JSON");
-    let bait = Path::new("/proc").join(facts["pid"].to_string());
-    assert!(bait.exists());
-    let taken = command(&["baits", "--dir"])
-        .arg(&baits)
+    let decoy = Path::new("/proc").join(facts["pid"].to_string());
+    assert!(decoy.exists());
+    let taken = command(&["decoys", "--dir"])
+        .arg(&decoys)
         .output()
         .expect("start it");
     assert_eq!(
@@ -257,7 +258,8 @@ fn baits_are_there_until_it_is_told_to_end() {
         Some(73),
         "a directory that is there is left alone"
     );
-    support::terminate(&process);
+    let pid = i32::try_from(process.id()).expect("a pid");
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("kill");
     assert_eq!(process.wait().expect("wait").code(), Some(0));
-    assert!(!baits.exists() && !bait.exists());
+    assert!(!decoys.exists() && !decoy.exists());
 }

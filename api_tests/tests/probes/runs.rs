@@ -1,11 +1,11 @@
 //! Runs every probe against one target.
 
-use super::say;
-use codejail_api_tests::baits::Baits;
+use codejail_api_tests::decoys::Decoys;
 use codejail_api_tests::outcome::Outcome;
 use codejail_api_tests::probe::Probe;
 use codejail_api_tests::run::{self, Facts, Finished};
 use codejail_api_tests::target::Target;
+use codejail_harness::root::say;
 use serde_json::Value;
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ impl All {
 }
 
 /// Runs every probe.
-pub fn run_all(target: &dyn Target, baits: &Baits, limits: &[(&str, u64)]) -> All {
+pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> All {
     let mut known = run::default_limits();
     known.extend(
         limits
@@ -40,7 +40,7 @@ pub fn run_all(target: &dyn Target, baits: &Baits, limits: &[(&str, u64)]) -> Al
             .map(|(name, value)| ((*name).to_owned(), Value::from(*value))),
     );
     let facts = Facts {
-        bait: baits.facts().clone(),
+        decoy: decoys.facts().clone(),
         limits: known,
     };
     let started = Instant::now();

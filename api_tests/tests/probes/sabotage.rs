@@ -4,19 +4,18 @@
 //!
 //! Where the uid layer is left out the service runs as a user without rights, never as root.
 
-mod support;
-
-use codejail_api_tests::baits::Baits;
+use super::runs::run_all;
+use super::services::{LIMITS, Probed};
 use codejail_api_tests::outcome::Outcome;
-use codejail_api_tests::probe::Kind;
+use codejail_api_tests::probe::ProbeKind;
 use codejail_api_tests::run::Finished;
-use codejail_api_tests::target;
+use codejail_harness::python::sandbox_python;
+use codejail_harness::root::say;
+use codejail_harness::{machine, needs_root};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
-use support::runs::run_all;
-use support::{LIMITS, Service, Setup, is_root, make_dir, next_uids, sandbox_python, say};
 
 /// Those that can be left out here, and that this kernel gives. A cgroup bounds what all runs of a worker
 /// use together, which no probe of one run can see; AppArmor needs a kernel that has it.
@@ -28,13 +27,9 @@ type Outcomes = BTreeMap<&'static str, Outcome>;
 
 /// Runs every attack against a service without these layers.
 fn attack(off: &[&str]) -> (Vec<Finished>, Outcomes) {
-    let unprivileged = off.contains(&UID);
-    let service = Service::start(Setup { unprivileged, off });
-    let dir = make_dir(next_uids());
-    let baits = Baits::create(&dir.join("baits"), Some(service.uid)).expect("baits");
-    let target = target::Service::new(service.address, "localhost".to_owned());
+    let service = Probed::start(off.contains(&UID), off);
     say(&format!("--- without {}\n", off.join(", ")));
-    let mut all = run_all(&target, &baits, LIMITS).0;
+    let mut all = run_all(&service.target(), &service.decoys, LIMITS).0;
     if off.contains(&"namespaces") {
         remove_objects_left_on_the_host();
     }
@@ -64,7 +59,7 @@ fn is_denied(outcome: &Outcome) -> bool {
 
 /// Harm must be stopped with any one layer left out: so by two of them.
 fn assert_stopped_by_two(without: &str, all: &[Finished]) {
-    let harm = |finished: &&Finished| matches!(finished.probe.kind, Kind::Harm(_));
+    let harm = |finished: &&Finished| matches!(finished.probe.kind, ProbeKind::Harm(_));
     let done: Vec<String> = all
         .iter()
         .filter(harm)
@@ -79,9 +74,8 @@ fn assert_stopped_by_two(without: &str, all: &[Finished]) {
 
 #[test]
 fn harm_is_stopped_by_two_layers_and_with_none_it_is_done() {
-    if !is_root() {
-        return;
-    }
+    needs_root!();
+    let _alone = machine::alone();
     let full = std::env::var_os("CODEJAIL_SABOTAGE").is_some();
     let mut matrix = Matrix::default();
     for layer in [LAYERS.as_slice(), &[UID]].concat() {
@@ -195,8 +189,8 @@ impl Matrix {
             .iter()
             .map(|finished| {
                 let reason = match finished.probe.kind {
-                    Kind::Surface(_, reason) => reason,
-                    Kind::Harm(_) | Kind::Works(_) => "",
+                    ProbeKind::Surface(_, reason) => reason,
+                    ProbeKind::Harm(_) | ProbeKind::Works(_) => "",
                 };
                 let kind = finished.probe.kind_name();
                 (finished.group, finished.probe.name, kind, reason)
