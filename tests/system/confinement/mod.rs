@@ -1,0 +1,11 @@
+//! What code in a sandbox can't reach, and which layer keeps it from it.
+
+mod boundaries;
+mod claims;
+mod hosts;
+mod influence;
+mod isolation;
+mod layers;
+mod traps;
+mod unprivileged;
+mod weaknesses;

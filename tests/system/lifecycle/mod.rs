@@ -1,0 +1,7 @@
+//! From start to end: configuration, checks, signals, command line.
+
+mod command_line;
+mod configuration;
+mod life;
+mod signals;
+mod startup_checks;
