@@ -85,7 +85,7 @@ pub fn run(
 
 /// All that can be done before there is a job.
 fn prepare(py: Python<'_>, interpreter: &Interpreter<'_>, plan: Plan) -> Result<Sandbox, String> {
-    let sandbox = sandbox::enter(plan, &runner::text(), interpreter.confined)
+    let sandbox = sandbox::enter(plan, runner::SCRIPT.as_bytes(), interpreter.confined)
         .map_err(|error| error.to_string())?;
     stand_in_place(py, interpreter, &sandbox).map_err(|error| error.to_string())?;
     interpreter
@@ -99,7 +99,7 @@ fn prepare(py: Python<'_>, interpreter: &Interpreter<'_>, plan: Plan) -> Result<
 
 /// Does ahead of the request what every run does: see `rehearse` in load_job.py.
 fn rehearse(py: Python<'_>, interpreter: &Interpreter<'_>) -> PyResult<()> {
-    interpreter.warm.rehearse.call0(py)?;
+    interpreter.warm.prefault.call0(py)?;
     end_of_run::rehearse(py, &py.import("__main__")?.dict())
 }
 

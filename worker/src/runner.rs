@@ -4,32 +4,31 @@
 //! page faults (2026-11-25, two shared cores, Python 3.11). What differs between two sandboxes is the name
 //! of the file, and that is put in its place.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ffi::OsStr;
 
-/// The first part, for which no job is needed.
-const START: &str = include_str!("python/jailed_code.py");
+/// The whole script, as it lies in a sandbox's directory. Authors see its lines in tracebacks.
+pub const SCRIPT: &str = include_str!("python/runner/jailed_code.py");
 
-/// The rest of it. The straw serves the input globals too.
-const REST: &str = concat!(
-    "\nexec(code, g_dict)\n\n\n",
-    include_str!("python/json_straw.py"),
-    "\n\n",
-    include_str!("python/answer.py"),
-);
+/// The first line that needs a job, and the empty line before it.
+const FIRST_LINE_OF_A_JOB: &str = "\nexec(code, g_dict)\n";
 
 /// The runner in a warm interpreter: `__main__` has what its first part makes.
 #[derive(Debug)]
 pub struct Runner {
     start: Py<PyAny>,
-    rest: Py<PyAny>,
+    /// What comes after the first part.
+    pub rest: Py<PyAny>,
     rename: Py<PyAny>,
 }
 
-/// The whole script, as it lies in a sandbox's directory.
-pub fn text() -> Vec<u8> {
-    [START, REST].concat().into_bytes()
+/// The part for which no job is needed, and the rest.
+fn parts() -> PyResult<(&'static str, &'static str)> {
+    let start_bytes = SCRIPT.find(FIRST_LINE_OF_A_JOB);
+    let parts = start_bytes.and_then(|bytes| SCRIPT.split_at_checked(bytes));
+    parts.ok_or_else(|| PyValueError::new_err("jailed_code does not execute the job's code"))
 }
 
 impl Runner {
@@ -38,8 +37,10 @@ impl Runner {
         let builtins = py.import("builtins")?;
         let compile =
             |text| builtins.call_method1("compile", (text, "jailed_code", "exec", 0, true));
-        let start = compile(START.to_owned())?;
-        let rest = compile("\n".repeat(START.lines().count()) + REST)?;
+        let (first_part, others) = parts()?;
+        let start = compile(first_part.to_owned())?;
+        // Its functions and its lines keep their numbers.
+        let rest = compile("\n".repeat(first_part.lines().count()) + others)?;
         let main = py.import("__main__")?.dict();
         builtins.call_method1("exec", (&start, main))?;
         Ok(Self {
