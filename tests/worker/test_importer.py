@@ -7,7 +7,8 @@ import pytest
 from importer import load
 from warm_interpreter import PYTHON, SOURCES, execute, modules, warm
 
-# What the modules import at their top and a fresh interpreter may not have: built into most Pythons.
+# What the modules import at their top and a fresh interpreter may not have: built into most
+# Pythons.
 BUILT_IN = {"_frozen_importlib", "_locale", "_random", "_thread", "_warnings", "atexit", "gc", "os", "sys", "time"}
 
 NEW_MODULES = """

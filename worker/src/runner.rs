@@ -1,8 +1,8 @@
 //! `jailed_code`, the script that every sandbox seems to have been started with.
 //!
-//! Compiled, and its first part executed, once in the worker: in a child both would cost 1.7 ms and 280
-//! page faults (2026-11-25, two shared cores, Python 3.11). What differs between two sandboxes is the name
-//! of the file, and that is put in its place.
+//! Compiled, and its first part executed, once in the worker: in a child both would cost 1.7 ms and
+//! 280 page faults (2026-11-25, two shared cores, Python 3.11). What differs between two sandboxes
+//! is the name of the file, and that is put in its place.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -50,8 +50,8 @@ impl Runner {
         })
     }
 
-    /// Gives it the name `file`, in all its functions, by what the import system does to byte code that
-    /// has moved (`_imp._fix_co_filename`, Python/import.c).
+    /// Gives it the name `file`, in all its functions, by what the import system does to byte code
+    /// that has moved (`_imp._fix_co_filename`, Python/import.c).
     pub fn rename(&self, py: Python<'_>, file: &OsStr) -> PyResult<()> {
         for code in [&self.start, &self.rest] {
             self.rename.call1(py, (code, file))?;
@@ -61,14 +61,14 @@ impl Runner {
 
     /// Runs what comes after the first part.
     ///
-    /// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls count
-    /// as recursion too, the call of this worker's hook is taken off the count.
+    /// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls
+    /// count as recursion too, the call of this worker's hook is taken off the count.
     pub fn run<'py>(&self, main: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
         use pyo3::ffi;
         let py = main.py();
-        // SAFETY: the GIL is held; `rest` is a code object and main a dict, both alive during the call,
-        // which returns a new reference or null with an exception set. Py_LeaveRecursiveCall undoes the
-        // entry that calling `serve` made, and this process never returns there.
+        // SAFETY: the GIL is held; `rest` is a code object and main a dict, both alive during the
+        // call, which returns a new reference or null with an exception set. Py_LeaveRecursiveCall
+        // undoes the entry that calling `serve` made, and this process never returns there.
         unsafe {
             if py.version_info() < (3, 12) {
                 ffi::Py_LeaveRecursiveCall();

@@ -94,8 +94,8 @@ fn load<'py>(py: Python<'py>, names: [&str; 3]) -> PyResult<[Bound<'py, PyAny>; 
     load.call1((MODULES.into_py_dict(py)?, names))?.extract()
 }
 
-/// What preloaded modules printed goes to the log: every sandbox would be born with it in its buffers
-/// and find it in its answer.
+/// What preloaded modules printed goes to the log: every sandbox would be born with it in its
+/// buffers and find it in its answer.
 fn flush_buffers(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     for name in ["__stdout__", "__stderr__"] {

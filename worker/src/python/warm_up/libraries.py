@@ -3,8 +3,8 @@
 import os
 import sys
 
-# A venv of course authors' libraries has some 80. Each can become a label of a metric, so there is a
-# bound.
+# A venv of course authors' libraries has some 80. Each can become a label of a metric, so there is
+# a bound.
 _LIBRARIES_MAX = 500
 
 # No library has a longer name.

@@ -61,8 +61,8 @@ def _socket_timeout():
     return read and (read(),)
 
 
-# How to read, and how to set again, what the process keeps or what lies behind functions. None means
-# that it isn't there yet.
+# How to read, and how to set again, what the process keeps or what lies behind functions. None
+# means that it isn't there yet.
 _SETTINGS = {
     "recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
     "switch interval": (sys.getswitchinterval, sys.setswitchinterval),

@@ -22,8 +22,8 @@ import sys
 _WATCHED_CLASSES = ("random", "random2")
 _NUMPY_ENTROPY = "numpy.random.bit_generator"
 _KEY_BYTES = 624 * 4
-# How much of a RandomState may have been used at import if it is still to be recognised, in blocks of
-# 624 draws.
+# How much of a RandomState may have been used at import if it is still to be recognised, in blocks
+# of 624 draws.
 _BLOCKS_MAX = 64
 
 
