@@ -5,16 +5,18 @@ import sys
 
 import pytest
 from warm_interpreter import SOURCES
-from warm_up.load_job import JobLoader
+from warm_up import load_job
 
 VALUES = {"a": [1, 2.5, "é", None, True, {"b": []}], "__builtins__": {"x": 1}, "c": {"__builtins__": 2}}
 TEXT = json.dumps(VALUES).encode()
 
 
-@pytest.fixture(scope="module")
-def loader():
+@pytest.fixture
+def loader(monkeypatch):
+    # As in a sandbox venv, which has no simplejson.
+    monkeypatch.setattr(load_job, "json", json)
     script = (SOURCES / "runner/jailed_code.py").read_text(encoding="utf-8")
-    return JobLoader(compile(script, "jailed_code", "exec", 0, True))
+    return load_job.JobLoader(compile(script, "jailed_code", "exec", 0, True))
 
 
 def test_the_code_is_a_text(loader):
