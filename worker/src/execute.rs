@@ -112,26 +112,26 @@ fn serve_job(
     status: &mut Status,
 ) -> Result<(), String> {
     let job = read_job().map_err(|error| error.to_string())?;
-    sandbox
-        .close(job.python_lib.as_deref(), &job.header.limits)
-        .map_err(|error| error.to_string())?;
     let main = py
         .import("__main__")
         .map_err(|error| error.to_string())?
         .dict();
+    sandbox
+        .close(job.python_lib.as_deref(), &job.header.limits)
+        .map_err(|error| error.to_string())?;
+    // The job's limits hold from here on. Whatever ends the process now is the job's own end, also
+    // while the job is loaded.
+    status.report(&SandboxReport::Started);
     let loaded = load(py, inherited, &job, &main);
     drop(job);
     let result = match loaded {
-        Ok(()) => {
-            status.report(&SandboxReport::Started);
-            inherited.warm.runner.run(&main)
-        }
+        Ok(()) => inherited.warm.runner.run(&main),
         Err(error) if is_refusal(py, &error) => {
             let message = error.value(py).to_string();
             status.report(&SandboxReport::Unloadable { message });
             exit(0)
         }
-        // The limits bite already: this is the run's own end.
+        // Too little memory is left, for example.
         Err(error) => Err(error),
     };
     let cold_imports = inherited.warm.cold.imported(py);
