@@ -67,7 +67,7 @@ def test_the_tests_of_a_trap_are_there(trap, cell):
         ("`tests/spawner.rs`: `make_deep`", ["make_deep"]),
         ("`no_such_file.rs`: `a_test`", ["no_such_file.rs: 0 files", "a_test"]),
         ("`probes/processes.rs`: `deny_fork`, `deny_for`", ["deny_for"]),
-        ("`test_warm_up.py`: `draws`", ["draws"]),
+        ("`test_rng.py`: `draws`", ["draws"]),
         ('"environment: argv", "environment: arg"', ["environment: arg"]),
         ("`traps.rs`", ["no test"]),
         ("none", ["no test"]),

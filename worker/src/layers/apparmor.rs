@@ -1,8 +1,8 @@
 //! The AppArmor layer: the worker is under its profile when it starts, each sandbox stacks its own.
 //!
 //! Stacking is the one change that a process under no_new_privs may make: what holds is what both
-//! profiles allow, and no way leads back. The kernel is not taken at its word that it was asked: worker
-//! and sandbox read what they are under.
+//! profiles allow, and no way leads back. The kernel is not taken at its word that it was asked:
+//! worker and sandbox read what they are under.
 
 use super::LayerError;
 use codejail_protocol::control::AppArmorProfiles;

@@ -1,18 +1,18 @@
-"""Random number generators that exist in the warm interpreter: which of them each sandbox must seed
-anew.
+"""The random number generators of the warm interpreter, and which of them each sandbox must seed anew.
 
-Children of one worker inherit the state of every generator. An unseeded one must differ in each, as
-it does in fresh interpreters; one that a library seeded on purpose (`RandomState(0)` at import)
-must not. An object's state doesn't tell which it is, so seeding is watched while libraries load:
+Children of one worker inherit the state of every generator. An unseeded generator must differ in each
+child, as it does in fresh interpreters. A generator that a library seeded on purpose (`RandomState(0)`
+at import) must not differ. An object's state doesn't tell whether it was seeded, so seeding is watched
+while libraries load:
 
-* `random`, `random2`: `Random.seed` notes its last arguments; none, or None, means unseeded.
-* numpy: every unseeded SeedSequence asks the operating system for its entropy; each answer is
-  noted. A generator is unseeded if its sequence has noted entropy. `RandomState(5)` also has one,
-  then overwrites the state that came from it: unseeded only if the state is one that the sequence
-  leads to.
+* `random`, `random2`: `Random.seed` notes its last arguments. No argument, or None, means unseeded.
+* numpy: every unseeded SeedSequence asks the operating system for its entropy, and each answer is
+  noted. A generator is unseeded if the entropy of its sequence was noted. `RandomState(5)` has such a
+  sequence too, but then overwrites the state that came from it; so a RandomState is unseeded only if
+  its sequence leads to its state.
 
 What is not watched (another library's generator, a state that was set) counts as unseeded. The key
-that multiprocessing draws as it is imported is renewed with them.
+that multiprocessing draws as it is imported is renewed as well.
 """
 
 import _random
@@ -22,13 +22,15 @@ import sys
 _WATCHED_CLASSES = ("random", "random2")
 _NUMPY_ENTROPY = "numpy.random.bit_generator"
 _KEY_BYTES = 624 * 4
-# How far a RandomState may have been used at import and still be recognised, in blocks of 624
-# draws.
+# How much of a RandomState may have been used at import if it is still to be recognised, in blocks
+# of 624 draws.
 _BLOCKS_MAX = 64
 
 
 class SeedWatch:
-    """Notes who seeds what while libraries load; `close()` leaves no trace of it in them."""
+    """Notes which module seeds which generator while libraries load. `close()` leaves no trace of the
+    watching in the libraries.
+    """
 
     def __init__(self, loading):
         """`loading`: a function that gives the name of the module being loaded."""
@@ -56,8 +58,8 @@ class SeedWatch:
         return list(self._last.values())
 
     def is_from_os(self, entropy):
-        """Whether numpy took it from the operating system. Unwatched (another numpy), its 128 bits
-        tell it from most.
+        """Whether numpy took this entropy from the operating system. Where that was not watched (another
+        numpy), its 128 bits tell it from most seeds.
         """
         if self._entropy is None:
             return isinstance(entropy, int) and entropy.bit_length() > 96
@@ -78,7 +80,7 @@ class SeedWatch:
 
         def seed(generator, *args, **kwargs):
             original(generator, *args, **kwargs)
-            if not self._undo:  # closed, but a library kept `rng.seed`
+            if not self._undo:  # the watch is closed, but a library kept `rng.seed`
                 return
             if generator is shared:
                 self.global_seeds.append((self._loading(), args, kwargs))
@@ -111,7 +113,7 @@ class SeedWatch:
 
 
 class RngRegistry:
-    """The unseeded generators of this interpreter. Made before gc.freeze(), which hides objects
+    """The unseeded generators of this interpreter. To be made before gc.freeze(), which hides objects
     from the collector.
     """
 
@@ -132,8 +134,8 @@ class RngRegistry:
         return len(self._plain) + len(self._calls)
 
     def reseed(self, urandom, seed=_random.Random.seed):
-        """`seed` is the C method: Random.seed would read 2,500 bytes for each where 32 give as many
-        states.
+        """Seeds all of them. `seed` is the C method: Random.seed would read 2,500 bytes for each
+        generator, where 32 bytes give as many states.
         """
         entropy = memoryview(urandom(32 * len(self._plain)))
         for index, generator in enumerate(self._plain):
@@ -144,7 +146,7 @@ class RngRegistry:
 
 
 def _renew_key_of(process):
-    """multiprocessing draws it as it is imported; nobody seeds it."""
+    """multiprocessing draws the key as it is imported, and nobody seeds it."""
     from os import urandom
 
     def renew():
@@ -154,23 +156,23 @@ def _renew_key_of(process):
 
 
 def _find(*classes):
-    """Every object of these classes: all of them are types whose objects the collector tracks (a
-    test checks it).
+    """Every object of these classes. The collector tracks the objects of each of them (a test checks
+    that).
     """
     types = {cls for cls in set(map(type, gc.get_objects())) if issubclass(cls, classes)}
     return [found for found in gc.get_objects() if type(found) in types]
 
 
 def _seeds_plainly(cls):
-    """Whether the state is that of the C generator only; else a class's own seed() knows better."""
+    """Whether the C generator is all the state there is. Else the class's own seed() knows better."""
     owner = next((base for base in cls.__mro__ if "seed" in vars(base)), None)
     known = getattr(owner, "__module__", None) in ("_random", *_WATCHED_CLASSES)
     return known and owner.__name__ == "Random"
 
 
 def _numpy_calls(random, is_from_os):
-    """In place and through `__init__`: generators keep pointers into their bit generator, and it to
-    its sequence.
+    """What seeds numpy's unseeded generators: in place and through `__init__`, since a generator keeps
+    pointers into its bit generator, and that keeps a pointer to its sequence.
     """
     shared = random.mtrand._rand._bit_generator
     unseeded = []
@@ -194,7 +196,9 @@ def _sequence(bits):
 
 
 def _is_derived(random, bits, sequence):
-    """Whether the state of a Mersenne twister comes from its sequence, perhaps after some use."""
+    """Whether the state of a bit generator comes from its sequence, perhaps after some use. Only of a
+    Mersenne twister can that be false.
+    """
     if type(bits) is not random.MT19937:
         return True
     key = bits.state["state"]["key"].tobytes()
@@ -214,8 +218,8 @@ def _renew_state(random, bits):
 
 
 def _fill_key(bits):
-    """Writes random bytes over the 624 words of a twister: 7 us, where each of numpy's own ways
-    takes 40 to 140.
+    """What writes random bytes over the 624 words of a Mersenne twister, or None if the words are not
+    where they should be. It takes 7 us, each of numpy's own ways 40 to 140.
     """
     try:
         from ctypes import memmove, string_at

@@ -3,10 +3,10 @@
 The LMS's prolog puts a seeded `random2.Random` at `sys.modules["random"]` and then imports
 libraries. In a fresh interpreter those bind the replacement; preloaded ones hold the real module,
 its functions, its classes. No stand-in is handed out for that: libraries load with the real
-`random`, and afterwards every place where one keeps something of it (a site) is written down.
-warm_up.py takes preloaded modules out of `sys.modules`, so that the run's own `import` can be
-noticed. That is when the sites of the imported modules are bound anew, and only if `random` is no
-longer the real one. A run that replaces nothing meets only real objects.
+`random`, and afterwards every place where a library keeps something of it (a site) is written down.
+shelf.py takes preloaded modules out of `sys.modules`, so that the run's own `import` is noticed. At
+that moment the sites of the imported modules are bound anew, and only if `random` is no longer the
+real one. A run that replaces nothing meets only real objects.
 
 What still differs from a fresh interpreter, with or without a replacement:
 
@@ -14,7 +14,7 @@ What still differs from a fresh interpreter, with or without a replacement:
 |------------------------------------------------|-------------------------------------------------|
 | random values drawn while a library is         | the import ran in the worker; of the usual      |
 | imported don't advance the run's seeded        | libraries only sympy draws, from a generator of |
-| `random`                                       | its own, and warm_up.py does that again         |
+| `random`                                       | its own, and on_return.py does that again       |
 | sites in a list, a tuple, a closure, a partial | no usual library has one; a closure can't be    |
 |                                                | told from what a call made on purpose           |
 | a subclass that can't take new `__bases__`     | its layout forbids it (`__slots__`, a foreign   |
@@ -38,21 +38,15 @@ What still differs from a fresh interpreter, with or without a replacement:
 import gc
 import sys
 
-# What a fresh interpreter has: noted before anything here imports more. It is what a run finds in
-# sys.modules.
-FRESH_MODULES = frozenset(sys.modules)
-
-_BoundMethods = (type(FRESH_MODULES.union), type((lambda self: None).__get__(0)))
+_BoundMethods = (type([].append), type((lambda self: None).__get__(0)))
 
 
 class LateRandom:
-    """The places in preloaded modules that came from `random`; each belongs to the module whose
-    import made it.
-    """
+    """The sites in preloaded modules. Each belongs to the module whose import made it."""
 
     def __init__(self, real, hidden, created):
-        """`hidden`: modules by name; `created`: (instance, arguments of its last seed, module that
-        was loading).
+        """`real`: the module `random`. `hidden`: preloaded modules by name. `created`: of each instance
+        (instance, arguments of its last seed, module that was loading).
         """
         self._real = real
         self._steps = {}
@@ -74,6 +68,7 @@ class LateRandom:
         return None if current is self._real else current
 
     def owners(self):
+        """The names of the modules that have sites."""
         return self._steps.keys()
 
     def rebind(self, name, new):
@@ -85,7 +80,9 @@ class LateRandom:
         self._steps.setdefault(module_name, []).append(step)
 
     def _system_instances(self, holders):
-        """Nobody seeds them, so SeedWatch doesn't know them: `secrets` has one."""
+        """Instances of SystemRandom; `secrets` has one. Nobody seeds them, so SeedWatch doesn't know
+        them.
+        """
         found = {id(o): o for o in gc.get_objects() if type(o) is self._real.SystemRandom}
         owners = {}
         for name, module in holders.items():
@@ -95,8 +92,8 @@ class LateRandom:
         return [(found[key], ((), {}), owner) for key, owner in owners.items()]
 
     def _convert_instance(self, instance, seed, owner):
-        """`rng = random.Random()` at import; in place, as other modules and bound methods refer to
-        it.
+        """For `rng = random.Random()` at import. The instance is changed in place, because other modules
+        and bound methods refer to it.
         """
         name = type(instance).__name__
         if type(instance) in (self._real.Random, self._real.SystemRandom):
@@ -111,7 +108,7 @@ class LateRandom:
                 )
 
     def _convert_names(self, hidden, instances):
-        """What modules, classes and defaults hold of `random` and of the methods of instances."""
+        """For what modules, classes and defaults hold of `random` and of the methods of instances."""
         methods = _bound_methods_of(instances)
         values = dict(self._values)
         for method in methods:
@@ -152,7 +149,7 @@ class LateRandom:
 
 
 def _names(module):
-    """Of whatever a library put into sys.modules."""
+    """The names of a module, or of whatever else a library put into sys.modules."""
     return getattr(module, "__dict__", {})
 
 
@@ -168,7 +165,7 @@ def _setter_of(cls):
 
 
 def _importer_of(name):
-    """`from random import name`, with its error."""
+    """What `from random import name` does, its error included."""
 
     def fetch(new):
         try:
@@ -183,7 +180,7 @@ def _importer_of(name):
 def _make_instance_of(instance, cls, seed):
     try:
         instance.__class__ = cls
-    except TypeError:  # not a class, or of another layout: it stays what it is
+    except TypeError:  # `cls` is no class, or has another layout: the instance stays what it is
         return
     instance.__init__()
     args, kwargs = seed

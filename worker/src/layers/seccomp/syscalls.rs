@@ -1,8 +1,18 @@
 //! Which system calls sandboxes and workers may make, as data, each group with its reason.
 //!
-//! What is not here is denied. Calls with rules on their arguments are in `seccomp.rs`. The lists
+//! What is not here is denied. Calls with rules on their arguments are in `policy.rs`. The lists
 //! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
 //! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
+//!
+//! A call that is new here needs:
+//!
+//! - a program that needs it, in `api_tests/src/probes/works.rs`, which fails without it;
+//! - if the call was denied on purpose until now, a change of the probe that says so, in
+//!   `api_tests/src/probes/kernel.rs` or beside it;
+//! - an attack that uses it for harm, in one of these probes' files, if there is one, and
+//!   `make sabotage`, which writes to `docs/sabotage.md` which layers still stop it;
+//! - a look at `docs/traps.md`: its rows about system calls name the tests that show which errno a
+//!   call gets that stays denied.
 
 use libc::*;
 
@@ -117,7 +127,7 @@ pub const SANDBOX: &[Group] = &[
         ],
     ),
     (
-        "waiting for children answers that there are none",
+        "waiting for children: the answer is that there are none",
         &[SYS_wait4, SYS_waitid],
     ),
     (
@@ -217,8 +227,8 @@ pub const SANDBOX_LEGACY: &[Group] = &[(
 #[cfg(not(target_arch = "x86_64"))]
 pub const SANDBOX_LEGACY: &[Group] = &[];
 
-/// Only where each sandbox has a uid of its own, and so owns nothing but what it made: Landlock does
-/// not govern them, and a shared uid would own the files of its user.
+/// Only where each sandbox has a uid of its own, and so owns nothing but what it made: Landlock
+/// does not govern them, and a shared uid would own the files of its user.
 pub const OWNERSHIP: &[Group] = &[(
     "modes and times of its own files",
     &[
