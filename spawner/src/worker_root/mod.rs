@@ -1,27 +1,31 @@
-//! A worker's root: only what Python needs, nothing of it to be changed but scratch file systems.
+//! A worker's root: what Python needs and nothing else of the host. Only scratch file systems in it can
+//! be changed.
 //!
-//! It holds the interpreter's directories, the shared libraries, time zones, four devices and a `/proc`
-//! of the worker's own PID namespace. Nothing else of the host can be reached, not even to ask whether
-//! it is there. Directories that only lead somewhere can be passed and not listed. In the host's
-//! usual directories other names stay, as empty files and directories that nobody may open: so a path
+//! The root holds the interpreter's directories, the shared libraries, time zones, four devices and a
+//! `/proc` of the worker's own PID namespace. A worker can't reach anything else of the host, nor ask
+//! whether it is there. Directories that only lead somewhere can be passed and not listed. In the host's
+//! usual directories the other names stay, as empty files and directories that nobody may open: so a path
 //! that is there and forbidden answers `EACCES` here too, as AppArmor does for the original.
 
-use super::root_paths::{self, Bind, Entry};
-use crate::error::{LaunchError, relative};
-use crate::mount_api::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
+mod entries;
+
+use crate::error::LaunchError;
+use crate::paths::relative;
+use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
+use entries::{Bind, Entry};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::symlinkat;
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// May be passed, not listed or added to: `/`, `/usr` and the like. A mode, and no read-only mount, so that
-/// an attempt to add is answered `EACCES`, as by the original.
+/// May be passed, not listed or added to: `/`, `/usr` and the like. It is a mode and no read-only mount,
+/// so that an attempt to add is answered `EACCES`, as by the original.
 const PASSAGE: Mode = Mode::from_bits_truncate(0o111);
-/// Nothing.
+/// May not even be passed.
 const FORBIDDEN: Mode = Mode::empty();
 
 /// What every worker's root is made of.
@@ -39,8 +43,8 @@ pub struct Root<'a> {
     plan: &'a RootPlan,
     root: OwnedFd,
     /// File systems below the scratch root, with their places.
-    scratches: Vec<(RawFd, CString)>,
-    /// Copies of what is bound, opened while the old root can still be seen.
+    scratches: Vec<(BorrowedFd<'a>, CString)>,
+    /// Copies of what is bound, opened while the old root can still be seen; as many as there are binds.
     copies: Vec<Option<OwnedFd>>,
 }
 
@@ -50,9 +54,9 @@ impl RootPlan {
     /// # Errors
     /// A path has a zero byte, or its links go round in circles.
     pub fn new(readable: &[PathBuf], scratch_root: &Path) -> Result<Self, LaunchError> {
-        // Links on the way to it are in the root too.
-        let (entries, binds) = root_paths::find(readable, scratch_root)?;
-        // But one would lead out of a root that is not entered yet.
+        // The links on the way to the scratch root are made in the root too.
+        let (entries, binds) = entries::find(readable, scratch_root)?;
+        // But a link would lead out of a root that no process has entered yet.
         let real = scratch_root
             .canonicalize()
             .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
@@ -63,28 +67,24 @@ impl RootPlan {
         })
     }
 
-    /// Makes a root with these file systems below the scratch root.
+    /// Makes a root with these file systems below the scratch root, each with its name there.
     ///
     /// # Errors
     /// The kernel can't or won't make it.
     pub fn make<'a>(
         &'a self,
-        scratches: impl Iterator<Item = (RawFd, &'a str)>,
+        scratches: impl Iterator<Item = (BorrowedFd<'a>, &'a str)>,
     ) -> Result<Root<'a>, LaunchError> {
         let failed = |errno| LaunchError::System("make a root", errno);
         let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-        let root = mount_api::new_mount(
-            c"tmpfs",
-            &[(c"mode", c"0111"), (c"size", c"1m")],
-            attributes,
-        )
-        .map_err(failed)?;
+        let options = [(c"mode", c"0111"), (c"size", c"1m")];
+        let root = mount::new_mount(c"tmpfs", &options, attributes).map_err(failed)?;
         for entry in &self.entries {
             make_entry(&root, entry).map_err(failed)?;
         }
         let scratches = scratches
             .map(|(mount, name)| {
-                let place = Path::new(std::ffi::OsStr::from_bytes(self.scratch.as_bytes()));
+                let place = Path::new(OsStr::from_bytes(self.scratch.as_bytes()));
                 let place = relative(&place.join(name))?;
                 mkdirat(&root, place.as_c_str(), PASSAGE).map_err(failed)?;
                 Ok((mount, place))
@@ -98,12 +98,11 @@ impl RootPlan {
         })
     }
 
-    /// What a failure of [`Root::enter`] was about.
+    /// What an [`EnterFailure`] was about.
     #[must_use]
-    pub fn place(&self, number: usize) -> String {
-        let text = |path: &CStr| path.to_string_lossy().into_owned();
-        match self.binds.get(number) {
-            Some(bind) => text(&bind.source),
+    pub fn place(&self, bind: Option<usize>) -> String {
+        match bind.and_then(|number| self.binds.get(number)) {
+            Some(bind) => bind.source.to_string_lossy().into_owned(),
             None => "the root itself, /proc or a scratch file system".to_owned(),
         }
     }
@@ -121,36 +120,61 @@ fn make_entry(root: &OwnedFd, entry: &Entry) -> Result<(), Errno> {
     }
 }
 
-/// Where a failure of [`Root::enter`] is told: the number of a bind, or any number over them.
-type Failure = (Errno, usize);
+/// Why a process could not enter its root.
+#[derive(Debug, Clone, Copy)]
+pub struct EnterFailure {
+    /// The kernel's answer.
+    pub errno: Errno,
+    /// The number of the bind that failed; none for any other part.
+    pub bind: Option<usize>,
+}
+
+impl From<Errno> for EnterFailure {
+    fn from(errno: Errno) -> Self {
+        Self { errno, bind: None }
+    }
+}
 
 impl Root<'_> {
     /// Makes it the calling process's root. For a child of clone in mount and PID namespaces of its own:
-    /// system calls only. All that is bound is opened before the new root may cover it.
-    pub fn enter(&mut self) -> Result<(), Failure> {
-        let other = |errno: Errno| (errno, usize::MAX);
-        mount_api::stop_propagation().map_err(other)?;
-        for (number, bind) in self.plan.binds.iter().enumerate() {
-            let at = |errno| (errno, number);
-            let copy = mount_api::copy_of(&bind.source).map_err(at)?;
-            mount_api::add_attributes(copy.as_fd(), bind.attributes).map_err(at)?;
-            self.copies[number] = Some(copy);
+    /// system calls only, see `child/mod.rs`. It opens all that is bound before the new root may
+    /// cover it.
+    ///
+    /// # Errors
+    /// A mount call fails: of the root, of a bind or of a scratch file system.
+    pub fn enter(&mut self) -> Result<(), EnterFailure> {
+        mount::stop_propagation()?;
+        let binds = self.plan.binds.iter().enumerate();
+        for ((number, bind), place) in binds.clone().zip(&mut self.copies) {
+            *place = Some(copy_of(bind).map_err(failed_at(number))?);
         }
-        mount_api::attach(self.root.as_raw_fd(), c"/").map_err(other)?;
-        // SAFETY: fchdir(2) takes a number.
-        Errno::result(unsafe { libc::fchdir(self.root.as_raw_fd()) }).map_err(other)?;
-        for (number, bind) in self.plan.binds.iter().enumerate() {
-            if let Some(copy) = &self.copies[number] {
-                mount_api::attach(copy.as_raw_fd(), &bind.place)
-                    .map_err(|errno| (errno, number))?;
+        mount::attach(&self.root, c"/")?;
+        fchdir(&self.root)?;
+        for ((number, bind), copy) in binds.zip(&self.copies) {
+            if let Some(copy) = copy {
+                mount::attach(copy, &bind.place).map_err(failed_at(number))?;
             }
         }
-        for (mount, place) in &self.scratches {
-            mount_api::attach(*mount, place).map_err(other)?;
+        for (scratch, place) in &self.scratches {
+            mount::attach(scratch, place)?;
         }
-        attach_proc().map_err(other)?;
-        mount_api::become_root().map_err(other)
+        attach_proc()?;
+        leave_old_root()?;
+        Ok(())
     }
+}
+
+fn failed_at(number: usize) -> impl FnOnce(Errno) -> EnterFailure {
+    move |errno| EnterFailure {
+        errno,
+        bind: Some(number),
+    }
+}
+
+fn copy_of(bind: &Bind) -> Result<OwnedFd, Errno> {
+    let copy = mount::copy_of(&bind.source)?;
+    mount::add_attributes(copy.as_fd(), bind.attributes)?;
+    Ok(copy)
 }
 
 /// Processes of this PID namespace only, each visible only to those that may trace it, and nothing of
@@ -158,6 +182,14 @@ impl Root<'_> {
 fn attach_proc() -> Result<(), Errno> {
     let options = [(c"subset", c"pid"), (c"hidepid", c"invisible")];
     let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    let proc = mount_api::new_mount(c"proc", &options, attributes)?;
-    mount_api::attach(proc.as_raw_fd(), c"proc")
+    let proc = mount::new_mount(c"proc", &options, attributes)?;
+    mount::attach(proc, c"proc")
+}
+
+/// Makes the current directory, a mount, the root and lets the old root go: `pivot_root(".", ".")`, of
+/// which pivot_root(2) has a section.
+fn leave_old_root() -> Result<(), Errno> {
+    pivot_root(c".", c".")?;
+    mount::detach_here()?;
+    chdir(c"/")
 }
