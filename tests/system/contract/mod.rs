@@ -6,4 +6,5 @@ mod limits;
 mod queue;
 mod requests;
 mod slow_clients;
+mod surroundings;
 mod values;
