@@ -6,7 +6,7 @@ mod questions;
 mod reading;
 mod runner;
 
-use crate::probe::Probe;
+use crate::probe::{Need, Probe};
 
 /// The group, part by part.
 pub const PARTS: &[&[Probe]] = &[
@@ -16,3 +16,13 @@ pub const PARTS: &[&[Probe]] = &[
     questions::PROBES,
     other_runs::PROBES,
 ];
+
+/// An attack on decoys.
+const fn harm_to(
+    decoys: &'static [Need],
+    name: &'static str,
+    shows: &'static str,
+    code: &'static str,
+) -> Probe {
+    Probe::harm(name, shows, code).needs(decoys)
+}

@@ -78,12 +78,15 @@ impl Build<'_> {
         }
     }
 
-    /// A copy of executable and module that any user can read, in `dir`.
+    /// A copy of executable and module that any user can read, in `dir`; made once.
     ///
     /// # Errors
     /// They can't be copied.
     pub fn copy_to(&self, dir: &Path) -> Result<PathBuf> {
         let copy = dir.join("codejail");
+        if copy.exists() {
+            return Ok(copy);
+        }
         let module = self.path().with_file_name(MODULE);
         for (from, to) in [(self.path(), &copy), (&module, &dir.join(MODULE))] {
             fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;

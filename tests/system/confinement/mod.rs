@@ -6,6 +6,7 @@ mod hosts;
 mod influence;
 mod isolation;
 mod layers;
+mod one_layer;
 mod traps;
 mod unprivileged;
 mod weaknesses;

@@ -7,4 +7,5 @@ mod loading;
 mod queue;
 mod requests;
 mod slow_clients;
+mod surroundings;
 mod values;

@@ -1,5 +1,6 @@
 //! Making and changing files of the host.
 
+use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
@@ -24,48 +25,48 @@ pub const PROBES: &[Probe] = &[
         "No file can be made in /dev/shm.",
         "x = outcome(lambda: make_and_remove(lambda path: open(path, 'x').close(), new_name('/dev/shm')), FILES)",
     ),
-    Probe::harm(
+    harm_to(
+        &[Decoy("dir")],
         "deny_files_in_a_directory_open_to_all",
         "A directory that every user of the host may write to can't be written to.",
         "x = outcome(lambda: make_and_remove(lambda path: open(path, 'x').close(), new_name(decoy['dir'])), FILES)",
-    )
-    .needs(&[Decoy("dir")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("dir")],
         "deny_directories_in_a_directory_open_to_all",
         "No directory can be made there.",
         "x = outcome(lambda: make_and_remove(os.mkdir, new_name(decoy['dir']), os.rmdir), FILES)",
-    )
-    .needs(&[Decoy("dir")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("dir")],
         "deny_symbolic_links_in_a_directory_open_to_all",
         "No symbolic link can be made there.",
         "x = outcome(lambda: make_and_remove(lambda path: os.symlink('/', path), new_name(decoy['dir'])), FILES)",
-    )
-    .needs(&[Decoy("dir")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("dir")],
         "deny_nameless_files_in_a_directory_open_to_all",
         "No file without a name can be made there.",
         "x = outcome(lambda: os.open(decoy['dir'], os.O_TMPFILE | os.O_RDWR), FILES, ('ENOTSUP',))",
-    )
-    .needs(&[Decoy("dir")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("writable")],
         "deny_changing_a_file_open_to_all",
         "A file that every user of the host may write to can't be written to.",
         "x = outcome(lambda: write(decoy['writable']), FILES)",
-    )
-    .needs(&[Decoy("writable")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("writable")],
         "deny_truncating_a_file_open_to_all",
         "Its length can't be changed by its path.",
         "x = outcome(lambda: os.truncate(decoy['writable'], 0), FILES)",
-    )
-    .needs(&[Decoy("writable")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("writable")],
         "deny_emptying_a_file_open_to_all_while_reading",
         "Opening it to read does not empty it.",
         "x = outcome(lambda: os.open(decoy['writable'], os.O_RDONLY | os.O_TRUNC), FILES)",
-    )
-    .needs(&[Decoy("writable")]),
+    ),
     Probe::surface(
         "deny_changing_times_of_a_file_open_to_all",
         "Its times can't be set to now.",
@@ -79,12 +80,12 @@ pub const PROBES: &[Probe] = &[
         "x = outcome(lambda: os.chmod(decoy['movable'], 0o644), FILES)",
     )
     .needs(&[Decoy("movable")]),
-    Probe::harm(
+    harm_to(
+        &[Decoy("writable")],
         "deny_attributes_on_a_file_open_to_all",
         "It can't be given an extended attribute.",
         "x = outcome(lambda: os.setxattr(decoy['writable'], 'user.probe', b'x'), FILES, ('ENOTSUP',))",
-    )
-    .needs(&[Decoy("writable")]),
+    ),
     Probe::harm(
         "deny_moving_files_outside",
         "Files outside can't be renamed.",

@@ -1,5 +1,6 @@
 //! Reading and listing what is the host's.
 
+use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
@@ -60,30 +61,30 @@ pub const PROBES: &[Probe] = &[
         "The host's users can't be read.",
         "x = outcome(lambda: b'root' in read('/etc/passwd'), FILES)",
     ),
-    Probe::harm(
+    harm_to(
+        &[Decoy("file")],
         "deny_reading_a_file_open_to_all",
         "A file that every user of the host may read can't be read.",
         "x = outcome(lambda: decoy['secret'].encode() in read(decoy['file']), FILES)",
-    )
-    .needs(&[Decoy("file")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("file")],
         "deny_reading_by_climbing",
         "A relative path leads nowhere that an absolute one does not.",
         "x = outcome(lambda: read('../' * 40 + decoy['file']), FILES)",
-    )
-    .needs(&[Decoy("file")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("file")],
         "deny_reading_through_proc_root",
         "/proc/self/root is no way to the host's files.",
         "x = outcome(lambda: read('/proc/self/root' + decoy['file']), FILES)",
-    )
-    .needs(&[Decoy("file")]),
-    Probe::harm(
+    ),
+    harm_to(
+        &[Decoy("file")],
         "deny_reading_through_a_symbolic_link",
         "A symbolic link to a file outside can't be read through.",
         "os.symlink(decoy['file'], 'tmp/link')\nx = outcome(lambda: read('tmp/link'), FILES)",
-    )
-    .needs(&[Decoy("file")]),
+    ),
     Probe::harm(
         "deny_listing_through_a_symbolic_link",
         "A symbolic link to a directory outside can't be listed through.",
@@ -103,12 +104,12 @@ pub const PROBES: &[Probe] = &[
          x = outcome(lambda: os.read(os.open(name, os.O_RDONLY, dir_fd=place), 99), (*FILES, 'EBADF'))",
     )
     .needs(&[Decoy("writable")]),
-    Probe::harm(
+    harm_to(
+        &[Decoy("file")],
         "deny_reading_through_a_place_descriptor",
         "A file opened as a mere place can't be opened again to be read.",
         "x = outcome(lambda: read(f\"/proc/self/fd/{os.open(decoy['file'], os.O_PATH)}\"), FILES)",
-    )
-    .needs(&[Decoy("file")]),
+    ),
     Probe::harm(
         "deny_reading_own_environment_from_proc",
         "The environment that the process started with can't be read from /proc.",
