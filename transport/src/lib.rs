@@ -123,11 +123,11 @@ impl PacketSocket {
         }))
     }
 
-    /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns the
-    /// real length (recv(2)).
+    /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns
+    /// the real length (recv(2)).
     ///
-    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's memory
-    /// anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
+    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's
+    /// memory anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
     fn waiting(&self) -> Result<usize, Errno> {
         let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         Ok(recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut [], None, look)?.bytes)
