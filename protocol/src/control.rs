@@ -13,7 +13,7 @@ pub struct SandboxId(pub u64);
 
 /// What the supervisor asks of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WorkerOrder {
+pub enum WorkerRequest {
     /// The first request: confine yourself, warm up, say `Hello`.
     Start(WorkerConfig),
     /// Fork one sandbox. Four descriptors come along: its standard input (the job pipe's read

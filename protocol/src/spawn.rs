@@ -11,7 +11,7 @@ pub struct WorkerId(pub u64);
 
 /// What the supervisor asks of the spawner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SpawnerOrder {
+pub enum SpawnerRequest {
     /// The first request, once: sent before the service opens a socket or reads a request.
     Configure(SpawnerConfig),
     /// Start a worker. Two descriptors come along: its end of the control socket, and the pipe for

@@ -22,7 +22,7 @@ mod workers;
 pub use error::{LaunchError, SpawnerError};
 
 use clean::cleaner::Cleaner;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport};
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest};
 use codejail_transport::{PacketError, PacketSocket};
 use launch::Launcher;
 use nix::errno::Errno;
@@ -93,7 +93,7 @@ fn raise_descriptors() -> Result<(), SpawnerError> {
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
     match socket.receive()?.map(|packet| packet.message) {
         None => Ok(None),
-        Some(SpawnerOrder::Configure(config)) => Ok(Some(config)),
+        Some(SpawnerRequest::Configure(config)) => Ok(Some(config)),
         Some(_) => Err(SpawnerError::Unexpected("Configure")),
     }
 }

@@ -7,7 +7,7 @@ use crate::policy::{LaunchRequest, Policy, Refusal};
 use crate::reaping::{reap, reap_orphans, wait_for_orphans};
 use crate::workers::{Ready, WorkerRecord, Workers};
 use codejail_protocol::ScratchName;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerId};
 use codejail_transport::PacketSocket;
 use nix::poll::PollTimeout;
 use nix::unistd::geteuid;
@@ -79,7 +79,7 @@ impl Service {
             return Ok(false);
         };
         match packet.message {
-            SpawnerOrder::Launch {
+            SpawnerRequest::Launch {
                 worker,
                 dir,
                 uid,
@@ -94,9 +94,9 @@ impl Service {
                 let report = self.launch(request, packet.descriptors);
                 self.socket.send(&report, &[])?;
             }
-            SpawnerOrder::Kill { worker } => self.kill(worker)?,
-            SpawnerOrder::Clean { dir } => self.clean(dir)?,
-            SpawnerOrder::Configure(_) => {
+            SpawnerRequest::Kill { worker } => self.kill(worker)?,
+            SpawnerRequest::Clean { dir } => self.clean(dir)?,
+            SpawnerRequest::Configure(_) => {
                 return Err(SpawnerError::Unexpected("Launch, Kill or Clean"));
             }
         }

@@ -5,7 +5,7 @@ mod support;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
 use codejail_protocol::spawn::{
-    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerId,
+    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerReport, SpawnerRequest, WorkerId,
 };
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
@@ -70,7 +70,7 @@ impl Spawner {
             tag: tag_bytes(tag),
             log: full_pipe(),
         };
-        spawner.say(&SpawnerOrder::Configure(SpawnerConfig {
+        spawner.say(&SpawnerRequest::Configure(SpawnerConfig {
             python_bin,
             // Any file will do: no worker gets as far as loading it.
             worker_module: PathBuf::from("/etc/passwd"),
@@ -100,7 +100,7 @@ impl Spawner {
         spawner
     }
 
-    fn say(&self, order: &SpawnerOrder) {
+    fn say(&self, order: &SpawnerRequest) {
         self.socket.send(order, &[]).expect("send");
     }
 
@@ -128,7 +128,7 @@ impl Spawner {
         seats: Vec<ScratchName>,
     ) -> SpawnerReport {
         let (control, _theirs) = PacketSocket::pair().expect("socketpair");
-        let order = SpawnerOrder::Launch {
+        let order = SpawnerRequest::Launch {
             worker,
             dir,
             uid,
@@ -215,7 +215,7 @@ fn a_worker_that_runs_keeps_its_number_and_its_uid() {
         };
         assert!(error.starts_with("refused: "), "{worker} {uid:?}: {error}");
     }
-    spawner.say(&SpawnerOrder::Kill {
+    spawner.say(&SpawnerRequest::Kill {
         worker: WorkerId(1),
     });
     let report = spawner.hear();
@@ -257,7 +257,7 @@ fn the_scratch_root_may_be_a_link() {
     );
     let dir = spawner.name(22);
     std::fs::create_dir(root.join(dir.as_str())).expect("mkdir");
-    spawner.say(&SpawnerOrder::Clean { dir: dir.clone() });
+    spawner.say(&SpawnerRequest::Clean { dir: dir.clone() });
     let error = None;
     assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error });
     spawner.end();
@@ -321,7 +321,7 @@ fn directories_of_other_services_are_left_alone() {
     let theirs = spawner.root.join(foreign.as_str());
     std::fs::create_dir(&theirs).expect("mkdir");
     std::fs::write(theirs.join("file"), "theirs").expect("write");
-    spawner.say(&SpawnerOrder::Clean {
+    spawner.say(&SpawnerRequest::Clean {
         dir: foreign.clone(),
     });
     let report = spawner.hear();
@@ -349,7 +349,7 @@ fn directories_of_other_services_are_left_alone() {
 #[test]
 fn a_launch_without_its_descriptors_is_refused() {
     let spawner = Spawner::start(2);
-    spawner.say(&SpawnerOrder::Launch {
+    spawner.say(&SpawnerRequest::Launch {
         worker: WorkerId(1),
         dir: spawner.name(20),
         uid: geteuid().is_root().then_some(UID_BASE),
@@ -389,7 +389,7 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
     make_deep(&top, 3000);
     std::os::unix::fs::symlink("/etc", top.join("link")).expect("symlink");
     set_mode(&top.join("d"), 0);
-    spawner.say(&SpawnerOrder::Clean { dir: name.clone() });
+    spawner.say(&SpawnerRequest::Clean { dir: name.clone() });
     let report = spawner.hear();
     assert_eq!(
         report,
@@ -414,7 +414,7 @@ fn directories_are_removed_however_full_they_are_and_nobody_waits_for_it() {
     for number in 0..70_000 {
         std::fs::File::create(top.join(format!("d/{number}"))).expect("file");
     }
-    spawner.say(&SpawnerOrder::Clean { dir: full.clone() });
+    spawner.say(&SpawnerRequest::Clean { dir: full.clone() });
     let out_of_the_way = SpawnerReport::Cleaned {
         dir: full.clone(),
         error: None,

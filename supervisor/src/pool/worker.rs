@@ -9,7 +9,7 @@ use super::worker_log::log_lines;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_protocol::BUILD;
 use codejail_protocol::control::{
-    Hello, SandboxId, WorkerConfig, WorkerLayers, WorkerOrder, WorkerReport,
+    Hello, SandboxId, WorkerConfig, WorkerLayers, WorkerReport, WorkerRequest,
 };
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport::{PacketError, PacketSocket};
@@ -200,7 +200,7 @@ impl Worker {
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
         let config = &self.shared.config;
         let current = self.shared.current.get();
-        let start = WorkerOrder::Start(WorkerConfig {
+        let start = WorkerRequest::Start(WorkerConfig {
             preload: current.python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
@@ -290,7 +290,7 @@ impl Worker {
             let Some((sandbox, dir, uid)) = self.live.add(exit)? else {
                 return Ok(());
             };
-            let order = WorkerOrder::Prepare { sandbox, dir, uid };
+            let order = WorkerRequest::Prepare { sandbox, dir, uid };
             let descriptors = theirs.each_ref().map(AsFd::as_fd);
             self.order(&order, &descriptors).await?;
             let ready = ReadySandbox {
@@ -404,13 +404,13 @@ impl Worker {
             return Ok(());
         }
         self.live.set_state(sandbox, State::Ending);
-        self.order(&WorkerOrder::Kill { sandbox }, &[]).await
+        self.order(&WorkerRequest::Kill { sandbox }, &[]).await
     }
 
     /// Sends an order. A worker that takes none for so long is hung; it must not hang this task too.
     async fn order(
         &self,
-        order: &WorkerOrder,
+        order: &WorkerRequest,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), WorkerError> {
         match timeout(EXIT_MAX, self.control.send(order, descriptors)).await {
