@@ -8,7 +8,7 @@ use crate::layers::descriptors;
 use crate::sandbox::SandboxSpec;
 use crate::warm_up::Warm;
 use codejail_protocol::ScratchName;
-use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerOrder, WorkerReport};
+use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerReport, WorkerRequest};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getpid;
@@ -68,7 +68,7 @@ pub fn run(
             return end_all(&children);
         };
         match packet.message {
-            WorkerOrder::Prepare { sandbox, dir, uid } if children.len() < sandboxes_max => {
+            WorkerRequest::Prepare { sandbox, dir, uid } if children.len() < sandboxes_max => {
                 let spec = SandboxSpec {
                     scratch: config.scratch_root.join(dir.as_str()),
                     seat: config.seats,
@@ -87,12 +87,12 @@ pub fn run(
                     Err(errno) => control.report(&failed(sandbox, &dir, errno))?,
                 }
             }
-            WorkerOrder::Kill { sandbox } => {
+            WorkerRequest::Kill { sandbox } => {
                 if let Some(child) = children.iter().find(|child| child.sandbox == sandbox) {
                     kill(child)?;
                 }
             }
-            WorkerOrder::Prepare { .. } | WorkerOrder::Start(_) => {
+            WorkerRequest::Prepare { .. } | WorkerRequest::Start(_) => {
                 let expected = "Prepare, not more often than configured, or Kill";
                 return Err(ControlError::Unexpected { expected }.into());
             }

@@ -3,7 +3,7 @@
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
-    FoundAppArmor, SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId,
+    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerId,
 };
 use codejail_transport::{PacketError, PacketSocket};
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -146,7 +146,7 @@ impl SpawnerLink {
             waiting.launches.insert(worker, launched);
             waiting.ends.insert(worker, ended);
         }
-        let order = SpawnerOrder::Launch {
+        let order = SpawnerRequest::Launch {
             worker,
             dir,
             uid,
@@ -169,7 +169,7 @@ impl SpawnerLink {
     /// # Errors
     /// The spawner is gone or silent.
     pub async fn kill(&self, worker: WorkerId) -> Result<(), SpawnerLinkError> {
-        let order = SpawnerOrder::Kill { worker };
+        let order = SpawnerRequest::Kill { worker };
         self.unless_silent(async { Ok(self.socket.send(&order, &[]).await?) })
             .await
     }
@@ -184,7 +184,9 @@ impl SpawnerLink {
         let name = dir.as_str().to_owned();
         self.waiting.lock().cleanings.insert(name, cleaned);
         self.unless_silent(async {
-            self.socket.send(&SpawnerOrder::Clean { dir }, &[]).await?;
+            self.socket
+                .send(&SpawnerRequest::Clean { dir }, &[])
+                .await?;
             done.await.map_err(|_| SpawnerLinkError::Gone)
         })
         .await
@@ -265,7 +267,7 @@ async fn configure(
     socket: &AsyncPacketSocket,
     config: SpawnerConfig,
 ) -> Result<(Vec<LayerState>, bool, FoundAppArmor), SpawnerLinkError> {
-    socket.send(&SpawnerOrder::Configure(config), &[]).await?;
+    socket.send(&SpawnerRequest::Configure(config), &[]).await?;
     match socket.receive().await?.map(|packet| packet.message) {
         Some(SpawnerReport::Configured {
             layers,

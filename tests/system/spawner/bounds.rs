@@ -5,7 +5,7 @@ use codejail_harness::binary::codejail;
 use codejail_harness::dir::TestDir;
 use codejail_harness::python::sandbox_python;
 use codejail_harness::root::is_root;
-use codejail_protocol::spawn::{SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{SpawnerReport, SpawnerRequest, WorkerId};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -41,7 +41,7 @@ fn a_worker_that_runs_keeps_its_number_and_its_uid() {
     for (worker, uid) in refused {
         assert_refused(&launch(worker, uid, 22));
     }
-    spawner.say(&SpawnerOrder::Kill {
+    spawner.say(&SpawnerRequest::Kill {
         worker: WorkerId(1),
     });
     let report = spawner.hear();
@@ -76,7 +76,7 @@ fn the_scratch_root_may_be_a_link() {
     assert_launched(&report);
     let dir = spawner.name(22);
     fs::create_dir(spawner.root.join(dir.as_str())).expect("mkdir");
-    spawner.say(&SpawnerOrder::Clean { dir: dir.clone() });
+    spawner.say(&SpawnerRequest::Clean { dir: dir.clone() });
     let error = None;
     assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error });
     spawner.end();
@@ -85,7 +85,7 @@ fn the_scratch_root_may_be_a_link() {
 #[test]
 fn a_launch_without_its_descriptors_is_refused() {
     let spawner = Spawner::start(2);
-    spawner.say(&SpawnerOrder::Launch {
+    spawner.say(&SpawnerRequest::Launch {
         worker: WorkerId(1),
         dir: spawner.name(20),
         uid: spawner.uid(0),

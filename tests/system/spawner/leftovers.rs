@@ -7,7 +7,7 @@ use codejail_harness::own_python::OwnPython;
 use codejail_harness::python::sandbox_python;
 use codejail_harness::{cgroups, inject, machine};
 use codejail_protocol::ScratchName;
-use codejail_protocol::spawn::{SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{SpawnerReport, SpawnerRequest, WorkerId};
 use codejail_transport::PacketSocket;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::socket::{MsgFlags, send};
@@ -73,7 +73,7 @@ fn directories_of_other_services_are_left_alone() {
     let theirs = spawner.root.join(foreign.as_str());
     fs::create_dir(&theirs).expect("mkdir");
     fs::write(theirs.join("file"), "theirs").expect("write");
-    spawner.say(&SpawnerOrder::Clean {
+    spawner.say(&SpawnerRequest::Clean {
         dir: foreign.clone(),
     });
     assert_refused(&spawner.hear());
@@ -107,7 +107,7 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
     make_deep(&top, 3000);
     symlink("/etc", top.join("link")).expect("symlink");
     set_mode(&top.join("d"), 0).expect("chmod");
-    spawner.say(&SpawnerOrder::Clean { dir: name.clone() });
+    spawner.say(&SpawnerRequest::Clean { dir: name.clone() });
     let report = spawner.hear();
     assert_eq!(
         report,
@@ -133,7 +133,7 @@ fn directories_are_removed_however_full_they_are_and_nobody_waits_for_it() {
     for number in 0..70_000 {
         File::create(top.join(format!("d/{number}"))).expect("file");
     }
-    spawner.say(&SpawnerOrder::Clean { dir: full.clone() });
+    spawner.say(&SpawnerRequest::Clean { dir: full.clone() });
     let out_of_the_way = SpawnerReport::Cleaned {
         dir: full.clone(),
         error: None,

@@ -12,7 +12,7 @@ use codejail_harness::wait::{END_MAX, wait_for};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
 use codejail_protocol::spawn::{
-    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerId,
+    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerReport, SpawnerRequest, WorkerId,
 };
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
@@ -72,7 +72,7 @@ impl Spawner {
             tag: tag_bytes(tag),
             log: full_pipe(),
         };
-        spawner.say(&SpawnerOrder::Configure(SpawnerConfig {
+        spawner.say(&SpawnerRequest::Configure(SpawnerConfig {
             python_bin,
             // Any file will do: no worker gets as far as loading it.
             worker_module: PathBuf::from("/etc/passwd"),
@@ -102,7 +102,7 @@ impl Spawner {
         spawner
     }
 
-    fn say(&self, order: &SpawnerOrder) {
+    fn say(&self, order: &SpawnerRequest) {
         self.socket.send(order, &[]).expect("send");
     }
 
@@ -135,7 +135,7 @@ impl Spawner {
         seats: Vec<ScratchName>,
     ) -> SpawnerReport {
         let (control, _theirs) = PacketSocket::pair().expect("socketpair");
-        let order = SpawnerOrder::Launch {
+        let order = SpawnerRequest::Launch {
             worker,
             dir,
             uid,
