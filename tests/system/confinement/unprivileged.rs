@@ -97,7 +97,7 @@ fn it_is_healthy_and_executes() {
 
 #[test]
 fn what_it_owns_is_protected_from_its_sandboxes_all_the_same() {
-    let service = service("[limits]\nFSIZE = 1000");
+    let service = service("[limits]\nFSIZE = 1000\n[layers]\nmounts = 'auto'");
     let code = r"
 import os, resource
 def outcome(attempt, *args):
