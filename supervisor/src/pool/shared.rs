@@ -16,11 +16,10 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 type Checking = Pin<Box<dyn Future<Output = Vec<Check>> + Send>>;
+type CheckFunction = dyn Fn(WorkerId, Arc<Shelf>, Arc<Config>) -> Checking + Send + Sync;
 
 /// Runs the safety checks in sandboxes of a new worker, which lie on a shelf of its own.
-pub struct CheckWorker(
-    pub Box<dyn Fn(WorkerId, Arc<Shelf>, Arc<Config>) -> Checking + Send + Sync>,
-);
+pub struct CheckWorker(pub Box<CheckFunction>);
 
 impl std::fmt::Debug for CheckWorker {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
