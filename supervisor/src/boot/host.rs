@@ -23,8 +23,10 @@ use std::sync::{Arc, OnceLock};
 
 /// A host on which workers can be started.
 pub struct Host {
-    /// The configuration.
+    /// The configuration as the service was started; a reload measures by it what may change.
     pub config: Arc<Config>,
+    /// The configuration as it is now.
+    pub current: Arc<Current>,
     /// The way to the spawner.
     pub spawner: Arc<SpawnerLink>,
     /// Whether workers and sandboxes get uids of their own.
@@ -44,11 +46,12 @@ impl Host {
     /// # Errors
     /// The spawner refuses the configuration, or something ended the service.
     pub async fn prepare(
-        config: Config,
+        current: Arc<Current>,
         socket: PacketSocket,
         own_uids: bool,
     ) -> Result<Self, BootError> {
         let ending = Ending::listen()?;
+        let config = current.get();
         let metrics = metrics::install()?;
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
@@ -58,7 +61,8 @@ impl Host {
         let mut layers = vec![privileges::layer(own_uids)];
         layers.extend_from_slice(spawner.layers());
         Ok(Self {
-            config: Arc::new(config),
+            config,
+            current,
             spawner,
             own_uids,
             layers,
@@ -75,7 +79,7 @@ impl Host {
         health.set_layers(self.layers.clone());
         Service {
             admission: Arc::new(Admission::new(&self.config)),
-            config: Arc::new(Current::new(Arc::clone(&self.config))),
+            config: Arc::clone(&self.current),
             pool: Arc::new(OnceLock::new()),
             health: Arc::new(health),
             libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
@@ -88,12 +92,12 @@ impl Host {
     /// # Errors
     /// The first worker could not be started.
     pub async fn boot(&self, service: &Service) -> Result<(), BootError> {
-        let configs = (Arc::clone(&self.config), Arc::clone(&service.config));
+        let current = Arc::clone(&service.config);
         let health = Arc::clone(&service.health);
         let spawner = Arc::clone(&self.spawner);
         let (pool, own) = tokio::join!(
             Pool::start(
-                configs,
+                current,
                 health,
                 spawner,
                 self.tag.clone(),

@@ -26,4 +26,7 @@ pub enum ConfigError {
     /// Keys and configuration don't agree: a mistake in this program.
     #[error("{0}")]
     Inconsistent(#[source] toml::de::Error),
+    /// A value that TOML can't write, of which the keys admit none: a mistake in this program.
+    #[error("{0}")]
+    Unwritable(#[source] toml::ser::Error),
 }

@@ -16,6 +16,7 @@ mod original_yaml;
 pub mod print;
 mod reload;
 pub mod settings;
+pub mod value_type;
 mod yaml;
 
 pub use error::ConfigError;
@@ -23,6 +24,7 @@ pub use model::{
     Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Python, Sandbox,
     WORKERS_MAX,
 };
+pub use reload::Change;
 
 #[cfg(test)]
 mod tests;

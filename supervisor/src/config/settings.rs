@@ -67,7 +67,8 @@ impl Settings {
     }
 }
 
-fn insert(table: &mut Table, path: &[String], value: Value) {
+/// Puts a value where its path says; tables on the way are made.
+pub fn insert(table: &mut Table, path: &[String], value: Value) {
     match path {
         [] => {}
         [name] => {

@@ -31,10 +31,10 @@ impl std::fmt::Debug for CheckWorker {
 /// The pool's common part.
 #[derive(Debug)]
 pub struct Shared {
-    /// The configuration as the service was started; what a reload can't change is read here.
-    pub config: Arc<Config>,
-    /// The configuration as it is now.
+    /// The configuration as it is now. What takes a restart never changes in it.
     pub current: Arc<Current>,
+    /// Most workers: when the service was started uids were set aside for so many.
+    pub workers_max: usize,
     /// Told what the checks of each worker found.
     pub health: Arc<Health>,
     /// The way to the spawner.
@@ -88,7 +88,7 @@ impl Shared {
                 dir: named.transpose()?,
             })
         };
-        (0..self.config.sandboxes_max()).map(seat).collect()
+        (0..self.current.get().sandboxes_max()).map(seat).collect()
     }
 
     /// The name's directory is gone.
@@ -98,8 +98,9 @@ impl Shared {
 
     /// The uids of the worker on `slot`: its own first, then its sandboxes'.
     pub fn worker_uids(&self, slot: usize) -> Option<Range<u32>> {
-        let count = self.config.uids_per_worker();
-        let first = u64::from(self.config.sandbox.uid_base) + slot as u64 * count;
+        let config = self.current.get();
+        let count = config.uids_per_worker();
+        let first = u64::from(config.sandbox.uid_base) + slot as u64 * count;
         // The configuration's check bounds the last of them.
         let (first, end) = (
             u32::try_from(first).ok()?,
