@@ -102,7 +102,7 @@ fn a_configuration_that_is_wrong_changes_nothing() {
     service.reconfigure("[limits]\nCPU = -1\nNPROC = 3");
     service.tell(SIGHUP);
     wait_for_log(&service, "HUP: the configuration stays as it was", 1);
-    let said = "limits.CPU = -1: must be a number from 0 to 1000000000";
+    let said = "limits.CPU = -1: must be a whole number from 0 to 1000000000";
     assert!(service.log().contains(said), "{}", service.log());
     fs::write(service.dir.join("codejail.toml"), "workers = [").unwrap();
     service.tell(SIGHUP);

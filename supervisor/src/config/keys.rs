@@ -29,7 +29,7 @@ pub enum Applies {
 }
 
 use Applies::{AtOnce, NewWorkers, Restart};
-use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Name, Names, Paths, Seconds, Text};
+use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Modules, Name, Paths, Seconds, Text};
 
 const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
@@ -76,7 +76,7 @@ pub const KEYS: &[Key] = &[
     key("scratch_files_max", Integer(16, 1 << 24), NewWorkers),
     key("egress_check", Endpoint, AtOnce),
     key("python.bin", ValueType::Path, Restart),
-    key("python.preload", Names, NewWorkers),
+    key("python.preload", Modules, NewWorkers),
     key("python.read_paths", Paths, Restart),
     key("python.huge_pages", Boolean, NewWorkers),
     key("python.worker_module", ValueType::Path, Restart),
@@ -131,13 +131,13 @@ pub fn first_in(table: &[String]) -> Option<usize> {
 }
 
 /// What may stand in the table of this path, for whoever wrote something else.
-pub fn names_in(table: &[String]) -> String {
+pub fn names_in(table: &[String]) -> Vec<&'static str> {
     let below = KEYS.iter().filter(|key| key.begins_with(table));
     let mut names: Vec<&str> = below
         .filter_map(|key| key.name.split('.').nth(table.len()))
         .collect();
     names.dedup();
-    names.join(", ")
+    names
 }
 
 impl std::fmt::Display for Applies {
@@ -184,7 +184,7 @@ mod tests {
         assert!(find(&path("limits.CPU.x")).is_none());
         assert!(is_table(&path("limits")) && is_table(&context[..2]) && is_table(&[]));
         assert!(!is_table(&path("limits.CPU")) && !is_table(&path("limit")));
-        assert_eq!(names_in(&path("cgroup")), "memory_bytes_max, pids_max");
+        assert_eq!(names_in(&path("cgroup")), ["memory_bytes_max", "pids_max"]);
     }
 
     #[test]

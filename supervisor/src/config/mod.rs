@@ -16,7 +16,9 @@ mod original_yaml;
 pub mod print;
 mod reload;
 pub mod settings;
+mod suggest;
 pub mod value_type;
+mod variables;
 mod yaml;
 
 pub use error::ConfigError;

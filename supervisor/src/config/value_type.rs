@@ -27,8 +27,8 @@ pub enum ValueType {
     Text,
     /// From the root on, since a service's working directory is chance.
     Path,
-    /// Several names.
-    Names,
+    /// Several modules of Python, as `import` names them.
+    Modules,
     /// Several paths.
     Paths,
     /// How much a layer is wanted.
@@ -37,26 +37,44 @@ pub enum ValueType {
     Always,
 }
 
-use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Name, Names, Paths, Seconds, Text};
+use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Modules, Name, Paths, Seconds, Text};
 
 impl ValueType {
     /// What would be right, after "must be".
     pub fn right(self) -> String {
         match self {
             Boolean => "true or false".to_owned(),
-            Integer(least, KERNEL_MAX) => format!("a number from {least} on, below 2^63"),
-            Integer(least, most) => format!("a number from {least} to {most}"),
+            Integer(least, KERNEL_MAX) => format!("a whole number from {least} on, below 2^63"),
+            Integer(least, most) => format!("a whole number from {least} to {most}"),
             Seconds(most) => format!("a number of seconds from 0 to {most}"),
             Address => "an address with a port, such as 127.0.0.1:8080 or [::]:8080".to_owned(),
             Endpoint => "a name or an address with a port, such as example.org:443".to_owned(),
             Name => "text, and not empty".to_owned(),
             Text => "text without a zero byte".to_owned(),
             ValueType::Path => "an absolute path".to_owned(),
-            Names => "a list of names".to_owned(),
+            Modules => "a list of modules, such as numpy or scipy.stats".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
             ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
             Mode | ValueType::Always => "require, auto or off".to_owned(),
         }
+    }
+
+    /// Why `value`, which may not be one, is refused.
+    pub fn refusal(self, value: &Value) -> String {
+        let hint = match (self, value) {
+            (Boolean | Integer(..) | Seconds(_), Value::String(text))
+                if self.admits(&self.read(text)) =>
+            {
+                ", without quotes"
+            }
+            (_, Value::Integer(_) | Value::Float(_) | Value::Boolean(_))
+                if self.admits(&Value::String(value.to_string())) =>
+            {
+                ", in quotes"
+            }
+            _ => "",
+        };
+        format!("must be {}{hint}", self.right())
     }
 
     /// Whether `value` may be one.
@@ -75,7 +93,9 @@ impl ValueType {
             (ValueType::Path, Value::String(text)) => {
                 Path::new(text).is_absolute() && !text.contains('\0')
             }
-            (Names, Value::Array(values)) => values.iter().all(|value| Name.admits(value)),
+            (Modules, Value::Array(values)) => values
+                .iter()
+                .all(|value| value.as_str().is_some_and(is_module)),
             (Paths, Value::Array(values)) => {
                 values.iter().all(|value| ValueType::Path.admits(value))
             }
@@ -93,9 +113,10 @@ impl ValueType {
     pub fn read(self, text: &str) -> Value {
         let as_text = || Value::String(text.to_owned());
         match self {
-            Boolean => match text.to_ascii_lowercase().parse() {
-                Ok(value) => Value::Boolean(value),
-                Err(_) => as_text(),
+            Boolean => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => Value::Boolean(true),
+                "false" | "no" | "off" | "0" => Value::Boolean(false),
+                _ => as_text(),
             },
             Integer(..) => text.parse().map_or_else(|_| as_text(), Value::Integer),
             Seconds(_) => match (text.parse(), text.parse()) {
@@ -103,7 +124,7 @@ impl ValueType {
                 (_, Ok(number)) => Value::Float(number),
                 _ => as_text(),
             },
-            Names | Paths => {
+            Modules | Paths => {
                 let items = text.split(',').map(str::trim);
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
@@ -113,6 +134,14 @@ impl ValueType {
             }
         }
     }
+}
+
+/// Identifiers of Python, joined by dots.
+fn is_module(text: &str) -> bool {
+    text.split('.').all(|name| {
+        let plain = |character: char| character.is_alphanumeric() || character == '_';
+        name.chars().all(plain) && name.starts_with(|first: char| !first.is_numeric())
+    })
 }
 
 /// `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
@@ -135,13 +164,38 @@ mod tests {
 
     #[test]
     fn text_is_read_by_kind() {
-        assert_eq!(Boolean.read("True"), Value::Boolean(true));
+        for (text, value) in [
+            ("True", true),
+            ("yes", true),
+            ("1", true),
+            ("OFF", false),
+            ("0", false),
+        ] {
+            assert_eq!(Boolean.read(text), Value::Boolean(value));
+        }
+        assert!(!Boolean.admits(&Boolean.read("perhaps")));
         assert_eq!(Integer(0, 9).read("4"), Value::Integer(4));
         assert!(!Integer(0, 9).admits(&Integer(0, 9).read("four")));
         assert_eq!(Seconds(9.0).read("0.5"), Value::Float(0.5));
         assert!(!Seconds(9.0).admits(&Seconds(9.0).read("nan")));
         let list = |items: &[&str]| Value::from(items.to_vec());
-        assert_eq!(Names.read(" numpy, scipy,"), list(&["numpy", "scipy"]));
-        assert_eq!(Names.read(""), list(&[]));
+        assert_eq!(Modules.read(" numpy, scipy,"), list(&["numpy", "scipy"]));
+        assert_eq!(Modules.read(""), list(&[]));
+    }
+
+    #[test]
+    fn modules_are_named_as_import_names_them() {
+        for (text, good) in [
+            ("numpy", true),
+            ("scipy.stats,_x.y2,größe", true),
+            ("[\"numpy\"", false),
+            ("scipy.", false),
+            (".stats", false),
+            ("2to3", false),
+            ("a b", false),
+            ("os;print()", false),
+        ] {
+            assert_eq!(Modules.admits(&Modules.read(text)), good, "{text}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::keys::{Applies, KEYS};
 use super::load::{Flag, Loaded, Sources};
 use super::note::Note;
 use super::print;
-use super::{Config, LimitOverrides};
+use super::{Config, ConfigError, LimitOverrides};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,9 +63,13 @@ impl Given {
         self.load().config
     }
 
+    fn sources_error(&self) -> ConfigError {
+        self.sources.load().unwrap_err()
+    }
+
     /// The error, with FILE for the one file.
     fn error(&self) -> String {
-        let error = self.sources.load().unwrap_err().to_string();
+        let error = self.sources_error().to_string();
         match &self.files[..] {
             [file] => error.replace(file.to_str().unwrap(), "FILE"),
             _ => error,

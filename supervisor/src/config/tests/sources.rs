@@ -124,3 +124,19 @@ fn a_tool_has_uids_beside_the_services() {
     assert_eq!(u64::from(tool.sandbox.uid_base - first), count);
     assert_eq!(tool.uid_count(), 54);
 }
+
+#[test]
+fn a_worker_s_memory_is_bounded_by_what_its_runs_may_need() {
+    let bytes = |text: &str| given().toml(text).config().cgroup.memory_bytes_max;
+    assert_eq!(bytes(""), Config::default().cgroup.memory_bytes_max);
+    assert_eq!(bytes("sandboxes_per_worker = 3"), 4 << 30);
+    assert_eq!(
+        bytes("scratch_bytes_max = 1073741824"),
+        (2 << 30) + (768 << 20)
+    );
+    assert_eq!(
+        bytes("scratch_bytes_max = 9223372036854775807"),
+        i64::MAX as u64
+    );
+    assert_eq!(bytes("[cgroup]\nmemory_bytes_max = 0"), 0);
+}

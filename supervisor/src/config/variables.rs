@@ -1,0 +1,58 @@
+//! `CODEJAIL_*` variables that say nothing here: a typing error would otherwise go unnoticed.
+
+use super::keys::KEYS;
+use super::load::{TOML_VARIABLE, YAML_VARIABLE};
+use super::note::Note;
+use super::suggest;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// What this repository's own tests and Makefile are told by.
+const OF_TESTS: &[&str] = &[
+    "CODEJAIL_BIN",
+    "CODEJAIL_SABOTAGE",
+    "CODEJAIL_SABOTAGE_BIN",
+    "CODEJAIL_SANDBOX_PYTHON",
+    "CODEJAIL_SOAK_EXECUTIONS",
+    "CODEJAIL_TEST_PYTHON",
+];
+
+/// Tables of which no part can be set by a variable.
+const WITHOUT_VARIABLES: &[&str] = &["CODEJAIL_LIMIT_OVERRIDES_", "CODEJAIL_PYTHON__ENV_"];
+
+/// A note for each variable that nothing reads. Kubernetes sets some beside a service named codejail
+/// (`CODEJAIL_PORT_8080_TCP`, `CODEJAIL_SERVICE_HOST`): these are passed over, unless one is next to a
+/// name that counts. Values are not shown: who knows what they are.
+pub fn unknown(environment: &BTreeMap<OsString, OsString>) -> Vec<Note> {
+    let known: Vec<String> = KEYS.iter().filter_map(|key| key.variable()).collect();
+    let files = [YAML_VARIABLE, TOML_VARIABLE];
+    let known: Vec<&str> = known.iter().map(String::as_str).chain(files).collect();
+    let names = environment.keys().map(|name| name.to_string_lossy());
+    let names = names.filter(|name| name.starts_with("CODEJAIL_"));
+    names
+        .filter(|name| !known.contains(&&**name) && !OF_TESTS.contains(&&**name))
+        .filter_map(|name| why(&name, &known))
+        .map(Note::Unknown)
+        .collect()
+}
+
+fn why(name: &str, known: &[&str]) -> Option<String> {
+    if WITHOUT_VARIABLES
+        .iter()
+        .any(|table| name.starts_with(table))
+    {
+        return Some(format!(
+            "{name} is ignored: limit_overrides and python.env have no variables, a file has them"
+        ));
+    }
+    // The common beginning would make everything similar.
+    let short = |name: &str| name.trim_start_matches("CODEJAIL_").to_owned();
+    let candidates: Vec<String> = known.iter().map(|name| short(name)).collect();
+    match suggest::nearest(&short(name), candidates.iter().map(String::as_str)) {
+        Some(meant) => Some(format!(
+            "{name} is ignored: there is no such variable; did you mean CODEJAIL_{meant}?"
+        )),
+        None if name.contains("_PORT") || name.contains("_SERVICE_") => None,
+        None => Some(format!("{name} is ignored: there is no such variable")),
+    }
+}
