@@ -111,6 +111,7 @@ pub fn run() -> Result<(), SpawnerError> {
     let configured = SpawnerReport::Configured {
         layers: launcher.layers(),
         seats: launcher.seats(),
+        cgroup_bounds: launcher.cgroup_bounds(),
         apparmor: launcher.apparmor().clone(),
     };
     let mut spawner = Spawner {
@@ -189,10 +190,11 @@ impl Spawner {
                     let report = self.launch(worker, dir, uid, seats, packet.descriptors);
                     self.socket.send(&report, &[])?;
                 }
+                SpawnerOrder::Bound(bounds) => self.launcher.bound(bounds),
                 SpawnerOrder::Kill { worker } => self.kill(worker)?,
                 SpawnerOrder::Clean { dir } => self.clean(dir)?,
                 SpawnerOrder::Configure(_) => {
-                    return Err(SpawnerError::Unexpected("Launch, Kill or Clean"));
+                    return Err(SpawnerError::Unexpected("Launch, Bound, Kill or Clean"));
                 }
             }
         }

@@ -56,6 +56,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "codejail_cold_imports_total",
         "Executions that imported a library of the sandbox venv that is not preloaded, by module"
     );
+    describe_counter!(
+        "codejail_scratch_failures_total",
+        "Directories and seats of executions that could not be emptied"
+    );
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
     describe_gauge!("codejail_connections", "Connections that are open");

@@ -1,6 +1,6 @@
 //! How a new configuration takes the place of the old one while the service runs.
 
-use crate::boot::Host;
+use crate::boot::{Host, worker_bounds};
 use crate::config::load::Sources;
 use crate::config::{Change, Config};
 use crate::service::Service;
@@ -21,7 +21,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         Ok(Err(error)) => {
             tracing::error!(
                 event = "reload_failed",
-                %error,
+                error = error.told().join("; "),
                 "HUP: the configuration stays as it was"
             );
             return;
@@ -42,7 +42,17 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         .health
         .own_checked(startup_check::of_service(&config).await);
     let (workers, library_bytes_max) = (config.workers, config.library_cache.bytes_max);
+    service.health.set_layers(host.layers(&config));
+    for note in host.notes(&config, workers) {
+        note.log();
+    }
+    let bounds = worker_bounds(&config);
     service.config.set(Arc::new(config));
+    if let Err(error) = host.spawner.bound(bounds).await {
+        // The service ends: there is none without its spawner.
+        tracing::error!(event = "reload_failed", %error, "HUP: new workers can't be bounded");
+        return;
+    }
     resize(service, pool.resize(workers));
     service.libraries.reset(library_bytes_max);
     pool.rewarm();

@@ -5,7 +5,7 @@ mod support;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
 use codejail_protocol::spawn::{
-    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerId,
+    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport, WorkerBounds, WorkerId,
 };
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
@@ -84,11 +84,13 @@ impl Spawner {
             read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
                 .map(PathBuf::from)
                 .to_vec(),
-            scratch_bytes_max: 1 << 20,
-            scratch_files_max: 100,
-            cgroup: CgroupLimits {
-                memory_bytes_max: 0,
-                pids_max: 0,
+            bounds: WorkerBounds {
+                scratch_bytes_max: 1 << 20,
+                scratch_files_max: 100,
+                cgroup: CgroupLimits {
+                    memory_bytes_max: 0,
+                    pids_max: 0,
+                },
             },
             layers: SpawnerLayers {
                 namespaces: LayerMode::Auto,

@@ -14,7 +14,7 @@ use crate::host::namespaces::{self, Namespaces};
 use crate::host::python_paths;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{LayerMode, LayerState};
-use codejail_protocol::spawn::{FoundAppArmor, SpawnerConfig, WorkerId};
+use codejail_protocol::spawn::{FoundAppArmor, SpawnerConfig, WorkerBounds, WorkerId};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
@@ -129,8 +129,7 @@ impl Launcher {
             })?,
         };
         let mounts_state = launcher.find_mounts()?;
-        let (cgroups, cgroup_state) =
-            Cgroups::find(config.layers.cgroup, config.cgroup, &config.scratch_tag)?;
+        let (cgroups, cgroup_state) = Cgroups::find(config.layers.cgroup, &config.scratch_tag)?;
         launcher.cgroups = cgroups;
         let apparmor_state = launcher.apparmor.state(config.layers.apparmor);
         launcher
@@ -154,13 +153,9 @@ impl Launcher {
             Ok(()) => {
                 self.root = Some(plan);
                 self.namespaces.flags = flags;
-                let (bytes, files) = (self.config.scratch_bytes_max, self.config.scratch_files_max);
                 Ok(LayerState::on(
                     MOUNTS,
-                    format!(
-                        "a root with Python and its libraries for each worker; {bytes} bytes and \
-                         {files} files for each sandbox"
-                    ),
+                    "a root with Python and its libraries for each worker, a file system for each sandbox",
                 ))
             }
             Err(error) if mode == LayerMode::Auto && is_refusal(&error) => Ok(LayerState::off(
@@ -192,6 +187,18 @@ impl Launcher {
     /// Whether sandboxes have seats.
     pub fn seats(&self) -> bool {
         self.root.is_some()
+    }
+
+    /// Whether a worker's cgroup bounds what it uses.
+    pub fn cgroup_bounds(&self) -> bool {
+        self.cgroups
+            .as_ref()
+            .is_some_and(|cgroups| cgroups.controllers)
+    }
+
+    /// Bounds of the workers that are launched from now on.
+    pub fn bound(&mut self, bounds: WorkerBounds) {
+        self.config.bounds = bounds;
     }
 
     /// Starts a worker.
@@ -233,7 +240,7 @@ impl Launcher {
         );
         let cgroup = self.cgroups.as_ref();
         let cgroup = cgroup
-            .map(|cgroups| cgroups.for_worker(worker))
+            .map(|cgroups| cgroups.for_worker(worker, self.config.bounds.cgroup))
             .transpose()
             .map_err(|error| LaunchError::File("a cgroup".to_owned(), error))?;
         let cloned = clone(self.namespaces.flags).inspect_err(|_| {

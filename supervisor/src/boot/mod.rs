@@ -1,15 +1,17 @@
 //! From a configuration to a service that could execute: spawner, privileges, runtime, pool, safety
 //! checks. `serve`, `check` and `run` all start here, so none of them is less confined than another.
 
+mod accounts;
 mod ending;
 mod error;
 mod host;
 mod log;
+mod memory;
 pub mod privileges;
 
 pub use ending::Ending;
 pub use error::{BootError, system};
-pub use host::Host;
+pub use host::{Host, worker_bounds};
 pub use log::log_to_stderr;
 
 use crate::config::Config;
