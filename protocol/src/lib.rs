@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod apparmor;
 pub mod control;
 pub mod frame;
 pub mod job;

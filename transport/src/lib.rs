@@ -2,13 +2,14 @@
 //!
 //! Only the two `SEQPACKET` conversations use it. It knows no message: callers name the type that
 //! is legal in their state, and anything else is an error that ends the conversation.
+#![deny(unsafe_code)]
 
 use codejail_protocol::frame::{self, FRAME_BYTES_MAX, FrameError, PREFIX_BYTES};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
+    UnixAddr, recvmsg, sendmsg, socketpair,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{IoSlice, IoSliceMut};
@@ -108,18 +109,7 @@ impl PacketSocket {
         let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
         let truncated = received.flags.intersects(cut);
         let length = received.bytes;
-        let mut descriptors = Vec::new();
-        if let Ok(messages) = received.cmsgs() {
-            for message in messages {
-                if let ControlMessageOwned::ScmRights(raw) = message {
-                    // SAFETY: the kernel has just made these descriptors for us; nothing else owns them.
-                    descriptors.extend(
-                        raw.into_iter()
-                            .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-                    );
-                }
-            }
-        }
+        let descriptors = own_descriptors(received);
         if truncated {
             return Err(PacketError::Truncated);
         }
@@ -133,14 +123,31 @@ impl PacketSocket {
         }))
     }
 
-    /// Bytes of the packet that is next, none at the end: `MSG_TRUNC` has the real length returned (recv(2)).
+    /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns the
+    /// real length (recv(2)).
     ///
-    /// A buffer for the longest would cost a worker, whose memory every fork shares anew, a page fault and a
-    /// copied page for each 4 KiB of it.
+    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's memory
+    /// anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
     fn waiting(&self) -> Result<usize, Errno> {
         let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         Ok(recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut [], None, look)?.bytes)
     }
+}
+
+/// Takes the descriptors that came with a packet; whoever receives a packet calls this once.
+#[allow(unsafe_code)]
+fn own_descriptors(received: RecvMsg<'_, '_, UnixAddr>) -> Vec<OwnedFd> {
+    let mut descriptors = Vec::new();
+    for message in received.cmsgs().into_iter().flatten() {
+        if let ControlMessageOwned::ScmRights(raw) = message {
+            for number in raw {
+                // SAFETY: recvmsg(2) has made this descriptor for this process just now, and the
+                // packet that names it is used up here, so nothing else owns it.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+    }
+    descriptors
 }
 
 impl From<OwnedFd> for PacketSocket {

@@ -4,17 +4,17 @@
 //! no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
 
 use crate::error::LaunchError;
+use crate::paths::c_path;
+use crate::sys::xattr;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{LayerMode, LayerState};
 use codejail_protocol::spawn::{CgroupLimits, WorkerId};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Pid, getpid, getppid};
-use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -260,26 +260,13 @@ fn own_cgroup() -> io::Result<PathBuf> {
     Err(io::Error::other("this cgroup is not delegated"))
 }
 
-/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)); somebody who is not
-/// root can write there only if it was handed over.
+/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)). Without being root
+/// this process could write there only if it was handed over.
 fn is_delegated(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
+    let marked = |name| {
+        let mut value = [0];
+        let path = c_path(path);
+        path.is_ok_and(|path| xattr::get(&path, name, &mut value) == Ok(1)) && value == *b"1"
     };
-    let mut value = [0_u8; 1];
-    ["user.delegate", "trusted.delegate"].iter().any(|name| {
-        let Ok(name) = CString::new(*name) else {
-            return false;
-        };
-        // SAFETY: both names are C strings, and the buffer is as long as said.
-        let length = unsafe {
-            libc::getxattr(
-                path.as_ptr(),
-                name.as_ptr(),
-                value.as_mut_ptr().cast(),
-                value.len(),
-            )
-        };
-        length == 1 && value == *b"1"
-    }) || !nix::unistd::geteuid().is_root()
+    marked(c"user.delegate") || marked(c"trusted.delegate") || !nix::unistd::geteuid().is_root()
 }

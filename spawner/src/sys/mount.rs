@@ -1,12 +1,11 @@
-//! The kernel's mount calls by descriptor (Linux 5.2; mount_setattr 5.12), one thin function each.
+//! The kernel's mount calls by descriptor (Linux 5.2; mount_setattr 5.12).
 //!
-//! A file system made this way is attached nowhere until it is moved somewhere, so nothing of it shows
-//! on the host, and it goes with the last descriptor and the last namespace that has it. All of these
-//! are bare system calls, fit for a child of clone.
+//! A file system made this way is attached nowhere until somebody moves it to a place. So nothing of
+//! it shows on the host, and it goes with the last descriptor and the last namespace that has it.
 
 use nix::errno::Errno;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 /// Mount attributes, mount_setattr(2).
@@ -28,23 +27,23 @@ pub fn new_mount(
     options: &[(&CStr, &CStr)],
     attributes: u64,
 ) -> Result<OwnedFd, Errno> {
-    // SAFETY: the name is a C string that outlives the call.
-    let context = descriptor(unsafe {
-        libc::syscall(libc::SYS_fsopen, name.as_ptr(), libc::FSOPEN_CLOEXEC)
-    })?;
+    let context = open_context(name)?;
     for (key, value) in options {
         configure(&context, libc::FSCONFIG_SET_STRING, Some((key, value)))?;
     }
     configure(&context, libc::FSCONFIG_CMD_CREATE, None)?;
-    // SAFETY: fsmount(2) takes a descriptor and two numbers.
-    descriptor(unsafe {
-        libc::syscall(
-            libc::SYS_fsmount,
-            context.as_raw_fd(),
-            libc::FSMOUNT_CLOEXEC,
-            attributes,
-        )
-    })
+    mount_of(&context, attributes)
+}
+
+fn open_context(name: &CStr) -> Result<OwnedFd, Errno> {
+    // SAFETY: the name is a C string that outlives the call; fsopen(2) returns a new descriptor or -1.
+    unsafe {
+        new_descriptor(libc::syscall(
+            libc::SYS_fsopen,
+            name.as_ptr(),
+            libc::FSOPEN_CLOEXEC,
+        ))
+    }
 }
 
 fn configure(
@@ -68,17 +67,36 @@ fn configure(
     })
 }
 
+fn mount_of(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
+    // SAFETY: fsmount(2) takes a descriptor and two numbers, and returns a new descriptor or -1.
+    unsafe {
+        new_descriptor(libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            libc::FSMOUNT_CLOEXEC,
+            attributes,
+        ))
+    }
+}
+
 /// A copy of what is mounted at and below `path`, attached nowhere yet.
 ///
 /// # Errors
 /// What open_tree(2) says.
 pub fn copy_of(path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE;
-    // SAFETY: the path is a C string that outlives the call.
-    descriptor(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
+    // SAFETY: the path is a C string that outlives the call; open_tree(2) returns a new descriptor or -1.
+    unsafe {
+        new_descriptor(libc::syscall(
+            libc::SYS_open_tree,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+        ))
+    }
 }
 
-/// Adds attributes to a mount and all below it; none that it has is taken away.
+/// Adds attributes to a mount and to all mounts below it. They keep the attributes that they have.
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.12.
@@ -89,7 +107,7 @@ pub fn add_attributes(mount: BorrowedFd<'_>, attributes: u64) -> Result<(), Errn
         propagation: 0,
         userns_fd: 0,
     };
-    // SAFETY: the path is empty, the change is a live structure of the size given.
+    // SAFETY: the path is an empty C string; the change is a live structure of the size given.
     done(unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
@@ -106,12 +124,12 @@ pub fn add_attributes(mount: BorrowedFd<'_>, attributes: u64) -> Result<(), Errn
 ///
 /// # Errors
 /// What move_mount(2) says.
-pub fn attach(mount: RawFd, path: &CStr) -> Result<(), Errno> {
+pub fn attach(mount: impl AsFd, path: &CStr) -> Result<(), Errno> {
     // SAFETY: both paths are C strings that outlive the call.
     done(unsafe {
         libc::syscall(
             libc::SYS_move_mount,
-            mount,
+            mount.as_fd().as_raw_fd(),
             c"".as_ptr(),
             libc::AT_FDCWD,
             path.as_ptr(),
@@ -120,50 +138,35 @@ pub fn attach(mount: RawFd, path: &CStr) -> Result<(), Errno> {
     })
 }
 
-/// Takes the current directory, a mount, for the root, and lets the old root go (pivot_root(2),
-/// "pivot_root(".", ".")").
+/// Takes away what is mounted at the current directory. Whoever uses it still may go on.
 ///
 /// # Errors
-/// What pivot_root(2) or umount2(2) says.
-pub fn become_root() -> Result<(), Errno> {
-    // SAFETY: all paths are C strings.
-    unsafe {
-        done(libc::syscall(
-            libc::SYS_pivot_root,
-            c".".as_ptr(),
-            c".".as_ptr(),
-        ))?;
-        done(libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
-        done(libc::chdir(c"/".as_ptr()).into())
-    }
+/// What umount2(2) says.
+pub fn detach_here() -> Result<(), Errno> {
+    // SAFETY: the path is a C string that lives for ever.
+    done(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }.into())
 }
 
-/// Cuts this namespace off from what is mounted and unmounted elsewhere, and the reverse.
+/// Cuts this mount namespace off: neither it nor the host sees what the other mounts from now on.
 ///
 /// # Errors
 /// What mount(2) says.
 pub fn stop_propagation() -> Result<(), Errno> {
-    // SAFETY: one path, a C string; the other pointers may be null for a change of propagation.
-    done(
-        unsafe {
-            libc::mount(
-                ptr::null(),
-                c"/".as_ptr(),
-                ptr::null(),
-                libc::MS_REC | libc::MS_PRIVATE,
-                ptr::null(),
-            )
-        }
-        .into(),
-    )
+    let flags = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: the path is a C string; the other pointers may be null for a change of propagation.
+    let result =
+        unsafe { libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), flags, ptr::null()) };
+    done(result.into())
 }
 
 fn done(result: libc::c_long) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-fn descriptor(result: libc::c_long) -> Result<OwnedFd, Errno> {
-    let number = Errno::result(result)?;
-    // SAFETY: the call has just made this descriptor for us; descriptors are small positive numbers.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(number).map_err(|_| Errno::EMFILE)?) })
+/// # Safety
+/// `result` is what a system call returned just now that makes a descriptor, or -1.
+unsafe fn new_descriptor(result: libc::c_long) -> Result<OwnedFd, Errno> {
+    let number = i32::try_from(Errno::result(result)?).map_err(|_| Errno::EMFILE)?;
+    // SAFETY: by this function's own condition the descriptor is new, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

@@ -1,8 +1,8 @@
-//! A new process: like fork, but into namespaces and with a descriptor to watch and to kill it by.
+//! A new process: like fork, but into namespaces, and with a descriptor to watch and to kill it by.
 
-use crate::error::LaunchError;
 use nix::errno::Errno;
 use nix::unistd::Pid;
+use std::convert::Infallible;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A process that was made here and is not reaped yet.
@@ -10,18 +10,19 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 pub struct Cloned {
     /// Its number.
     pub pid: Pid,
-    /// The same as a descriptor: readable once it has ended, and never another process.
+    /// The same process as a descriptor: readable once the process has ended. Unlike the number it
+    /// never names another process.
     pub pidfd: OwnedFd,
 }
 
 impl Cloned {
-    /// SIGKILL by descriptor, pidfd_send_signal(2), so that it never hits a reused pid. Of one that has
-    /// ended this is no fault.
+    /// Sends SIGKILL by descriptor, pidfd_send_signal(2), so that the signal never hits a reused pid.
+    /// A process that has ended already is no fault.
     ///
     /// # Errors
     /// The kernel refuses, which it has no reason to.
     pub fn kill(&self) -> Result<(), Errno> {
-        // SAFETY: no pointer is passed but a null one, which the call allows.
+        // SAFETY: the only pointer is a null one, which the call allows.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
@@ -38,34 +39,39 @@ impl Cloned {
     }
 }
 
-/// Clones; none in the child. clone3(2), or clone(2) where a container's own filter answers ENOSYS to
-/// that.
-pub fn clone(namespaces: i32) -> Result<Option<Cloned>, LaunchError> {
+/// Clones this process into the `namespaces` (CLONE_NEW… flags) and runs `child` in the new one.
+///
+/// `child` may only make system calls, over memory that was prepared before: another thread of the
+/// spawner may hold any lock at this moment, the allocator's too, and the child would wait for it
+/// for ever.
+///
+/// # Errors
+/// What clone3(2) says, or clone(2) where a container's own filter answers ENOSYS to that.
+pub fn clone(namespaces: i32, child: impl FnOnce() -> Infallible) -> Result<Cloned, Errno> {
     let mut pidfd: i32 = -1;
     let pid = match clone3(namespaces, &mut pidfd) {
         Err(Errno::ENOSYS) => legacy_clone(namespaces, &mut pidfd),
         result => result,
-    };
-    match pid.map_err(|errno| LaunchError::System("clone", errno))? {
-        0 => Ok(None),
-        pid => Ok(Some(Cloned {
-            pid: Pid::from_raw(
-                i32::try_from(pid).map_err(|_| LaunchError::Refused("a pid over 2^31"))?,
-            ),
-            // SAFETY: CLONE_PIDFD has put a new descriptor there, and it is ours.
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        })),
+    }?;
+    if pid == 0 {
+        child();
     }
+    let pid = i32::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
+    Ok(Cloned {
+        pid: Pid::from_raw(pid),
+        // SAFETY: the clone succeeded, so CLONE_PIDFD has stored a new descriptor that nobody else owns.
+        pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+    })
 }
 
 fn clone3(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
-    // SAFETY: an all-zero clone_args asks for nothing.
+    // SAFETY: clone_args is a structure of integers, for which zero is a value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = u64::from((namespaces | libc::CLONE_PIDFD).cast_unsigned());
     args.pidfd = (&raw mut *pidfd).addr() as u64;
     args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
-    // SAFETY: args lives through the call; without CLONE_VM the child has its own memory, and it only
-    // makes system calls until it becomes another program or ends.
+    // SAFETY: args and pidfd live through the call. Without CLONE_VM the child runs on a copy of this
+    // memory and stack, as after fork.
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone3,
@@ -76,10 +82,11 @@ fn clone3(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
     Errno::result(result)
 }
 
-/// The descriptor comes in the place of the parent's tid, third on x86_64 and aarch64 alike.
+/// clone(2) stores the descriptor where it would store the parent's tid: its third argument, on
+/// x86_64 and aarch64 alike.
 fn legacy_clone(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
     let flags = (namespaces | libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned();
-    // SAFETY: as for clone3; a null stack means the parent's, copied.
+    // SAFETY: pidfd lives through the call. Without CLONE_VM a null stack means a copy of this one.
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone,

@@ -1,14 +1,14 @@
 //! Which names a worker's root holds: the way to everything that may be read, links included, and the
 //! host's usual names beside it.
 
-use crate::error::{LaunchError, relative};
-use crate::mount_api::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::error::LaunchError;
+use crate::paths::{c_path, relative};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{CString, OsString};
 use std::fs::{self, FileType};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub struct Bind {
 }
 
 /// What is at a path of the new root.
-enum Kind {
+enum EntryKind {
     Passage,
     Forbidden,
     Link(PathBuf),
@@ -57,7 +57,7 @@ enum Kind {
 #[derive(Default)]
 struct Names {
     /// By path; a parent comes before what is in it.
-    kinds: BTreeMap<PathBuf, Kind>,
+    kinds: BTreeMap<PathBuf, EntryKind>,
     /// Real paths to be bound, and whether each is a device.
     bound: BTreeMap<PathBuf, bool>,
 }
@@ -77,7 +77,9 @@ pub fn find(
     names
         .lead_to(scratch_root, false)
         .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
-    names.kinds.insert(PathBuf::from("/proc"), Kind::Passage);
+    names
+        .kinds
+        .insert(PathBuf::from("/proc"), EntryKind::Passage);
     for directory in USUAL {
         names
             .keep_usual(Path::new(directory))
@@ -115,14 +117,14 @@ impl Names {
                 for name in names_of(&target).into_iter().rev() {
                     rest.push_front(name);
                 }
-                self.kinds.insert(next, Kind::Link(target));
+                self.kinds.insert(next, EntryKind::Link(target));
                 continue;
             }
             here = next;
             if rest.is_empty() && bind {
                 self.bind(&here, kind);
             } else {
-                self.kinds.insert(here.clone(), Kind::Passage);
+                self.kinds.insert(here.clone(), EntryKind::Passage);
             }
         }
         Ok(())
@@ -130,9 +132,9 @@ impl Names {
 
     fn bind(&mut self, path: &Path, kind: FileType) {
         let place = if kind.is_dir() {
-            Kind::Passage
+            EntryKind::Passage
         } else {
-            Kind::File
+            EntryKind::File
         };
         self.kinds.insert(path.to_owned(), place);
         self.bound.insert(path.to_owned(), kind.is_char_device());
@@ -147,9 +149,9 @@ impl Names {
         for entry in fs::read_dir(directory)?.take(NAMES_MAX) {
             let entry = entry?;
             let kind = match entry.file_type()? {
-                kind if kind.is_symlink() => Kind::Link(fs::read_link(entry.path())?),
-                kind if kind.is_dir() => Kind::Forbidden,
-                _ => Kind::File,
+                kind if kind.is_symlink() => EntryKind::Link(fs::read_link(entry.path())?),
+                kind if kind.is_dir() => EntryKind::Forbidden,
+                _ => EntryKind::File,
             };
             self.kinds.entry(entry.path()).or_insert(kind);
         }
@@ -164,17 +166,17 @@ impl Names {
         for (path, kind) in self.kinds.iter().filter(|(path, _)| !within(path)) {
             let place = relative(path)?;
             entries.push(match kind {
-                Kind::Passage => Entry::Passage(place),
-                Kind::Forbidden => Entry::Forbidden(place),
-                Kind::Link(target) => Entry::Link(place, c_string(target)?),
-                Kind::File => Entry::File(place),
+                EntryKind::Passage => Entry::Passage(place),
+                EntryKind::Forbidden => Entry::Forbidden(place),
+                EntryKind::Link(target) => Entry::Link(place, c_path(target)?),
+                EntryKind::File => Entry::File(place),
             });
         }
         let mut binds = Vec::new();
         for (path, device) in self.bound.iter().filter(|(path, _)| !within(path)) {
             let closed = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
             binds.push(Bind {
-                source: c_string(path)?,
+                source: c_path(path)?,
                 place: relative(path)?,
                 attributes: if *device {
                     closed
@@ -195,9 +197,4 @@ fn names_of(path: &Path) -> VecDeque<OsString> {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
         })
         .collect()
-}
-
-fn c_string(path: &Path) -> Result<CString, LaunchError> {
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| LaunchError::ZeroByte(path.display().to_string()))
 }
