@@ -65,6 +65,9 @@ pub struct SpawnerConfig {
     /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another than the
     /// first is refused, so that no two workers share one.
     pub uids_per_worker: u32,
+    /// Whether other services may use the same uids at the same time: true for the commands that start a
+    /// worker of their own and end.
+    pub shares_uids: bool,
     /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
     /// root. One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,
@@ -130,6 +133,8 @@ pub enum SpawnerReport {
         seats: bool,
         /// Whether each worker has a cgroup whose bounds the kernel enforces.
         cgroup_bounds: bool,
+        /// What the operator should know, and what stops no service.
+        warnings: Vec<String>,
         /// What there is of AppArmor.
         apparmor: FoundAppArmor,
     },
@@ -164,6 +169,13 @@ pub enum SpawnerReport {
         /// Its name.
         dir: ScratchName,
         /// What stands in the way, if it is still there.
+        error: Option<String>,
+    },
+    /// A directory that was out of the way is removed, or stays where it was put.
+    Removed {
+        /// Its name.
+        dir: ScratchName,
+        /// Why it stays.
         error: Option<String>,
     },
 }

@@ -81,6 +81,7 @@ impl Spawner {
             uid_count: UIDS,
             uids_per_worker: UIDS / 5,
             // Where the interpreter's own libraries are.
+            shares_uids: false,
             read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
                 .map(PathBuf::from)
                 .to_vec(),

@@ -99,7 +99,7 @@ fn require_six(failed: &[(String, String)]) -> Result<(), String> {
     match failed.iter().find(|(module, _)| module == "six") {
         None => Ok(()),
         Some((_, error)) => Err(format!(
-            "six must be importable in the sandbox venv: {error}"
+            "six must be importable in the sandbox venv ({error}): install it there, by -m pip install six"
         )),
     }
 }

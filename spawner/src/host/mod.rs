@@ -2,9 +2,11 @@
 
 pub mod apparmor;
 pub mod cgroup;
+pub mod claim;
 mod mounts;
 mod namespaces;
 mod python_paths;
+pub mod reach;
 
 use crate::error::LaunchError;
 use crate::worker_root::RootPlan;

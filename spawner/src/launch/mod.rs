@@ -10,6 +10,8 @@ use crate::child::failure::hear;
 use crate::error::{LaunchError, system};
 use crate::host::HostLayers;
 use crate::host::cgroup::WorkerCgroup;
+use crate::host::claim::Claims;
+use crate::host::reach::what_keeps_out;
 use crate::paths::{c_path, c_string};
 use crate::policy::LaunchRequest;
 use crate::sys::clone::{Cloned, clone};
@@ -68,6 +70,7 @@ pub struct Launcher {
     environment: Vec<CString>,
     module: OwnedFd,
     host: HostLayers,
+    claims: Claims,
 }
 
 impl Launcher {
@@ -77,6 +80,8 @@ impl Launcher {
     /// # Errors
     /// The module can't be opened, the interpreter can't be executed, or a required layer is missing.
     pub fn new(config: &SpawnerConfig) -> Result<Self, LaunchError> {
+        // First of all: everything after it may leave something that is named by these uids.
+        let claims = Claims::make(config)?;
         let module = File::open(&config.worker_module).map_err(|error| {
             LaunchError::File(config.worker_module.display().to_string(), error)
         })?;
@@ -92,6 +97,7 @@ impl Launcher {
             environment: variables.collect::<Result<_, _>>()?,
             module: OwnedFd::from(module),
             host: HostLayers::find(config)?,
+            claims,
             config: config.clone(),
         })
     }
@@ -106,6 +112,7 @@ impl Launcher {
                 .cgroups
                 .as_ref()
                 .is_some_and(|cgroups| cgroups.controllers),
+            warnings: self.claims.warning().into_iter().collect(),
             apparmor: self.host.apparmor.found.clone(),
         }
     }
@@ -178,7 +185,7 @@ impl Launcher {
             Ok(()) => Ok(launched),
             Err(error) => {
                 launched.undo()?;
-                Err(error)
+                Err(self.explained(error, uid))
             }
         }
     }
@@ -217,6 +224,17 @@ impl Launcher {
                 }
                 Err(LaunchError::System("clone", errno))
             }
+        }
+    }
+
+    /// A refusal to execute Python with its reason, where the way to it tells that.
+    fn explained(&self, error: LaunchError, uid: Option<u32>) -> LaunchError {
+        let LaunchError::Child(step, Errno::EACCES) = &error else {
+            return error;
+        };
+        match uid.and_then(|uid| what_keeps_out(&self.config.python_bin, uid)) {
+            Some(why) => LaunchError::Child(format!("{step}: {why}"), Errno::EACCES),
+            None => error,
         }
     }
 

@@ -108,7 +108,8 @@ impl Host {
         let unbounded = cgroup.filter(|_| !self.spawner.cgroup_bounds());
         let unbounded = unbounded.map(|layer| layer.detail.as_str());
         let memory = memory::note(config, workers, unbounded);
-        memory.into_iter().map(Note::Warning).collect()
+        let warnings = self.spawner.warnings().iter().cloned();
+        warnings.chain(memory).map(Note::Warning).collect()
     }
 
     /// What answers requests; it has no pool yet and refuses to execute.
@@ -170,6 +171,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         // Checked to end below 2^32.
         uid_count: u32::try_from(config.uid_count()).unwrap_or(u32::MAX),
         uids_per_worker: u32::try_from(config.uids_per_worker()).unwrap_or(u32::MAX),
+        shares_uids: config.is_tool,
         read_paths: config.read_paths(),
         bounds: worker_bounds(config),
         layers: SpawnerLayers {

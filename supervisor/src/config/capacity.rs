@@ -32,6 +32,7 @@ impl Config {
     pub fn for_tool(mut self) -> Self {
         // Checked to fit.
         self.sandbox.uid_base += u32::try_from(self.uid_count()).unwrap_or(0);
+        self.is_tool = true;
         self.workers = 1;
         self.sandboxes_per_worker = 1;
         self.max_requests = 0;

@@ -34,6 +34,7 @@ impl Default for Config {
             cgroup: Cgroup::default(),
             library_cache: LibraryCache::default(),
             layers: Layers::default(),
+            is_tool: false,
         }
     }
 }

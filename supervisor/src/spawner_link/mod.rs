@@ -62,9 +62,9 @@ struct Waiting {
 /// What became of the directories and seats that the spawner was to clean.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cleanings {
-    /// Reports that came.
+    /// Those that are gone for good, or stay.
     pub done: u64,
-    /// Those of them that say that something stays.
+    /// Those of them that stay.
     pub failed: u64,
 }
 
@@ -85,6 +85,7 @@ struct SpawnerHost {
     layers: Vec<LayerState>,
     seats: bool,
     cgroup_bounds: bool,
+    warnings: Vec<String>,
     apparmor: FoundAppArmor,
 }
 
@@ -126,6 +127,11 @@ impl SpawnerLink {
     /// Whether each worker has a cgroup whose bounds the kernel enforces.
     pub fn cgroup_bounds(&self) -> bool {
         self.host.cgroup_bounds
+    }
+
+    /// What the spawner wants the operator to know.
+    pub fn warnings(&self) -> &[String] {
+        &self.host.warnings
     }
 
     /// What became of the directories and seats so far.
@@ -255,6 +261,23 @@ impl SpawnerLink {
         self.gone.cancel();
     }
 
+    /// Counts what a sandbox left and is gone; or stays, which is said.
+    fn count_cleaning(&self, dir: &ScratchName, error: Option<String>) {
+        self.cleanings.send_modify(|cleanings| {
+            cleanings.done += 1;
+            cleanings.failed += u64::from(error.is_some());
+        });
+        if let Some(error) = error {
+            counter!("codejail_scratch_failures_total").increment(1);
+            tracing::error!(
+                event = "scratch_removal_failed",
+                %dir,
+                %error,
+                "a scratch directory can't be removed"
+            );
+        }
+    }
+
     /// Whether the report was legal. A waiter that has left is no fault: it was cancelled.
     fn pass_on(&self, report: SpawnerReport) -> bool {
         let mut waiting = self.waiting.lock();
@@ -276,24 +299,16 @@ impl SpawnerLink {
             },
             SpawnerReport::Cleaned { dir, error } => {
                 let removed = error.is_none();
-                self.cleanings.send_modify(|cleanings| {
-                    cleanings.done += 1;
-                    cleanings.failed += u64::from(!removed);
-                });
-                if let Some(error) = error {
-                    counter!("codejail_scratch_failures_total").increment(1);
-                    tracing::error!(
-                        event = "scratch_removal_failed",
-                        %dir,
-                        %error,
-                        "a scratch directory can't be removed"
-                    );
+                // A directory that is out of the way has yet to be removed.
+                if self.host.seats || !removed {
+                    self.count_cleaning(&dir, error);
                 }
                 match waiting.cleanings.remove(dir.as_str()) {
                     Some(cleaned) => drop(cleaned.send(removed)),
                     None => return false,
                 }
             }
+            SpawnerReport::Removed { dir, error } => self.count_cleaning(&dir, error),
             SpawnerReport::Configured { .. } | SpawnerReport::ConfigureFailed { .. } => {
                 return false;
             }
@@ -313,11 +328,13 @@ async fn configure(
             layers,
             seats,
             cgroup_bounds,
+            warnings,
             apparmor,
         }) => Ok(SpawnerHost {
             layers,
             seats,
             cgroup_bounds,
+            warnings,
             apparmor,
         }),
         Some(SpawnerReport::ConfigureFailed { error }) => Err(SpawnerLinkError::Configure(error)),

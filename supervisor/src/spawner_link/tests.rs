@@ -17,6 +17,7 @@ fn config() -> SpawnerConfig {
         uid_base: 1000,
         uid_count: 1,
         uids_per_worker: 1,
+        shares_uids: false,
         read_paths: Vec::new(),
         bounds: WorkerBounds {
             scratch_bytes_max: 0,
@@ -42,6 +43,7 @@ async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket)
         layers: Vec::new(),
         seats: false,
         cgroup_bounds: false,
+        warnings: Vec::new(),
         apparmor: FoundAppArmor::default(),
     };
     theirs.send(&configured, &[]).unwrap();

@@ -125,7 +125,10 @@ impl Worker {
                 "the worker module is {}, the service {BUILD}: install both from one build",
                 hello.build
             ))),
-            Some(WorkerReport::StartFailed { error }) => Err(WorkerError::Start(error)),
+            Some(WorkerReport::StartFailed { error }) => {
+                let bin = config.python.bin.clone();
+                Err(WorkerError::Refused { bin, error })
+            }
             Some(_) => Err(WorkerError::Protocol("expected Hello")),
             None => Err(WorkerError::Ended),
         }
