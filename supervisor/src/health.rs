@@ -121,6 +121,12 @@ impl Health {
         self.0.read().layers.concat()
     }
 
+    /// How many workers have passed their checks and serve.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.0.read().serving.len()
+    }
+
     /// A worker serves no more.
     pub fn worker_left(&self, worker: WorkerId) {
         self.0.write().serving.remove(&worker);

@@ -121,6 +121,7 @@ impl Host {
             admission: Arc::new(Admission::new(&self.config)),
             config: Arc::clone(&self.current),
             pool: Arc::new(OnceLock::new()),
+            drain: self.ending.drain.clone(),
             health: Arc::new(health),
             libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
         }

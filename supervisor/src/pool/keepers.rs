@@ -70,6 +70,7 @@ impl Pool {
             // The spawner has this one for what waits to be removed.
             names: Mutex::new(HashSet::from([trash])),
             first_worker: OnceLock::new(),
+            preload_failed: Mutex::default(),
             own_uids,
             check_worker,
         });

@@ -47,6 +47,8 @@ pub struct Shared {
     pub names: Mutex<HashSet<ScratchName>>,
     /// What the first warm worker said of itself; the others are as it is.
     pub first_worker: OnceLock<Hello>,
+    /// The modules that the last warm worker could not preload, with the reasons: said once.
+    pub preload_failed: Mutex<Vec<(String, String)>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
     /// What a new worker must pass before it joins.
@@ -63,6 +65,15 @@ pub struct Seat {
 }
 
 impl Shared {
+    /// The failures that no worker has had before, if this is news.
+    pub fn new_preload_failures(&self, failed: &[(String, String)]) -> Vec<(String, String)> {
+        let mut known = self.preload_failed.lock();
+        let mut news = failed.to_vec();
+        news.retain(|failure| !known.contains(failure));
+        *known = failed.to_vec();
+        news
+    }
+
     /// A new name for a directory.
     pub fn scratch_name(&self) -> io::Result<ScratchName> {
         let mut random = [0; 8];
