@@ -55,7 +55,7 @@ enum Command {
     /// Say whether a service with this configuration would serve on this host, and how confined: a
     /// worker is started as `serve` would, and the safety checks are run. A service that runs is not
     /// disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed for it
-    /// to start, 69 if it would start and not serve.
+    /// to start, 69 if it would start and not serve. Lines that begin with "warning" change no status.
     Check {
         #[command(flatten)]
         sources: SourceArgs,

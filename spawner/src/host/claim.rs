@@ -188,8 +188,8 @@ impl Claimed {
     }
 
     fn excludes(&self, other: &Self) -> bool {
-        let apart = self.uids.end <= other.uids.start || other.uids.end <= self.uids.start;
-        !apart && !(self.shares && other.shares)
+        let overlap = self.uids.start < other.uids.end && other.uids.start < self.uids.end;
+        overlap && !(self.shares && other.shares)
     }
 
     fn why_not(&self, other: &Self, live: &[Self]) -> String {

@@ -6,7 +6,7 @@ use super::model::Config;
 use super::note::Note;
 use super::original_yaml;
 use super::settings::{Origin, Settings};
-use super::variables;
+use super::variables::{self, TOML_VARIABLE, YAML_VARIABLE};
 use super::yaml::{self, Node};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,11 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
-
-/// Names the original's YAML file, as it always did.
-pub const YAML_VARIABLE: &str = "CODEJAIL_SERVICE_CFG";
-/// Names the TOML file where `--config` does not.
-pub const TOML_VARIABLE: &str = "CODEJAIL_CONFIG";
 
 /// A flag that gives a key's value.
 #[derive(Debug, Clone)]

@@ -114,7 +114,12 @@ fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
         table = &table[..table.len() - 1];
     }
     let right = match (suggest::key(path, table), table) {
-        (Some(meant), _) => format!("did you mean {meant}?"),
+        // A top-level key that came behind a table's head belongs to that table.
+        (Some(meant), [_, ..]) if meant.len() == 1 => format!(
+            "did you mean {}, which stands before the first [table]?",
+            dotted(&meant)
+        ),
+        (Some(meant), _) => format!("did you mean {}?", dotted(&meant)),
         (None, []) => format!("the keys are {}", keys::names_in(table).join(", ")),
         (None, table) => format!(
             "[{}] has {}",

@@ -13,20 +13,16 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// The key that was meant by a path that is none: one of the same table, or one of this very name that
-/// stands elsewhere.
-pub fn key(path: &[String], table: &[String]) -> Option<String> {
+/// stands elsewhere. Its path.
+pub fn key(path: &[String], table: &[String]) -> Option<Vec<String>> {
     let name = path.get(table.len())?;
     let siblings = keys::names_in(table);
     let siblings = siblings.into_iter().filter(|sibling| *sibling != "*");
     if let Some(sibling) = nearest(name, siblings) {
-        let meant = [table, &[sibling.to_owned()]].concat();
-        return Some(super::settings::dotted(&meant));
+        return Some([table, &[sibling.to_owned()]].concat());
     }
     let name = path.last()?;
     let last = |key: &&keys::Key| key.name.rsplit('.').next() == Some(name);
     let key = KEYS.iter().find(last)?;
-    Some(match key.name.contains('.') {
-        true => key.name.to_owned(),
-        false => format!("{}, which stands before the first [table]", key.name),
-    })
+    Some(key.name.split('.').map(str::to_owned).collect())
 }

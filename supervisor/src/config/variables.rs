@@ -1,11 +1,16 @@
-//! `CODEJAIL_*` variables that say nothing here: a typing error would otherwise go unnoticed.
+//! `CODEJAIL_*` variables that name files, and those that say nothing here: a typing error would otherwise
+//! go unnoticed.
 
 use super::keys::KEYS;
-use super::load::{TOML_VARIABLE, YAML_VARIABLE};
 use super::note::Note;
 use super::suggest;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+
+/// Names the original's YAML file, as it always did.
+pub const YAML_VARIABLE: &str = "CODEJAIL_SERVICE_CFG";
+/// Names the TOML file where `--config` does not.
+pub const TOML_VARIABLE: &str = "CODEJAIL_CONFIG";
 
 /// What this repository's own tests and Makefile are told by.
 const OF_TESTS: &[&str] = &[
