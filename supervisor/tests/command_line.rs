@@ -177,7 +177,7 @@ fn check_prints_what_each_layer_got() {
         "configuration     ok\n",
         "six is there\n",
         "preload           1 of 2 modules",
-        "no_such_module: it can't be imported: ModuleNotFoundError",
+        "warning           python.preload: no_such_module can't be imported: ModuleNotFoundError",
         "layer uid         ",
         "layer namespaces  ",
         "layer landlock    ",

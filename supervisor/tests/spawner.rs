@@ -81,7 +81,8 @@ impl Spawner {
             uid_count: UIDS,
             uids_per_worker: UIDS / 5,
             // Where the interpreter's own libraries are.
-            shares_uids: false,
+            // The tests run side by side.
+            shares_uids: true,
             read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
                 .map(PathBuf::from)
                 .to_vec(),
