@@ -1,8 +1,8 @@
 //! AppArmor's labels as text: what a process is under, as the kernel shows it.
 
-/// The files that show a process its own label, and take the order to change it: AppArmor's own, and
-/// the one of the first of several security modules. Kernels before 5.8 have only the second, and not
-/// every procfs shows the first.
+/// The files that show a process its own label, and take the order to change it: AppArmor's own,
+/// and the one of the first of several security modules. Kernels before 5.8 have only the second,
+/// and not every procfs shows the first.
 pub const CURRENT: [&str; 2] = [
     "/proc/self/attr/apparmor/current",
     "/proc/self/attr/current",
@@ -25,7 +25,8 @@ pub struct Label<'a> {
 }
 
 impl<'a> Label<'a> {
-    /// Takes a label apart. What the kernel writes after it, a line feed or a zero byte, is left out.
+    /// Takes a label apart. What the kernel writes after it, a line feed or a zero byte, is left
+    /// out.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         let names = text.trim_end_matches(['\n', '\0']);

@@ -11,8 +11,8 @@ pub struct WorkerId(pub u64);
 
 /// What the supervisor asks of the spawner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SpawnerOrder {
-    /// The first order, once: sent before the service opens a socket or reads a request.
+pub enum SpawnerRequest {
+    /// The first request, once: sent before the service opens a socket or reads a request.
     Configure(SpawnerConfig),
     /// Start a worker. Two descriptors come along: its end of the control socket, and the pipe for
     /// what it prints while it warms up.
@@ -21,8 +21,8 @@ pub enum SpawnerOrder {
         worker: WorkerId,
         /// Its directory, from which it starts.
         dir: ScratchName,
-        /// Its uid and gid, the first of a worker's from the configured range; none where the spawner is
-        /// not root.
+        /// Its uid and gid, the first of a worker's from the configured range; none where the
+        /// spawner is not root.
         uid: Option<u32>,
         /// The directories of its sandboxes, each with a file system of its own below the scratch
         /// root, fewer than a worker has uids; empty without the mounts layer.
@@ -36,8 +36,8 @@ pub enum SpawnerOrder {
         worker: WorkerId,
     },
     /// Empty a seat, or remove a sandbox's scratch directory; one that does not exist is removed
-    /// already. When the answer comes the seat is empty, or the directory out of the way and its disk
-    /// space free soon.
+    /// already. When the answer comes the seat is empty, or the directory out of the way and its
+    /// disk space free soon.
     Clean {
         /// Its name.
         dir: ScratchName,
@@ -55,15 +55,15 @@ pub struct SpawnerConfig {
     pub env: Vec<(String, String)>,
     /// Where scratch directories are made.
     pub scratch_root: PathBuf,
-    /// A name with this service's tag: at its end the spawner removes all directories that carry it.
-    /// The one of this very name it makes itself, for what waits to be removed.
+    /// A name with this service's tag: at its end the spawner removes all directories that carry
+    /// it. The one of this very name it makes itself, for what waits to be removed.
     pub scratch_tag: ScratchName,
     /// First of the uids that workers and sandboxes may get.
     pub uid_base: u32,
     /// How many uids there are; a `Launch` with any other is refused.
     pub uid_count: u32,
-    /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another than the
-    /// first is refused, so that no two workers share one.
+    /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another
+    /// than the first is refused, so that no two workers share one.
     pub uids_per_worker: u32,
     /// Whether other services may use the same uids at the same time: true for the commands that start a
     /// worker of their own and end.
@@ -125,7 +125,7 @@ pub struct CgroupLimits {
 /// What the spawner answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpawnerReport {
-    /// Ready for orders.
+    /// Ready for requests.
     Configured {
         /// What became of each of its layers.
         layers: Vec<LayerState>,

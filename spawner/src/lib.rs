@@ -1,8 +1,9 @@
 //! The privileged process: starts, kills and reaps workers, removes what they leave. Nothing else.
 //!
-//! The supervisor starts it before the service has a thread or a socket. It has no network and parses
-//! nothing but the few requests of `codejail_protocol::spawn`. When the supervisor is gone the spawner
-//! kills every worker and removes every directory; when the spawner is gone, the service ends.
+//! The supervisor starts it before the service has a thread or a socket. It has no network and
+//! parses nothing but the few requests of `codejail_protocol::spawn`. When the supervisor is gone
+//! the spawner kills every worker and removes every directory; when the spawner is gone, the
+//! service ends.
 #![deny(unsafe_code)]
 
 mod child;
@@ -21,7 +22,7 @@ mod workers;
 pub use error::{LaunchError, SpawnerError};
 
 use clean::cleaner::Cleaner;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport};
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest};
 use codejail_transport::{PacketError, PacketSocket};
 use launch::Launcher;
 use nix::errno::Errno;
@@ -60,15 +61,15 @@ pub fn run() -> Result<(), SpawnerError> {
     let served = service.serve();
     service.end();
     match served {
-        // The supervisor ended while the spawner was writing to it, or with something unread: to the
-        // spawner that is the same as a closed socket.
+        // The supervisor ended while the spawner was writing to it, or with something unread: to
+        // the spawner that is the same as a closed socket.
         Err(SpawnerError::Packet(PacketError::Socket(Errno::EPIPE | Errno::ECONNRESET))) => Ok(()),
         served => served,
     }
 }
 
-/// Ignores a terminal's Ctrl-C and what a service manager sends to the whole service. The supervisor
-/// decides when to stop; it drains first, and its end closes the socket.
+/// Ignores a terminal's Ctrl-C and what a service manager sends to the whole service. The
+/// supervisor decides when to stop; it drains first, and its end closes the socket.
 fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1};
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1] {
@@ -78,9 +79,9 @@ fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
     Ok(())
 }
 
-/// Each seat of each worker is a descriptor here. With the default of 8 seats, and a descriptor of the
-/// process, some hundred workers would not fit in the usual soft limit, 1024. Workers have a limit of
-/// their own.
+/// Each seat of each worker is a descriptor here. With the default of 8 seats, and a descriptor of
+/// the process, some hundred workers would not fit in the usual soft limit, 1024. Workers have a
+/// limit of their own.
 fn raise_descriptors() -> Result<(), SpawnerError> {
     let resource = Resource::RLIMIT_NOFILE;
     getrlimit(resource)
@@ -92,12 +93,13 @@ fn raise_descriptors() -> Result<(), SpawnerError> {
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
     match socket.receive()?.map(|packet| packet.message) {
         None => Ok(None),
-        Some(SpawnerOrder::Configure(config)) => Ok(Some(config)),
+        Some(SpawnerRequest::Configure(config)) => Ok(Some(config)),
         Some(_) => Err(SpawnerError::Unexpected("Configure")),
     }
 }
 
-/// Finds out what this host gives, then starts the cleaner: the launcher needs a process with one thread.
+/// Finds out what this host gives, then starts the cleaner: the launcher needs a process with one
+/// thread.
 fn prepare(
     config: &SpawnerConfig,
     socket: &Arc<PacketSocket>,

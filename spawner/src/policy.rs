@@ -1,15 +1,15 @@
 //! What the spawner refuses, whatever the supervisor has become: pure functions over plain data.
 //!
-//! A supervisor that somebody has broken into can ask for anything. It can't get a worker that is root,
-//! has a uid outside of the configured range or another worker's, or touches a directory of another
-//! service.
+//! A supervisor that somebody has broken into can ask for anything. It can't get a worker that is
+//! root, has a uid outside of the configured range or another worker's, or touches a directory of
+//! another service.
 
 use codejail_protocol::ScratchName;
 use codejail_protocol::spawn::{SpawnerConfig, WorkerId};
 use std::ops::Range;
 
-/// Most workers that live at once: four times what a configuration may ask for (256), as each worker may
-/// have a successor that warms up beside it while others are on their way out.
+/// Most workers that live at once: four times what a configuration may ask for (256), as each
+/// worker may have a successor that warms up beside it while others are on their way out.
 pub const LIVE_WORKERS_MAX: usize = 1024;
 
 /// Why a request is refused; the supervisor reads it.
@@ -27,8 +27,8 @@ pub enum Refusal {
     /// Two workers could reach each other's processes and files.
     #[error("refused: a uid that another worker has")]
     UidInUse,
-    /// The second worker would take the first one's place in the spawner's table: nobody would kill the
-    /// first, and its uid would count as free.
+    /// The second worker would take the first one's place in the spawner's table: nobody would kill
+    /// the first, and its uid would count as free.
     #[error("refused: the number of a worker that runs")]
     NumberInUse,
     /// There are [`LIVE_WORKERS_MAX`] workers already.
@@ -114,8 +114,8 @@ impl Policy {
         names.try_for_each(|name| self.check_name(name))
     }
 
-    /// A root's service gives each worker a part of the range, of which the worker has the first uid. The
-    /// others are its sandboxes'.
+    /// A root's service gives each worker a part of the range, of which the worker has the first
+    /// uid. The others are its sandboxes'.
     fn check_uid(&self, uid: Option<u32>, live: &[LiveWorker]) -> Result<(), Refusal> {
         let Some(uid) = uid else {
             return match self.is_root {

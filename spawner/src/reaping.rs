@@ -1,7 +1,7 @@
 //! Reaps processes: workers, and the sandboxes of lost workers.
 //!
-//! Where workers have PID namespaces, all processes of one end with it. Without them the sandboxes of
-//! a worker that is gone become this process's children.
+//! Where workers have PID namespaces, all processes of one end with it. Without them the sandboxes
+//! of a worker that is gone become this process's children.
 
 use crate::error::SpawnerError;
 use nix::errno::Errno;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// How long sandboxes without a worker may take to end: the kernel needs seconds for gigabytes.
 const ORPHANS_END_MAX: Duration = Duration::from_secs(10);
 
-/// Waits for one worker's end and reaps it. Returns its exit status, or the negative number of the signal
-/// that ended it.
+/// Waits for one worker's end and reaps it. Returns its exit status, or the negative number of the
+/// signal that ended it.
 ///
 /// # Errors
 /// It is no child of this process, or is reaped already.
@@ -46,8 +46,8 @@ pub fn reap_orphans(is_worker: impl Fn(Pid) -> bool) -> Result<(), SpawnerError>
 }
 
 /// Waits until no child is left, once all workers are reaped. Each orphan ends by itself, at once
-/// (PR_SET_PDEATHSIG). One that was just being made may make its directory before that, which is to be
-/// removed too: hence the wait.
+/// (PR_SET_PDEATHSIG). One that was just being made may make its directory before that, which is to
+/// be removed too: hence the wait.
 pub fn wait_for_orphans() {
     let deadline = Instant::now() + ORPHANS_END_MAX;
     loop {

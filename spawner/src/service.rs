@@ -7,7 +7,7 @@ use crate::policy::{LaunchRequest, Policy, Refusal};
 use crate::reaping::{reap, reap_orphans, wait_for_orphans};
 use crate::workers::{Ready, WorkerRecord, Workers};
 use codejail_protocol::ScratchName;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerId};
 use codejail_transport::PacketSocket;
 use nix::poll::PollTimeout;
 use nix::unistd::geteuid;
@@ -63,8 +63,8 @@ impl Service {
         }
     }
 
-    /// Without PID namespaces this process has to reap the sandboxes of a lost worker, and no descriptor
-    /// tells of their end.
+    /// Without PID namespaces this process has to reap the sandboxes of a lost worker, and no
+    /// descriptor tells of their end.
     fn wait_max(&self) -> PollTimeout {
         if self.launcher.has_pid_namespaces() {
             PollTimeout::NONE
@@ -79,7 +79,7 @@ impl Service {
             return Ok(false);
         };
         match packet.message {
-            SpawnerOrder::Launch {
+            SpawnerRequest::Launch {
                 worker,
                 dir,
                 uid,
@@ -94,10 +94,10 @@ impl Service {
                 let report = self.launch(request, packet.descriptors);
                 self.socket.send(&report, &[])?;
             }
-            SpawnerOrder::Bound(bounds) => self.launcher.bound(bounds),
-            SpawnerOrder::Kill { worker } => self.kill(worker)?,
-            SpawnerOrder::Clean { dir } => self.clean(dir)?,
-            SpawnerOrder::Configure(_) => {
+            SpawnerRequest::Bound(bounds) => self.launcher.bound(bounds),
+            SpawnerRequest::Kill { worker } => self.kill(worker)?,
+            SpawnerRequest::Clean { dir } => self.clean(dir)?,
+            SpawnerRequest::Configure(_) => {
                 return Err(SpawnerError::Unexpected("Launch, Bound, Kill or Clean"));
             }
         }
@@ -146,7 +146,8 @@ impl Service {
         }
     }
 
-    /// Makes a seat or a directory free again. The cleaner reports an empty seat, this function all else.
+    /// Makes a seat or a directory free again. The cleaner reports an empty seat, this function all
+    /// else.
     fn clean(&self, dir: ScratchName) -> Result<(), SpawnerError> {
         if let Some(seat) = self.workers.seat(&dir) {
             self.cleaner.empty(dir, seat);
@@ -173,8 +174,8 @@ impl Service {
         Ok(self.socket.send(&report, &[])?)
     }
 
-    /// Gives back what a reaped worker had. Its file systems go with the record, which has their last
-    /// descriptors.
+    /// Gives back what a reaped worker had. Its file systems go with the record, which has their
+    /// last descriptors.
     fn release(&self, record: WorkerRecord) {
         if let Some(cgroup) = &record.launched.cgroup {
             // What the worker left ends with it, however the worker ended.

@@ -1,4 +1,5 @@
-//! The workers that were launched and not reaped yet, and the wait for one of them or for a request.
+//! The workers that were launched and not reaped yet, and the wait for one of them or for a
+//! request.
 
 use crate::error::SpawnerError;
 use crate::launch::Launched;
@@ -85,7 +86,8 @@ impl Workers {
             .find_map(|record| record.launched.seats.as_ref()?.find(name))
     }
 
-    /// Waits until a worker ends, something comes over `socket`, a signal arrives, or the time is over.
+    /// Waits until a worker ends, something comes over `socket`, a signal arrives, or the time is
+    /// over.
     ///
     /// # Errors
     /// poll(2) fails, which it has no reason to.

@@ -1,4 +1,5 @@
 //! The command line: arguments, configuration, one of the commands, an exit status.
+#![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
 use codejail::boot::{log_to_stderr, privileges};

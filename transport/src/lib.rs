@@ -123,11 +123,11 @@ impl PacketSocket {
         }))
     }
 
-    /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns the
-    /// real length (recv(2)).
+    /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns
+    /// the real length (recv(2)).
     ///
-    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's memory
-    /// anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
+    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's
+    /// memory anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
     fn waiting(&self) -> Result<usize, Errno> {
         let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         Ok(recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut [], None, look)?.bytes)
@@ -177,11 +177,11 @@ impl AsRawFd for PacketSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use codejail_protocol::control::{SandboxId, WorkerOrder};
+    use codejail_protocol::control::{SandboxId, WorkerRequest};
     use nix::unistd::{pipe, read, write};
 
-    fn kill(number: u64) -> WorkerOrder {
-        WorkerOrder::Kill {
+    fn kill(number: u64) -> WorkerRequest {
+        WorkerRequest::Kill {
             sandbox: SandboxId(number),
         }
     }
@@ -191,7 +191,7 @@ mod tests {
         let (left, right) = PacketSocket::pair().unwrap();
         let (reader, writer) = pipe().unwrap();
         left.send(&kill(7), &[writer.as_fd()]).unwrap();
-        let packet = right.receive::<WorkerOrder>().unwrap().unwrap();
+        let packet = right.receive::<WorkerRequest>().unwrap().unwrap();
         assert_eq!(packet.message, kill(7));
         write(&packet.descriptors[0], b"x").unwrap();
         let mut byte = [0];
@@ -202,7 +202,7 @@ mod tests {
     fn a_closed_peer_is_an_end_and_not_an_error() {
         let (left, right) = PacketSocket::pair().unwrap();
         drop(left);
-        assert!(right.receive::<WorkerOrder>().unwrap().is_none());
+        assert!(right.receive::<WorkerRequest>().unwrap().is_none());
         assert!(matches!(
             right.send(&kill(1), &[]),
             Err(PacketError::Socket(Errno::EPIPE))
@@ -215,9 +215,9 @@ mod tests {
         let (reader, _writer) = pipe().unwrap();
         left.send(&kill(1), &[reader.as_fd()]).unwrap();
         left.send(&kill(2), &[]).unwrap();
-        let first = right.receive::<WorkerOrder>().unwrap().unwrap();
+        let first = right.receive::<WorkerRequest>().unwrap().unwrap();
         assert_eq!((first.message, first.descriptors.len()), (kill(1), 1));
-        let second = right.receive::<WorkerOrder>().unwrap().unwrap();
+        let second = right.receive::<WorkerRequest>().unwrap().unwrap();
         assert_eq!((second.message, second.descriptors.len()), (kill(2), 0));
     }
 
@@ -227,7 +227,7 @@ mod tests {
         let long = vec![0; PREFIX_BYTES + FRAME_BYTES_MAX + 1];
         nix::sys::socket::send(left.as_raw_fd(), &long, MsgFlags::empty()).unwrap();
         assert!(matches!(
-            right.receive::<WorkerOrder>(),
+            right.receive::<WorkerRequest>(),
             Err(PacketError::Truncated)
         ));
     }
@@ -237,7 +237,7 @@ mod tests {
         let (left, right) = PacketSocket::pair().unwrap();
         nix::sys::socket::send(left.as_raw_fd(), &[9; 40], MsgFlags::empty()).unwrap();
         assert!(matches!(
-            right.receive::<WorkerOrder>(),
+            right.receive::<WorkerRequest>(),
             Err(PacketError::Frame(_))
         ));
     }

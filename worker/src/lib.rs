@@ -14,6 +14,7 @@ mod fork_server;
 mod heap;
 mod huge_pages;
 mod interpreter;
+mod job;
 mod json_depth;
 mod layers;
 mod runner;

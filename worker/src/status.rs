@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-/// The pipe. Author's code can reach it too: what comes out of it is a claim, and the supervisor
-/// treats it as one.
+/// The pipe. The author's code can reach it too. So what the supervisor reads from it is only a
+/// claim, and the supervisor treats it as one.
 #[derive(Debug)]
 pub struct Status(File);
 
 impl Status {
-    /// Over the descriptor that `descriptors::keep_only` put in place.
+    /// Takes the descriptor that `descriptors::place` has put in place.
     pub fn new(pipe: OwnedFd) -> Self {
         Self(pipe.into())
     }

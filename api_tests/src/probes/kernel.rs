@@ -1,7 +1,7 @@
 //! Kernel surface: calls that no course needs. Each is made so that the kernel, if it is reached, says
 //! no to its arguments or to the missing capability, with another error than a layer's.
 
-use crate::probe::{Denial, Plan, Probe};
+use crate::probe::{Denial, Probe, ProbePlan};
 
 /// Why one layer may guard what the kernel itself allows to root alone.
 const ROOTS: &str = "the kernel itself wants a capability, which no sandbox has";
@@ -212,7 +212,7 @@ const OTHERS: &[Probe] = &[
         CODE,
         "",
     )
-    .plan(Plan::Once(
+    .plan(ProbePlan::Once(
         r"
 import mmap
 GETPID = bytes.fromhex('b814000000 cd80 c3')  # mov eax, 20; int 0x80; ret

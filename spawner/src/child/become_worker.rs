@@ -1,5 +1,5 @@
-//! From clone to exec: the order in which a new process becomes a worker. See `child/mod.rs` for what
-//! it may do.
+//! From clone to exec: the order in which a new process becomes a worker. See `child/mod.rs` for
+//! what it may do.
 
 use super::credentials::{become_user, bound_capabilities, keep_capabilities};
 use super::exec_plan::{ChildDescriptors, ExecPlan, FIRST_FREE};
@@ -31,8 +31,8 @@ pub fn try_root(root: &mut Root<'_>, failed: &OwnedFd) -> ! {
 }
 
 /// The order matters: IPC while the host's `/proc` is there; the root while there is CAP_SYS_ADMIN
-/// and the descriptors have the numbers that the root knows; bounds while there is CAP_SETPCAP; user
-/// before capabilities; the death signal after the change of user, which clears it.
+/// and the descriptors have the numbers that the root knows; bounds while there is CAP_SETPCAP;
+/// user before capabilities; the death signal after the change of user, which clears it.
 fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
     wait_for_spawner(&plan.descriptors).map_err(Step::WaitForSpawner.failed())?;
     setsid().map_err(Step::Session.failed())?;
@@ -57,8 +57,8 @@ fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
     execute(plan.python, &plan.arguments, &plan.environment).map_err(Step::Exec.failed())
 }
 
-/// The spawner sends one byte once this process is in its cgroup. End of file means that the spawner
-/// has given up, or is gone.
+/// The spawner sends one byte once this process is in its cgroup. End of file means that the
+/// spawner has given up, or is gone.
 fn wait_for_spawner(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     // Else this process's own copy would keep the pipe from ending.
     close(descriptors.input_writer)?;
@@ -68,8 +68,8 @@ fn wait_for_spawner(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     }
 }
 
-/// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 are the log, 3 is control, 4 the module. No
-/// other descriptor outlives the exec.
+/// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 are the log, 3 is control, 4 the module.
+/// No other descriptor outlives the exec.
 fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     let log = descriptors.log.as_fd();
     let places = [
@@ -85,8 +85,8 @@ fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     close_at_exec_from(FIRST_FREE.cast_unsigned())
 }
 
-/// Rust ignores SIGPIPE and exec keeps that; Python shall start as from a shell. And the worker dies
-/// with the spawner, also where no PID namespace ends it.
+/// Rust ignores SIGPIPE and exec keeps that; Python shall start as from a shell. And the worker
+/// dies with the spawner, also where no PID namespace ends it.
 fn set_signals() -> Result<(), Errno> {
     restore_sigpipe()?;
     set_pdeathsig(Signal::SIGKILL)
@@ -107,7 +107,8 @@ mod tests {
     use std::fs::File;
     use std::os::fd::AsRawFd;
 
-    /// A process that is to become `program` and waits to be let go: it, its input and its failures.
+    /// A process that is to become `program` and waits to be let go: it, its input and its
+    /// failures.
     fn start(program: &CStr, directory: &CStr) -> (Cloned, OwnedFd, OwnedFd) {
         let (input, go) = pipe2(OFlag::O_CLOEXEC).unwrap();
         let (hears, failed) = pipe2(OFlag::O_CLOEXEC).unwrap();

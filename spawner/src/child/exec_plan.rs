@@ -1,5 +1,5 @@
-//! All that a new worker's process needs, prepared by the spawner in memory of which the process gets
-//! a copy.
+//! All that a new worker's process needs, prepared by the spawner in memory of which the process
+//! gets a copy.
 
 use crate::sys::process::{CStringArray, duplicate_above};
 use crate::worker_root::Root;
@@ -39,7 +39,8 @@ pub struct ExecPlan<'a> {
 pub struct ChildDescriptors {
     /// The pipe that lets the process go on. At its end it is the worker's standard input.
     pub input: OwnedFd,
-    /// The spawner's end of that pipe, which is the spawner's to close. The process closes its copy.
+    /// The spawner's end of that pipe, which is the spawner's to close. The process closes its
+    /// copy.
     pub input_writer: RawFd,
     /// Standard output and error.
     pub log: OwnedFd,

@@ -6,9 +6,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 use std::ffi::CStr;
 
-/// Where memory runs out, the kernel shall end a sandbox before anything else of the host (proc(5)).
-/// Of processes with the same score it takes the largest, and that is never the worker for long. A
-/// host without `/proc` has no score to set.
+/// Where memory runs out, the kernel shall end a sandbox before anything else of the host
+/// (proc(5)). Of processes with the same score it takes the largest, and that is never the worker
+/// for long. A host without `/proc` has no score to set.
 ///
 /// # Errors
 /// The file is there and can't be written.
@@ -32,10 +32,11 @@ pub fn close_ipc() -> Result<(), Errno> {
     write_file(c"/proc/sys/kernel/sem", b"0 0 0 0")
 }
 
-/// Has the exec enter a profile: `order` is `exec NAME` or `stack NAME`. A profile that does not exist
-/// fails here, or at the exec.
+/// Has the exec enter a profile: `order` is `exec NAME` or `stack NAME`. A profile that does not
+/// exist fails here, or at the exec.
 ///
-/// AppArmor has a file of its own; before Linux 5.8 there is only the one of the first security module.
+/// AppArmor has a file of its own; before Linux 5.8 there is only the one of the first security
+/// module.
 ///
 /// # Errors
 /// AppArmor refuses, or is not there.

@@ -1,7 +1,8 @@
-//! The AppArmor layer, as the spawner sees it: what the kernel enforces, and how a worker gets there.
+//! The AppArmor layer, as the spawner sees it: what the kernel enforces, and how a worker gets
+//! there.
 //!
-//! Here is what the spawner finds before it starts anything. Each worker and each sandbox makes sure by
-//! itself that it really is under its profile (the worker's `layers/apparmor.rs`).
+//! Here is what the spawner finds before it starts anything. Each worker and each sandbox makes
+//! sure by itself that it really is under its profile (the worker's `layers/apparmor.rs`).
 
 use codejail_protocol::apparmor::{CURRENT, ENFORCING, Label};
 use codejail_protocol::control::{AppArmorProfiles, LayerMode, LayerState};
@@ -15,7 +16,8 @@ pub const LAYER: &str = "apparmor";
 
 /// Says `Y` where AppArmor is built in and not switched off (admin-guide/LSM/apparmor).
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
-/// All loaded profiles, one `NAME (MODE)` a line; root's to read, and only where securityfs is mounted.
+/// All loaded profiles, one `NAME (MODE)` a line; root's to read, and only where securityfs is
+/// mounted.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
 /// The mode of a profile that the list does not name.
@@ -50,8 +52,8 @@ const HOST: ProfileSet = ProfileSet {
     sandbox: "codejail-sandbox",
 };
 
-/// For a service in a container, whose runtime puts all of it under one profile from outside. Hosts that
-/// were prepared for the original have a profile of this name.
+/// For a service in a container, whose runtime puts all of it under one profile from outside. Hosts
+/// that were prepared for the original have a profile of this name.
 const CONTAINER: ProfileSet = ProfileSet {
     service: &["openedx_codejail_service"],
     worker: "openedx_codejail_service//codejail_worker",
@@ -63,8 +65,8 @@ const CONTAINER: ProfileSet = ProfileSet {
 pub struct AppArmor {
     /// For the service's log and for `check`.
     pub found: FoundAppArmor,
-    /// What a worker writes to its own `attr/exec` before it becomes Python; none where the layer is
-    /// not in use.
+    /// What a worker writes to its own `attr/exec` before it becomes Python; none where the layer
+    /// is not in use.
     pub on_exec: Option<CString>,
 }
 
@@ -200,7 +202,8 @@ impl AppArmorHost {
         };
         let missing = listed(&|mode| mode == MISSING);
         let lax = listed(&|mode| ![MISSING, UNKNOWN].contains(&mode) && !ENFORCING.contains(&mode));
-        // Where the layer is required each worker and sandbox makes sure by itself, so no list is needed.
+        // Where the layer is required each worker and sandbox makes sure by itself, so no list is
+        // needed.
         let unseen = listed(&|mode| mode == UNKNOWN && !required);
         let unconfined = (missing.is_none() && !self.is_confined(set)).then(|| {
             let label = self.label.as_deref().unwrap_or("an unknown label");
@@ -223,9 +226,9 @@ impl AppArmorHost {
         Label::parse(label).is_under(set.own())
     }
 
-    /// How a worker enters its profile: alone where it may, else stacked over this process's. A profile
-    /// that somebody else put this process under (a container's runtime) must not be left. And under
-    /// no_new_privs the kernel lets a confined process only add to its confinement.
+    /// How a worker enters its profile: alone where it may, else stacked over this process's. A
+    /// profile that somebody else put this process under (a container's runtime) must not be left.
+    /// And under no_new_privs the kernel lets a confined process only add to its confinement.
     fn on_exec(&self, label: &str, set: &ProfileSet) -> Result<CString, String> {
         let names = Label::parse(label).names;
         let free = names == UNCONFINED || (names == HOST.own() && !self.no_new_privileges);

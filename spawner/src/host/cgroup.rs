@@ -1,7 +1,7 @@
 //! The cgroup layer: a cgroup of version 2 for each worker, where the service's own is delegated.
 //!
-//! It bounds what a worker and its sandboxes use together, and it kills all of them at once, also where
-//! no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
+//! It bounds what a worker and its sandboxes use together, and it kills all of them at once, also
+//! where no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
 
 use crate::error::LaunchError;
 use crate::paths::c_path;
@@ -23,7 +23,8 @@ const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 const REMEDY: &str =
     "run the service with a cgroup v2 of its own to manage (systemd: Delegate=yes)";
 
-/// How long what was killed may take to be gone from its cgroup: gigabytes take seconds.
+/// How long killed processes may take to leave their cgroup: the kernel needs seconds for
+/// gigabytes.
 const EMPTY_MAX: Duration = Duration::from_secs(10);
 
 /// The service's own part of the cgroup tree.
@@ -39,10 +40,10 @@ pub struct Cgroups {
 pub struct WorkerCgroup(PathBuf);
 
 impl Cgroups {
-    /// Makes the service's part, named by its tag, if this host lets it, and says what was got.
+    /// Makes the service's part, named by its tag, where this host allows that.
     ///
     /// # Errors
-    /// The layer is required, and the host gives less than all of it.
+    /// The layer is required, and the host does not give all of it.
     pub fn find(
         mode: LayerMode,
         tag: &ScratchName,
@@ -85,7 +86,8 @@ impl Cgroups {
         Ok(cgroups)
     }
 
-    /// Hands memory and pids down to the workers' cgroups; whether the host has them to give.
+    /// Hands the memory and pids controllers down to the workers' cgroups. False where the host has
+    /// none.
     fn take_controllers(&self, base: &Path) -> io::Result<bool> {
         let offered = fs::read_to_string(base.join("cgroup.controllers"))?;
         let offered: Vec<&str> = offered.split_whitespace().collect();
@@ -95,8 +97,8 @@ impl Cgroups {
         let wanted = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
         let enable = |cgroup: &Path| fs::write(cgroup.join("cgroup.subtree_control"), &wanted);
         if enable(base).is_err() {
-            // Only a cgroup without processes of its own may hand controllers down: this service's move
-            // into one below.
+            // Only a cgroup without processes of its own may hand controllers down, so this
+            // service's processes move into one below.
             let service = self.group.join("service");
             fs::create_dir(&service)?;
             for pid in [getppid(), getpid()] {
@@ -139,7 +141,8 @@ impl Cgroups {
         }
         if limits.memory_bytes_max != 0 {
             cgroup.write("memory.max", &limits.memory_bytes_max.to_string())?;
-            // What is swapped out is used all the same. Kernels without swap lack the file.
+            // Swapped memory counts as used too, so there is none. Kernels without swap lack the
+            // file.
             match cgroup.write("memory.swap.max", "0") {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -151,8 +154,9 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Removes the service's part, once no worker is left. Where this service has moved into it, it goes
-    /// back to where it came from, which takes processes again only when it hands no controller down.
+    /// Removes the service's part, once no worker is left. Where the service's processes have moved
+    /// into it, they go back first. The cgroup that they came from takes processes again only when
+    /// it hands no controller down.
     pub fn remove(&self) {
         let service = self.group.join("service");
         if service.exists() {
@@ -169,7 +173,7 @@ impl Cgroups {
         }
         for pid in fs::read_to_string(service.join("cgroup.procs"))?.lines() {
             match fs::write(base.join("cgroup.procs"), pid) {
-                // It has ended meanwhile.
+                // The process has ended meanwhile.
                 Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
                 result => result?,
             }
@@ -179,7 +183,7 @@ impl Cgroups {
 }
 
 impl WorkerCgroup {
-    /// Puts a process in, and what it will fork.
+    /// Puts a process into it, and so all processes that this one will fork.
     ///
     /// # Errors
     /// There is no such process, or the kernel refuses.
@@ -187,16 +191,16 @@ impl WorkerCgroup {
         self.write("cgroup.procs", &pid.to_string())
     }
 
-    /// Kills all that is in it (Linux 5.14).
+    /// Kills all processes in it (Linux 5.14).
     pub fn kill(&self) {
         match self.write("cgroup.kill", "1") {
-            // An older kernel: the worker's own end must do.
+            // An older kernel: what the worker's own end takes along must do.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => say(&self.0, result),
         }
     }
 
-    /// Removes it as soon as nothing is in it any more.
+    /// Removes it as soon as no process is in it.
     pub fn remove(&self) {
         let deadline = Instant::now() + EMPTY_MAX;
         let removed = loop {
@@ -222,7 +226,7 @@ impl WorkerCgroup {
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut polled = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
         match poll(&mut polled, timeout) {
-            // A signal that is left to the supervisor: the caller looks again.
+            // After a signal, which is the supervisor's business, the caller looks again.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
@@ -233,7 +237,7 @@ impl WorkerCgroup {
     }
 }
 
-/// What can't be put right here is said; nothing depends on it.
+/// Tells of an error that nothing depends on and that can't be put right here.
 fn say(path: &Path, result: io::Result<()>) {
     if let Err(error) = result {
         eprintln!("spawner: {}: {error}", path.display());
@@ -253,15 +257,16 @@ fn own_cgroup() -> io::Result<PathBuf> {
     let mut own = own.lines().filter_map(|line| line.strip_prefix("0::/"));
     let own = own.next().ok_or_else(|| missing("no cgroup v2"))?;
     let path = Path::new(mount).join(own);
-    // A service manager owns what it has not delegated; the root of a tree is nobody's.
+    // A service manager owns every cgroup that it has not delegated. The root of a tree is
+    // nobody's.
     if own.is_empty() || is_delegated(&path) {
         return Ok(path);
     }
     Err(io::Error::other("this cgroup is not delegated"))
 }
 
-/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)). Without being root
-/// this process could write there only if it was handed over.
+/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)). Without being
+/// root this process could write there only if it was handed over.
 fn is_delegated(path: &Path) -> bool {
     let marked = |name| {
         let mut value = [0];

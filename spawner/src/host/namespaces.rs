@@ -24,9 +24,9 @@ const REMEDY: &str = "start the service as root with CAP_SYS_ADMIN, or allow use
      (sysctl user.max_user_namespaces, and on Ubuntu \
      kernel.apparmor_restrict_unprivileged_userns=0)";
 
-/// Enters a user namespace of its own if this process is not root. As the one user there it may make the
-/// other namespaces; outside it gets no right more (user_namespaces(7)). Must run while this process
-/// has one thread. Where the host allows no user namespace, nothing changes.
+/// Enters a user namespace of its own if this process is not root. As the one user there it may
+/// make the other namespaces; outside it gets no right more (user_namespaces(7)). Must run while
+/// this process has one thread. Where the host allows no user namespace, nothing changes.
 ///
 /// # Errors
 /// The process is in its namespace and can't map its user there.

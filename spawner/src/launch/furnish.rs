@@ -49,8 +49,8 @@ fn make_directory(path: &Path, uid: Option<u32>) -> io::Result<()> {
     Ok(fchmod(&directory, Mode::from_bits_truncate(0o755))?)
 }
 
-/// Puts a worker's script into its directory, readable for Python as any user, and a `tmp` of its own
-/// for what libraries write while they are imported.
+/// Puts a worker's script into its directory, readable for Python as any user, and a `tmp` of its
+/// own for what libraries write while they are imported.
 fn furnish(directory: &OwnedFd, uid: Option<u32>) -> io::Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let mode = Mode::from_bits_truncate(0o600);

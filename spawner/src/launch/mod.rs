@@ -1,5 +1,5 @@
-//! Starts one worker: prepares all that its process needs in its first moments, clones, and hears how
-//! it went.
+//! Starts one worker: prepares all that its process needs in its first moments, clones, and hears
+//! how it went.
 
 mod furnish;
 mod seats;
@@ -74,11 +74,12 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// Opens and checks what launches will need, and finds out which layers this host gives. Must run
-    /// while this process has one thread.
+    /// Opens and checks what launches will need, and finds out which layers this host gives. Must
+    /// run while this process has one thread.
     ///
     /// # Errors
-    /// The module can't be opened, the interpreter can't be executed, or a required layer is missing.
+    /// The module can't be opened, the interpreter can't be executed, or a required layer is
+    /// missing.
     pub fn new(config: &SpawnerConfig) -> Result<Self, LaunchError> {
         // First of all: everything after it may leave something that is named by these uids.
         let claims = Claims::make(config)?;

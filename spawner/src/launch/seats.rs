@@ -1,8 +1,10 @@
-//! Seats: a file system for each sandbox that a worker can have at a time, bounded in bytes and files.
+//! Seats: a file system for each sandbox that a worker can have at a time, bounded in bytes and
+//! files.
 //!
-//! The spawner mounts a seat once, in its worker's root alone, when it launches the worker. Between two
-//! executions it empties the seat through a descriptor. So no execution can take the space of
-//! another, nothing of a seat shows on the host, and all of it goes with the worker, whatever happens.
+//! The spawner mounts a seat once, in its worker's root alone, when it launches the worker. Between
+//! two executions it empties the seat through a descriptor. So no execution can take the space of
+//! another, nothing of a seat shows on the host, and all of it goes with the worker, whatever
+//! happens.
 
 use crate::error::LaunchError;
 use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
@@ -13,7 +15,8 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// Most bytes in a worker's own directory: its script, and what libraries write while they are imported.
+/// Most bytes in a worker's own directory: its script, and what libraries write while they are
+/// imported.
 const HOME_BYTES_MAX: u64 = 256 << 20;
 /// Most files there.
 const HOME_FILES_MAX: u64 = 16_384;
@@ -27,8 +30,8 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// Makes a worker's file systems: `home` is the name of its own, `names` are those of its sandboxes.
-    /// The sandboxes' belong to `uid`, the worker's user.
+    /// Makes a worker's file systems: `home` is the name of its own, `names` are those of its
+    /// sandboxes. The sandboxes' belong to `uid`, the worker's user.
     ///
     /// # Errors
     /// The kernel can't or won't make them.

@@ -16,8 +16,8 @@ pub struct Cloned {
 }
 
 impl Cloned {
-    /// Sends SIGKILL by descriptor, pidfd_send_signal(2), so that the signal never hits a reused pid.
-    /// A process that has ended already is no fault.
+    /// Sends SIGKILL by descriptor, pidfd_send_signal(2), so that the signal never hits a reused
+    /// pid. A process that has ended already is no fault.
     ///
     /// # Errors
     /// The kernel refuses, which it has no reason to.
@@ -59,7 +59,8 @@ pub fn clone(namespaces: i32, child: impl FnOnce() -> Infallible) -> Result<Clon
     let pid = i32::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
     Ok(Cloned {
         pid: Pid::from_raw(pid),
-        // SAFETY: the clone succeeded, so CLONE_PIDFD has stored a new descriptor that nobody else owns.
+        // SAFETY: the clone succeeded, so CLONE_PIDFD has stored a new descriptor that nobody else
+        // owns.
         pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
     })
 }
@@ -70,8 +71,8 @@ fn clone3(namespaces: i32, pidfd: &mut i32) -> Result<libc::c_long, Errno> {
     args.flags = u64::from((namespaces | libc::CLONE_PIDFD).cast_unsigned());
     args.pidfd = (&raw mut *pidfd).addr() as u64;
     args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
-    // SAFETY: args and pidfd live through the call. Without CLONE_VM the child runs on a copy of this
-    // memory and stack, as after fork.
+    // SAFETY: args and pidfd live through the call. Without CLONE_VM the child runs on a copy of
+    // this memory and stack, as after fork.
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone3,

@@ -1,7 +1,8 @@
 //! The kernel's mount calls by descriptor (Linux 5.2; mount_setattr 5.12).
 //!
-//! A file system made this way is attached nowhere until somebody moves it to a place. So nothing of
-//! it shows on the host, and it goes with the last descriptor and the last namespace that has it.
+//! A file system made this way is attached nowhere until somebody moves it to a place. So nothing
+//! of it shows on the host, and it goes with the last descriptor and the last namespace that has
+//! it.
 
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -20,8 +21,8 @@ const EMPTY_PATH: u32 = libc::AT_EMPTY_PATH.cast_unsigned();
 /// A new file system of the kind `name` with these options, mounted nowhere yet.
 ///
 /// # Errors
-/// `EPERM` without CAP_SYS_ADMIN over the mount namespace, `ENOSYS` before Linux 5.2, `EINVAL` for an
-/// option that the kernel does not know.
+/// `EPERM` without CAP_SYS_ADMIN over the mount namespace, `ENOSYS` before Linux 5.2, `EINVAL` for
+/// an option that the kernel does not know.
 pub fn new_mount(
     name: &CStr,
     options: &[(&CStr, &CStr)],
@@ -36,7 +37,8 @@ pub fn new_mount(
 }
 
 fn open_context(name: &CStr) -> Result<OwnedFd, Errno> {
-    // SAFETY: the name is a C string that outlives the call; fsopen(2) returns a new descriptor or -1.
+    // SAFETY: the name is a C string that outlives the call; fsopen(2) returns a new descriptor or
+    // -1.
     unsafe {
         new_descriptor(libc::syscall(
             libc::SYS_fsopen,
@@ -54,7 +56,8 @@ fn configure(
     let (key, value) = option.map_or((ptr::null(), ptr::null()), |(key, value)| {
         (key.as_ptr(), value.as_ptr())
     });
-    // SAFETY: key and value are C strings that outlive the call, or null for a command without them.
+    // SAFETY: key and value are C strings that outlive the call, or null for a command without
+    // them.
     done(unsafe {
         libc::syscall(
             libc::SYS_fsconfig,
@@ -85,7 +88,8 @@ fn mount_of(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
 /// What open_tree(2) says.
 pub fn copy_of(path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE;
-    // SAFETY: the path is a C string that outlives the call; open_tree(2) returns a new descriptor or -1.
+    // SAFETY: the path is a C string that outlives the call; open_tree(2) returns a new descriptor
+    // or -1.
     unsafe {
         new_descriptor(libc::syscall(
             libc::SYS_open_tree,

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn take_standard_input() -> Option<OwnedFd> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let first = !TAKEN.swap(true, Ordering::Relaxed);
-    // SAFETY: whoever started this process left descriptor 0 to it. Only the first caller gets here,
-    // and nothing else in this crate or in std closes or owns it.
+    // SAFETY: whoever started this process left descriptor 0 to it. Only the first caller gets
+    // here, and nothing else in this crate or in std closes or owns it.
     first.then(|| unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) })
 }
 
@@ -59,7 +59,8 @@ pub fn drop_from_bounding_set(capability: u32) -> Result<(), Errno> {
     done(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, UNUSED, UNUSED, UNUSED) })
 }
 
-/// Sets effective, permitted and inheritable capabilities to the ones in `mask`; the kernel's first 32.
+/// Sets effective, permitted and inheritable capabilities to the ones in `mask`; the kernel's first
+/// 32.
 ///
 /// # Errors
 /// `EPERM` for one that this process does not have.
@@ -68,7 +69,8 @@ pub fn set_capabilities(mask: u32) -> Result<(), Errno> {
     const VERSION_3_AND_SELF: [u32; 2] = [0x2008_0522, 0];
     let sets: [[u32; 3]; 2] = [[mask; 3], [0; 3]];
     let header = VERSION_3_AND_SELF.as_ptr();
-    // SAFETY: capset(2) reads a header of two numbers and two triples of numbers; all outlive the call.
+    // SAFETY: capset(2) reads a header of two numbers and two triples of numbers; all outlive the
+    // call.
     done_long(unsafe { libc::syscall(libc::SYS_capset, header, sets.as_ptr()) })
 }
 
@@ -87,8 +89,8 @@ pub fn raise_ambient_capability(capability: u32) -> Result<(), Errno> {
 
 /// Leaves every supplementary group.
 ///
-/// A raw call, like the next two: libc's wrappers would signal threads of the parent, which a cloned
-/// child does not have.
+/// A raw call, like the next two: libc's wrappers would signal threads of the parent, which a
+/// cloned child does not have.
 ///
 /// # Errors
 /// `EPERM` without CAP_SETGID, or where a user namespace denies setgroups(2).

@@ -1,5 +1,5 @@
-//! Which names a worker's root holds: the way to everything that may be read, links included, and the
-//! host's usual names beside it.
+//! Which names a worker's root holds: the way to everything that may be read, links included, and
+//! the other names of the host's usual directories. It looks at the host and changes nothing.
 
 use crate::error::LaunchError;
 use crate::paths::{c_path, relative};
@@ -12,14 +12,14 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Directories whose other names stay, closed: what every program knows to look for. Their names tell
-/// no more than the original's own answers, `EACCES` or `ENOENT`.
+/// Directories that every program looks into: their other names stay, closed. The names tell a
+/// program no more than the original's own answers do, `EACCES` or `ENOENT`.
 const USUAL: &[&str] = &["/", "/etc", "/usr", "/usr/share", "/usr/local", "/dev"];
 
-/// Names of one such directory that are kept; a distribution has some 300 in `/etc`.
+/// Most names of one such directory that stay; a distribution has some 300 in `/etc`.
 const NAMES_MAX: usize = 4096;
 
-/// Links on the way to one path, as the kernel's own bound (path_resolution(7)).
+/// Most links on the way to one path: the kernel's own bound (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
 /// What is made in the root before anything is mounted there. Paths are relative to it.
@@ -62,8 +62,8 @@ struct Names {
     bound: BTreeMap<PathBuf, bool>,
 }
 
-/// Entries in an order in which they can be made, and binds. What of `readable` does not exist is passed
-/// over.
+/// Entries in an order in which they can be made, and binds. A path of `readable` that does not
+/// exist is passed over.
 pub fn find(
     readable: &[PathBuf],
     scratch_root: &Path,
@@ -89,7 +89,8 @@ pub fn find(
 }
 
 impl Names {
-    /// Follows `path` from the root on, noting directories and links; binds what is at its end.
+    /// Follows `path` from the root on and notes its directories and links. With `bind` it also
+    /// notes that what is at the end is to be bound.
     fn lead_to(&mut self, path: &Path, bind: bool) -> io::Result<()> {
         let mut here = PathBuf::from("/");
         let mut rest: VecDeque<OsString> = names_of(path);
@@ -140,7 +141,7 @@ impl Names {
         self.bound.insert(path.to_owned(), kind.is_char_device());
     }
 
-    /// Notes the other names of a directory that is on somebody's way.
+    /// Notes the other names of a usual directory, if any path leads through it.
     fn keep_usual(&mut self, directory: &Path) -> io::Result<()> {
         let on_the_way = directory == Path::new("/") || self.kinds.contains_key(directory);
         if !on_the_way || self.bound.contains_key(directory) {
@@ -158,7 +159,7 @@ impl Names {
         Ok(())
     }
 
-    /// Leaves out what a bound directory brings along.
+    /// Turns the names into entries and binds, without those that a bound directory brings along.
     fn finish(self) -> Result<(Vec<Entry>, Vec<Bind>), LaunchError> {
         let bound: BTreeSet<&Path> = self.bound.keys().map(PathBuf::as_path).collect();
         let within = |path: &Path| path.ancestors().skip(1).any(|above| bound.contains(above));

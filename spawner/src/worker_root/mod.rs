@@ -1,11 +1,12 @@
-//! A worker's root: what Python needs and nothing else of the host. Only scratch file systems in it can
-//! be changed.
+//! A worker's root: what Python needs and nothing else of the host. Only scratch file systems in it
+//! can be changed.
 //!
-//! The root holds the interpreter's directories, the shared libraries, time zones, four devices and a
-//! `/proc` of the worker's own PID namespace. A worker can't reach anything else of the host, nor ask
-//! whether it is there. Directories that only lead somewhere can be passed and not listed. In the host's
-//! usual directories the other names stay, as empty files and directories that nobody may open: so a path
-//! that is there and forbidden answers `EACCES` here too, as AppArmor does for the original.
+//! The root holds the interpreter's directories, the shared libraries, time zones, four devices and
+//! a `/proc` of the worker's own PID namespace. A worker can't reach anything else of the host, nor
+//! ask whether it is there. Directories that only lead somewhere can be passed and not listed. In
+//! the host's usual directories the other names stay, as empty files and directories that nobody
+//! may open: so a path that is there and forbidden answers `EACCES` here too, as AppArmor does for
+//! the original.
 
 mod entries;
 
@@ -22,8 +23,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// May be passed, not listed or added to: `/`, `/usr` and the like. It is a mode and no read-only mount,
-/// so that an attempt to add is answered `EACCES`, as by the original.
+/// May be passed, not listed or added to: `/`, `/usr` and the like. It is a mode and no read-only
+/// mount, so that an attempt to add is answered `EACCES`, as by the original.
 const PASSAGE: Mode = Mode::from_bits_truncate(0o111);
 /// May not even be passed.
 const FORBIDDEN: Mode = Mode::empty();
@@ -44,7 +45,8 @@ pub struct Root<'a> {
     root: OwnedFd,
     /// File systems below the scratch root, with their places.
     scratches: Vec<(BorrowedFd<'a>, CString)>,
-    /// Copies of what is bound, opened while the old root can still be seen; as many as there are binds.
+    /// Copies of what is bound, opened while the old root can still be seen; as many as there are
+    /// binds.
     copies: Vec<Option<OwnedFd>>,
 }
 
@@ -136,9 +138,9 @@ impl From<Errno> for EnterFailure {
 }
 
 impl Root<'_> {
-    /// Makes it the calling process's root. For a child of clone in mount and PID namespaces of its own:
-    /// system calls only, see `child/mod.rs`. It opens all that is bound before the new root may
-    /// cover it.
+    /// Makes it the calling process's root. For a child of clone in mount and PID namespaces of its
+    /// own: system calls only, see `child/mod.rs`. It opens all that is bound before the new root
+    /// may cover it.
     ///
     /// # Errors
     /// A mount call fails: of the root, of a bind or of a scratch file system.
@@ -177,8 +179,8 @@ fn copy_of(bind: &Bind) -> Result<OwnedFd, Errno> {
     Ok(copy)
 }
 
-/// Processes of this PID namespace only, each visible only to those that may trace it, and nothing of
-/// the kernel (`subset=pid`, Linux 5.8).
+/// Processes of this PID namespace only, each visible only to those that may trace it, and nothing
+/// of the kernel (`subset=pid`, Linux 5.8).
 fn attach_proc() -> Result<(), Errno> {
     let options = [(c"subset", c"pid"), (c"hidepid", c"invisible")];
     let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -186,8 +188,8 @@ fn attach_proc() -> Result<(), Errno> {
     mount::attach(proc, c"proc")
 }
 
-/// Makes the current directory, a mount, the root and lets the old root go: `pivot_root(".", ".")`, of
-/// which pivot_root(2) has a section.
+/// Makes the current directory, a mount, the root and lets the old root go: `pivot_root(".", ".")`,
+/// of which pivot_root(2) has a section.
 fn leave_old_root() -> Result<(), Errno> {
     pivot_root(c".", c".")?;
     mount::detach_here()?;

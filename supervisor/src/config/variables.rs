@@ -12,14 +12,13 @@ pub const YAML_VARIABLE: &str = "CODEJAIL_SERVICE_CFG";
 /// Names the TOML file where `--config` does not.
 pub const TOML_VARIABLE: &str = "CODEJAIL_CONFIG";
 
-/// What this repository's own tests and Makefile are told by.
+/// Beside `CODEJAIL_BIN`, the beginnings of what this repository's own tests are told by
+/// (tests/README.md).
 const OF_TESTS: &[&str] = &[
-    "CODEJAIL_BIN",
     "CODEJAIL_SABOTAGE",
-    "CODEJAIL_SABOTAGE_BIN",
     "CODEJAIL_SANDBOX_PYTHON",
-    "CODEJAIL_SOAK_EXECUTIONS",
-    "CODEJAIL_TEST_PYTHON",
+    "CODEJAIL_SOAK_",
+    "CODEJAIL_TEST_",
 ];
 
 /// Tables of which no part can be set by a variable.
@@ -35,10 +34,14 @@ pub fn unknown(environment: &BTreeMap<OsString, OsString>) -> Vec<Note> {
     let names = environment.keys().map(|name| name.to_string_lossy());
     let names = names.filter(|name| name.starts_with("CODEJAIL_"));
     names
-        .filter(|name| !known.contains(&&**name) && !OF_TESTS.contains(&&**name))
+        .filter(|name| !known.contains(&&**name) && !is_of_tests(name))
         .filter_map(|name| why(&name, &known))
         .map(Note::Unknown)
         .collect()
+}
+
+fn is_of_tests(name: &str) -> bool {
+    name == "CODEJAIL_BIN" || OF_TESTS.iter().any(|start| name.starts_with(start))
 }
 
 fn why(name: &str, known: &[&str]) -> Option<String> {

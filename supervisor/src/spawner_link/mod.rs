@@ -3,7 +3,7 @@
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
-    FoundAppArmor, SpawnerConfig, SpawnerOrder, SpawnerReport, WorkerBounds, WorkerId,
+    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
 };
 use codejail_transport::{PacketError, PacketSocket};
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -179,7 +179,7 @@ impl SpawnerLink {
             waiting.launches.insert(worker, launched);
             waiting.ends.insert(worker, ended);
         }
-        let order = SpawnerOrder::Launch {
+        let order = SpawnerRequest::Launch {
             worker,
             dir,
             uid,
@@ -202,7 +202,7 @@ impl SpawnerLink {
     /// # Errors
     /// The spawner is gone or silent.
     pub async fn bound(&self, bounds: WorkerBounds) -> Result<(), SpawnerLinkError> {
-        let order = SpawnerOrder::Bound(bounds);
+        let order = SpawnerRequest::Bound(bounds);
         self.unless_silent(async { Ok(self.socket.send(&order, &[]).await?) })
             .await
     }
@@ -212,7 +212,7 @@ impl SpawnerLink {
     /// # Errors
     /// The spawner is gone or silent.
     pub async fn kill(&self, worker: WorkerId) -> Result<(), SpawnerLinkError> {
-        let order = SpawnerOrder::Kill { worker };
+        let order = SpawnerRequest::Kill { worker };
         self.unless_silent(async { Ok(self.socket.send(&order, &[]).await?) })
             .await
     }
@@ -227,7 +227,9 @@ impl SpawnerLink {
         let name = dir.as_str().to_owned();
         self.waiting.lock().cleanings.insert(name, cleaned);
         self.unless_silent(async {
-            self.socket.send(&SpawnerOrder::Clean { dir }, &[]).await?;
+            self.socket
+                .send(&SpawnerRequest::Clean { dir }, &[])
+                .await?;
             done.await.map_err(|_| SpawnerLinkError::Gone)
         })
         .await
@@ -322,7 +324,7 @@ async fn configure(
     socket: &AsyncPacketSocket,
     config: SpawnerConfig,
 ) -> Result<SpawnerHost, SpawnerLinkError> {
-    socket.send(&SpawnerOrder::Configure(config), &[]).await?;
+    socket.send(&SpawnerRequest::Configure(config), &[]).await?;
     match socket.receive().await?.map(|packet| packet.message) {
         Some(SpawnerReport::Configured {
             layers,

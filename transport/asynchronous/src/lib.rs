@@ -1,7 +1,7 @@
 //! Packet sockets in tokio's runtime, for the supervisor.
 //!
-//! This is a crate of its own because spawner and worker use the sockets too, and no runtime shall be
-//! among what they are built from.
+//! This is a crate of its own because spawner and worker use the sockets too, and no runtime shall
+//! be among what they are built from.
 #![deny(unsafe_code)]
 
 use codejail_transport::{Packet, PacketError, PacketSocket};

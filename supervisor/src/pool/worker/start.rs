@@ -8,7 +8,7 @@ use crate::pool::ready::Shelf;
 use crate::pool::shared::Shared;
 use crate::pool::worker_log::log_lines;
 use codejail_protocol::BUILD;
-use codejail_protocol::control::{Hello, WorkerConfig, WorkerLayers, WorkerOrder, WorkerReport};
+use codejail_protocol::control::{Hello, WorkerConfig, WorkerLayers, WorkerReport, WorkerRequest};
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport::{PacketError, PacketSocket};
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -103,7 +103,7 @@ impl Worker {
 
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
         let config = self.shared.current.get();
-        let start = WorkerOrder::Start(WorkerConfig {
+        let start = WorkerRequest::Start(WorkerConfig {
             preload: config.python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),

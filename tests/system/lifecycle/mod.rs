@@ -1,0 +1,9 @@
+//! From start to end: configuration, checks, signals, command line.
+
+mod command_line;
+mod configuration;
+mod life;
+mod mistakes;
+mod reload;
+mod signals;
+mod startup_checks;
