@@ -1,0 +1,128 @@
+//! Signals at moments at which, and to processes to which, nobody should have sent them.
+
+mod support;
+
+use nix::sys::signal::Signal::{self, *};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use serde_json::json;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+use support::own_python::{OwnPython, Scratch};
+use support::processes::{children, wait_for};
+use support::{START_MAX, Service, Setup, inject};
+
+fn wait_for_log(service: &Service, part: &str) {
+    wait_for(part, START_MAX, || {
+        service.log().contains(part).then_some(())
+    });
+}
+
+/// Sends `signal` again and again to the service whose pid comes into `file`, from the moment on at which
+/// it has a child, until `stop`.
+fn pester(file: &std::path::Path, signal: Signal, stop: &AtomicBool) {
+    let pid: i32 = wait_for("the service's pid", START_MAX, || {
+        fs::read_to_string(file).ok()?.trim().parse().ok()
+    });
+    while !stop.load(Ordering::Relaxed) {
+        let started = !children(pid).is_empty();
+        if started && kill(Pid::from_raw(pid), signal).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Starts a service whose Python takes a second to say anything, and sends it `signal` all the while.
+fn start_under(signal: Signal) -> (Service, OwnPython) {
+    let python = OwnPython::venv(&[("sitecustomize", "import time; time.sleep(1)")]);
+    let scratch = Scratch::directory();
+    let file = scratch.path().join("pid");
+    let starter = format!("echo $$ > {}; exec \"$@\"", file.display());
+    let overrides = python.overrides(&[]);
+    let stop = AtomicBool::new(false);
+    let service = thread::scope(|scope| {
+        scope.spawn(|| pester(&file, signal, &stop));
+        let launched = std::panic::catch_unwind(|| {
+            Service::launch(&Setup {
+                overrides: &overrides,
+                starter: &["sh", "-c", &starter, "sh"],
+                ..Setup::default()
+            })
+        });
+        stop.store(true, Ordering::Relaxed);
+        launched.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    (service, python)
+}
+
+/// The signal comes while the service starts; what it asks for is done when the service is up.
+fn waits_until_it_is_up(signal: Signal, line: &str) {
+    let (service, _python) = start_under(signal);
+    service.wait_until_healthy();
+    wait_for_log(&service, line);
+    assert_eq!(service.value_of_x("x = 1"), json!(1));
+}
+
+#[test]
+fn a_reload_that_comes_while_the_service_starts_is_done_when_it_is_up() {
+    waits_until_it_is_up(SIGHUP, "HUP: the configuration was read");
+}
+
+#[test]
+fn a_worker_more_that_is_asked_for_while_the_service_starts_comes_when_it_is_up() {
+    waits_until_it_is_up(SIGTTIN, "one worker more or less");
+}
+
+#[test]
+fn a_worker_less_that_is_asked_for_while_the_service_starts_is_refused_when_it_is_up() {
+    waits_until_it_is_up(SIGTTOU, "as many workers as there can be, or as few");
+}
+
+#[test]
+fn logs_that_are_rotated_while_the_service_starts_end_nothing() {
+    waits_until_it_is_up(SIGUSR1, "USR1: the log is standard error");
+}
+
+#[test]
+fn an_upgrade_that_is_asked_for_while_the_service_starts_ends_nothing() {
+    waits_until_it_is_up(SIGUSR2, "USR2: no second service is started");
+}
+
+#[test]
+fn an_upgrade_and_a_new_window_are_named_and_change_nothing() {
+    let service = Service::launch(&Setup {
+        env: &[("RUST_LOG", "debug")],
+        ..Setup::default()
+    });
+    service.wait_until_healthy();
+    let before = service.lasting_pids();
+    service.tell(SIGUSR2);
+    wait_for_log(&service, "USR2: no second service is started");
+    service.tell(SIGWINCH);
+    wait_for_log(&service, "WINCH: workers stay as they are");
+    assert_eq!(service.value_of_x("x = 1"), json!(1));
+    assert_eq!(service.lasting_pids(), before);
+}
+
+#[test]
+fn no_process_of_the_service_is_born_with_signals_held_back() {
+    let service = Service::start("");
+    for process in service.wait_for_processes(5).iter().skip(1) {
+        let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).expect("status");
+        let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        assert_eq!(held.map(str::trim), Some("0000000000000000"), "{process:?}");
+    }
+}
+
+#[test]
+fn a_spawner_leaves_an_upgrade_to_the_supervisor() {
+    let service = Service::start("");
+    inject::signal(&service.spawner(), SIGUSR2);
+    inject::signal(&service.spawner(), SIGWINCH);
+    service.tell(SIGUSR2);
+    wait_for_log(&service, "USR2: no second service is started");
+    assert_eq!(service.value_of_x("x = 1"), json!(1));
+}
