@@ -3,6 +3,7 @@
 use super::keeper::Keeper;
 use super::ready::{ReadySandbox, Shelf};
 use super::shared::{CheckWorker, Shared, fill_random};
+use super::slots::Slots;
 use super::worker::WorkerError;
 use crate::config::Config;
 use crate::config::current::Current;
@@ -61,6 +62,7 @@ impl Pool {
     ) -> Result<Self, WorkerError> {
         let workers = config.workers;
         let shared = Arc::new(Shared {
+            slots: Slots::new(config.worker_slots()),
             config,
             current,
             health,

@@ -47,7 +47,10 @@ pub enum WorkerError {
     /// It has no place left to run anything in.
     #[error("what its sandboxes left can't be removed")]
     NoSeat,
-    /// It was killed and is still there: its uids can't be given to another.
+    /// No uids are left for it: workers that were killed have not ended and still have theirs.
+    #[error("workers that were killed have not ended; no uids are left for another one")]
+    NoSlot,
+    /// It was killed and is still there: its uids can't be given to another before it ends.
     #[error("it was killed and has not ended after {0:?}")]
     Stays(Duration),
 }

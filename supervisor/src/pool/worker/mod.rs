@@ -10,6 +10,7 @@ use super::pause::Pause;
 use super::prepare::{make_pipes, wait_until_prepared};
 use super::ready::{Command, ReadySandbox, SandboxGuard, Shelf};
 use super::shared::Shared;
+use super::slots::Slot;
 use crate::deadline::sleep_until_some;
 use codejail_protocol::control::{SandboxId, WorkerOrder, WorkerReport};
 use codejail_protocol::spawn::WorkerId;
@@ -49,6 +50,8 @@ pub struct Worker {
     say: mpsc::UnboundedSender<Command>,
     commands: mpsc::UnboundedReceiver<Command>,
     live: LiveSandboxes,
+    /// Its uids; another worker may have them when no process of this one is left.
+    slot: Slot,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
@@ -62,7 +65,8 @@ impl Worker {
     }
 
     /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken.
-    /// Whatever happens, its processes and its directories are gone when this returns.
+    /// Whatever happens, its processes and its directories are gone when this returns, unless it says
+    /// [`WorkerError::Stays`].
     pub async fn run(mut self, controls: WorkerControls) -> Result<(), WorkerError> {
         let mut failing = None;
         let result = loop {
@@ -266,15 +270,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Kills the worker, waits until it is reaped, and until its directories are gone.
-    async fn end_all(&mut self) -> Result<(), WorkerError> {
+    /// Kills the worker, waits until it is reaped, and until its directories are gone. If it stays, then
+    /// its uids and its directories stay with it, and are given back whenever it ends.
+    async fn end_all(mut self) -> Result<(), WorkerError> {
         drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
             let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
-            reaped.map_err(|_| WorkerError::Stays(REAP_MAX))?;
+            if reaped.is_err() {
+                tokio::spawn(self.outlast());
+                return Err(WorkerError::Stays(REAP_MAX));
+            }
         }
         self.live.remove_all().await;
         Ok(())
+    }
+
+    /// Waits for the end of a worker that stays. The directories go before the uids that own them.
+    async fn outlast(mut self) {
+        wait_for_end(&mut self.end).await;
+        self.live.remove_all().await;
+        drop(self.slot);
     }
 }
 
@@ -286,3 +301,6 @@ async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
     tracing::info!(event = "worker_ended", status, "worker ended");
     status
 }
+
+#[cfg(test)]
+mod tests;

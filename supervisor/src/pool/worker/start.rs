@@ -6,6 +6,7 @@ use crate::pool::live::LiveSandboxes;
 use crate::pool::pause::Pause;
 use crate::pool::ready::Shelf;
 use crate::pool::shared::Shared;
+use crate::pool::slots::Slot;
 use crate::pool::worker_log::log_lines;
 use codejail_protocol::BUILD;
 use codejail_protocol::control::{Hello, WorkerConfig, WorkerLayers, WorkerOrder, WorkerReport};
@@ -33,11 +34,11 @@ impl Worker {
     pub async fn start(
         shared: Arc<Shared>,
         id: WorkerId,
-        slot: usize,
+        slot: Slot,
         shelf: Arc<Shelf>,
     ) -> Result<(Self, Hello), WorkerError> {
         let started = Instant::now();
-        let uids = shared.worker_uids(slot);
+        let uids = shared.worker_uids(&slot);
         let (ours, theirs) = PacketSocket::pair().map_err(io::Error::from)?;
         let (log_read, log_write) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
         tokio::spawn(log_lines(id, pipe::Receiver::from_owned_fd(log_read)?));
@@ -70,6 +71,7 @@ impl Worker {
             shelf,
             joined: false,
             shared,
+            slot,
         };
         let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
             Ok(Ok(hello)) => {
