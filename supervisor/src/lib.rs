@@ -12,6 +12,7 @@ pub mod library_cache;
 pub mod metrics;
 pub mod pool;
 pub mod python_json;
+pub mod received_signals;
 pub mod reload;
 pub mod request;
 pub mod service;

@@ -66,6 +66,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         ("compiled", "Libraries compiled"),
         ("failed", "Libraries that could not be compiled"),
         ("evicted", "Libraries that others took the place of"),
+        ("postponed", "Compilations for which there was no time"),
     ] {
         describe_counter!(format!("codejail_library_cache_{name}_total"), what);
     }

@@ -4,6 +4,7 @@ use crate::config::current::Current;
 use crate::health::Health;
 use crate::library_cache::LibraryCache;
 use crate::pool::Pool;
+use crate::received_signals::ReceivedSignals;
 use crate::request::admission::Admission;
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +19,8 @@ pub struct Service {
     pub pool: Arc<OnceLock<Pool>>,
     /// Whether executing is safe.
     pub health: Arc<Health>,
+    /// Which signals the service was sent.
+    pub signals: Arc<ReceivedSignals>,
     /// Bytecode of course libraries.
     pub libraries: Arc<LibraryCache>,
 }

@@ -21,11 +21,12 @@ fn known(service: &Service) -> u64 {
     metric(service, "compiled_total") + metric(service, "failed_total")
 }
 
-/// Sends the library once, and waits until something is known of it.
+/// Sends the library until something is known of it: at least twice.
 fn warm(service: &Service, library: &[u8]) {
     let before = known(service);
     service.run(&Run::new("x = 1").library(library.to_vec()));
     wait_for("a compilation", START_MAX, || {
+        service.run(&Run::new("x = 1").library(library.to_vec()));
         (known(service) > before).then_some(())
     });
 }
@@ -52,8 +53,9 @@ fn compiles(service: &Service, library: &[u8]) -> bool {
     value_of_x(service, &code, library) == json!(true)
 }
 
-fn a_second_execution_does_not_compile(service: &Service) {
+fn a_third_execution_does_not_compile(service: &Service) {
     let library = library("lib", "def f():\n    return 5\n");
+    assert!(compiles(service, &library));
     assert!(compiles(service, &library));
     wait_for("the compilation", START_MAX, || {
         (metric(service, "compiled_total") == 1).then_some(())
@@ -62,21 +64,21 @@ fn a_second_execution_does_not_compile(service: &Service) {
     assert_eq!(value_of_x(service, "import lib; x = lib.f()", &library), 5);
     let counted = ["hits", "misses", "compiled", "failed", "evicted"]
         .map(|name| metric(service, &format!("{name}_total")));
-    assert_eq!(counted, [2, 1, 1, 0, 0]);
+    assert_eq!(counted, [2, 2, 1, 0, 0]);
     assert!(metric(service, "bytes") > 100);
     // The compilation is no execution of a client's.
-    assert_eq!(service.metric("codejail_execution_seconds_count"), 3);
+    assert_eq!(service.metric("codejail_execution_seconds_count"), 4);
     assert!(service.log().contains("library compiled"));
 }
 
 #[test]
-fn a_second_execution_is_given_bytecode_and_does_not_compile() {
-    a_second_execution_does_not_compile(&Service::start(""));
+fn a_third_execution_is_given_bytecode_and_does_not_compile() {
+    a_third_execution_does_not_compile(&Service::start(""));
 }
 
 #[test]
 fn an_unprivileged_service_gives_bytecode_too() {
-    a_second_execution_does_not_compile(&unprivileged(""));
+    a_third_execution_does_not_compile(&unprivileged(""));
 }
 
 #[test]
@@ -193,12 +195,13 @@ fn answers(service: &Service, library: &[u8]) -> Vec<String> {
 fn answers_are_the_same(with: &Service, without: &Service) {
     let library = zip(FILES);
     warm(with, &library);
+    let before = metric(with, "hits_total");
     let (cached, compiled) = (answers(with, &library), answers(without, &library));
     for ((program, cached), compiled) in PROGRAMS.iter().zip(cached).zip(compiled) {
         assert_eq!(cached, compiled, "{program}");
     }
     assert_eq!(
-        metric(with, "hits_total"),
+        metric(with, "hits_total") - before,
         PROGRAMS.len() as u64,
         "all were given bytecode"
     );
@@ -248,7 +251,10 @@ fn what_a_run_does_to_its_library_reaches_no_other_run() {
         "import zipimport, gc\n[o.clear() for o in gc.get_objects() if type(o) is dict and 'python_lib.zip/lib.py' in o]",
     ];
     for vandal in vandals {
-        service.run(&Run::new(vandal).library(library.clone()));
+        // The second time beside the compilation.
+        for _ in 0..2 {
+            service.run(&Run::new(vandal).library(library.clone()));
+        }
         let x = value_of_x(&service, "import lib; x = lib.f()", &library);
         assert_eq!(x, json!(5), "{vandal}");
         wait_for("the compilation", START_MAX, || {
@@ -349,8 +355,10 @@ fn hundreds_of_libraries_stay_within_the_bound() {
     let service = Service::start("[library_cache]\nbytes_max = 5000");
     for n in 0..200 {
         let library = library("lib", &format!("def f():\n    return {n}\n"));
-        let x = value_of_x(&service, "import lib; x = lib.f()", &library);
-        assert_eq!(x, json!(n));
+        for _ in 0..2 {
+            let x = value_of_x(&service, "import lib; x = lib.f()", &library);
+            assert_eq!(x, json!(n));
+        }
         assert!(metric(&service, "bytes") <= 5000);
     }
     wait_for("an eviction", START_MAX, || {
@@ -421,7 +429,9 @@ fn large_library() -> Vec<u8> {
 fn a_service_that_compiles_answers_others_meanwhile_and_ends_when_it_is_told_to() {
     let mut service = Service::start("");
     let run = Run::new("x = 1").library(large_library());
-    service.run(&run).success();
+    for _ in 0..2 {
+        service.run(&run).success();
+    }
     for n in 0..20 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use support::own_python::{OwnPython, Scratch};
+use support::http::Answer;
 use support::processes::{children, wait_for};
 use support::{START_MAX, Service, Setup, inject};
 
@@ -125,4 +126,58 @@ fn a_spawner_leaves_an_upgrade_to_the_supervisor() {
     service.tell(SIGUSR2);
     wait_for_log(&service, "USR2: no second service is started");
     assert_eq!(service.value_of_x("x = 1"), json!(1));
+}
+
+/// A run is under way, and another request waits for its place; then `signal` goes to every process of the
+/// service, to the sandboxes first. What both requests are answered.
+fn during_two_requests(service: &Service, signal: Signal) -> [Answer; 2] {
+    thread::scope(|scope| {
+        let code = "import os, time; os.mkdir('tmp/running'); time.sleep(3); x = 1";
+        let first = scope.spawn(|| service.execute(code));
+        service.wait_for_mark("running");
+        let second = scope.spawn(|| service.execute("x = 2"));
+        wait_for("a request that waits", START_MAX, || {
+            (service.metric("codejail_queue_length") == 1).then_some(())
+        });
+        for process in service.processes().iter().rev() {
+            // What a sandbox's end makes of the others may be quicker.
+            let _ = kill(Pid::from_raw(process.pid), signal);
+        }
+        [first, second].map(|request| request.join().expect("an answer"))
+    })
+}
+
+#[test]
+fn a_manager_that_ends_every_process_is_not_taken_for_the_author() {
+    let mut service = Service::start("");
+    let [first, second] = during_two_requests(&service, SIGTERM);
+    let emsg = "Couldn't execute sandboxed code: See logs.";
+    assert_eq!(first.json()["emsg"], json!(emsg), "{first:?}");
+    assert_eq!(second.success()["x"], json!(2));
+    wait_for_log(&service, "signal 15 ended it, which the whole service was sent");
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn a_reload_that_every_process_is_told_is_not_taken_for_the_author() {
+    let service = Service::start("");
+    let [first, second] = during_two_requests(&service, SIGHUP);
+    let emsg = "Couldn't execute sandboxed code: See logs.";
+    assert_eq!(first.json()["emsg"], json!(emsg), "{first:?}");
+    assert_eq!(second.success()["x"], json!(2));
+    assert_eq!(service.value_of_x("x = 3"), json!(3));
+}
+
+#[test]
+fn code_that_ends_itself_by_a_signal_is_told_so() {
+    let service = Service::start("");
+    for signal in [SIGTERM, SIGHUP, SIGINT, SIGUSR1] {
+        let number = signal as i32;
+        // Python has a handler of its own for INT.
+        let code = format!(
+            "import os, signal; signal.signal({number}, signal.SIG_DFL); os.kill(os.getpid(), {number})"
+        );
+        let emsg = service.execute(&code).json()["emsg"].to_string();
+        assert!(emsg.contains(&format!("with status code: -{number}")), "{emsg}");
+    }
 }

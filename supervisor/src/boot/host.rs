@@ -73,12 +73,14 @@ impl Host {
     pub fn service(&self) -> Service {
         let health = Health::default();
         health.set_layers(self.layers.clone());
+        let config = Arc::new(Current::new(Arc::clone(&self.config)));
         Service {
             admission: Arc::new(Admission::new(&self.config)),
-            config: Arc::new(Current::new(Arc::clone(&self.config))),
+            libraries: Arc::new(LibraryCache::new(Arc::clone(&config))),
+            config,
             pool: Arc::new(OnceLock::new()),
             health: Arc::new(health),
-            libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
+            signals: Arc::clone(&self.ending.signals),
         }
     }
 

@@ -74,7 +74,9 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     }
     loop {
         let step = async {
-            obey(signals.next().await, sources, &host, &service).await;
+            let signal = signals.next().await;
+            service.signals.note(signal.number() as i32);
+            obey(signal, sources, &host, &service).await;
             Ok(())
         };
         match ending.unless(step).await {
@@ -131,6 +133,19 @@ enum ServiceSignal {
     ReopenLogs,
     Upgrade,
     NewWindow,
+}
+
+impl ServiceSignal {
+    fn number(&self) -> Number {
+        match self {
+            Self::Reload => Number::SIGHUP,
+            Self::AddWorker => Number::SIGTTIN,
+            Self::RemoveWorker => Number::SIGTTOU,
+            Self::ReopenLogs => Number::SIGUSR1,
+            Self::Upgrade => Number::SIGUSR2,
+            Self::NewWindow => Number::SIGWINCH,
+        }
+    }
 }
 
 /// The signals that gunicorn has for it. Those that come before the service is up wait until it is.

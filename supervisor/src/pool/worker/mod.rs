@@ -204,6 +204,9 @@ impl Worker {
             Command::Unready(..) => {}
             Command::Taken { sandbox, counts } => {
                 self.live.set_state(sandbox, State::Running);
+                if self.joined && !counts {
+                    self.live.set_beside_clients(sandbox);
+                }
                 if let Some(left) = &mut self.executions_left
                     && self.joined
                     && counts
