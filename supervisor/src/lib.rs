@@ -11,6 +11,7 @@ pub mod http;
 pub mod library_cache;
 pub mod metrics;
 pub mod pool;
+pub mod python_files;
 pub mod python_json;
 pub mod received_signals;
 pub mod reload;

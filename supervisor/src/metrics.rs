@@ -79,6 +79,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "1 for a startup check that passed"
     );
     describe_counter!(
+        "codejail_python_changes_total",
+        "Changes of Python's files in place, each with the upgrade that it is a part of"
+    );
+    describe_counter!(
         "codejail_startup_check_failures_total",
         "Startup checks that failed, in any worker or of the service"
     );

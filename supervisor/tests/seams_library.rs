@@ -89,9 +89,11 @@ fn who_changes_a_byte_in_a_library_each_time_slows_nobody_down() {
         let enough = || (metric(&service, "compiled") >= 1).then_some(());
         wait_for("a compilation", START_MAX, enough);
         let attacked = median(&service);
-        wait_for("a compilation for which there is no time", START_MAX, || {
-            (metric(&service, "postponed") > 0).then_some(())
-        });
+        wait_for(
+            "a compilation for which there is no time",
+            START_MAX,
+            || (metric(&service, "postponed") > 0).then_some(()),
+        );
         attacked
     });
     println!("median: {quiet} µs alone, {attacked} µs beside the other client");

@@ -10,8 +10,8 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::own_python::{OwnPython, Scratch};
 use support::http::Answer;
+use support::own_python::{OwnPython, Scratch};
 use support::processes::{children, wait_for};
 use support::{START_MAX, Service, Setup, inject};
 
@@ -154,7 +154,10 @@ fn a_manager_that_ends_every_process_is_not_taken_for_the_author() {
     let emsg = "Couldn't execute sandboxed code: See logs.";
     assert_eq!(first.json()["emsg"], json!(emsg), "{first:?}");
     assert_eq!(second.success()["x"], json!(2));
-    wait_for_log(&service, "signal 15 ended it, which the whole service was sent");
+    wait_for_log(
+        &service,
+        "signal 15 ended it, which the whole service was sent",
+    );
     assert_eq!(service.wait().code(), Some(0));
 }
 
@@ -178,6 +181,9 @@ fn code_that_ends_itself_by_a_signal_is_told_so() {
             "import os, signal; signal.signal({number}, signal.SIG_DFL); os.kill(os.getpid(), {number})"
         );
         let emsg = service.execute(&code).json()["emsg"].to_string();
-        assert!(emsg.contains(&format!("with status code: -{number}")), "{emsg}");
+        assert!(
+            emsg.contains(&format!("with status code: -{number}")),
+            "{emsg}"
+        );
     }
 }

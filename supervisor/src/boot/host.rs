@@ -105,7 +105,15 @@ impl Host {
             startup_check::of_service(&self.config),
         );
         // It is set once, here, and before anything is safe.
-        let _ = service.pool.set(pool?);
+        let pool = pool?;
+        let libraries = Arc::clone(&service.libraries);
+        let (config, watching) = (Arc::clone(&service.config), pool.clone());
+        tokio::spawn(async move {
+            // Their bytecode is another Python's.
+            let forget = || libraries.reset(config.get().library_cache.bytes_max);
+            watching.at_each_change_of_python(forget).await;
+        });
+        let _ = service.pool.set(pool);
         service.health.own_checked(own);
         Ok(())
     }

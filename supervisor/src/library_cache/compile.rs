@@ -195,7 +195,13 @@ mod tests {
 
     #[test]
     fn an_exception_is_the_librarys_own_fault_and_a_signal_is_not() {
-        for (status, own) in [(1, true), (-9, false), (-24, false), (-15, false), (7, false)] {
+        for (status, own) in [
+            (1, true),
+            (-9, false),
+            (-24, false),
+            (-15, false),
+            (7, false),
+        ] {
             let stderr = String::new();
             let error = CompileError::Ended { status, stderr };
             assert_eq!(error.is_the_librarys(), own, "{status}");

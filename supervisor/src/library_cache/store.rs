@@ -310,7 +310,10 @@ mod tests {
         let mut store = store.successor(100);
         assert!(store.was_seen(&key(0)));
         assert!(!store.was_seen(&key(SEEN_MAX)));
-        assert!(!store.was_seen(&key(0)), "the first to come is the first to go");
+        assert!(
+            !store.was_seen(&key(0)),
+            "the first to come is the first to go"
+        );
         assert_eq!(store.seen.len(), SEEN_MAX);
     }
 

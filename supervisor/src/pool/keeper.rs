@@ -4,6 +4,7 @@
 use super::ready::{Command, Shelf};
 use super::shared::Shared;
 use super::worker::{Worker, WorkerControls, WorkerError};
+use crate::python_files::PythonVersion;
 use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
@@ -46,6 +47,8 @@ struct Serving {
     task: JoinHandle<()>,
     retire: CancellationToken,
     max_requests_reached: watch::Receiver<bool>,
+    /// Python's files as it knows them.
+    python: PythonVersion,
 }
 
 impl Keeper {
@@ -75,12 +78,23 @@ impl Keeper {
         let mut pause = RESTART_PAUSE_MIN;
         while !self.stop.is_cancelled() {
             self.rewarm.mark_unchanged();
-            match self.start().await {
+            let python = tokio::select! {
+                python = self.shared.python.settled() => python,
+                () = self.stop.cancelled() => break,
+            };
+            match self.start(&python).await {
                 Ok(next) => {
                     gauge!("codejail_workers").increment(1);
                     if let Some(previous) = serving.replace(next) {
                         self.retire(previous);
                     }
+                }
+                Err(error) if !python.is_current() => {
+                    tracing::info!(event = "worker_outdated", %error, "a new worker is given up");
+                    if let Some(previous) = serving.take() {
+                        self.retire(previous);
+                    }
+                    continue;
                 }
                 Err(error) => {
                     counter!("codejail_worker_failures_total").increment(1);
@@ -91,31 +105,21 @@ impl Keeper {
                         "a worker can't be started"
                     );
                     self.report_boot(Err(error));
-                    self.sleep(&mut pause).await;
+                    self.sleep(&mut pause, &python).await;
                     continue;
                 }
             }
             self.report_boot(Ok(()));
-            if let Some(current) = &mut serving {
-                let since = Instant::now();
-                let ended = tokio::select! {
-                    _ = &mut current.task => true,
-                    _ = current.max_requests_reached.wait_for(|reached| *reached) => false,
-                    Ok(()) = self.rewarm.changed() => false,
-                    () = self.stop.cancelled() => false,
-                };
-                if ended {
-                    self.shared.health.worker_left(current.id);
-                    gauge!("codejail_workers").decrement(1);
-                    serving = None;
-                    // Lost as soon as it served: not at once again.
-                    if since.elapsed() < SERVED_WELL_MIN {
-                        self.sleep(&mut pause).await;
-                    }
-                }
-                if since.elapsed() >= SERVED_WELL_MIN {
-                    pause = RESTART_PAUSE_MIN;
-                }
+            let since = Instant::now();
+            serving = match serving {
+                Some(current) => self.until_over(current).await,
+                None => None,
+            };
+            if since.elapsed() >= SERVED_WELL_MIN {
+                pause = RESTART_PAUSE_MIN;
+            } else if serving.is_none() && python.is_current() {
+                // Lost as soon as it served: not at once again.
+                self.sleep(&mut pause, &python).await;
             }
         }
         if let Some(last) = serving {
@@ -125,18 +129,43 @@ impl Keeper {
         self.shared.health.keeper_left(self.number);
     }
 
-    /// Waits, and longer the next time. A new configuration may be the cure: it is tried at once.
-    async fn sleep(&mut self, pause: &mut Duration) {
+    /// Waits until another worker must take the place of this one, or none any more; this one, if it serves
+    /// until then.
+    async fn until_over(&mut self, mut current: Serving) -> Option<Serving> {
+        let (outdated, ended) = tokio::select! {
+            biased;
+            () = current.python.changed() => (true, false),
+            _ = &mut current.task => (false, true),
+            _ = current.max_requests_reached.wait_for(|reached| *reached) => (false, false),
+            Ok(()) = self.rewarm.changed() => (false, false),
+            () = self.stop.cancelled() => (false, false),
+        };
+        if outdated {
+            self.retire(current);
+            return None;
+        }
+        if ended {
+            self.shared.health.worker_left(current.id);
+            gauge!("codejail_workers").decrement(1);
+            return None;
+        }
+        Some(current)
+    }
+
+    /// Waits, and longer the next time. A new configuration may be the cure, or another Python: these are
+    /// tried at once.
+    async fn sleep(&mut self, pause: &mut Duration, python: &PythonVersion) {
         tokio::select! {
             () = sleep(*pause) => {}
             Ok(()) = self.rewarm.changed() => {}
+            () = python.changed() => {}
             () = self.stop.cancelled() => {}
         }
         *pause = RESTART_PAUSE_MAX.min(2 * *pause);
     }
 
     /// Starts one worker, has it checked, and lets it join.
-    async fn start(&mut self) -> Result<Serving, WorkerError> {
+    async fn start(&mut self, python: &PythonVersion) -> Result<Serving, WorkerError> {
         while self.draining.len() > DRAINING_MAX {
             self.draining.join_next().await;
         }
@@ -144,7 +173,13 @@ impl Keeper {
         let id = WorkerId(self.ids.fetch_add(1, Ordering::Relaxed));
         // Nobody takes from this one but the checks.
         let shelf = Arc::new(Shelf::default());
-        let started = Worker::start(Arc::clone(&self.shared), id, slot, Arc::clone(&shelf));
+        let started = Worker::start(
+            Arc::clone(&self.shared),
+            id,
+            slot,
+            python.clone(),
+            Arc::clone(&shelf),
+        );
         let (worker, hello) = started.await?;
         log_hello(id, &hello);
         self.shared.health.set_worker_layers(hello.layers.clone());
@@ -162,14 +197,20 @@ impl Keeper {
         let config = self.shared.current.get();
         let checks = tokio::select! {
             biased;
+            () = python.changed() => Vec::new(),
             _ = &mut task => return Err(WorkerError::Ended),
             checks = (self.shared.check_worker.0)(id, Arc::clone(&shelf), config) => checks,
         };
+        if !python.is_current() {
+            retire.cancel();
+            // A task that panicked ends the whole process.
+            let _ = task.await;
+            return Err(WorkerError::PythonChanged);
+        }
         let failed = checks.iter().find(|check| check.failure.is_some());
         let failed = failed.map_or_else(String::new, |check| check.id.to_owned());
         if !self.shared.health.worker_checked(self.number, id, checks) {
             retire.cancel();
-            // A task that panicked ends the whole process.
             let _ = task.await;
             return Err(WorkerError::Unsafe(failed));
         }
@@ -180,6 +221,7 @@ impl Keeper {
             task,
             retire,
             max_requests_reached,
+            python: python.clone(),
         })
     }
 

@@ -8,6 +8,7 @@ use super::worker::WorkerError;
 use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::Health;
+use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
@@ -63,6 +64,7 @@ impl Pool {
         let workers = config.workers;
         let shared = Arc::new(Shared {
             slots: Slots::new(config.worker_slots()),
+            python: PythonFiles::new(config.python.bin.clone()),
             config,
             current,
             health,
@@ -75,6 +77,7 @@ impl Pool {
             own_uids,
             check_worker,
         });
+        tokio::spawn(Arc::clone(&shared.python).keep_watch());
         let keepers = Keepers {
             ids: Arc::default(),
             rewarm: watch::Sender::new(()),
@@ -142,6 +145,14 @@ impl Pool {
     #[must_use]
     pub fn first_worker(&self) -> Option<&Hello> {
         self.shared.first_worker.get()
+    }
+
+    /// Calls `forget` each time Python's files have changed, for as long as the service runs.
+    pub async fn at_each_change_of_python(&self, forget: impl Fn()) {
+        loop {
+            self.shared.python.settled().await.changed().await;
+            forget();
+        }
     }
 
     /// Sandboxes that are ready now.

@@ -5,6 +5,7 @@ use super::slots::{Slot, Slots};
 use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::{Check, Health};
+use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub spawner: Arc<SpawnerLink>,
     /// Ready sandboxes.
     pub shelf: Arc<Shelf>,
+    /// What workers import.
+    pub python: Arc<PythonFiles>,
     /// Where workers can be.
     pub slots: Arc<Slots>,
     /// The tag of this service's directories, as random bytes.

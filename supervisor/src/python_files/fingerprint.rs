@@ -5,6 +5,7 @@ use std::fs::{self, DirEntry, Metadata};
 use std::hash::{Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Files that are looked at, each by its metadata alone: the venv of all of Open edX's libraries and the
 /// standard library have 8,400.
@@ -15,8 +16,8 @@ pub const DIRS_MAX: usize = 20_000;
 /// Where Python has its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
-    /// The interpreter, as configured and where the links lead.
-    pub programs: Vec<PathBuf>,
+    /// The interpreter, as configured.
+    pub program: PathBuf,
     /// What it imports from.
     pub libraries: Vec<PathBuf>,
 }
@@ -27,7 +28,7 @@ pub struct Fingerprint {
     /// A sum over all files, in no order.
     sum: u64,
     /// When the one that changed last did, in seconds since 1970, and nanoseconds.
-    pub changed: (i64, i64),
+    changed: (i64, i64),
     /// Files that were looked at.
     files: usize,
 }
@@ -38,10 +39,8 @@ impl Fingerprint {
     /// directories.
     pub fn take(places: &Places) -> Self {
         let mut fingerprint = Self::default();
-        for program in &places.programs {
-            if let Ok(metadata) = fs::metadata(program) {
-                fingerprint.add(program, &metadata);
-            }
+        if let Ok(metadata) = fs::metadata(&places.program) {
+            fingerprint.add(&places.program, &metadata);
         }
         for library in &places.libraries {
             let installed = is_installed(library);
@@ -56,6 +55,13 @@ impl Fingerprint {
             }
         }
         fingerprint
+    }
+
+    /// Whether a file was changed after `time`.
+    pub fn is_newer_than(&self, time: SystemTime) -> bool {
+        let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+        self.changed > (seconds, since_1970.subsec_nanos().into())
     }
 
     /// A directory's own times change with `__pycache__`, which is nobody's concern.
@@ -106,7 +112,7 @@ pub fn directories(root: &Path) -> Vec<PathBuf> {
 }
 
 /// What is in a directory, but for bytecode: Python makes that again from what is there.
-fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> {
+fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name() != "__pycache__")
 }

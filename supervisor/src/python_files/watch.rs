@@ -1,11 +1,13 @@
 //! The kernel's word of changes, inotify(7): it is there as soon as a change can be seen.
 
 use super::fingerprint::{DIRS_MAX, Places, directories};
+use codejail_transport_asynchronous::AsyncReadable;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::{fs, io, iter};
 
 /// What changes a name or what is behind it.
 const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
@@ -24,24 +26,29 @@ const CODE: [&str; 5] = ["py", "pyc", "pth", "so", "zip"];
 #[derive(Debug)]
 pub struct Watched {
     inotify: Inotify,
+    readable: AsyncReadable,
     /// Whether each is one to import from; of the others a few names count.
     libraries: HashMap<WatchDescriptor, bool>,
     programs: HashSet<OsString>,
 }
 
 impl Watched {
-    /// Watches all directories of `places`. What is changed after this is noticed.
+    /// Watches all directories of `places`. What is changed after this is noticed. This may take long: it
+    /// reads directories.
     ///
     /// # Errors
     /// `ENOSPC` and `EMFILE` are the bounds of `/proc/sys/fs/inotify`.
-    pub fn begin(places: &Places) -> Result<Self, Errno> {
+    pub fn begin(places: &Places) -> io::Result<Self> {
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
+        let inotify = Inotify::init(flags)?;
         let mut watched = Self {
-            inotify: Inotify::init(flags)?,
+            readable: AsyncReadable::new(&inotify)?,
+            inotify,
             libraries: HashMap::new(),
             programs: HashSet::new(),
         };
-        for program in &places.programs {
+        let real = fs::canonicalize(&places.program);
+        for program in iter::once(&places.program).chain(&real) {
             if let (Some(dir), Some(name)) = (program.parent(), program.file_name()) {
                 watched.programs.insert(name.to_owned());
                 watched.add(dir, false)?;
@@ -50,7 +57,7 @@ impl Watched {
         for library in &places.libraries {
             let dirs = directories(library);
             if watched.libraries.len() + dirs.len() > DIRS_MAX {
-                return Err(Errno::ENOSPC);
+                return Err(Errno::ENOSPC.into());
             }
             for dir in dirs {
                 watched.add(&dir, true)?;
@@ -70,6 +77,14 @@ impl Watched {
             Err(Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR) => Ok(()),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Waits until the kernel has said something, then calls `look`, which asks whether it counts.
+    ///
+    /// # Errors
+    /// The runtime shuts down.
+    pub async fn word(&self, look: impl FnOnce()) -> io::Result<()> {
+        self.readable.readable(look).await
     }
 
     /// Whether something has changed since this was asked last; it does not wait.
@@ -107,16 +122,4 @@ fn is_code(name: &OsStr, is_dir: bool) -> bool {
     }
     let extension = Path::new(name).extension().and_then(OsStr::to_str);
     name == "RECORD" || extension.is_some_and(|extension| CODE.contains(&extension))
-}
-
-impl std::os::fd::AsFd for Watched {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-}
-
-impl std::os::fd::AsRawFd for Watched {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        std::os::fd::AsRawFd::as_raw_fd(&self.inotify.as_fd())
-    }
 }

@@ -44,6 +44,9 @@ pub enum WorkerError {
     /// It can't be let near anybody's code.
     #[error("it failed its startup checks: {0}")]
     Unsafe(String),
+    /// It may have started with some files of Python as they were, and some as they are.
+    #[error("Python's files changed while it started")]
+    PythonChanged,
     /// It has no place left to run anything in.
     #[error("what its sandboxes left can't be removed")]
     NoSeat,

@@ -12,6 +12,7 @@ use super::ready::{Command, ReadySandbox, SandboxGuard, Shelf};
 use super::shared::Shared;
 use super::slots::Slot;
 use crate::deadline::sleep_until_some;
+use crate::python_files::PythonVersion;
 use codejail_protocol::control::{SandboxId, WorkerOrder, WorkerReport};
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -52,6 +53,8 @@ pub struct Worker {
     live: LiveSandboxes,
     /// Its uids; another worker may have them when no process of this one is left.
     slot: Slot,
+    /// Python's files as they were when it was launched.
+    python: PythonVersion,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
@@ -64,13 +67,15 @@ impl Worker {
         self.say.clone()
     }
 
-    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken.
+    /// Serves until it is retired, can't be given more sandboxes, or has other files of Python than there are
+    /// now, and drained; or until it is broken.
     /// Whatever happens, its processes and its directories are gone when this returns, unless it says
     /// [`WorkerError::Stays`].
     pub async fn run(mut self, controls: WorkerControls) -> Result<(), WorkerError> {
         let mut failing = None;
         let result = loop {
-            let retiring = failing.is_some() || controls.retire.is_cancelled();
+            let retiring =
+                failing.is_some() || controls.retire.is_cancelled() || !self.python.is_current();
             let pause = self.pause.end(&self.shelf).filter(|_| !retiring);
             if retiring {
                 drop(self.shelf.withdraw(self.id));
@@ -105,6 +110,7 @@ impl Worker {
                 () = sleep_until_some(pause) => Ok(()),
                 _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = controls.retire.cancelled(), if !retiring => Ok(()),
+                () = self.python.changed(), if !retiring => Ok(()),
             };
             match step {
                 Ok(()) => {}
@@ -134,6 +140,7 @@ impl Worker {
                 pipes,
                 exit: ended,
                 guard: SandboxGuard::new(self.id, sandbox, self.say.clone()),
+                python: self.python.clone(),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }

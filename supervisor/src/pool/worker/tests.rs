@@ -4,6 +4,7 @@ use crate::config::current::Current;
 use crate::health::Health;
 use crate::pool::shared::CheckWorker;
 use crate::pool::slots::Slots;
+use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
@@ -67,6 +68,7 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
         spawner: link.unwrap(),
         shelf: Arc::default(),
         slots: Slots::new(1),
+        python: PythonFiles::new("python".into()),
         tag: [0; 4],
         names: Mutex::new(HashSet::new()),
         first_worker: OnceLock::new(),
@@ -99,7 +101,14 @@ async fn launch_one_that_stays(spawner: &AsyncPacketSocket) -> WorkerId {
 async fn the_uids_of_a_worker_that_was_killed_and_stays_are_free_when_it_ends() {
     let (shared, spawner) = pool().await;
     let slot = shared.slots.take().unwrap();
-    let started = Worker::start(Arc::clone(&shared), WorkerId(5), slot, Arc::default());
+    let python = shared.python.settled().await;
+    let started = Worker::start(
+        Arc::clone(&shared),
+        WorkerId(5),
+        slot,
+        python,
+        Arc::default(),
+    );
     let (started, worker) = tokio::join!(started, launch_one_that_stays(&spawner));
     assert!(matches!(started, Err(WorkerError::Stays(_))));
     sleep(10 * REAP_MAX).await;
