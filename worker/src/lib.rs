@@ -68,6 +68,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         python: interpreter::version(py).map_err(text)?,
         preload_failed: warm.failed.clone(),
         libraries: warm.libraries.clone(),
+        import_paths: interpreter::import_paths(py).map_err(text)?,
         layers: confined.layers.clone(),
         image_bytes,
         anonymous_bytes: memory.anonymous_bytes,

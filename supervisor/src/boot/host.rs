@@ -119,11 +119,12 @@ impl Host {
         health.set_layers(self.layers(&self.config));
         Service {
             admission: Arc::new(Admission::new(&self.config)),
+            libraries: Arc::new(LibraryCache::new(Arc::clone(&self.current))),
             config: Arc::clone(&self.current),
             pool: Arc::new(OnceLock::new()),
             drain: self.ending.drain.clone(),
             health: Arc::new(health),
-            libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
+            signals: Arc::clone(&self.ending.signals),
         }
     }
 
@@ -148,7 +149,15 @@ impl Host {
             startup_check::of_service(&self.config),
         );
         // It is set once, here, and before anything is safe.
-        let _ = service.pool.set(pool?);
+        let pool = pool?;
+        let libraries = Arc::clone(&service.libraries);
+        let (config, watching) = (Arc::clone(&service.config), pool.clone());
+        tokio::spawn(async move {
+            // Their bytecode is another Python's.
+            let forget = || libraries.reset(config.get().library_cache.bytes_max);
+            watching.at_each_change_of_python(forget).await;
+        });
+        let _ = service.pool.set(pool);
         service.health.own_checked(own);
         Ok(())
     }

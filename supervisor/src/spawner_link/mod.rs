@@ -345,4 +345,4 @@ async fn configure(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
