@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::SigSet;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
@@ -136,12 +137,18 @@ pub fn run() -> Result<(), SpawnerError> {
 /// A terminal's Ctrl-C and what a service manager sends to the whole service reach this process too. All of
 /// it is the supervisor's to obey, ending too, which drains first; its end closes the socket.
 fn leave_ending_to_the_supervisor() -> Result<(), SpawnerError> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1};
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1] {
+    use signal_hook::consts::{
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    };
+    for signal in [
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    ] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
-    Ok(())
+    // A service that starts holds signals back, and so did this process until here. Workers must not.
+    let none_held = SigSet::empty().thread_set_mask();
+    none_held.map_err(|errno| SpawnerError::System("pthread_sigmask", errno))
 }
 
 /// Each seat of each worker is a descriptor here: with 8 of them (the default) and a pidfd,

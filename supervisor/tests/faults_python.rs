@@ -4,6 +4,7 @@ mod support;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::own_python::OwnPython;
@@ -64,10 +65,14 @@ fn a_python_that_is_none_stops_the_start_with_its_words() {
 
 #[test]
 fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
-    let python = OwnPython::script("#!/bin/sh\nexec /sandbox/venv/bin/python \"$@\"\n");
+    // Not another file in its place: that would be an upgrade, after which no old worker serves on.
+    let python = OwnPython::script(
+        "#!/bin/sh\n[ ! -e $0.broken ] || exit 1\nexec /sandbox/venv/bin/python \"$@\"\n",
+    );
+    let broken = python.bin.with_extension("broken");
     let recycling = "max_requests = 4\nmax_requests_jitter = 0\nqueue_wait_max_ms = 500\n";
     let service = Service::start(&format!("{recycling}{}", python.overrides(&[])));
-    python.rewrite("#!/bin/sh\nexit 1\n");
+    fs::write(&broken, "").expect("write");
     // Worn out, the last one serves on: its successor can't be started.
     wait_for("a successor that can't be started", START_MAX, || {
         assert_works(&service);
@@ -85,7 +90,7 @@ fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
         assert_eq!(refused.status, 503, "{refused:?}");
         assert_eq!(service.get("/readyz").status, 503);
     }
-    python.rewrite("#!/bin/sh\nexec /sandbox/venv/bin/python \"$@\"\n");
+    fs::remove_file(&broken).expect("remove");
     wait_until_it_works(&service);
 }
 

@@ -408,9 +408,15 @@ fn a_reload_forgets_all_libraries() {
 
 #[test]
 fn a_compilation_does_not_wear_its_worker() {
-    let service = Service::start("max_requests = 2\nmax_requests_jitter = 0");
+    let service = Service::start("max_requests = 3\nmax_requests_jitter = 0");
     let workers = service.workers();
-    warm(&service, &library("lib", "x = 1\n"));
+    let library = library("lib", "x = 1\n");
+    for _ in 0..2 {
+        value_of_x(&service, "x = 1", &library);
+    }
+    wait_for("the compilation", START_MAX, || {
+        (known(&service) == 1).then_some(())
+    });
     assert_eq!(service.workers(), workers);
     service.execute("x = 1").success();
     wait_for("the next worker alone", START_MAX, || {
