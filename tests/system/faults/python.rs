@@ -10,6 +10,7 @@ use codejail_harness::wait::wait_until;
 use codejail_harness::{Service, inject};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::fs;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -43,11 +44,15 @@ fn a_python_that_is_none_stops_the_start_with_its_words() {
 
 #[test]
 fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
-    let works = format!("#!/bin/sh\nexec {} \"$@\"\n", sandbox_python().display());
-    let python = OwnPython::script(&works);
+    // Not another file in its place: that would be an upgrade, after which no old worker serves on.
+    let python = OwnPython::script(&format!(
+        "#!/bin/sh\n[ ! -e $0.broken ] || exit 1\nexec {} \"$@\"\n",
+        sandbox_python().display()
+    ));
+    let broken = python.bin.with_extension("broken");
     let recycling = "max_requests = 4\nmax_requests_jitter = 0\nqueue_wait_max_ms = 500\n";
     let service = Service::start(&format!("{recycling}{}", python.overrides(&[])));
-    python.rewrite("#!/bin/sh\nexit 1\n");
+    fs::write(&broken, "").expect("write");
     // Worn out, the last one serves on: its successor can't be started.
     wait_until("a successor that can't be started", START_MAX, || {
         service.assert_works();
@@ -64,7 +69,7 @@ fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
         assert_eq!(refused.status, 503, "{refused:?}");
         assert_eq!(service.get("/readyz").status, 503);
     }
-    python.rewrite(&works);
+    fs::remove_file(&broken).expect("remove");
     service.wait_until_it_works();
 }
 

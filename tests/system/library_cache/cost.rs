@@ -24,10 +24,10 @@ fn variant(library: &[u8], number: usize) -> Vec<u8> {
     [library, format!("{number:08}").as_bytes()].concat()
 }
 
-/// A second or so of work for the compiler.
+/// Half a second of work for the compiler.
 fn costly_library() -> Vec<u8> {
     let function = "def f(a, b=1):\n    return [a + b for a in range(b) if a in (1, 2)]\n";
-    library("lib", &function.repeat((1 << 20) / function.len()))
+    library("lib", &function.repeat((1 << 18) / function.len()))
 }
 
 /// The median of some executions that have no library, in microseconds.

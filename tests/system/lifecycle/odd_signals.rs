@@ -15,15 +15,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+/// Which processes get a signal.
+#[derive(Clone, Copy, PartialEq)]
+enum Whom {
+    Supervisor,
+    /// And the spawner, once it catches signals.
+    Both,
+}
+
+/// Whether a process has handlers for `signal`, as proc(5) says.
+fn catches(pid: i32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
+}
+
 /// Sends `signal` again and again to the service whose pid comes into `file`, from the moment on at which
 /// it has a child, until `stop`.
-fn pester(file: &std::path::Path, signal: Signal, stop: &AtomicBool) {
+fn pester(file: &std::path::Path, signal: Signal, whom: Whom, stop: &AtomicBool) {
     let pid: i32 = wait_for("the service's pid", START_MAX, || {
         fs::read_to_string(file).ok()?.trim().parse().ok()
     });
     while !stop.load(Ordering::Relaxed) {
-        let started = !children(pid).is_empty();
-        if started && kill(Pid::from_raw(pid), signal).is_err() {
+        let spawner = children(pid);
+        for spawner in &spawner {
+            if whom == Whom::Both && catches(spawner.pid, signal) {
+                let _ = kill(Pid::from_raw(spawner.pid), signal);
+            }
+        }
+        if !spawner.is_empty() && kill(Pid::from_raw(pid), signal).is_err() {
             return;
         }
         thread::sleep(Duration::from_millis(10));
@@ -31,7 +54,7 @@ fn pester(file: &std::path::Path, signal: Signal, stop: &AtomicBool) {
 }
 
 /// Starts a service whose Python takes a second to say anything, and sends it `signal` all the while.
-fn start_under(signal: Signal) -> (Service, OwnPython) {
+fn start_under(signal: Signal, whom: Whom) -> (Service, OwnPython) {
     let python = OwnPython::venv(&[("sitecustomize", "import time; time.sleep(1)")]);
     let dir = TestDir::new("signals");
     let file = dir.join("pid");
@@ -39,7 +62,7 @@ fn start_under(signal: Signal) -> (Service, OwnPython) {
     let overrides = python.overrides(&[]);
     let stop = AtomicBool::new(false);
     let service = thread::scope(|scope| {
-        scope.spawn(|| pester(&file, signal, &stop));
+        scope.spawn(|| pester(&file, signal, whom, &stop));
         let launched = std::panic::catch_unwind(|| {
             Service::launch(&Setup {
                 overrides: &overrides,
@@ -54,8 +77,8 @@ fn start_under(signal: Signal) -> (Service, OwnPython) {
 }
 
 /// The signal comes while the service starts; what it asks for is done when the service is up.
-fn waits_until_it_is_up(signal: Signal, event: &str) {
-    let (service, _python) = start_under(signal);
+fn waits_until_it_is_up(signal: Signal, whom: Whom, event: &str) {
+    let (service, _python) = start_under(signal, whom);
     service.wait_until_healthy();
     service.wait_for_event(event);
     assert_eq!(service.value_of_x("x = 1"), json!(1));
@@ -63,27 +86,31 @@ fn waits_until_it_is_up(signal: Signal, event: &str) {
 
 #[test]
 fn a_reload_that_comes_while_the_service_starts_is_done_when_it_is_up() {
-    waits_until_it_is_up(SIGHUP, "configuration_reloaded");
+    waits_until_it_is_up(SIGHUP, Whom::Supervisor, "configuration_reloaded");
 }
 
 #[test]
 fn a_worker_more_that_is_asked_for_while_the_service_starts_comes_when_it_is_up() {
-    waits_until_it_is_up(SIGTTIN, "workers_changed");
+    waits_until_it_is_up(SIGTTIN, Whom::Supervisor, "workers_changed");
 }
 
 #[test]
 fn a_worker_less_that_is_asked_for_while_the_service_starts_is_refused_when_it_is_up() {
-    waits_until_it_is_up(SIGTTOU, "workers_bounded");
+    waits_until_it_is_up(SIGTTOU, Whom::Supervisor, "workers_bounded");
 }
 
 #[test]
 fn logs_that_are_rotated_while_the_service_starts_end_nothing() {
-    waits_until_it_is_up(SIGUSR1, "log_reopen_ignored");
+    waits_until_it_is_up(SIGUSR1, Whom::Supervisor, "log_reopen_ignored");
 }
 
 #[test]
 fn an_upgrade_that_is_asked_for_while_the_service_starts_ends_nothing() {
-    waits_until_it_is_up(SIGUSR2, "USR2: no second service is started");
+    waits_until_it_is_up(
+        SIGUSR2,
+        Whom::Supervisor,
+        "USR2: no second service is started",
+    );
 }
 
 #[test]
@@ -177,4 +204,9 @@ fn code_that_ends_itself_by_a_signal_is_told_so() {
             "{emsg}"
         );
     }
+}
+
+#[test]
+fn a_reload_that_every_process_is_told_while_the_service_starts_ends_nothing() {
+    waits_until_it_is_up(SIGHUP, Whom::Both, "HUP: the configuration was read");
 }
