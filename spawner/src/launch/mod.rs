@@ -128,7 +128,7 @@ impl Launcher {
         let directory = self.config.scratch_root.join(request.dir.as_str());
         let seats = self.furnish(&directory, request)?;
         let root = match (&self.host.root, &seats) {
-            (Some(plan), Some(seats)) => Some(plan.make(seats.mounts())?),
+            (Some(plan), Some(seats)) => Some(plan.make(seats.mounts(), uid)?),
             _ => None,
         };
         let (input, go) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;
