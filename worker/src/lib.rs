@@ -17,6 +17,7 @@ mod interpreter;
 mod job;
 mod json_depth;
 mod layers;
+mod report;
 mod runner;
 mod sandbox;
 mod status;
@@ -63,7 +64,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let hello = Hello {
         build: codejail_protocol::BUILD.to_owned(),
         python: interpreter::version(py).map_err(text)?,
-        preload_failed: warm.failed.clone(),
+        preload_failed: report::bounded(&warm.failed),
         libraries: warm.libraries.clone(),
         layers: confined.layers.clone(),
         image_bytes,
@@ -90,7 +91,8 @@ fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Resu
         1 => Ok(()),
         count => Err(format!(
             "{count} threads run in this worker, where one may: a preloaded module started them \
-             (python.preload, {failed:?})"
+             (python.preload, {:?})",
+            report::bounded(failed)
         )),
     }
 }
