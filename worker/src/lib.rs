@@ -20,14 +20,17 @@ mod layers;
 mod report;
 mod runner;
 mod sandbox;
+mod signals;
 mod status;
 mod warm_up;
 
 use codejail_protocol::control::{Hello, WorkerReport};
 use control::Control;
+use execute::Inherited;
 use interpreter::OwnProcess;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use signals::Ignored;
 
 /// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
 const CANNOT_START: i32 = 69;
@@ -48,11 +51,13 @@ fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
 
 /// Confine, warm up, say hello, fork until the supervisor closes the conversation.
 fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
+    let ignored = Ignored::ignore().map_err(text)?;
     let config = control.wait_for_start().map_err(text)?;
     let own_process = OwnProcess::open().map_err(text)?;
     let own_paths = interpreter::own_paths(py).map_err(text)?;
     let confined = confine::worker(&config, own_paths).map_err(text)?;
     let warm = warm_up::run(py, &config.preload).map_err(text)?;
+    ignored.ignore_again().map_err(text)?;
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
     heap::fill_holes(py);
@@ -72,16 +77,12 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         huge_bytes: memory.huge_bytes,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
-    fork_server::run(
-        py,
-        control,
-        &config,
-        &confined,
-        &warm,
-        &own_process,
-        image_bytes,
-    )
-    .map_err(text)
+    let inherited = Inherited {
+        warm: &warm,
+        confined: &confined,
+        ignored: &ignored,
+    };
+    fork_server::run(py, control, &config, &inherited, &own_process, image_bytes).map_err(text)
 }
 
 /// Forking beside other threads would copy locks that nobody holds. After warm-up nothing but this
