@@ -21,6 +21,7 @@ mod report;
 mod runner;
 mod sandbox;
 mod signals;
+mod start;
 mod status;
 mod warm_up;
 
@@ -52,6 +53,7 @@ fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
 /// Confine, warm up, say hello, fork until the supervisor closes the conversation.
 fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let ignored = Ignored::ignore().map_err(text)?;
+    start::as_with_e(py).map_err(text)?;
     let config = control.wait_for_start().map_err(text)?;
     let own_process = OwnProcess::open().map_err(text)?;
     let own_paths = interpreter::own_paths(py).map_err(text)?;

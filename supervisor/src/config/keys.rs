@@ -36,6 +36,8 @@ pub enum ValueType {
     Text,
     /// From the root on, since a service's working directory is chance.
     Path,
+    /// A whole number of 32 bits, or `random`.
+    Seed,
     /// Several names.
     Names,
     /// Several paths.
@@ -90,6 +92,7 @@ pub const KEYS: &[Key] = &[
     key("python.preload", Names),
     key("python.read_paths", Paths),
     key("python.huge_pages", Boolean),
+    key("python.hash_seed", ValueType::Seed),
     key("python.worker_module", ValueType::Path),
     key("python.env.*", Text),
     key("limits.CPU", Integer(0, CPU_MAX)),
@@ -177,6 +180,7 @@ impl ValueType {
             Name => "text, and not empty".to_owned(),
             Text => "text without a zero byte".to_owned(),
             ValueType::Path => "an absolute path".to_owned(),
+            ValueType::Seed => format!("a number from 0 to {}, or random", u32::MAX),
             Names => "a list of names".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
             ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
@@ -200,6 +204,8 @@ impl ValueType {
             (ValueType::Path, Value::String(text)) => {
                 Path::new(text).is_absolute() && !text.contains('\0')
             }
+            (ValueType::Seed, Value::Integer(number)) => u32::try_from(*number).is_ok(),
+            (ValueType::Seed, Value::String(text)) => text == "random",
             (Names, Value::Array(values)) => values.iter().all(|value| Name.admits(value)),
             (Paths, Value::Array(values)) => {
                 values.iter().all(|value| ValueType::Path.admits(value))
@@ -222,7 +228,9 @@ impl ValueType {
                 Ok(value) => Value::Boolean(value),
                 Err(_) => as_text(),
             },
-            Integer(..) => text.parse().map_or_else(|_| as_text(), Value::Integer),
+            Integer(..) | ValueType::Seed => {
+                text.parse().map_or_else(|_| as_text(), Value::Integer)
+            }
             Seconds(_) => match (text.parse(), text.parse()) {
                 (Ok(whole), _) => Value::Integer(whole),
                 (_, Ok(number)) => Value::Float(number),

@@ -26,6 +26,7 @@ impl Config {
             python.read_paths,
             python.worker_module,
             python.env,
+            python.hash_seed,
             sandbox.uid_base,
             sandbox.scratch_dir,
             layers.uid,
