@@ -134,6 +134,13 @@ impl Host {
     /// # Errors
     /// The first worker could not be started.
     pub async fn boot(&self, service: &Service) -> Result<(), BootError> {
+        if self.config.python.hash_seed.fixed().is_none() {
+            tracing::info!(
+                event = "hash_seed_random",
+                "python.hash_seed = \"random\": each worker takes a hash seed of its own, so what an \
+                 author's code makes of a hash differs from worker to worker"
+            );
+        }
         let current = Arc::clone(&service.config);
         let health = Arc::clone(&service.health);
         let spawner = Arc::clone(&self.spawner);
@@ -175,6 +182,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         python_bin: config.python.bin.clone(),
         worker_module: worker_module(config).map_err(system("find the worker module"))?,
         env: config.sandbox_env(),
+        hash_seed: config.python.hash_seed.fixed(),
         scratch_root: config.sandbox.scratch_dir.clone(),
         scratch_tag,
         uid_base: config.sandbox.uid_base,

@@ -13,6 +13,7 @@ pub(crate) fn config() -> SpawnerConfig {
         python_bin: "/bin/false".into(),
         worker_module: "/bin/false".into(),
         env: Vec::new(),
+        hash_seed: None,
         scratch_root: "/tmp".into(),
         scratch_tag: name(),
         uid_base: 1000,

@@ -98,6 +98,41 @@ fn a_preload_that_raises_is_named_and_left_out() {
     }
 }
 
+#[test]
+fn preloads_with_long_errors_are_named_in_brief_and_left_out() {
+    let page = "raise ImportError('the reason ' + 'x' * 70_000)";
+    let half = "raise ValueError('half a pair \\ud800')";
+    let names: Vec<String> = (0..30).map(|number| format!("fails_{number}")).collect();
+    let mut modules: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), page)).collect();
+    modules.extend([("one", page), ("two", half)]);
+    let python = OwnPython::venv(&modules);
+    let mut preload = vec!["one", "two"];
+    preload.extend(names.iter().map(String::as_str));
+    let service = Service::start(&python.overrides(&preload));
+    service.assert_works();
+    let log = service.log();
+    assert!(log.contains("the reason xxx"), "{log}");
+    assert!(log.contains("half a pair"), "{log}");
+    let longest = log.lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 1000, "a line of {longest} bytes");
+}
+
+#[test]
+fn a_start_that_fails_with_a_long_error_is_told_in_brief() {
+    let threads = "import threading, time\n\
+                   for _ in range(9): threading.Thread(target=time.sleep, args=(60,), daemon=True, \
+                   name='long ' * 20_000).start()";
+    let python = OwnPython::venv(&[("threaded", threads)]);
+    let (status, said) = Service::fail_to_start(&python.overrides(&["threaded"]));
+    assert_eq!(status, Some(69), "{}", said.len());
+    assert!(
+        said.contains("10 threads run in this worker"),
+        "{}",
+        said.len()
+    );
+    assert!(said.len() < 20_000, "{}", said.len());
+}
+
 /// It waits in buffers, Python's and C's, that every sandbox is born with.
 #[test]
 fn what_a_preload_prints_is_in_no_answer() {
