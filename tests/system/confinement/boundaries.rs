@@ -1,7 +1,7 @@
 //! Each layer denies what it is there for; and where the configuration lets a layer be opened or
 //! left out, the same attempt succeeds: so it is that layer which denies it.
 
-use crate::answers::{NOT_CONFIGURED, hidden_process};
+use crate::answers::NOT_CONFIGURED;
 use codejail_harness::Run;
 use codejail_harness::dir::make_writable;
 use codejail_harness::python::library;

@@ -1,6 +1,5 @@
 //! Nothing of one run reaches another: not the next one of the same worker, not one beside it.
 
-use crate::answers::hidden_process;
 use codejail_harness::python::library;
 use codejail_harness::{Run, Service};
 use serde_json::{Value, json};
