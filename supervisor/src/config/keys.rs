@@ -79,6 +79,7 @@ pub const KEYS: &[Key] = &[
     key("python.preload", Modules, NewWorkers),
     key("python.read_paths", Paths, Restart),
     key("python.huge_pages", Boolean, NewWorkers),
+    key("python.hash_seed", ValueType::Seed, Restart),
     key("python.worker_module", ValueType::Path, Restart),
     key("python.env.*", Text, Restart),
     key("limits.CPU", Integer(0, CPU_MAX), AtOnce),
