@@ -78,15 +78,16 @@ build-sabotage:
 
 .PHONY: sabotage
 sabotage: build build-sabotage sandbox-venv ## which layer stops which attack: runs all, writes docs/sabotage.md
-	CODEJAIL_SABOTAGE=full cargo test --locked -p codejail-api-tests --test sabotage -- --nocapture
+	CODEJAIL_SABOTAGE=full cargo test --locked -p codejail-api-tests --test probes -- sabotage:: --nocapture
 
 # A part of it, or a short run, is written to target/bench: BENCH='--quick --only latency'.
-# The original is installed in a mount namespace, which takes root.
+# The original is installed in a mount namespace, which takes root. BEFORE=BINARY has an earlier build measured
+# beside this one, as `before`.
 .PHONY: bench
-bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency')
+bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency'; beside an earlier build: BEFORE=)
 	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) --python $(SANDBOX_PYTHON) \
 	    --test-python $(TEST_VENV)/bin/python --original-python $(BENCH_VENV)/bin/python \
-	    $(if $(filter 0,$(shell id -u)),,--without-original) \
+	    $(if $(filter 0,$(shell id -u)),,--without-original) $(if $(BEFORE),--before $(abspath $(BEFORE))) \
 	    $(if $(BENCH),--write $(TARGET)/bench $(BENCH),--write docs/bench --into README.md)
 
 .PHONY: bench-venv

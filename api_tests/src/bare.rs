@@ -1,7 +1,7 @@
 //! Runs the code of probes in a Python that nothing confines: there each attack must succeed, or it
 //! would show nothing where it is denied. Never as root.
 
-use crate::target::{Answer, Request, Target};
+use crate::target::{ProbeReply, Request, Target};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Uid, chown, geteuid};
@@ -60,7 +60,7 @@ impl Bare {
     }
 
     /// One interpreter: the answers to as many steps as it came to, and how it ended.
-    fn interpret(&self, steps: &[Request]) -> Result<(Vec<Answer>, Ended)> {
+    fn interpret(&self, steps: &[Request]) -> Result<(Vec<ProbeReply>, Ended)> {
         let dirs: Vec<PathBuf> = steps.iter().map(|_| self.new_dir()).collect();
         let steps: Vec<Value> = steps
             .iter()
@@ -103,12 +103,12 @@ impl Bare {
 }
 
 impl Target for Bare {
-    fn run(&self, steps: &[Request]) -> Result<Vec<Answer>> {
-        let mut answers: Vec<Answer> = Vec::new();
+    fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>> {
+        let mut answers: Vec<ProbeReply> = Vec::new();
         // A step that ends its interpreter is answered here, and the next one gets a new one.
         while answers.len() < steps.len() {
             let mut rest = steps[answers.len()..].to_vec();
-            let last = answers.last().and_then(Answer::globals);
+            let last = answers.last().and_then(ProbeReply::globals);
             if let Some(kept) = last.and_then(|globals| globals.get("kept")) {
                 rest[0].globals["kept"] = kept.clone();
             }
@@ -125,14 +125,14 @@ impl Target for Bare {
 
 /// A line that a step was answered with; or what another program said in the run's place, which the
 /// service too takes for its globals.
-fn answer(line: &[u8]) -> Option<Answer> {
+fn answer(line: &[u8]) -> Option<ProbeReply> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let globals = value.as_object()?;
     let body = match globals.contains_key("globals_dict") {
         true => value.to_string(),
         false => json!({ "globals_dict": globals }).to_string(),
     };
-    Some(Answer::new(200, body))
+    Some(ProbeReply::new(200, body))
 }
 
 struct Ended {
@@ -142,7 +142,7 @@ struct Ended {
 }
 
 impl Ended {
-    fn answer(&self) -> Answer {
+    fn answer(&self) -> ProbeReply {
         let status = self.status.code().or(self.status.signal().map(|n| -n));
         let emsg = format!(
             "Couldn't execute jailed code: stdout: {:?}, stderr: {:?} with status code: {}",
@@ -150,7 +150,7 @@ impl Ended {
             String::from_utf8_lossy(&self.stderr),
             status.unwrap_or_default()
         );
-        Answer::new(200, json!({ "globals_dict": {}, "emsg": emsg }).to_string())
+        ProbeReply::new(200, json!({ "globals_dict": {}, "emsg": emsg }).to_string())
     }
 }
 

@@ -5,10 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-pub mod baits;
 pub mod bare;
 pub mod base_url;
 pub mod client;
+pub mod decoys;
 pub mod outcome;
 pub mod probe;
 pub mod probes;

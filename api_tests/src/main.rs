@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use codejail_api_tests::baits::{self, Baits};
 use codejail_api_tests::bare::Bare;
 use codejail_api_tests::base_url::BaseUrl;
+use codejail_api_tests::decoys::{self, Decoys};
 use codejail_api_tests::outcome::Outcome;
 use codejail_api_tests::probe::{Group, Probe};
 use codejail_api_tests::report::{self, Passes};
@@ -26,7 +26,7 @@ const EX_CANTCREAT: u8 = 73;
 /// Probes a running codejail: what must be denied, allowed and supported
 ///
 /// Probes a running codejail: what must be denied, allowed and supported. Exits with 0 if all is as it
-/// must be, 1 if not, 64 for wrong arguments, 65 or 66 for unreadable baits, 69 if nobody answers, 73 if
+/// must be, 1 if not, 64 for wrong arguments, 65 or 66 for unreadable decoys, 69 if nobody answers, 73 if
 /// a report can't be written.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -36,9 +36,9 @@ struct Arguments {
     /// Where the service is; its host may be a name
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     base_url: BaseUrl,
-    /// The baits.json of baits that are set up on the service's host
+    /// The decoys.json of decoys that are set up on the service's host
     #[arg(long, value_name = "FILE")]
-    baits: Option<PathBuf>,
+    decoys: Option<PathBuf>,
     /// A limit of the service, where it is not CODE_JAIL's default (CPU=1 REALTIME=1 VMEM=0 FSIZE=0
     /// NPROC=15); 0 is none
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
@@ -73,9 +73,9 @@ enum Command {
     /// Set up files, a process and listeners for attacks to go for, until TERM or INT
     ///
     /// Set up files, a process and loopback listeners for attacks to go for, in a new directory, and
-    /// keep them until TERM or INT. Its baits.json is for --baits. To be run on the host, or in the
+    /// keep them until TERM or INT. Its decoys.json is for --decoys. To be run on the host, or in the
     /// container, of the service.
-    Baits {
+    Decoys {
         /// The directory to make
         #[arg(long, value_name = "DIRECTORY")]
         dir: PathBuf,
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match &arguments.command {
-        Some(Command::Baits { dir, uid }) => set_up(dir, *uid),
+        Some(Command::Decoys { dir, uid }) => set_up(dir, *uid),
         None => probe(&arguments),
     };
     match done {
@@ -141,8 +141,11 @@ fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
     // Before there is anything that a signal could leave behind.
     let mut signals =
         signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).or_exit(EX_UNAVAILABLE)?;
-    let baits = Baits::create(dir, uid).or_exit(EX_CANTCREAT)?;
-    println!("baits are ready: --baits {}", baits.facts_file().display());
+    let decoys = Decoys::create(dir, uid).or_exit(EX_CANTCREAT)?;
+    println!(
+        "decoys are ready: --decoys {}",
+        decoys.facts_file().display()
+    );
     signals.forever().next();
     Ok(ExitCode::SUCCESS)
 }
@@ -155,13 +158,13 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
         list(&chosen);
         return Ok(ExitCode::SUCCESS);
     }
-    let bait = match &arguments.baits {
-        Some(file) => read_baits(file)?,
-        None => baits::of_every_host(),
+    let decoy = match &arguments.decoys {
+        Some(file) => read_decoys(file)?,
+        None => decoys::of_every_host(),
     };
     let mut limits = run::default_limits();
     limits.extend(arguments.limits.iter().cloned());
-    let facts = Facts { bait, limits };
+    let facts = Facts { decoy, limits };
     match &arguments.bare {
         Some(python) => {
             let dir = std::env::temp_dir().join(format!("codejail-bare-{}", std::process::id()));
@@ -178,7 +181,9 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let address = url.find().or_exit(EX_UNAVAILABLE)?;
             let service = Service::new(address, url.host());
             service.answers().or_exit(EX_UNAVAILABLE)?;
-            run_and_report(&service, &chosen, &facts, arguments, Probe::expects)
+            run_and_report(&service, &chosen, &facts, arguments, |probe, outcome| {
+                outcome.passes(probe.kind)
+            })
         }
     }
 }
@@ -195,7 +200,7 @@ fn list(chosen: &[(&'static Group, &'static Probe)]) {
     }
 }
 
-fn read_baits(file: &Path) -> Result<Value, Failure> {
+fn read_decoys(file: &Path) -> Result<Value, Failure> {
     let named = || file.display().to_string();
     let text = fs::read_to_string(file)
         .with_context(named)

@@ -1,7 +1,7 @@
 //! What came of a probe: denied, succeeded, or broken, which is never counted as denied.
 
-use crate::probe::{Denial, Expected, Kind, Plan, Probe};
-use crate::target::Answer;
+use crate::probe::{Denial, Expected, Probe, ProbeKind, ProbePlan};
+use crate::target::ProbeReply;
 use serde_json::Value;
 
 /// What came of a probe, each with how it is known.
@@ -39,23 +39,35 @@ impl Outcome {
         }
     }
 
+    /// Whether this is what must come of a probe of this kind.
+    #[must_use]
+    pub const fn passes(&self, kind: ProbeKind) -> bool {
+        match self {
+            Self::Denied(_) => kind.is_attack(),
+            Self::Succeeded(_) => !kind.is_attack(),
+            Self::Broken(_) | Self::Skipped(_) => false,
+        }
+    }
+
     /// What the answers to a probe's executions say, in their order.
     #[must_use]
-    pub fn of(probe: &Probe, answers: &[Answer]) -> Self {
+    pub fn of(probe: &Probe, answers: &[ProbeReply]) -> Self {
         match (probe.kind, answers) {
             (_, []) => Self::Broken("no execution was answered".to_owned()),
-            (Kind::Works(expected), [.., last]) => worked(expected, last),
-            (Kind::Harm(denial) | Kind::Surface(denial, _), answers) => match probe.plan {
-                Plan::Planted { .. } => planted(denial, answers),
-                Plan::Left { .. } => left(denial, answers),
-                Plan::Beside { .. } => beside(denial, answers),
-                Plan::Once(_) | Plan::WithLibrary(_) => attacked(denial, &answers[0]),
-            },
+            (ProbeKind::Works(expected), [.., last]) => worked(expected, last),
+            (ProbeKind::Harm(denial) | ProbeKind::Surface(denial, _), answers) => {
+                match probe.plan {
+                    ProbePlan::Planted { .. } => planted(denial, answers),
+                    ProbePlan::Left { .. } => left(denial, answers),
+                    ProbePlan::Beside { .. } => beside(denial, answers),
+                    ProbePlan::Once(_) | ProbePlan::WithLibrary(_) => attacked(denial, &answers[0]),
+                }
+            }
         }
     }
 }
 
-fn worked(expected: Expected, answer: &Answer) -> Outcome {
+fn worked(expected: Expected, answer: &ProbeReply) -> Outcome {
     match (expected, answer.emsg(), answer.x()) {
         (Expected::X(wanted), None, Some(x))
             if serde_json::from_str(wanted).ok() == Some(x.clone()) =>
@@ -76,7 +88,7 @@ fn worked(expected: Expected, answer: &Answer) -> Outcome {
     }
 }
 
-fn attacked(denial: Denial, answer: &Answer) -> Outcome {
+fn attacked(denial: Denial, answer: &ProbeReply) -> Outcome {
     match (denial, answer.report()) {
         (Denial::AnswerBytesMax(bytes_max), _) => {
             let bytes = answer.body.len();
@@ -98,7 +110,7 @@ fn attacked(denial: Denial, answer: &Answer) -> Outcome {
 }
 
 /// Of the looks, one that finds is enough, and one that is broken spoils the others.
-fn planted(denial: Denial, answers: &[Answer]) -> Outcome {
+fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
     let worst = |outcome: &Outcome| match outcome {
@@ -113,7 +125,7 @@ fn planted(denial: Denial, answers: &[Answer]) -> Outcome {
 }
 
 /// The last look says whether it is gone.
-fn left(denial: Denial, answers: &[Answer]) -> Outcome {
+fn left(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     not_planted(plant)
         .or_else(|| looks.last().map(|look| attacked(denial, look)))
@@ -125,7 +137,7 @@ fn nothing_looked_for() -> Outcome {
 }
 
 /// What came of a plant that was not there to be found: it may say nothing but must come to its end.
-fn not_planted(plant: &Answer) -> Option<Outcome> {
+fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     match plant.report() {
         Some(Outcome::Succeeded(_)) => None,
         Some(other) => Some(other),
@@ -135,7 +147,7 @@ fn not_planted(plant: &Answer) -> Option<Outcome> {
 }
 
 /// A victim that was not there makes the attack say nothing.
-fn beside(denial: Denial, answers: &[Answer]) -> Outcome {
+fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     match answers {
         [victim, attack] if victim.emsg().is_none() && victim.status == 200 => {
             attacked(denial, attack)
@@ -145,7 +157,7 @@ fn beside(denial: Denial, answers: &[Answer]) -> Outcome {
     }
 }
 
-impl Answer {
+impl ProbeReply {
     /// What the code reported in `x`, if it came to that.
     fn report(&self) -> Option<Outcome> {
         let x = self.x()?;
@@ -192,8 +204,8 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(body: &str) -> Answer {
-        Answer::new(200, body.to_owned())
+    fn answer(body: &str) -> ProbeReply {
+        ProbeReply::new(200, body.to_owned())
     }
 
     fn denied(denial: Denial, body: &str) -> Outcome {
@@ -218,7 +230,7 @@ mod tests {
                 "{nothing}"
             );
         }
-        let refused = Answer::new(503, r#"{"error": "busy"}"#.to_owned());
+        let refused = ProbeReply::new(503, r#"{"error": "busy"}"#.to_owned());
         assert_eq!(
             attacked(Denial::AnswerBytesMax(99), &refused).word(),
             "broken"
@@ -230,7 +242,7 @@ mod tests {
         let report = |word: &str| answer(&format!(r#"{{"globals_dict":{{"x":["{word}",""]}}}}"#));
         let plant = || answer(r#"{"globals_dict":{}}"#);
         let of = |looks: &[&str]| {
-            let answers: Vec<Answer> = std::iter::once(plant())
+            let answers: Vec<ProbeReply> = std::iter::once(plant())
                 .chain(looks.iter().map(|word| report(word)))
                 .collect();
             planted(Denial::Reported, &answers).word()

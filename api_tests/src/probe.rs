@@ -1,14 +1,19 @@
 //! What a probe is: code to run, what it shows, and what must come of it.
 
-use crate::outcome::Outcome;
-
 /// What belongs together.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
     /// One word, for reports.
     pub name: &'static str,
-    /// Its probes.
-    pub probes: &'static [Probe],
+    /// Its probes, in parts by theme.
+    pub parts: &'static [&'static [Probe]],
+}
+
+impl Group {
+    /// All its probes.
+    pub fn probes(&'static self) -> impl Iterator<Item = &'static Probe> {
+        self.parts.iter().copied().flatten()
+    }
 }
 
 /// Code to run, and what must come of it. The code is harmless also where it succeeds against the
@@ -20,16 +25,16 @@ pub struct Probe {
     /// One sentence: what passing it shows.
     pub shows: &'static str,
     /// What must come of it, and why.
-    pub kind: Kind,
+    pub kind: ProbeKind,
     /// How its code is run.
-    pub plan: Plan,
+    pub plan: ProbePlan,
     /// Without which it says nothing.
     pub needs: &'static [Need],
 }
 
 /// What must come of a probe.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum ProbeKind {
     /// An attack that does harm if it succeeds (data read, a file changed, a process touched, code run,
     /// a packet sent): two layers must stop it.
     Harm(Denial),
@@ -37,6 +42,14 @@ pub enum Kind {
     Surface(Denial, &'static str),
     /// What must work.
     Works(Expected),
+}
+
+impl ProbeKind {
+    /// Whether it is an attack.
+    #[must_use]
+    pub const fn is_attack(&self) -> bool {
+        !matches!(self, Self::Works(_))
+    }
 }
 
 /// How a denied attack is known from one that succeeded. Where it ends otherwise it is broken.
@@ -61,7 +74,7 @@ pub enum Expected {
 
 /// How the code of a probe is run.
 #[derive(Debug, Clone, Copy)]
-pub enum Plan {
+pub enum ProbePlan {
     /// One execution.
     Once(&'static str),
     /// Something is planted in one execution and looked for in the next ones; `kept` of the first one's
@@ -97,8 +110,8 @@ pub const LOOKS: usize = 4;
 /// Without which a probe says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// A bait that the harness has set up, or that every host has.
-    Bait(&'static str),
+    /// A decoy that the harness has set up, or that every host has.
+    Decoy(&'static str),
     /// A limit of the service, other than 0, which is no limit (for FSIZE: nothing may be written).
     Limit(&'static str),
     /// A library in the sandbox's Python.
@@ -109,7 +122,7 @@ impl Probe {
     /// An attack that would do harm.
     #[must_use]
     pub const fn harm(name: &'static str, shows: &'static str, code: &'static str) -> Self {
-        Self::new(name, shows, Kind::Harm(Denial::Reported), code)
+        Self::new(name, shows, ProbeKind::Harm(Denial::Reported), code)
     }
 
     /// A call that should not be reachable, or a bound. `reason`: why one layer may do.
@@ -120,7 +133,12 @@ impl Probe {
         reason: &'static str,
         code: &'static str,
     ) -> Self {
-        Self::new(name, shows, Kind::Surface(Denial::Reported, reason), code)
+        Self::new(
+            name,
+            shows,
+            ProbeKind::Surface(Denial::Reported, reason),
+            code,
+        )
     }
 
     /// What must run to its end with this `x`.
@@ -131,7 +149,7 @@ impl Probe {
         x: &'static str,
         code: &'static str,
     ) -> Self {
-        Self::new(name, shows, Kind::Works(Expected::X(x)), code)
+        Self::new(name, shows, ProbeKind::Works(Expected::X(x)), code)
     }
 
     /// What must fail as it does with the original.
@@ -142,15 +160,20 @@ impl Probe {
         error: &'static str,
         code: &'static str,
     ) -> Self {
-        Self::new(name, shows, Kind::Works(Expected::Error(error)), code)
+        Self::new(name, shows, ProbeKind::Works(Expected::Error(error)), code)
     }
 
-    const fn new(name: &'static str, shows: &'static str, kind: Kind, code: &'static str) -> Self {
+    const fn new(
+        name: &'static str,
+        shows: &'static str,
+        kind: ProbeKind,
+        code: &'static str,
+    ) -> Self {
         Self {
             name,
             shows,
             kind,
-            plan: Plan::Once(code),
+            plan: ProbePlan::Once(code),
             needs: &[],
         }
     }
@@ -164,7 +187,7 @@ impl Probe {
 
     /// Run otherwise than once.
     #[must_use]
-    pub const fn plan(mut self, plan: Plan) -> Self {
+    pub const fn plan(mut self, plan: ProbePlan) -> Self {
         self.plan = plan;
         self
     }
@@ -173,9 +196,9 @@ impl Probe {
     #[must_use]
     pub const fn denied_by(mut self, denial: Denial) -> Self {
         self.kind = match self.kind {
-            Kind::Harm(_) => Kind::Harm(denial),
-            Kind::Surface(_, reason) => Kind::Surface(denial, reason),
-            works @ Kind::Works(_) => works,
+            ProbeKind::Harm(_) => ProbeKind::Harm(denial),
+            ProbeKind::Surface(_, reason) => ProbeKind::Surface(denial, reason),
+            works @ ProbeKind::Works(_) => works,
         };
         self
     }
@@ -183,26 +206,16 @@ impl Probe {
     /// Whether it is an attack.
     #[must_use]
     pub const fn is_attack(&self) -> bool {
-        !matches!(self.kind, Kind::Works(_))
-    }
-
-    /// Whether this is what must come of it.
-    #[must_use]
-    pub const fn expects(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::Denied(_) => self.is_attack(),
-            Outcome::Succeeded(_) => !self.is_attack(),
-            Outcome::Broken(_) | Outcome::Skipped(_) => false,
-        }
+        self.kind.is_attack()
     }
 
     /// `harm`, `surface` or `works`, for reports.
     #[must_use]
     pub const fn kind_name(&self) -> &'static str {
         match self.kind {
-            Kind::Harm(_) => "harm",
-            Kind::Surface(..) => "surface",
-            Kind::Works(_) => "works",
+            ProbeKind::Harm(_) => "harm",
+            ProbeKind::Surface(..) => "surface",
+            ProbeKind::Works(_) => "works",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The probes, a file for each group. None depends on another, and each is harmless also where it
-//! succeeds: it goes for baits, or asks the kernel for what cannot be.
+//! succeeds: it goes for decoys, or asks the kernel for what cannot be.
 
 mod files;
 mod kernel;
@@ -16,47 +16,47 @@ use crate::probe::Group;
 pub const GROUPS: &[Group] = &[
     Group {
         name: "files",
-        probes: files::PROBES,
+        parts: files::PARTS,
     },
     Group {
         name: "processes",
-        probes: processes::PROBES,
+        parts: processes::PARTS,
     },
     Group {
         name: "network",
-        probes: network::PROBES,
+        parts: &[network::PROBES],
     },
     Group {
         name: "kernel",
-        probes: kernel::PROBES,
+        parts: &[kernel::PROBES],
     },
     Group {
         name: "resources",
-        probes: resources::PROBES,
+        parts: &[resources::PROBES],
     },
     Group {
         name: "leaks",
-        probes: leaks::PROBES,
+        parts: &[leaks::PROBES],
     },
     Group {
         name: "plants",
-        probes: plants::PROBES,
+        parts: &[plants::PROBES],
     },
     Group {
         name: "works",
-        probes: works::PROBES,
+        parts: works::PARTS,
     },
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{Expected, Kind};
+    use crate::probe::{Expected, ProbeKind};
     use std::collections::BTreeSet;
 
     #[test]
     fn there_are_many_with_names_of_their_own_that_say_what_is_expected() {
-        let all: Vec<_> = GROUPS.iter().flat_map(|group| group.probes).collect();
+        let all: Vec<_> = GROUPS.iter().flat_map(Group::probes).collect();
         let names: BTreeSet<&str> = all.iter().map(|probe| probe.name).collect();
         assert_eq!(names.len(), all.len());
         assert!(all.len() >= 150, "{}", all.len());
@@ -70,7 +70,7 @@ mod tests {
                 probe.name
             );
             assert!(probe.shows.ends_with('.'), "{}: one sentence", probe.name);
-            if let Kind::Works(Expected::X(json)) = probe.kind {
+            if let ProbeKind::Works(Expected::X(json)) = probe.kind {
                 let parsed = serde_json::from_str::<serde_json::Value>(json);
                 assert!(parsed.is_ok(), "{}: {json}", probe.name);
             }

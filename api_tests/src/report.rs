@@ -1,7 +1,7 @@
 //! What came of a run, for machines: JSON and JUnit's XML.
 
 use crate::outcome::Outcome;
-use crate::probe::{Kind, Probe};
+use crate::probe::{Probe, ProbeKind};
 use crate::run::Finished;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -17,8 +17,8 @@ pub fn json(all: &[Finished], passes: Passes) -> String {
         .map(|finished| {
             let probe = finished.probe;
             let reason = match probe.kind {
-                Kind::Surface(_, reason) => Some(reason),
-                Kind::Harm(_) | Kind::Works(_) => None,
+                ProbeKind::Surface(_, reason) => Some(reason),
+                ProbeKind::Harm(_) | ProbeKind::Works(_) => None,
             };
             json!({
                 "name": probe.name,

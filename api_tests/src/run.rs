@@ -29,8 +29,8 @@ pub struct Finished {
 /// What probes are told.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Their global `bait`, an object.
-    pub bait: Value,
+    /// Their global `decoy`, an object.
+    pub decoy: Value,
     /// Their global `limits`, an object of numbers.
     pub limits: Map<String, Value>,
 }
@@ -48,7 +48,7 @@ pub fn default_limits() -> Map<String, Value> {
 pub fn choose(part: &str) -> Vec<(&'static Group, &'static Probe)> {
     let all = GROUPS
         .iter()
-        .flat_map(|group| group.probes.iter().map(move |probe| (group, probe)));
+        .flat_map(|group| group.probes().map(move |probe| (group, probe)));
     all.filter(|(_, probe)| probe.name.contains(part)).collect()
 }
 
@@ -112,7 +112,7 @@ fn run(
 }
 
 fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
-    let globals = json!({ "bait": facts.bait, "limits": facts.limits, "kept": null });
+    let globals = json!({ "decoy": facts.decoy, "limits": facts.limits, "kept": null });
     // What must work is run as an author writes it.
     let prelude = if probe.is_attack() { PRELUDE } else { "" };
     let answers = match target.run_plan(probe.plan, prelude, &globals) {
@@ -122,7 +122,7 @@ fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
     for need in probe.needs {
         if let Need::Module(name) = need {
             let lacks = format!("No module named \\'{name}\\'");
-            let lacks = |answer: &crate::target::Answer| {
+            let lacks = |answer: &crate::target::ProbeReply| {
                 answer.emsg().is_some_and(|emsg| emsg.contains(&lacks))
             };
             if answers.iter().any(lacks) {
@@ -136,12 +136,12 @@ fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
 /// What a probe needs and does not have.
 fn missing(probe: &Probe, facts: &Facts) -> Option<String> {
     probe.needs.iter().find_map(|need| match need {
-        Need::Bait(name) if facts.bait[*name].is_null() => Some(format!(
-            "no bait {name:?}: codejail-api-tests baits sets it up"
+        Need::Decoy(name) if facts.decoy[*name].is_null() => Some(format!(
+            "no decoy {name:?}: codejail-api-tests decoys sets it up"
         )),
         Need::Limit(name) if facts.limits.get(*name).and_then(Value::as_f64) == Some(0.0) => Some(
             format!("the service has no limit {name}: --limit says it has"),
         ),
-        Need::Bait(_) | Need::Limit(_) | Need::Module(_) => None,
+        Need::Decoy(_) | Need::Limit(_) | Need::Module(_) => None,
     })
 }

@@ -1,7 +1,7 @@
 //! Where the code of probes is run: by a service over HTTP, or by a bare Python (`bare.rs`).
 
 use crate::client::{self, Client};
-use crate::probe::{LOOKS, Plan};
+use crate::probe::{LOOKS, ProbePlan};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub struct Request {
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ProbeReply {
     /// HTTP's.
     pub status: u16,
     /// As it came.
@@ -29,7 +29,7 @@ pub struct Answer {
     parsed: Value,
 }
 
-impl Answer {
+impl ProbeReply {
     /// Of a status and a body, which need not be JSON.
     #[must_use]
     pub fn new(status: u16, body: String) -> Self {
@@ -60,30 +60,30 @@ pub trait Target: Sync {
     ///
     /// # Errors
     /// There was no answer.
-    fn run(&self, steps: &[Request]) -> Result<Vec<Answer>>;
+    fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>>;
 
     /// Runs a probe's code: the answers in the order that `Outcome::of` expects.
     ///
     /// # Errors
     /// There was no answer.
-    fn run_plan(&self, plan: Plan, prelude: &str, globals: &Value) -> Result<Vec<Answer>> {
+    fn run_plan(&self, plan: ProbePlan, prelude: &str, globals: &Value) -> Result<Vec<ProbeReply>> {
         let request = |code: &str| Request {
             code: format!("{prelude}{code}"),
             globals: globals.clone(),
             library: None,
         };
         match plan {
-            Plan::Once(code) => self.run(&[request(code)]),
-            Plan::WithLibrary(code) => self.run(&[Request {
+            ProbePlan::Once(code) => self.run(&[request(code)]),
+            ProbePlan::WithLibrary(code) => self.run(&[Request {
                 library: Some(COURSE_LIBRARY),
                 ..request(code)
             }]),
-            Plan::Planted { plant, look } | Plan::Left { plant, look } => {
+            ProbePlan::Planted { plant, look } | ProbePlan::Left { plant, look } => {
                 let looks = std::iter::repeat_n(request(look), LOOKS);
                 let steps: Vec<Request> = std::iter::once(request(plant)).chain(looks).collect();
                 self.run(&steps)
             }
-            Plan::Beside { victim, attack } => {
+            ProbePlan::Beside { victim, attack } => {
                 let (victim, attack) = thread::scope(|scope| {
                     let victim = scope.spawn(|| self.run(&[request(victim)]));
                     let attack = self.run(&[request(attack)]);
@@ -133,7 +133,7 @@ impl Service {
         Client::new(self.address, false).named(self.host.clone())
     }
 
-    fn execute(&self, request: &Request) -> Result<Answer> {
+    fn execute(&self, request: &Request) -> Result<ProbeReply> {
         let python_path: &[&str] = match request.library {
             Some(_) => &["python_lib.zip"],
             None => &[],
@@ -149,7 +149,7 @@ impl Service {
         loop {
             let (status, body) = self.client().ask(&execution)?;
             if status != 503 || started.elapsed() > PATIENCE {
-                return Ok(Answer::new(status, body));
+                return Ok(ProbeReply::new(status, body));
             }
             thread::sleep(PAUSE);
         }
@@ -157,8 +157,8 @@ impl Service {
 }
 
 impl Target for Service {
-    fn run(&self, steps: &[Request]) -> Result<Vec<Answer>> {
-        let mut answers: Vec<Answer> = Vec::new();
+    fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>> {
+        let mut answers: Vec<ProbeReply> = Vec::new();
         for step in steps {
             let mut step = step.clone();
             let kept = answers

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-sys.path[:0] = [str(REPOSITORY / "tests/fidelity"), str(REPOSITORY / "supervisor/tests")]
+sys.path[:0] = [str(REPOSITORY / "tests/fidelity"), str(REPOSITORY / "tests/system/python_json")]
 # As in the original's service, which has no simplejson.
 sys.modules["simplejson"] = None
 

@@ -10,11 +10,10 @@ pub use limit::Limit;
 pub use original::Original;
 pub use ours::{Options, Ours};
 
-use crate::workload::{Answer, Workload};
+use crate::workload::{Reply, Workload};
 use anyhow::{Context, Result, ensure};
 use codejail_api_tests::client::Client;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -65,28 +64,11 @@ impl Contender for Http {
         if body != self.right {
             let text = String::from_utf8_lossy(&body);
             ensure!(status == 200, "{status}: {text}");
-            workload.check(&Answer::of(&body)?)?;
+            workload.check(&Reply::of(&body)?)?;
             self.right = body;
         }
         Ok(elapsed)
     }
-}
-
-/// Waits until something is so.
-///
-/// # Errors
-/// It is not within `longest`, or asking failed.
-pub fn wait_until(
-    what: &str,
-    longest: Duration,
-    mut is_so: impl FnMut() -> Result<bool>,
-) -> Result<()> {
-    let deadline = Instant::now() + longest;
-    while !is_so()? {
-        anyhow::ensure!(Instant::now() < deadline, "{what}: not within {longest:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Ok(())
 }
 
 /// Ends a process as a service manager would, and waits for it.
@@ -102,9 +84,4 @@ fn kill(process: &mut Child) {
     // Both do nothing after a `wait`.
     let _ = process.kill();
     let _ = process.wait();
-}
-
-/// Writes a file that any user may read.
-fn write_readable(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).with_context(|| path.display().to_string())
 }

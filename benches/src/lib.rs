@@ -6,9 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod contender;
+pub mod machine;
 pub mod measure;
 pub mod parts;
-pub mod processes;
 pub mod report;
 pub mod results;
 pub mod sampling;

@@ -4,10 +4,10 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use codejail_benches::measure::{self, Field, Plan};
+use codejail_benches::measure::{self, BenchPlan, Field};
 use codejail_benches::results::Results;
 use codejail_benches::workload::Suite;
-use codejail_benches::{processes, report, targets};
+use codejail_benches::{machine, report, targets};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -18,6 +18,9 @@ struct Arguments {
     /// The `codejail` executable, with the worker module beside it.
     #[arg(long, default_value = "target/release/codejail")]
     codejail: PathBuf,
+    /// The same of an earlier build: measured beside this one, as `before`.
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// The sandbox venv's interpreter.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
     python: PathBuf,
@@ -63,8 +66,9 @@ enum Part {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let started = Instant::now();
-    let plan = Plan {
+    let plan = BenchPlan {
         codejail: arguments.codejail.clone(),
+        before: arguments.before.clone(),
         python: arguments.python.clone(),
         original_python: (!arguments.without_original).then(|| arguments.original_python.clone()),
         quickness: if arguments.quick { 8 } else { 1 },
@@ -75,7 +79,7 @@ fn main() -> Result<()> {
             .workloads
             .retain(|workload| arguments.workload.contains(&workload.name));
     }
-    let mut results = Results::of(processes::machine(&arguments.python)?, arguments.quick);
+    let mut results = Results::of(machine::describe(&arguments.python)?, arguments.quick);
     measure_all(&arguments, &plan, &mut suite, &mut results)?;
     results.targets = targets::check(&results);
     results.took_s = started.elapsed().as_secs();
@@ -85,7 +89,7 @@ fn main() -> Result<()> {
 
 fn measure_all(
     arguments: &Arguments,
-    plan: &Plan,
+    plan: &BenchPlan,
     suite: &mut Suite,
     results: &mut Results,
 ) -> Result<()> {
@@ -101,6 +105,11 @@ fn measure_all(
         let mut field = Field::start(plan, suite)?;
         if wanted(Part::Latency) {
             results.latency = measure::latency::measure(plan, &mut field, suite)?;
+            if plan.before.is_some() {
+                results
+                    .before
+                    .extend(measure::before::latency(plan, suite)?);
+            }
         }
         if wanted(Part::Throughput) || wanted(Part::HalfLoad) {
             results.throughput = measure::throughput::measure(plan, &field, suite)?;
@@ -111,6 +120,9 @@ fn measure_all(
         }
         if wanted(Part::Cost) {
             results.cost = measure::cost::measure(plan, &mut field, suite)?;
+            if plan.before.is_some() {
+                results.before.extend(measure::before::cost(plan, suite)?);
+            }
         }
         if wanted(Part::Globals) {
             results.globals = measure::globals::measure(plan, &mut field)?;

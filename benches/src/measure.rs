@@ -1,5 +1,6 @@
 //! The measurements, one file each, and what they share: who is there, and how long to measure.
 
+pub mod before;
 pub mod cost;
 pub mod globals;
 pub mod half_load;
@@ -12,7 +13,7 @@ pub mod throughput;
 use crate::contender::{Bare, Contender, Http, Limit, Options, Original, Ours};
 use crate::workload::Suite;
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 pub const OURS: &str = "codejail";
 /// The same with one connection for all requests.
 pub const OURS_KEPT: &str = "codejail, connection kept";
+/// An earlier build of this service.
+pub const BEFORE: &str = "before";
 /// The original.
 pub const ORIGINAL: &str = "original";
 /// A fresh interpreter.
@@ -39,9 +42,11 @@ pub fn say(what: &str) {
 
 /// Where things are, and how thorough to be.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct BenchPlan {
     /// The `codejail` executable.
     pub codejail: PathBuf,
+    /// That of an earlier build, where there is one to compare with.
+    pub before: Option<PathBuf>,
     /// The sandbox venv's interpreter.
     pub python: PathBuf,
     /// The interpreter of the venv with gunicorn; without it the original is left out.
@@ -50,7 +55,7 @@ pub struct Plan {
     pub quickness: u32,
 }
 
-impl Plan {
+impl BenchPlan {
     /// This long, or shorter in a quick run.
     pub fn time(&self, full: Duration) -> Duration {
         full / self.quickness
@@ -61,13 +66,24 @@ impl Plan {
         (full / self.quickness as usize).max(3)
     }
 
-    /// A service of ours: TOML over the development configuration, in a uid range of its own.
-    pub fn ours(&self, slot: u32, overrides: &str) -> Result<Ours> {
+    /// A service of ours: TOML over the development configuration.
+    pub fn ours(&self, overrides: &str) -> Result<Ours> {
+        self.build(&self.codejail, overrides)
+    }
+
+    /// The same of the earlier build, where there is one.
+    pub fn before(&self, overrides: &str) -> Result<Option<Ours>> {
+        let before = self.before.as_deref();
+        before
+            .map(|codejail| self.build(codejail, overrides))
+            .transpose()
+    }
+
+    fn build(&self, codejail: &Path, overrides: &str) -> Result<Ours> {
         Ours::start(&Options {
-            codejail: self.codejail.clone(),
+            codejail: codejail.to_owned(),
             python: self.python.clone(),
             overrides: overrides.to_owned(),
-            slot,
         })
     }
 
@@ -84,6 +100,8 @@ impl Plan {
 pub struct Field {
     /// This service with the development configuration.
     pub ours: Ours,
+    /// An earlier build of it, where there is one.
+    pub before: Option<Ours>,
     /// The original, where it is wanted.
     pub original: Option<Original>,
     /// Fresh interpreters.
@@ -94,14 +112,15 @@ pub struct Field {
 
 impl Field {
     /// Starts them, and has a bare Python say what each workload must answer.
-    pub fn start(plan: &Plan, suite: &mut Suite) -> Result<Self> {
+    pub fn start(plan: &BenchPlan, suite: &mut Suite) -> Result<Self> {
         let bare = Bare::new(&plan.python, &suite.scripts)?;
         for workload in &mut suite.workloads {
             let answer = bare.answer(workload)?;
             workload.must_answer(answer).context("a bare Python")?;
         }
         Ok(Self {
-            ours: plan.ours(1, "")?,
+            ours: plan.ours("")?,
+            before: plan.before("")?,
             original: plan.original()?,
             bare,
             limit: Limit::start(&plan.python, &suite.library)?,
@@ -115,6 +134,10 @@ impl Field {
             Entrant::new(OURS, 8, PAUSE, Box::new(Http::new(ours, false))),
             Entrant::new(OURS_KEPT, 8, PAUSE, Box::new(Http::new(ours, true))),
         ];
+        if let Some(before) = &self.before {
+            let client = Http::new(before.address(), false);
+            entrants.push(Entrant::new(BEFORE, 8, PAUSE, Box::new(client)));
+        }
         if let Some(original) = &self.original {
             let client = Http::new(original.address(), false);
             entrants.push(Entrant::new(ORIGINAL, 2, Duration::ZERO, Box::new(client)));
@@ -138,6 +161,9 @@ impl Field {
     pub fn stop(self) -> Result<()> {
         if let Some(original) = self.original {
             original.stop()?;
+        }
+        if let Some(before) = self.before {
+            before.stop()?;
         }
         self.ours.stop()
     }

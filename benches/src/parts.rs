@@ -12,7 +12,7 @@ use codejail::python_json::{
 use codejail::request::answer::Answer;
 use codejail::request::payload::{Form, read_form};
 use codejail_protocol::control::SandboxId;
-use codejail_protocol::control::{WorkerOrder, WorkerReport};
+use codejail_protocol::control::{WorkerReport, WorkerRequest};
 use codejail_protocol::frame;
 use codejail_protocol::job::{JobHeader, Limits, SandboxReport};
 use std::future::Future;
@@ -195,7 +195,7 @@ fn of_frames() -> Vec<Part> {
         cold_imports: Vec::new(),
     };
     let report = frame::encode(&finished).expect("a frame");
-    let order = frame::encode(&WorkerOrder::Kill {
+    let order = frame::encode(&WorkerRequest::Kill {
         sandbox: SandboxId(7),
     })
     .expect("a frame");
@@ -207,7 +207,7 @@ fn of_frames() -> Vec<Part> {
             black_box(frame::decode_packet::<SandboxReport>(black_box(&report)).expect("a report"));
         }),
         part("read an order to a worker", move || {
-            black_box(frame::decode_packet::<WorkerOrder>(black_box(&order)).expect("an order"));
+            black_box(frame::decode_packet::<WorkerRequest>(black_box(&order)).expect("an order"));
         }),
         part("refuse what is no report", move || {
             let garbage = [8, 0, 0, 0, 255, 255, 255, 255, 1, 2, 3, 4];

@@ -1,18 +1,23 @@
 //! The results as Markdown tables.
 
-use crate::measure::half_load::best;
-use crate::measure::{BARE, LIMIT, ORIGINAL, OURS, OURS_KEPT};
+mod cells;
+mod short;
+
+pub use short::{insert, short};
+
+use crate::measure::{BARE, BEFORE, LIMIT, ORIGINAL, OURS, OURS_KEPT};
 use crate::results::{Results, Series};
-use anyhow::{Context, Result};
+use cells::{cell, find, names, ratio, table};
 use std::fmt::Write;
 
-const CONTENDERS: [&str; 5] = [OURS, OURS_KEPT, ORIGINAL, BARE, LIMIT];
+const CONTENDERS: [&str; 6] = [OURS, OURS_KEPT, BEFORE, ORIGINAL, BARE, LIMIT];
 
 /// All tables of what was measured.
 pub fn markdown(results: &Results) -> String {
     let mut text = heading(results);
-    let sections: [(&str, String); 10] = [
+    let sections: [(&str, String); 11] = [
         ("Targets", targets(results)),
+        ("Beside an earlier build", before(results)),
         ("One client", latency(results)),
         ("Executions per second", throughput(results)),
         ("At half load", half_load(results)),
@@ -29,57 +34,6 @@ pub fn markdown(results: &Results) -> String {
         }
     }
     text
-}
-
-/// What README shows: the median of each workload, and how many times faster than the original.
-pub fn short(results: &Results) -> String {
-    let mut rows = Vec::new();
-    for workload in names(&results.latency) {
-        let ms =
-            |contender| find(&results.latency, &workload, contender).map(|series| series.ms(50.0));
-        let per_second = |contender| best(&results.throughput, &workload, contender).ok();
-        rows.push(vec![
-            workload.clone(),
-            cell(ms(OURS)),
-            cell(ms(ORIGINAL)),
-            ratio(ms(ORIGINAL), ms(OURS)),
-            cell(ms(BARE)),
-            cell(ms(LIMIT)),
-            cell(per_second(OURS)),
-            cell(per_second(ORIGINAL)),
-        ]);
-    }
-    let head = [
-        "p50, ms",
-        "codejail",
-        "original",
-        "original ÷ codejail",
-        "bare Python",
-        "limit",
-        "codejail, per second",
-        "original, per second",
-    ];
-    let machine = &results.machine;
-    format!(
-        "{} × {}, Linux {}, {}, {}.\n\n{}",
-        machine.cores,
-        machine.processor,
-        machine.kernel,
-        machine.python,
-        machine.date,
-        table(&head, &rows)
-    )
-}
-
-/// A text with this between its marks.
-///
-/// # Errors
-/// It has no marks.
-pub fn insert(text: &str, table: &str) -> Result<String> {
-    const MARKS: [&str; 2] = ["<!-- bench -->", "<!-- /bench -->"];
-    let (before, rest) = text.split_once(MARKS[0]).context(MARKS[0])?;
-    let (_, after) = rest.split_once(MARKS[1]).context(MARKS[1])?;
-    Ok(format!("{before}{}\n{table}{}{after}", MARKS[0], MARKS[1]))
 }
 
 fn heading(results: &Results) -> String {
@@ -153,6 +107,36 @@ fn series_table(all: &[Series], of: &str, reference: &str) -> String {
             "p99 ms",
             "÷ codejail",
             "executions",
+        ],
+        &rows,
+    )
+}
+
+/// The median of the rounds; each ratio is a round's own.
+fn before(results: &Results) -> String {
+    let rows: Vec<_> = (results.before.iter())
+        .map(|comparison| {
+            let (smallest, largest) = comparison.ratio_range();
+            vec![
+                comparison.workload.clone(),
+                comparison.what.clone(),
+                cell(Some(comparison.median(0))),
+                cell(Some(comparison.median(1))),
+                format!("{:.3}", comparison.ratio()),
+                format!("{smallest:.3} to {largest:.3}"),
+                comparison.rounds.len().to_string(),
+            ]
+        })
+        .collect();
+    table(
+        &[
+            "workload",
+            "",
+            OURS,
+            BEFORE,
+            "codejail ÷ before",
+            "of a round",
+            "rounds",
         ],
         &rows,
     )
@@ -309,57 +293,4 @@ fn start(results: &Results) -> String {
         &["of", "median ms", "slowest ms", "CPU ms", "starts"],
         &rows,
     )
-}
-
-/// Names in the order in which they were measured.
-fn names(all: &[Series]) -> Vec<String> {
-    let mut names: Vec<String> = all.iter().map(|series| series.workload.clone()).collect();
-    names.dedup();
-    names
-}
-
-fn find<'a>(all: &'a [Series], workload: &str, contender: &str) -> Option<&'a Series> {
-    all.iter()
-        .find(|series| series.workload == workload && series.contender == contender)
-}
-
-/// Three digits are what such figures are good for.
-fn cell(value: Option<f64>) -> String {
-    match value {
-        None => "–".to_owned(),
-        Some(value) if value >= 100.0 => format!("{value:.0}"),
-        Some(value) if value >= 10.0 => format!("{value:.1}"),
-        Some(value) => format!("{value:.2}"),
-    }
-}
-
-fn ratio(value: Option<f64>, base: Option<f64>) -> String {
-    cell(value.zip(base).map(|(value, base)| value / base))
-}
-
-/// A table, or nothing where there are no rows.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
-    let mut text = line(head.to_vec());
-    text += &line(vec!["---"; head.len()]);
-    for row in rows {
-        text += &line(row.iter().map(String::as_str).collect());
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_between_the_marks_is_replaced_and_nothing_else() {
-        let text = "a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n";
-        let new = "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n";
-        assert_eq!(insert(text, "new\n").unwrap(), new);
-        assert!(insert("no marks", "new").is_err());
-    }
 }

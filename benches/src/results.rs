@@ -104,6 +104,61 @@ pub struct Memory {
     pub pss_bytes: u64,
 }
 
+/// This build beside an earlier one, round by round.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// Which workload.
+    pub workload: String,
+    /// What is compared, with its unit.
+    pub what: String,
+    /// Of each round what was found of this build and of the earlier one.
+    pub rounds: Vec<[f64; 2]>,
+}
+
+impl Comparison {
+    /// No round yet.
+    pub fn new(workload: &str, what: &str) -> Self {
+        Self {
+            workload: workload.to_owned(),
+            what: what.to_owned(),
+            rounds: Vec::new(),
+        }
+    }
+
+    /// One more round: of this build, and of the earlier one.
+    pub fn add(&mut self, found: [f64; 2]) {
+        self.rounds.push(found);
+    }
+
+    /// The median of this build's figures, or of the earlier one's.
+    pub fn median(&self, which: usize) -> f64 {
+        self.median_by(|round| round[which])
+    }
+
+    /// This build's figure by the earlier one's: the median of the rounds.
+    pub fn ratio(&self) -> f64 {
+        self.median_by(|[ours, before]| ours / before)
+    }
+
+    /// The smallest and the largest ratio of a round.
+    pub fn ratio_range(&self) -> (f64, f64) {
+        let ratios = self.rounds.iter().map(|[ours, before]| ours / before);
+        let smallest = ratios.clone().fold(f64::INFINITY, f64::min);
+        (smallest, ratios.fold(0.0, f64::max))
+    }
+
+    fn median_by(&self, value: impl Fn(&[f64; 2]) -> f64) -> f64 {
+        let mut values: Vec<f64> = self.rounds.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        let half = values.len() / 2;
+        match values.len() {
+            0 => f64::NAN,
+            len if len.is_multiple_of(2) => f64::midpoint(values[half - 1], values[half]),
+            _ => values[half],
+        }
+    }
+}
+
 /// From a start to the first answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Start {
@@ -141,6 +196,8 @@ pub struct Results {
     pub latency: Vec<Series>,
     /// Many clients.
     pub throughput: Vec<Throughput>,
+    /// Beside an earlier build.
+    pub before: Vec<Comparison>,
     /// Half as many as could be.
     pub half_load: Vec<HalfLoad>,
     /// CPU and page faults per execution.
@@ -166,6 +223,7 @@ impl Results {
             took_s: 0,
             latency: Vec::new(),
             throughput: Vec::new(),
+            before: Vec::new(),
             half_load: Vec::new(),
             cost: Vec::new(),
             preload: Vec::new(),
@@ -174,5 +232,21 @@ impl Results {
             globals: Vec::new(),
             targets: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_is_the_median_of_its_rounds() {
+        let mut comparison = Comparison::new("trivial", "p50 ms");
+        for found in [[2.0, 1.0], [1.0, 1.0], [3.0, 4.0], [9.0, 6.0]] {
+            comparison.add(found);
+        }
+        assert_eq!(comparison.ratio(), 1.25);
+        assert_eq!(comparison.ratio_range(), (0.75, 2.0));
+        assert_eq!((comparison.median(0), comparison.median(1)), (2.5, 2.5));
     }
 }

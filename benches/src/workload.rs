@@ -32,14 +32,14 @@ enum Expected {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum Reply {
     /// It came to its end: all globals.
     Globals(Value),
     /// It failed: the text that tells why.
     Failure(String),
 }
 
-impl Answer {
+impl Reply {
     /// What the body of an answer says.
     pub fn of(body: &[u8]) -> Result<Self> {
         let mut body: Value = serde_json::from_slice(body)?;
@@ -120,9 +120,9 @@ impl Workload {
     ///
     /// # Errors
     /// It is not: a benchmark of wrong answers measures nothing.
-    pub fn check(&self, answer: &Answer) -> Result<()> {
+    pub fn check(&self, answer: &Reply) -> Result<()> {
         match (&self.expected, answer) {
-            (Expected::Globals(expected), Answer::Globals(globals)) => {
+            (Expected::Globals(expected), Reply::Globals(globals)) => {
                 for (name, value) in expected {
                     ensure!(
                         &globals[name] == value,
@@ -136,7 +136,7 @@ impl Workload {
                 }
                 Ok(())
             }
-            (Expected::Failure(line), Answer::Failure(text)) => {
+            (Expected::Failure(line), Reply::Failure(text)) => {
                 ensure!(text.contains(line), "{}: failed with {text}", self.name);
                 Ok(())
             }
@@ -145,9 +145,9 @@ impl Workload {
     }
 
     /// From now on an answer must be this one, whole: a fresh interpreter's.
-    pub fn must_answer(&mut self, answer: Answer) -> Result<()> {
+    pub fn must_answer(&mut self, answer: Reply) -> Result<()> {
         self.check(&answer)?;
-        if let Answer::Globals(Value::Object(globals)) = answer {
+        if let Reply::Globals(Value::Object(globals)) = answer {
             self.expected = Expected::Globals(globals);
         }
         Ok(())

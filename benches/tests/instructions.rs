@@ -1,5 +1,6 @@
 //! What the service's pure parts cost in instructions, which no other load on the machine changes.
 
+use codejail_harness::binary::optimised_codejail;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,9 +17,7 @@ const TOLERANCE_MIN: f64 = 200.0;
 
 /// As `make build` makes it, beside the service: unoptimised code says nothing.
 fn binary() -> PathBuf {
-    let service = std::env::var_os("CODEJAIL_BIN").map(PathBuf::from);
-    let service = service.unwrap_or_else(|| "../target/release/codejail".into());
-    service.with_file_name("codejail-bench-parts")
+    optimised_codejail().with_file_name("codejail-bench-parts")
 }
 
 fn instructions(part: &str, times: u32) -> f64 {

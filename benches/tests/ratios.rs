@@ -4,8 +4,9 @@ use codejail_benches::contender::{Bare, Contender, Http, Options, Ours};
 use codejail_benches::measure::cost;
 use codejail_benches::sampling::{median, micros};
 use codejail_benches::workload::{Suite, Workload};
+use codejail_harness::binary::optimised_codejail;
+use codejail_harness::python::{sandbox_python, test_python};
 use serde_json::json;
-use std::path::PathBuf;
 
 /// Rounds in which each is asked once; a median of so many is not moved by what else runs.
 const ROUNDS: usize = 15;
@@ -13,20 +14,11 @@ const ROUNDS: usize = 15;
 /// Executions over which page faults are counted.
 const EXECUTIONS: usize = 40;
 
-fn path(variable: &str, otherwise: &str) -> PathBuf {
-    std::env::var_os(variable).map_or_else(|| otherwise.into(), PathBuf::from)
-}
-
-fn python() -> PathBuf {
-    path("CODEJAIL_SANDBOX_PYTHON", "/sandbox/venv/bin/python")
-}
-
-fn service(slot: u32, overrides: &str) -> Ours {
+fn service(overrides: &str) -> Ours {
     Ours::start(&Options {
-        codejail: path("CODEJAIL_BIN", "../target/release/codejail"),
-        python: python(),
+        codejail: optimised_codejail().to_owned(),
+        python: sandbox_python(),
         overrides: overrides.to_owned(),
-        slot,
     })
     .expect("a service")
 }
@@ -34,7 +26,7 @@ fn service(slot: u32, overrides: &str) -> Ours {
 fn suite() -> Suite {
     // Paths of workloads are the project's.
     std::env::set_current_dir("..").expect("the project's directory");
-    Suite::load(&path("CODEJAIL_TEST_PYTHON", "target/test-venv/bin/python")).expect("workloads")
+    Suite::load(&test_python()).expect("workloads")
 }
 
 /// Medians in microseconds, asked in turn.
@@ -59,8 +51,8 @@ fn faults(service: &Ours, workload: &Workload) -> f64 {
 #[test]
 fn executions_cost_a_fraction_of_a_fresh_interpreters() {
     let suite = suite();
-    let service = service(0, "max_requests = 0");
-    let mut bare = Bare::new(&python(), &suite.scripts).expect("a directory");
+    let service = service("max_requests = 0");
+    let mut bare = Bare::new(&sandbox_python(), &suite.scripts).expect("a directory");
     // Seen on two loaded cores (2026-11-26): 18, 93, 21 (without what sympy imports late: 3.2) and 6.6. Without
     // what is preloaded, or cached, it is 1 to 2.
     for (name, bound) in [
@@ -87,7 +79,7 @@ fn executions_cost_a_fraction_of_a_fresh_interpreters() {
     let tables = faults(&service, &with_tables()) - everything;
     println!("{tables:.0} more with globals of 20 kB");
     service.stop().expect("it stops");
-    let service = self::service(1, "max_requests = 0\n[python]\npreload = []");
+    let service = self::service("max_requests = 0\n[python]\npreload = []");
     let nothing = faults(&service, trivial);
     println!("{nothing:.0} page faults with nothing preloaded");
     service.stop().expect("it stops");

@@ -2,10 +2,10 @@
 //! encodes to the same bytes.
 #![no_main]
 
-use codejail_protocol::control::{WorkerOrder, WorkerReport};
+use codejail_protocol::control::{WorkerRequest, WorkerReport};
 use codejail_protocol::frame;
 use codejail_protocol::job::{JobHeader, SandboxReport};
-use codejail_protocol::spawn::{SpawnerOrder, SpawnerReport};
+use codejail_protocol::spawn::{SpawnerRequest, SpawnerReport};
 use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -16,10 +16,10 @@ fn round_trip<T: Serialize + DeserializeOwned>(packet: &[u8]) {
 }
 
 fuzz_target!(|packet: &[u8]| {
-    round_trip::<WorkerOrder>(packet);
+    round_trip::<WorkerRequest>(packet);
     round_trip::<WorkerReport>(packet);
     round_trip::<SandboxReport>(packet);
-    round_trip::<SpawnerOrder>(packet);
+    round_trip::<SpawnerRequest>(packet);
     round_trip::<SpawnerReport>(packet);
     if let Ok(header) = frame::decode_packet::<JobHeader>(packet) {
         let _ = header.blobs_bytes();

@@ -1,6 +1,6 @@
 //! Whatever text comes: the scanner, the schema, `repr` and the merge return, and what the scanner
 //! says of a value's parts is true of each part alone. What is *accepted* is compared with CPython
-//! in `supervisor/tests/python_json.rs`.
+//! in `tests/system/python_json`.
 
 #![no_main]
 

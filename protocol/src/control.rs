@@ -1,4 +1,4 @@
-//! Supervisor and worker: orders to prepare and kill sandboxes, reports of what became of them.
+//! Supervisor and worker: requests to prepare and kill sandboxes, reports of what became of them.
 
 use crate::ScratchName;
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,10 @@ pub const SANDBOXES_MAX: u32 = 900;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SandboxId(pub u64);
 
-/// What the supervisor tells a worker.
+/// What the supervisor asks of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WorkerOrder {
-    /// The first order: confine yourself, warm up, say `Hello`.
+pub enum WorkerRequest {
+    /// The first request: confine yourself, warm up, say `Hello`.
     Start(WorkerConfig),
     /// Fork one sandbox. Four descriptors come along: its standard input (the job pipe's read
     /// end), standard output, standard error and status pipe, in this order.
@@ -26,7 +26,8 @@ pub enum WorkerOrder {
         /// Its own uid and gid, or none where sandboxes share the worker's.
         uid: Option<u32>,
     },
-    /// End a sandbox now. Of one that has ended already, this is no fault: the two may cross.
+    /// End a sandbox now. A sandbox that has ended already is no fault: its end and the request may
+    /// cross.
     Kill {
         /// Its number.
         sandbox: SandboxId,
@@ -46,9 +47,9 @@ pub struct WorkerConfig {
     /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Where they share the worker's uid, they
     /// share its NPROC too.
     pub sandboxes_max: u32,
-    /// Whether sandboxes get uids of their own: those that follow the worker's, as many as there may
-    /// be sandboxes. Which uid that is the spawner has decided, and the worker's seccomp filter
-    /// refuses any beyond.
+    /// Whether sandboxes get uids of their own: those that follow the worker's, as many as there
+    /// may be sandboxes. The spawner has chosen the worker's uid, and the worker's seccomp filter
+    /// refuses every uid beyond those.
     pub own_uids: bool,
     /// Whether sandboxes find their directories made, each on a file system of its own.
     pub seats: bool,

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::control::WorkerReport;
     use crate::job::{JobHeader, SandboxReport};
-    use crate::spawn::{SpawnerOrder, SpawnerReport};
+    use crate::spawn::{SpawnerReport, SpawnerRequest};
     use proptest::prelude::*;
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
             let _ = decode_packet::<WorkerReport>(&bytes);
             let _ = decode::<SandboxReport>(&bytes);
             let _ = decode::<JobHeader>(&bytes);
-            let _ = decode::<SpawnerOrder>(&bytes);
+            let _ = decode::<SpawnerRequest>(&bytes);
             let _ = decode::<SpawnerReport>(&bytes);
         }
 

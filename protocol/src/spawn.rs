@@ -11,8 +11,8 @@ pub struct WorkerId(pub u64);
 
 /// What the supervisor asks of the spawner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SpawnerOrder {
-    /// The first order, once: sent before the service opens a socket or reads a request.
+pub enum SpawnerRequest {
+    /// The first request, once: sent before the service opens a socket or reads a request.
     Configure(SpawnerConfig),
     /// Start a worker. Two descriptors come along: its end of the control socket, and the pipe for
     /// what it prints while it warms up.
@@ -21,21 +21,23 @@ pub enum SpawnerOrder {
         worker: WorkerId,
         /// Its directory, from which it starts.
         dir: ScratchName,
-        /// Its uid and gid, the first of a worker's from the configured range; none where the spawner is
-        /// not root.
+        /// Its uid and gid, the first of a worker's from the configured range; none where the
+        /// spawner is not root.
         uid: Option<u32>,
         /// The directories of its sandboxes, each with a file system of its own below the scratch
         /// root, fewer than a worker has uids; empty without the mounts layer.
         seats: Vec<ScratchName>,
     },
+    /// Bounds of the workers that are launched from now on.
+    Bound(WorkerBounds),
     /// Kill a worker and so all its sandboxes.
     Kill {
         /// Its number.
         worker: WorkerId,
     },
     /// Empty a seat, or remove a sandbox's scratch directory; one that does not exist is removed
-    /// already. When the answer comes the seat is empty, or the directory out of the way and its disk
-    /// space free soon.
+    /// already. When the answer comes the seat is empty, or the directory out of the way and its
+    /// disk space free soon.
     Clean {
         /// Its name.
         dir: ScratchName,
@@ -51,29 +53,41 @@ pub struct SpawnerConfig {
     pub worker_module: PathBuf,
     /// The whole environment of workers and sandboxes.
     pub env: Vec<(String, String)>,
+    /// What Python's hashes of text start from; none is a new number for each worker.
+    pub hash_seed: Option<u32>,
     /// Where scratch directories are made.
     pub scratch_root: PathBuf,
-    /// A name with this service's tag: at its end the spawner removes all directories that carry it.
-    /// The one of this very name it makes itself, for what waits to be removed.
+    /// A name with this service's tag: at its end the spawner removes all directories that carry
+    /// it. The one of this very name it makes itself, for what waits to be removed.
     pub scratch_tag: ScratchName,
     /// First of the uids that workers and sandboxes may get.
     pub uid_base: u32,
     /// How many uids there are; a `Launch` with any other is refused.
     pub uid_count: u32,
-    /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another than the
-    /// first is refused, so that no two workers share one.
+    /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another
+    /// than the first is refused, so that no two workers share one.
     pub uids_per_worker: u32,
+    /// Whether other services may use the same uids at the same time: true for the commands that start a
+    /// worker of their own and end.
+    pub shares_uids: bool,
     /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
     /// root. One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,
+    /// Bounds of each worker, until others are ordered.
+    pub bounds: WorkerBounds,
+    /// How much each layer is wanted.
+    pub layers: SpawnerLayers,
+}
+
+/// What a worker and its sandboxes may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerBounds {
     /// Bytes that all files of one execution may take, where the mounts layer is there.
     pub scratch_bytes_max: u64,
     /// How many files, directories and links that may be.
     pub scratch_files_max: u64,
-    /// Bounds of each worker's cgroup.
+    /// Bounds of the worker's cgroup, where the host has the controllers.
     pub cgroup: CgroupLimits,
-    /// How much each layer is wanted.
-    pub layers: SpawnerLayers,
 }
 
 /// The layers that the spawner puts in place.
@@ -113,12 +127,16 @@ pub struct CgroupLimits {
 /// What the spawner answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpawnerReport {
-    /// Ready for orders.
+    /// Ready for requests.
     Configured {
         /// What became of each of its layers.
         layers: Vec<LayerState>,
         /// Whether sandboxes have seats: `Launch` names them.
         seats: bool,
+        /// Whether each worker has a cgroup whose bounds the kernel enforces.
+        cgroup_bounds: bool,
+        /// What the operator should know, and what stops no service.
+        warnings: Vec<String>,
         /// What there is of AppArmor.
         apparmor: FoundAppArmor,
     },
@@ -153,6 +171,13 @@ pub enum SpawnerReport {
         /// Its name.
         dir: ScratchName,
         /// What stands in the way, if it is still there.
+        error: Option<String>,
+    },
+    /// A directory that was out of the way is removed, or stays where it was put.
+    Removed {
+        /// Its name.
+        dir: ScratchName,
+        /// Why it stays.
         error: Option<String>,
     },
 }

@@ -1,17 +1,31 @@
-//! Why a worker, or the host for one, could not be made ready.
+//! Why the spawner gave up; why a worker, or the host for one, could not be made ready.
 
+use codejail_protocol::control::{LayerMode, LayerState};
+use codejail_transport::PacketError;
 use nix::errno::Errno;
-use std::ffi::CString;
+use std::fmt::Display;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+
+/// Why the spawner gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnerError {
+    /// The conversation with the supervisor broke.
+    #[error("spawner: {0}")]
+    Packet(#[from] PacketError),
+    /// The supervisor sent a request that is not legal in this state.
+    #[error("spawner: expected {0}")]
+    Unexpected(&'static str),
+    /// A system call that has no reason to fail did.
+    #[error("spawner: {0}: {1}")]
+    System(&'static str, Errno),
+    /// It cannot work as configured.
+    #[error("spawner: {0}")]
+    Configure(#[from] LaunchError),
+}
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The supervisor asked for what it may not have.
-    #[error("refused: {0}")]
-    Refused(&'static str),
     /// A file or directory that a launch needs.
     #[error("{0}: {1}")]
     File(String, #[source] io::Error),
@@ -41,7 +55,7 @@ pub enum LaunchError {
 
 impl LaunchError {
     /// A required layer that is missing.
-    pub fn layer(layer: &'static str, cause: impl ToString, remedy: &'static str) -> Self {
+    pub fn layer(layer: &'static str, cause: impl Display, remedy: &'static str) -> Self {
         Self::Layer {
             layer,
             cause: cause.to_string(),
@@ -49,29 +63,51 @@ impl LaunchError {
         }
     }
 
-    /// Whether the directory that was to be made is there already, and so somebody else's.
+    /// What follows when this host refuses a layer: the layer is off where it is optional.
+    ///
+    /// # Errors
+    /// The layer is required.
+    pub fn unless_optional(
+        layer: &'static str,
+        mode: LayerMode,
+        cause: impl Display,
+        remedy: &'static str,
+    ) -> Result<LayerState, Self> {
+        match mode {
+            LayerMode::Require => Err(Self::layer(layer, cause, remedy)),
+            LayerMode::Auto | LayerMode::Off => Ok(LayerState::off(
+                layer,
+                format!("this host gives none ({cause}); {remedy}"),
+            )),
+        }
+    }
+
+    /// Whether the directory that was to be made is there already, and so is somebody else's.
     pub fn is_existing_directory(&self) -> bool {
         matches!(self, Self::File(_, error) if error.kind() == io::ErrorKind::AlreadyExists)
+    }
+
+    /// What the kernel said, if it said that this host does not give what was asked for. Any other
+    /// error (no memory, no process) may pass, so it is none.
+    pub fn refusal_of_host(&self) -> Option<Errno> {
+        let (Self::System(_, errno) | Self::Child(_, errno)) = self else {
+            return None;
+        };
+        let refuses = matches!(
+            errno,
+            Errno::EPERM
+                | Errno::EACCES
+                | Errno::ENOSYS
+                | Errno::EINVAL
+                | Errno::ENOSPC
+                | Errno::EUSERS
+                | Errno::ENODEV
+        );
+        refuses.then_some(*errno)
     }
 }
 
 /// Names the step of a system call's error.
 pub fn system(what: &'static str) -> impl FnOnce(Errno) -> LaunchError {
     move |errno| LaunchError::System(what, errno)
-}
-
-/// Bytes as a C string.
-///
-/// # Errors
-/// They hold a zero byte.
-pub fn c_string(bytes: &[u8]) -> Result<CString, LaunchError> {
-    CString::new(bytes)
-        .map_err(|_| LaunchError::ZeroByte(String::from_utf8_lossy(bytes).into_owned()))
-}
-
-/// A path of the host as one from the new root on.
-pub fn relative(path: &Path) -> Result<CString, LaunchError> {
-    let path = path.strip_prefix("/").unwrap_or(path);
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| LaunchError::ZeroByte(path.display().to_string()))
 }

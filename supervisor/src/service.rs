@@ -7,6 +7,7 @@ use crate::pool::Pool;
 use crate::received_signals::ReceivedSignals;
 use crate::request::admission::Admission;
 use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
 
 /// What requests share.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Service {
     pub admission: Arc<Admission>,
     /// Ready sandboxes; none until the first worker is warm.
     pub pool: Arc<OnceLock<Pool>>,
+    /// Cancelled when the service finishes what it has and ends.
+    pub drain: CancellationToken,
     /// Whether executing is safe.
     pub health: Arc<Health>,
     /// Which signals the service was sent.

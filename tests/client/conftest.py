@@ -1,5 +1,6 @@
 """The real client, set up as LMS and CMS do it, and one running service for it."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -44,6 +45,15 @@ def service(tmp_path_factory, pytestconfig):
         settings.CODE_JAIL_REST_SERVICE_HOST = address
         pytestconfig.stash[service_log] = log
         yield address
+
+
+@pytest.fixture
+def problem(tmp_path):
+    """Makes a LoncapaProblem of XML: see make_problem."""
+    # The client's modules, which this one imports, need the settings.
+    from problems import make_problem
+
+    return functools.partial(make_problem, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,64 +1,11 @@
 """Whole problems as an author writes them: rendered for a student, answered, graded."""
 
-import gettext
 import io
-import textwrap
 import zipfile
-from types import SimpleNamespace
 
 import pytest
 import random2
-from django.template.loader import get_template
-from lxml import html
-from xblocks_contrib.problem.capa.capa_problem import LoncapaProblem, LoncapaSystem
-from xblocks_contrib.problem.capa.responsetypes import LoncapaProblemError, ResponseError
-from xblocks_contrib.problem.capa.safe_exec.safe_exec import normalize_error_message
-
-FAILURE = "Couldn't execute jailed code: stdout: b'', stderr: b'{}' with status code: {}"
-SEE_LOGS = ". For more information check Codejail Service logs."
-
-
-@pytest.fixture
-def problem(tmp_path):
-    """Makes a LoncapaProblem of XML, for a student with a certain seed."""
-
-    def make(xml, seed=723, python_lib=None):
-        system = LoncapaSystem(
-            ajax_url="/ajax",
-            anonymous_student_id="student",
-            cache=None,
-            can_execute_unsafe_code=lambda: False,
-            get_python_lib_zip=lambda: python_lib,
-            DEBUG=False,
-            i18n=gettext.NullTranslations(),
-            render_template=lambda name, context: get_template(name).render(context),
-            # Without a directory `code`, which the client would name in python_path.
-            resources_fs=SimpleNamespace(root_path=str(tmp_path)),
-            seed=seed,
-            xqueue=None,
-        )
-        block = SimpleNamespace(correctness_available=lambda: True)
-        return LoncapaProblem(textwrap.dedent(xml), "p", system, block, seed=seed)
-
-    return make
-
-
-def paragraphs(a_problem):
-    """The text of each <p> that the student reads."""
-    page = html.fromstring(a_problem.get_html())
-    texts = (" ".join(p.text_content().split()) for p in page.iter("p"))
-    return [text for text in texts if text]
-
-
-def grades(a_problem, **answers):
-    """Correctness, points and message of each input."""
-    a_problem.grade_answers({f"p_{number[1:]}": answer for number, answer in answers.items()})
-    correct_map = a_problem.correct_map
-    return [
-        (correct_map.get_correctness(key), correct_map.get_npoints(key), correct_map.get_msg(key))
-        for key in sorted(correct_map)
-    ]
-
+from problems import grades, paragraphs
 
 RANDOMIZED = """
     <problem>
@@ -233,80 +180,3 @@ def test_a_hint_function_looks_at_the_answer(problem):
     """)
     assert grades(hinted, _2_1="5") == [("incorrect", 0, "")]
     assert hinted.correct_map.get_hint("p_2_1") == "not 5"
-
-
-def author_reads(failure):
-    """The message, which the client escaped as HTML, without what differs from run to run."""
-    return normalize_error_message(failure.value.args[0].unescape())
-
-
-def test_a_script_that_raises_is_shown_to_the_author(problem):
-    with pytest.raises(LoncapaProblemError) as failure:
-        problem("""
-            <problem>
-              <script type="loncapa/python">
-            limit = 3
-            raise ValueError('no root below ' + str(limit))
-              </script>
-            </problem>
-        """)
-    traceback = (
-        r"Traceback (most recent call last):\n"
-        r'  File "jailed_code", line XXX, in <module>\n'
-        r"    exec(code, g_dict)\n"
-        r'  File "<string>", line XXX, in <module>\n'
-        r"ValueError: no root below 3\n"
-    )
-    assert author_reads(failure) == ("Error while executing script code: " + FAILURE.format(traceback, 1) + SEE_LOGS)
-
-
-def test_a_script_that_never_ends_is_stopped_at_its_time_limit(problem):
-    with pytest.raises(LoncapaProblemError) as failure:
-        problem("""
-            <problem>
-              <script type="loncapa/python">
-            import time
-            time.sleep(3600)
-              </script>
-            </problem>
-        """)
-    assert author_reads(failure) == ("Error while executing script code: " + FAILURE.format("", -9) + SEE_LOGS)
-
-
-@pytest.mark.parametrize(
-    ("answer", "stderr", "status"),
-    [
-        (
-            "oops",
-            r"Traceback (most recent call last):\n"
-            r'  File "jailed_code", line XXX, in <module>\n'
-            r"    exec(code, g_dict)\n"
-            r'  File "<string>", line XXX, in <module>\n'
-            r'  File "<string>", line XXX, in check\n'
-            r"KeyError: 'oops'\n",
-            1,
-        ),
-        ("sleep", "", -9),
-        ("crash", "", -6),
-    ],
-)
-def test_a_check_function_that_fails_is_a_response_error(problem, answer, stderr, status):
-    fragile = problem("""
-        <problem>
-          <script type="loncapa/python">
-        import os, time
-
-        def check(expect, answer):
-            {'sleep': lambda: time.sleep(3600), 'crash': os.abort, 'fine': int}[answer]()
-            return True
-          </script>
-          <customresponse cfn="check"><textline label="Anything"/></customresponse>
-        </problem>
-    """)
-    with pytest.raises(ResponseError) as failure:
-        grades(fragile, _2_1=answer)
-    # Python's repr of the bytes escapes the quote.
-    stderr = stderr.replace("'oops'", r"\'oops\'")
-    message = normalize_error_message(failure.value.args[0])
-    assert message == FAILURE.format(stderr, status) + SEE_LOGS
-    assert grades(fragile, _2_1="fine") == [("correct", 1, "")]

@@ -3,8 +3,6 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
 TREE = Path(__file__).parents[2]
 
 
@@ -18,8 +16,3 @@ def tracked(pattern):
         text=True,
     )
     return [Path(name) for name in listed.stdout.split("\0") if name and (TREE / name).exists()]
-
-
-@pytest.fixture(scope="session")
-def tree():
-    return TREE

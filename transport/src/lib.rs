@@ -2,13 +2,14 @@
 //!
 //! Only the two `SEQPACKET` conversations use it. It knows no message: callers name the type that
 //! is legal in their state, and anything else is an error that ends the conversation.
+#![deny(unsafe_code)]
 
 use codejail_protocol::frame::{self, FRAME_BYTES_MAX, FrameError, PREFIX_BYTES};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
+    UnixAddr, recvmsg, sendmsg, socketpair,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{IoSlice, IoSliceMut};
@@ -108,18 +109,7 @@ impl PacketSocket {
         let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
         let truncated = received.flags.intersects(cut);
         let length = received.bytes;
-        let mut descriptors = Vec::new();
-        if let Ok(messages) = received.cmsgs() {
-            for message in messages {
-                if let ControlMessageOwned::ScmRights(raw) = message {
-                    // SAFETY: the kernel has just made these descriptors for us; nothing else owns them.
-                    descriptors.extend(
-                        raw.into_iter()
-                            .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-                    );
-                }
-            }
-        }
+        let descriptors = own_descriptors(received);
         if truncated {
             return Err(PacketError::Truncated);
         }
@@ -133,14 +123,31 @@ impl PacketSocket {
         }))
     }
 
-    /// Bytes of the packet that is next, none at the end: `MSG_TRUNC` has the real length returned (recv(2)).
+    /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns
+    /// the real length (recv(2)).
     ///
-    /// A buffer for the longest would cost a worker, whose memory every fork shares anew, a page fault and a
-    /// copied page for each 4 KiB of it.
+    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's
+    /// memory anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
     fn waiting(&self) -> Result<usize, Errno> {
         let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         Ok(recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut [], None, look)?.bytes)
     }
+}
+
+/// Takes the descriptors that came with a packet; whoever receives a packet calls this once.
+#[allow(unsafe_code)]
+fn own_descriptors(received: RecvMsg<'_, '_, UnixAddr>) -> Vec<OwnedFd> {
+    let mut descriptors = Vec::new();
+    for message in received.cmsgs().into_iter().flatten() {
+        if let ControlMessageOwned::ScmRights(raw) = message {
+            for number in raw {
+                // SAFETY: recvmsg(2) has made this descriptor for this process just now, and the
+                // packet that names it is used up here, so nothing else owns it.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+    }
+    descriptors
 }
 
 impl From<OwnedFd> for PacketSocket {
@@ -170,11 +177,11 @@ impl AsRawFd for PacketSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use codejail_protocol::control::{SandboxId, WorkerOrder};
+    use codejail_protocol::control::{SandboxId, WorkerRequest};
     use nix::unistd::{pipe, read, write};
 
-    fn kill(number: u64) -> WorkerOrder {
-        WorkerOrder::Kill {
+    fn kill(number: u64) -> WorkerRequest {
+        WorkerRequest::Kill {
             sandbox: SandboxId(number),
         }
     }
@@ -184,7 +191,7 @@ mod tests {
         let (left, right) = PacketSocket::pair().unwrap();
         let (reader, writer) = pipe().unwrap();
         left.send(&kill(7), &[writer.as_fd()]).unwrap();
-        let packet = right.receive::<WorkerOrder>().unwrap().unwrap();
+        let packet = right.receive::<WorkerRequest>().unwrap().unwrap();
         assert_eq!(packet.message, kill(7));
         write(&packet.descriptors[0], b"x").unwrap();
         let mut byte = [0];
@@ -195,7 +202,7 @@ mod tests {
     fn a_closed_peer_is_an_end_and_not_an_error() {
         let (left, right) = PacketSocket::pair().unwrap();
         drop(left);
-        assert!(right.receive::<WorkerOrder>().unwrap().is_none());
+        assert!(right.receive::<WorkerRequest>().unwrap().is_none());
         assert!(matches!(
             right.send(&kill(1), &[]),
             Err(PacketError::Socket(Errno::EPIPE))
@@ -208,9 +215,9 @@ mod tests {
         let (reader, _writer) = pipe().unwrap();
         left.send(&kill(1), &[reader.as_fd()]).unwrap();
         left.send(&kill(2), &[]).unwrap();
-        let first = right.receive::<WorkerOrder>().unwrap().unwrap();
+        let first = right.receive::<WorkerRequest>().unwrap().unwrap();
         assert_eq!((first.message, first.descriptors.len()), (kill(1), 1));
-        let second = right.receive::<WorkerOrder>().unwrap().unwrap();
+        let second = right.receive::<WorkerRequest>().unwrap().unwrap();
         assert_eq!((second.message, second.descriptors.len()), (kill(2), 0));
     }
 
@@ -220,7 +227,7 @@ mod tests {
         let long = vec![0; PREFIX_BYTES + FRAME_BYTES_MAX + 1];
         nix::sys::socket::send(left.as_raw_fd(), &long, MsgFlags::empty()).unwrap();
         assert!(matches!(
-            right.receive::<WorkerOrder>(),
+            right.receive::<WorkerRequest>(),
             Err(PacketError::Truncated)
         ));
     }
@@ -230,7 +237,7 @@ mod tests {
         let (left, right) = PacketSocket::pair().unwrap();
         nix::sys::socket::send(left.as_raw_fd(), &[9; 40], MsgFlags::empty()).unwrap();
         assert!(matches!(
-            right.receive::<WorkerOrder>(),
+            right.receive::<WorkerRequest>(),
             Err(PacketError::Frame(_))
         ));
     }

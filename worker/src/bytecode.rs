@@ -2,16 +2,16 @@
 //! compile a module of `python_lib.zip`.
 //!
 //! It comes from a sandbox that saw this library alone, and is given to executions of this library
-//! alone, whose code runs there anyway. So what is in it need not be trusted, but it must be right: a
-//! module's is used only for the very source that it was made of.
+//! alone, whose code runs there anyway. So what is in it need not be trusted, but it must be right:
+//! a module's is used only for the very source that it was made of.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Key of the hash of a source, the same in `supervisor/src/library_cache/compile.py`. Python's own for
-/// `.pyc` files changes with its version.
+/// Key of the hash of a source, the same in `supervisor/src/library_cache/compile.py`. Python's own
+/// for `.pyc` files changes with its version.
 const HASH_KEY: u64 = 0;
 
 /// The library's bytecode, and what it takes to use it, kept from before the author's code runs.
@@ -21,17 +21,19 @@ struct Library {
     loads: Py<PyAny>,
     source_hash: Py<PyAny>,
     marshalled: Py<PyBytes>,
-    /// By file name: the hash of the source, and the marshalled code. Unmarshalled when first needed.
+    /// By file name: the hash of the source, and the marshalled code. Unmarshalled when first
+    /// needed.
     modules: PyOnceLock<Option<Py<PyDict>>>,
     /// What was given last: the entry, and the code. An import asks twice in a row, since zipimport
     /// compiles a module to learn its file's name too, and throws that away.
     last: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
 }
 
-/// Makes zipimport find `bytecode`: the magic number of the Python that made it, and a marshalled dict.
+/// Makes zipimport find `bytecode`: the magic number of the Python that made it, and a marshalled
+/// dict.
 ///
-/// zipimport looks `compile` up in its own namespace, then among the builtins. The one that it is given
-/// has no frame, so no traceback shows it.
+/// zipimport looks `compile` up in its own namespace, then among the builtins. The one that it is
+/// given has no frame, so no traceback shows it.
 pub fn offer(py: Python<'_>, bytecode: &[u8]) -> PyResult<()> {
     let external = py.import("_frozen_importlib_external")?;
     let magic = external.getattr("MAGIC_NUMBER")?;
@@ -56,8 +58,8 @@ pub fn offer(py: Python<'_>, bytecode: &[u8]) -> PyResult<()> {
 }
 
 impl Library {
-    /// In place of `compile(source, file_name, "exec", dont_inherit=True)`. Where the run has put its own
-    /// `compile` among the builtins, that is asked.
+    /// In place of `compile(source, file_name, "exec", dont_inherit=True)`. Where the run has put
+    /// its own `compile` among the builtins, that is asked.
     fn compile(
         &self,
         args: &Bound<'_, PyTuple>,

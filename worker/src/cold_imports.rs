@@ -1,5 +1,6 @@
-//! Which libraries a run had to import that are installed and not preloaded: what an operator may want to
-//! preload. A run that is killed, or leaves by `os._exit`, says nothing; nobody relies on what one says.
+//! Which libraries a run had to import that are installed and not preloaded: what an operator may
+//! want to preload. A run that is killed, or leaves by `os._exit`, says nothing; nobody relies on
+//! what one says.
 
 use codejail_protocol::job::COLD_IMPORTS_MAX;
 use pyo3::ffi;
@@ -18,8 +19,8 @@ impl ColdLibraries {
 
     /// Those that are loaded now, at most [`COLD_IMPORTS_MAX`].
     pub fn imported(&self, py: Python<'_>) -> Vec<String> {
-        // SAFETY: the GIL is held; the call returns a borrowed reference to the dict that the interpreter
-        // keeps modules in, whatever the run has made of `sys.modules`, or null.
+        // SAFETY: the GIL is held; the call returns a borrowed reference to the dict that the
+        // interpreter keeps modules in, whatever the run has made of `sys.modules`, or null.
         let modules = unsafe {
             let dict = ffi::PyImport_GetModuleDict();
             Bound::from_borrowed_ptr_or_opt(py, dict)

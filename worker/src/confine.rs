@@ -24,7 +24,8 @@ pub struct Confined {
     pub layers: Vec<LayerState>,
 }
 
-/// Layers that every host has can be left out by a build for tests alone, whatever the supervisor says.
+/// Layers that every host has can be left out by a build for tests alone, whatever the supervisor
+/// says.
 fn wanted(layer: &'static str, mode: LayerMode) -> Result<bool, LayerError> {
     match mode {
         LayerMode::Require | LayerMode::Auto => Ok(true),
@@ -33,8 +34,8 @@ fn wanted(layer: &'static str, mode: LayerMode) -> Result<bool, LayerError> {
     }
 }
 
-/// The uids that follow this worker's own, which the spawner chose: the supervisor cannot widen them
-/// to anybody else's.
+/// The first and the last uid of this worker's sandboxes. They follow the worker's own uid, which
+/// the spawner chose. How many there are is the supervisor's word, up to a bound.
 fn sandbox_uids(config: &WorkerConfig) -> Result<Option<(u32, u32)>, LayerError> {
     if config.sandboxes_max > SANDBOXES_MAX {
         return Err(LayerError::refused(
@@ -65,6 +66,9 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
         landlock.confine_worker(&config.scratch_root, apparmor.is_some())?;
     }
     let sandbox_uids = sandbox_uids(config)?;
+    if config.seats && sandbox_uids.is_none() && apparmor.is_none() {
+        process::close_proc()?;
+    }
     if seccomp {
         seccomp::confine_worker(sandbox_uids, truncates)?;
     }

@@ -1,6 +1,7 @@
 //! The worker's end of its conversation with the supervisor.
 
-use codejail_protocol::control::{WorkerConfig, WorkerOrder, WorkerReport};
+use crate::report;
+use codejail_protocol::control::{WorkerConfig, WorkerReport, WorkerRequest};
 use codejail_transport::{Packet, PacketError, PacketSocket};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -37,7 +38,7 @@ impl Control {
     pub fn wait_for_start(&self) -> Result<WorkerConfig, ControlError> {
         match self.wait_for_order()? {
             Some(Packet {
-                message: WorkerOrder::Start(config),
+                message: WorkerRequest::Start(config),
                 descriptors,
             }) if descriptors.is_empty() => Ok(config),
             _ => Err(ControlError::Unexpected { expected: "Start" }),
@@ -45,13 +46,17 @@ impl Control {
     }
 
     /// Waits for the next order; none when the supervisor has closed its end.
-    pub fn wait_for_order(&self) -> Result<Option<Packet<WorkerOrder>>, ControlError> {
+    pub fn wait_for_order(&self) -> Result<Option<Packet<WorkerRequest>>, ControlError> {
         Ok(self.0.receive()?)
     }
 
-    /// Sends one report; blocks while the supervisor's queue is full.
+    /// Sends one report; blocks while the supervisor's queue is full. A report that does not fit into
+    /// a frame goes with shorter texts.
     pub fn report(&self, report: &WorkerReport) -> Result<(), ControlError> {
-        Ok(self.0.send(report, &[])?)
+        match self.0.send(report, &[]) {
+            Err(PacketError::Frame(_)) => Ok(self.0.send(&report::shortened(report), &[])?),
+            sent => Ok(sent?),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.9 to 3.13),
-//! but for taking the interpreter itself down, which costs tens of milliseconds. What that would let
-//! run, the `__del__` of what modules other than `__main__` hold, is left out.
+//! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.9 to
+//! 3.13), but for taking the interpreter itself down, which costs tens of milliseconds. What that
+//! would let run, the `__del__` of what modules other than `__main__` hold, is left out.
 
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
@@ -10,8 +10,8 @@ use std::{io, ptr};
 /// Exit status of an interpreter that could not flush its streams (Modules/main.c).
 const FLUSH_FAILED: i32 = 120;
 
-/// What an interpreter sets to None before modules go (`sys_deletes`, Python/pylifecycle.c), so that
-/// `__del__` can't import any more.
+/// What an interpreter sets to None before modules go (`sys_deletes`, Python/pylifecycle.c), so
+/// that `__del__` can't import any more.
 const SYS_CLEARED: &[&str] = &[
     "path",
     "argv",
@@ -52,8 +52,9 @@ pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'
     if flushed { status } else { FLUSH_FAILED }
 }
 
-/// Touches what the end of a run writes to, ahead of it and without an effect: see `rehearse` in load_job.py.
-pub fn rehearse(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
+/// Touches what the end of a run writes to, ahead of it and without an effect: see `prefault` in
+/// `python/warm_up/load_job.py`.
+pub fn prefault(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     flush(py);
     let sys = py.import("sys")?;
     for name in SYS_CLEARED.iter().chain(&["stdin", "stdout", "stderr"]) {
@@ -66,8 +67,8 @@ pub fn rehearse(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     Ok(())
 }
 
-/// What `SystemExit` asks for, as `handle_system_exit` in Python/pythonrun.c reads it: nothing is 0,
-/// an integer is itself (the kernel keeps its low byte), anything else is printed and is 1.
+/// What `SystemExit` asks for, as `handle_system_exit` in Python/pythonrun.c reads it: nothing is
+/// 0, an integer is itself (the kernel keeps its low byte), anything else is printed and is 1.
 fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     let Ok(code) = error.value(py).getattr("code") else {
         return 1;
@@ -84,7 +85,8 @@ fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     1
 }
 
-/// To `sys.stderr`, and past it where it isn't there; what can't be printed is not, but the line ends.
+/// To `sys.stderr`, and past it where it isn't there; what can't be printed is not, but the line
+/// ends.
 fn print_exit_code(py: Python<'_>, code: &Bound<'_, PyAny>) {
     let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr"));
     let write = |text: &Bound<'_, PyAny>| match &stderr {
@@ -117,8 +119,8 @@ fn run_exit_functions(py: Python<'_>) -> PyResult<()> {
         .map(drop)
 }
 
-/// Flushes `sys.stdout` and `sys.stderr`; whether both could be, as `flush_std_files` judges it: one
-/// that isn't there or is closed has nothing to flush, and of standard error's trouble only the
+/// Flushes `sys.stdout` and `sys.stderr`; whether both could be, as `flush_std_files` judges it:
+/// one that isn't there or is closed has nothing to flush, and of standard error's trouble only the
 /// status tells.
 fn flush(py: Python<'_>) -> bool {
     let stream = |name| {
@@ -166,8 +168,8 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     Ok(())
 }
 
-/// The names of `__main__` in the order of `_PyModule_ClearDict` (Objects/moduleobject.c). One that is no text, or
-/// holds lone surrogates, is left out: the original's ends as late.
+/// The names of `__main__` in the order of `_PyModule_ClearDict` (Objects/moduleobject.c). One that
+/// is no text, or holds lone surrogates, is left out: the original's ends as late.
 fn names_to_clear(main: &Bound<'_, PyDict>) -> impl Iterator<Item = String> {
     let names = main.keys().into_iter();
     let names = names.filter_map(|name| name.extract::<String>().ok());

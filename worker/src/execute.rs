@@ -6,74 +6,58 @@
 use crate::bytecode;
 use crate::confine::Confined;
 use crate::end_of_run;
+use crate::job::{ReceivedJob, read_job};
 use crate::json_depth::json_depth;
-use crate::layers::{LayerError, descriptors};
+use crate::layers::LayerError;
+use crate::layers::scratch::{JAILED_CODE, PYTHON_LIB};
 use crate::runner;
-use crate::sandbox::{self, Plan, Sandbox};
+use crate::sandbox::{self, Sandbox, SandboxSpec};
+use crate::signals::Ignored;
 use crate::status::Status;
 use crate::warm_up::Warm;
-use codejail_protocol::frame::{self, PREFIX_BYTES};
-use codejail_protocol::job::{JobHeader, SandboxReport};
-use nix::unistd::read;
+use codejail_protocol::job::SandboxReport;
 use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-/// Nesting that is far from Python's recursion limit, 1000, of which a level of nesting takes one or two.
+/// Nesting that is far from Python's recursion limit, 1000: a level of nesting takes one or two of
+/// them.
 const SHALLOW_MAX: usize = 100;
 
-/// Between the last report and the exit. Taking down a large image keeps a processor for milliseconds, in the kernel;
-/// what sends the answer, and whoever waits for it on this host, may need just that one. The GIL is held, so no thread
-/// of the code goes on meanwhile.
-const LINGER: Duration = Duration::from_millis(1);
+/// Between the last report and the exit. The kernel keeps a processor for milliseconds to take down
+/// a large image. The supervisor, which sends the answer, and a client on this host, which waits
+/// for it, may need that very processor. The GIL is held, so no thread of the code goes on
+/// meanwhile.
+const EXIT_DELAY: Duration = Duration::from_millis(1);
 
-/// What every sandbox of a worker shares with it.
-pub struct Interpreter<'a> {
+/// What every sandbox has from its worker.
+pub struct Inherited<'a> {
     /// The warm interpreter's tools.
     pub warm: &'a Warm,
     /// What to be confined with.
     pub confined: &'a Confined,
-}
-
-/// A job as it came in: the header and the blobs behind it.
-struct Job {
-    header: JobHeader,
-    code: Vec<u8>,
-    globals: Vec<u8>,
-    python_lib: Option<Vec<u8>>,
-    bytecode: Option<Vec<u8>>,
-}
-
-/// Why a job could not be read.
-#[derive(Debug, thiserror::Error)]
-enum JobError {
-    #[error("job pipe: {0}")]
-    Read(#[from] nix::errno::Errno),
-    #[error("job pipe: {0}")]
-    Frame(#[from] frame::FrameError),
-    #[error("job pipe: it ended inside a job, or went on after one")]
-    Length,
+    /// The signals that the worker ignores.
+    pub ignored: &'a Ignored,
 }
 
 /// Runs in the forked child and never returns.
 pub fn run(
     py: Python<'_>,
-    interpreter: &Interpreter<'_>,
-    plan: Plan,
+    inherited: &Inherited<'_>,
+    spec: SandboxSpec,
     status: Result<OwnedFd, LayerError>,
 ) -> ! {
-    // Without its status pipe it can tell nobody; its exit does.
+    // Without its status pipe it can tell nobody; its exit tells enough.
     let Ok(pipe) = status else { exit(1) };
     let mut status = Status::new(pipe);
-    match prepare(py, interpreter, plan) {
+    match prepare(py, inherited, spec) {
         Ok(sandbox) => {
             status.report(&SandboxReport::Prepared);
-            let result = serve_job(py, interpreter, sandbox, &mut status);
-            // No job came, or not a whole one: the supervisor is gone or has closed the pipe.
+            let result = serve_job(py, inherited, sandbox, &mut status);
+            // No whole job came, because the supervisor is gone or has closed the pipe; or the
+            // sandbox could not close around it.
             if let Err(error) = result {
                 status.report(&SandboxReport::PrepareFailed { error });
             }
@@ -84,32 +68,35 @@ pub fn run(
 }
 
 /// All that can be done before there is a job.
-fn prepare(py: Python<'_>, interpreter: &Interpreter<'_>, plan: Plan) -> Result<Sandbox, String> {
-    let sandbox = sandbox::enter(plan, &runner::text(), interpreter.confined)
+fn prepare(
+    py: Python<'_>,
+    inherited: &Inherited<'_>,
+    spec: SandboxSpec,
+) -> Result<Sandbox, String> {
+    let ignored = inherited.ignored.restore();
+    ignored.map_err(|errno| format!("actions of signals: {errno}"))?;
+    let sandbox = sandbox::enter(spec, runner::SCRIPT.as_bytes(), inherited.confined)
         .map_err(|error| error.to_string())?;
-    stand_in_place(py, interpreter, &sandbox).map_err(|error| error.to_string())?;
-    interpreter
+    stand_in_place(py, inherited, &sandbox).map_err(|error| error.to_string())?;
+    inherited
         .warm
         .reseed
         .call0(py)
         .map_err(|error| format!("reseed: {error}"))?;
-    rehearse(py, interpreter).map_err(|error| format!("rehearse: {error}"))?;
+    prefault(py, inherited).map_err(|error| format!("prefault: {error}"))?;
     Ok(sandbox)
 }
 
-/// Does ahead of the request what every run does: see `rehearse` in load_job.py.
-fn rehearse(py: Python<'_>, interpreter: &Interpreter<'_>) -> PyResult<()> {
-    interpreter.warm.rehearse.call0(py)?;
-    end_of_run::rehearse(py, &py.import("__main__")?.dict())
+/// Does ahead of the request what every run does: see `prefault` in `python/warm_up/load_job.py`.
+fn prefault(py: Python<'_>, inherited: &Inherited<'_>) -> PyResult<()> {
+    inherited.warm.prefault.call0(py)?;
+    end_of_run::prefault(py, &py.import("__main__")?.dict())
 }
 
-/// Makes the interpreter believe that it was started in the sandbox's directory, with the script there.
-fn stand_in_place(
-    py: Python<'_>,
-    interpreter: &Interpreter<'_>,
-    sandbox: &Sandbox,
-) -> PyResult<()> {
-    let file = sandbox.path().join("jailed_code");
+/// Makes the interpreter believe that it was started in the sandbox's directory, with the script
+/// there.
+fn stand_in_place(py: Python<'_>, inherited: &Inherited<'_>, sandbox: &Sandbox) -> PyResult<()> {
+    let file = sandbox.path().join(JAILED_CODE);
     let file = file.as_os_str();
     py.import("sys")?
         .getattr("path")?
@@ -119,55 +106,57 @@ fn stand_in_place(
     if let Ok(loader) = main.getattr("__loader__") {
         loader.setattr("path", file)?;
     }
-    interpreter.warm.runner.rename(py, file)
+    inherited.warm.runner.rename(py, file)
 }
 
 /// Reads the job, closes the sandbox around it and runs it. Returns only if that was not possible.
 fn serve_job(
     py: Python<'_>,
-    interpreter: &Interpreter<'_>,
+    inherited: &Inherited<'_>,
     sandbox: Sandbox,
     status: &mut Status,
 ) -> Result<(), String> {
     let job = read_job().map_err(|error| error.to_string())?;
-    sandbox
-        .close(job.python_lib.as_deref(), &job.header.limits)
-        .map_err(|error| error.to_string())?;
-    status.report(&SandboxReport::Closed);
     let main = py
         .import("__main__")
         .map_err(|error| error.to_string())?
         .dict();
-    let loaded = load(py, interpreter, &job, &main);
+    sandbox
+        .close(job.python_lib.as_deref(), &job.header.limits)
+        .map_err(|error| error.to_string())?;
+    // The job's limits hold from here on. Whatever ends the process now is the job's own end, also
+    // while the job is loaded.
+    status.report(&SandboxReport::Closed);
+    let loaded = load(py, inherited, &job, &main);
     drop(job);
     let result = match loaded {
         Ok(()) => {
             status.report(&SandboxReport::Started);
-            interpreter.warm.runner.run(&main)
+            inherited.warm.runner.run(&main)
         }
         Err(error) if is_refusal(py, &error) => {
             let message = error.value(py).to_string();
             status.report(&SandboxReport::Unloadable { message });
             exit(0)
         }
-        // The limits bite already: this is the run's own end.
+        // Too little memory is left, for example: the run ends with it as with an error of its code.
         Err(error) => {
             status.report(&SandboxReport::Started);
             Err(error)
         }
     };
-    let cold_imports = interpreter.warm.cold.imported(py);
+    let cold_imports = inherited.warm.cold.imported(py);
     let code = end_of_run::finish(py, result, &main);
     status.report(&SandboxReport::Finished {
         status: code,
         cold_imports,
     });
-    std::thread::sleep(LINGER);
+    std::thread::sleep(EXIT_DELAY);
     exit(code)
 }
 
-/// Whether Python's `json` refused the texts: too many digits are a ValueError, too deep nesting is a
-/// RecursionError.
+/// Whether Python's `json` refused the texts: too many digits are a ValueError, too deep nesting is
+/// a RecursionError.
 fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyRecursionError>(py)
 }
@@ -175,14 +164,14 @@ fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
 /// Puts `code` and `g_dict` where the runner finds them, and the library on the path.
 fn load(
     py: Python<'_>,
-    interpreter: &Interpreter<'_>,
-    job: &Job,
+    inherited: &Inherited<'_>,
+    job: &ReceivedJob,
     main: &Bound<'_, PyDict>,
 ) -> PyResult<()> {
     let code = PyBytes::new(py, &job.code);
     let globals = PyBytes::new(py, &job.globals);
     let shallow = json_depth(&job.globals) <= SHALLOW_MAX;
-    let loaded = interpreter
+    let loaded = inherited
         .warm
         .load_job
         .call1(py, (code, globals, shallow))?;
@@ -191,49 +180,9 @@ fn load(
     main.set_item("g_dict", globals)?;
     if job.header.python_path {
         let path = py.import("sys")?.getattr("path")?;
-        path.call_method1("append", (OsStr::from_bytes(b"python_lib.zip"),))?;
+        path.call_method1("append", (PYTHON_LIB,))?;
         if let Some(bytecode) = &job.bytecode {
             bytecode::offer(py, bytecode)?;
-        }
-    }
-    Ok(())
-}
-
-/// Reads one job from standard input, to its end. The clock starts once its limits are known.
-fn read_job() -> Result<Job, JobError> {
-    let mut prefix = [0; PREFIX_BYTES];
-    read_exactly(&mut prefix)?;
-    let mut body = vec![0; frame::body_length(prefix)?];
-    read_exactly(&mut body)?;
-    let header: JobHeader = frame::decode(&body)?;
-    header.blobs_bytes().ok_or(JobError::Length)?;
-    // Failing to arm it leaves the worker's and the spawner's deadlines; the supervisor keeps both.
-    sandbox::start_clock(&header.limits).map_err(|_| JobError::Length)?;
-    let job = Job {
-        header,
-        code: read_blob(header.code_bytes)?,
-        globals: read_blob(header.globals_bytes)?,
-        python_lib: header.python_lib_bytes.map(read_blob).transpose()?,
-        bytecode: header.bytecode_bytes.map(read_blob).transpose()?,
-    };
-    // The code finds its standard input at its end, as behind the original's `json.load`.
-    match read(descriptors::job_input(), &mut [0])? {
-        0 => Ok(job),
-        _ => Err(JobError::Length),
-    }
-}
-
-fn read_blob(length: u64) -> Result<Vec<u8>, JobError> {
-    let mut blob = vec![0; usize::try_from(length).map_err(|_| JobError::Length)?];
-    read_exactly(&mut blob)?;
-    Ok(blob)
-}
-
-fn read_exactly(mut buffer: &mut [u8]) -> Result<(), JobError> {
-    while !buffer.is_empty() {
-        match read(descriptors::job_input(), buffer)? {
-            0 => return Err(JobError::Length),
-            count => buffer = &mut buffer[count..],
         }
     }
     Ok(())

@@ -1,14 +1,12 @@
 //! The worker's loop: order, fork, reap. It never reads a request and holds nothing of one.
 
-use crate::confine::Confined;
 use crate::control::{Control, ControlError};
-use crate::execute::{self, Interpreter};
+use crate::execute::{self, Inherited};
 use crate::interpreter::OwnProcess;
 use crate::layers::descriptors;
-use crate::sandbox::Plan;
-use crate::warm_up::Warm;
+use crate::sandbox::SandboxSpec;
 use codejail_protocol::ScratchName;
-use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerOrder, WorkerReport};
+use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerReport, WorkerRequest};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getpid;
@@ -45,12 +43,10 @@ pub fn run(
     py: Python<'_>,
     control: &Control,
     config: &WorkerConfig,
-    confined: &Confined,
-    warm: &Warm,
+    inherited: &Inherited<'_>,
     own_process: &OwnProcess,
     image_bytes: u64,
 ) -> Result<(), ForkServerError> {
-    let interpreter = Interpreter { warm, confined };
     let sandboxes_max = config.sandboxes_max as usize;
     let mut children: Vec<Child> = Vec::new();
     loop {
@@ -68,8 +64,8 @@ pub fn run(
             return end_all(&children);
         };
         match packet.message {
-            WorkerOrder::Prepare { sandbox, dir, uid } if children.len() < sandboxes_max => {
-                let plan = Plan {
+            WorkerRequest::Prepare { sandbox, dir, uid } if children.len() < sandboxes_max => {
+                let spec = SandboxSpec {
                     scratch: config.scratch_root.join(dir.as_str()),
                     seat: config.seats,
                     uid,
@@ -78,7 +74,7 @@ pub fn run(
                     // The worker and its other sandboxes.
                     uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
                 };
-                match fork(py, &interpreter, plan, packet.descriptors) {
+                match fork(py, inherited, spec, packet.descriptors) {
                     Ok((pid, pidfd)) => children.push(Child {
                         sandbox,
                         pid,
@@ -87,12 +83,12 @@ pub fn run(
                     Err(errno) => control.report(&failed(sandbox, &dir, errno))?,
                 }
             }
-            WorkerOrder::Kill { sandbox } => {
+            WorkerRequest::Kill { sandbox } => {
                 if let Some(child) = children.iter().find(|child| child.sandbox == sandbox) {
                     kill(child)?;
                 }
             }
-            WorkerOrder::Prepare { .. } | WorkerOrder::Start(_) => {
+            WorkerRequest::Prepare { .. } | WorkerRequest::Start(_) => {
                 let expected = "Prepare, not more often than configured, or Kill";
                 return Err(ControlError::Unexpected { expected }.into());
             }
@@ -128,8 +124,8 @@ fn wait(control: &Control, children: &[Child]) -> Result<(bool, Vec<usize>), For
 /// malloc, OpenBLAS and OpenSSL rely on libc's fork for theirs. The child never returns from here.
 fn fork(
     py: Python<'_>,
-    interpreter: &Interpreter<'_>,
-    plan: Plan,
+    inherited: &Inherited<'_>,
+    spec: SandboxSpec,
     given: Vec<OwnedFd>,
 ) -> Result<(libc::pid_t, OwnedFd), Errno> {
     // SAFETY: the GIL is held and this process has one thread; each call has its counterpart below.
@@ -140,7 +136,7 @@ fn fork(
     if pid == 0 {
         // SAFETY: this is the child of a fork that PyOS_BeforeFork prepared.
         unsafe { ffi::PyOS_AfterFork_Child() };
-        execute::run(py, interpreter, plan, descriptors::place(given));
+        execute::run(py, inherited, spec, descriptors::place(given));
     }
     let pid = Errno::result(pid);
     // SAFETY: this is the parent of a fork that PyOS_BeforeFork prepared, successful or not.
@@ -196,11 +192,12 @@ fn reap(child: &Child) -> Result<Exited, ForkServerError> {
     })
 }
 
-/// Ends what a run has left, before its user and its seat are another's. A run can have no children (seccomp);
-/// this holds where it could. In a PID namespace, whose first process the worker is, they come to it.
+/// Ends what a run has left, before its user and its seat are another's. A run can have no children
+/// (seccomp); this holds where it could. In a PID namespace, whose first process the worker is,
+/// they come to it.
 fn end_orphans(own_process: &OwnProcess, children: &[Child]) -> Result<(), ForkServerError> {
-    /// Each turn ends all there are; only what is forked meanwhile makes another one, and NPROC bounds
-    /// that.
+    /// Each turn ends all there are; only what is forked meanwhile makes another one, and NPROC
+    /// bounds that.
     const TURNS_MAX: usize = 1000;
     for _ in 0..TURNS_MAX {
         let mut orphans = own_process.children()?;

@@ -1,9 +1,10 @@
 //! The warm heap's holes, and why no child gets them.
 //!
-//! CPython's allocator (Objects/obmalloc.c) keeps blocks of one size in pools of 16 KiB, and hands out what is
-//! free in pools that are in use before it takes a new one. After warm-up such blocks lie all over the image, a few
-//! in each pool: each costs a child that gets it a page fault and the copy of a page, where the blocks of a new pool
-//! share theirs. So the worker takes them all, before the first fork, and gives none back.
+//! CPython's allocator (Objects/obmalloc.c) keeps blocks of one size in pools of 16 KiB, and hands
+//! out what is free in pools that are in use before it takes a new one. After warm-up such blocks
+//! lie all over the image, a few in each pool: each costs a child that gets it a page fault and the
+//! copy of a page, where the blocks of a new pool share theirs. So the worker takes them all,
+//! before the first fork, and gives none back.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -16,15 +17,16 @@ const LARGEST: usize = 512;
 /// Bytes that follow each other without a gap only in a pool that nothing else is in: most of one.
 const NEW_POOL: usize = 12 << 10;
 
-/// Bytes of one size that are taken at most. Some 200 kB were seen; where an allocator never gives block after block
-/// (`PYTHONMALLOC=malloc`), this is the end.
+/// Bytes of one size that are taken at most. Some 200 kB were seen; where an allocator never gives
+/// block after block (`PYTHONMALLOC=malloc`), this is the end.
 const TAKEN_MAX: usize = 1 << 20;
 
 /// Takes what is free in the pools that are in use, of each size.
 pub fn fill_holes(_holding_the_gil: Python<'_>) {
     for size in (STEP..=LARGEST).step_by(STEP) {
         for block in blocks_of_a_new_pool(size) {
-            // SAFETY: PyObject_Malloc gave it, nobody else has it, and it is freed once; the GIL is held.
+            // SAFETY: PyObject_Malloc gave it, nobody else has it, and it is freed once; the GIL is
+            // held.
             unsafe { ffi::PyObject_Free(block) };
         }
     }

@@ -1,10 +1,10 @@
 //! The warm image's memory, and its move into huge pages.
 //!
-//! A fork copies a page table entry for each page that a worker has written, and the child's end takes it
-//! down again: of an image of 127 MB, 31,000 entries, 8 ms a cycle. A huge page is one entry; the kernel
-//! splits it up in a child that writes to it, and copies a small page, as ever. Measured with all usual
-//! libraries preloaded (2026-11-26, two shared cores, Linux 6.18): CPU per trivial execution 15.5 ms
-//! without, 10.7 ms with 84 of 125 MB moved; the kernel refuses the rest.
+//! A fork copies a page table entry for each page that a worker has written, and the child's end
+//! takes it down again: of an image of 127 MB, 31,000 entries, 8 ms a cycle. A huge page is one
+//! entry; the kernel splits it up in a child that writes to it, and copies a small page, as ever.
+//! Measured with all usual libraries preloaded (2026-11-26, two shared cores, Linux 6.18): CPU per
+//! trivial execution 15.5 ms without, 10.7 ms with 84 of 125 MB moved; the kernel refuses the rest.
 //!
 //! Nothing here is needed for anything but speed: what the kernel refuses stays as it is.
 
@@ -25,16 +25,18 @@ pub struct Memory {
     pub huge_bytes: u64,
 }
 
-/// Asks for every huge page that fits into a mapping of the process's own memory. To be called when all
-/// that stays is there, before the first fork: a page that two processes share can't be moved.
+/// Asks for every huge page that fits into a mapping of the process's own memory. To be called when
+/// all that stays is there, before the first fork: a page that two processes share can't be moved.
 ///
 /// MADV_COLLAPSE (Linux 6.1) does it at once or not at all, whatever `enabled` says under
-/// `/sys/kernel/mm/transparent_hugepage`; it fails for a range with nothing in it, which so stays empty.
+/// `/sys/kernel/mm/transparent_hugepage`; it fails for a range with nothing in it, which so stays
+/// empty.
 pub fn collapse(smaps: &str) {
     for range in anonymous(smaps) {
         let mut start = range.start.next_multiple_of(HUGE);
         while start + HUGE <= range.end {
-            // SAFETY: the range lies in a mapping of this process, and the call leaves what it holds.
+            // SAFETY: the range lies in a mapping of this process, and the call leaves what it
+            // holds.
             unsafe { libc::madvise(start as *mut libc::c_void, HUGE, libc::MADV_COLLAPSE) };
             start += HUGE;
         }

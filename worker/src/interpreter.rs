@@ -43,8 +43,9 @@ pub struct OwnProcess {
 }
 
 impl OwnProcess {
-    /// Opens `/proc/self/stat`, `/proc/self/statm`, and where the kernel has them (CONFIG_PROC_PAGE_MONITOR,
-    /// CONFIG_PROC_CHILDREN) `/proc/self/smaps` and `/proc/self/task/PID/children` (proc(5)).
+    /// Opens `/proc/self/stat`, `/proc/self/statm`, and where the kernel has them
+    /// (CONFIG_PROC_PAGE_MONITOR, CONFIG_PROC_CHILDREN) `/proc/self/smaps` and
+    /// `/proc/self/task/PID/children` (proc(5)).
     pub fn open() -> io::Result<Self> {
         let children = format!("/proc/self/task/{}/children", std::process::id());
         Ok(Self {

@@ -12,7 +12,6 @@ pub mod process;
 pub mod rlimits;
 pub mod scratch;
 pub mod seccomp;
-mod syscalls;
 
 use std::fmt::Display;
 

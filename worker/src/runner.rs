@@ -1,35 +1,34 @@
 //! `jailed_code`, the script that every sandbox seems to have been started with.
 //!
-//! Compiled, and its first part executed, once in the worker: in a child both would cost 1.7 ms and 280
-//! page faults (2026-11-25, two shared cores, Python 3.11). What differs between two sandboxes is the name
-//! of the file, and that is put in its place.
+//! Compiled, and its first part executed, once in the worker: in a child both would cost 1.7 ms and
+//! 280 page faults (2026-11-25, two shared cores, Python 3.11). What differs between two sandboxes
+//! is the name of the file, and that is put in its place.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ffi::OsStr;
 
-/// The first part, for which no job is needed.
-const START: &str = include_str!("python/jailed_code.py");
+/// The whole script, as it lies in a sandbox's directory. Authors see its lines in tracebacks.
+pub const SCRIPT: &str = include_str!("python/runner/jailed_code.py");
 
-/// The rest of it. The straw serves the input globals too.
-const REST: &str = concat!(
-    "\nexec(code, g_dict)\n\n\n",
-    include_str!("python/json_straw.py"),
-    "\n\n",
-    include_str!("python/answer.py"),
-);
+/// The first line that needs a job, and the empty line before it.
+const FIRST_LINE_OF_A_JOB: &str = "\nexec(code, g_dict)\n";
 
 /// The runner in a warm interpreter: `__main__` has what its first part makes.
 #[derive(Debug)]
 pub struct Runner {
     start: Py<PyAny>,
-    rest: Py<PyAny>,
+    /// What comes after the first part.
+    pub rest: Py<PyAny>,
     rename: Py<PyAny>,
 }
 
-/// The whole script, as it lies in a sandbox's directory.
-pub fn text() -> Vec<u8> {
-    [START, REST].concat().into_bytes()
+/// The part for which no job is needed, and the rest.
+fn parts() -> PyResult<(&'static str, &'static str)> {
+    let start_bytes = SCRIPT.find(FIRST_LINE_OF_A_JOB);
+    let parts = start_bytes.and_then(|bytes| SCRIPT.split_at_checked(bytes));
+    parts.ok_or_else(|| PyValueError::new_err("jailed_code does not execute the job's code"))
 }
 
 impl Runner {
@@ -38,8 +37,10 @@ impl Runner {
         let builtins = py.import("builtins")?;
         let compile =
             |text| builtins.call_method1("compile", (text, "jailed_code", "exec", 0, true));
-        let start = compile(START.to_owned())?;
-        let rest = compile("\n".repeat(START.lines().count()) + REST)?;
+        let (first_part, others) = parts()?;
+        let start = compile(first_part.to_owned())?;
+        // Its functions and its lines keep their numbers.
+        let rest = compile("\n".repeat(first_part.lines().count()) + others)?;
         let main = py.import("__main__")?.dict();
         builtins.call_method1("exec", (&start, main))?;
         Ok(Self {
@@ -49,8 +50,8 @@ impl Runner {
         })
     }
 
-    /// Gives it the name `file`, in all its functions, by what the import system does to byte code that
-    /// has moved (`_imp._fix_co_filename`, Python/import.c).
+    /// Gives it the name `file`, in all its functions, by what the import system does to byte code
+    /// that has moved (`_imp._fix_co_filename`, Python/import.c).
     pub fn rename(&self, py: Python<'_>, file: &OsStr) -> PyResult<()> {
         for code in [&self.start, &self.rest] {
             self.rename.call1(py, (code, file))?;
@@ -60,14 +61,14 @@ impl Runner {
 
     /// Runs what comes after the first part.
     ///
-    /// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls count
-    /// as recursion too, the call of this worker's hook is taken off the count.
+    /// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls
+    /// count as recursion too, the call of this worker's hook is taken off the count.
     pub fn run<'py>(&self, main: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
         use pyo3::ffi;
         let py = main.py();
-        // SAFETY: the GIL is held; `rest` is a code object and main a dict, both alive during the call,
-        // which returns a new reference or null with an exception set. Py_LeaveRecursiveCall undoes the
-        // entry that calling `serve` made, and this process never returns there.
+        // SAFETY: the GIL is held; `rest` is a code object and main a dict, both alive during the
+        // call, which returns a new reference or null with an exception set. Py_LeaveRecursiveCall
+        // undoes the entry that calling `serve` made, and this process never returns there.
         unsafe {
             if py.version_info() < (3, 12) {
                 ffi::Py_LeaveRecursiveCall();

@@ -1,11 +1,12 @@
-//! A sandbox locks itself down, in two steps: before there is a job, and when the job's files are in
-//! place. The security order is the code.
+//! A sandbox locks itself down, in two steps: before there is a job, and when the job's files are
+//! in place. The security order is the code.
 
 use crate::confine::Confined;
 use crate::layers::identity::{self, SandboxUid};
-use crate::layers::landlock::Closing;
+use crate::layers::landlock::LandlockFinal;
 use crate::layers::scratch::{Directory, Scratch};
-use crate::layers::{LayerError, descriptors, kill_timer, process, rlimits, seccomp};
+use crate::layers::seccomp::SeccompFinal;
+use crate::layers::{LayerError, descriptors, kill_timer, process, rlimits};
 use codejail_protocol::job::Limits;
 use nix::unistd::Pid;
 use std::path::PathBuf;
@@ -15,17 +16,17 @@ use std::path::PathBuf;
 pub struct Sandbox {
     scratch: Scratch,
     uid: SandboxUid,
-    closing: Option<Closing>,
-    last_filter: Option<seccomp::Closing>,
+    landlock: Option<LandlockFinal>,
+    seccomp: Option<SeccompFinal>,
     rlimits: bool,
     worker: Pid,
     image_bytes: u64,
     uid_sharers: u64,
 }
 
-/// What one sandbox is made of.
+/// What one sandbox is to be made of.
 #[derive(Debug)]
-pub struct Plan {
+pub struct SandboxSpec {
     /// Its directory.
     pub scratch: PathBuf,
     /// Whether that is there, on a file system of its own, or is to be made.
@@ -40,42 +41,50 @@ pub struct Plan {
     pub uid_sharers: u64,
 }
 
-/// First step, in a fresh child that is still the worker's user. Its standard streams and status pipe
-/// are in place; all other descriptors go as soon as no rule needs them any more.
-pub fn enter(plan: Plan, jailed_code: &[u8], confined: &Confined) -> Result<Sandbox, LayerError> {
+/// First step, in a fresh child that is still the worker's user. Its standard streams and status
+/// pipe are in place; all other descriptors go as soon as no rule needs them any more.
+pub fn enter(
+    spec: SandboxSpec,
+    jailed_code: &[u8],
+    confined: &Confined,
+) -> Result<Sandbox, LayerError> {
     process::own_session()?;
-    let directory = Directory::enter(plan.scratch, plan.seat)?;
-    identity::make_files_for(plan.uid)?;
+    let directory = Directory::enter(spec.scratch, spec.seat)?;
+    identity::make_files_for(spec.uid)?;
     let scratch = directory.furnish(jailed_code)?;
-    identity::become_user(plan.uid)?;
+    let apparmor = confined.apparmor.as_ref();
+    let apparmor = apparmor
+        .map(|apparmor| Ok((apparmor, apparmor.open_attributes()?)))
+        .transpose()?;
+    identity::become_user(spec.uid)?;
     process::not_dumpable()?;
-    process::die_with_parent(plan.worker)?;
+    process::die_with_parent(spec.worker)?;
     scratch.make_tmp()?;
-    if let Some(apparmor) = &confined.apparmor {
-        apparmor.confine_sandbox()?;
+    if let Some((apparmor, attributes)) = apparmor {
+        apparmor.confine_sandbox(attributes)?;
     }
     let landlock = confined.landlock.as_ref();
-    let closing = landlock
+    let landlock = landlock
         .map(|landlock| landlock.confine_sandbox(scratch.path()))
         .transpose()?;
-    let kept = closing.iter().map(Closing::descriptor);
+    let kept = landlock.iter().map(LandlockFinal::descriptor);
     descriptors::close_others(&kept.chain([scratch.descriptor()]).collect::<Vec<_>>())?;
-    let last_filter = match &confined.filters {
+    let seccomp = match &confined.filters {
         Some(filters) => {
             filters.confine_sandbox()?;
-            Some(filters.closing())
+            Some(filters.last_stage())
         }
         None => None,
     };
     Ok(Sandbox {
         scratch,
-        uid: plan.uid,
-        closing,
-        last_filter,
+        uid: spec.uid,
+        landlock,
+        seccomp,
         rlimits: confined.rlimits,
-        worker: plan.worker,
-        image_bytes: plan.image_bytes,
-        uid_sharers: plan.uid_sharers,
+        worker: spec.worker,
+        image_bytes: spec.image_bytes,
+        uid_sharers: spec.uid_sharers,
     })
 }
 
@@ -90,18 +99,18 @@ impl Sandbox {
         self.scratch.path()
     }
 
-    /// Second step: after it only the job's code runs, and nothing can be undone.
+    /// Second step, when the job is there: its limits hold from here on, and nothing can be undone.
     pub fn close(self, library: Option<&[u8]>, limits: &Limits) -> Result<(), LayerError> {
         self.scratch.place_library(library)?;
         identity::leave_worker_group(self.uid)?;
         process::not_dumpable()?;
         process::die_with_parent(self.worker)?;
-        if let Some(closing) = self.closing {
-            closing.enforce()?;
+        if let Some(landlock) = self.landlock {
+            landlock.enforce()?;
         }
         if self.rlimits {
             rlimits::set_for_job(limits, self.image_bytes, self.uid_sharers)?;
         }
-        self.last_filter.map_or(Ok(()), |filter| filter.enforce())
+        self.seccomp.map_or(Ok(()), |filter| filter.enforce())
     }
 }

@@ -1,27 +1,45 @@
 //! The sandbox's end of its status pipe.
 
+use crate::report::cut;
 use codejail_protocol::frame;
 use codejail_protocol::job::SandboxReport;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-/// The pipe. Author's code can reach it too: what comes out of it is a claim, and the supervisor
-/// treats it as one.
+/// The pipe. The author's code can reach it too. So what the supervisor reads from it is only a
+/// claim, and the supervisor treats it as one.
 #[derive(Debug)]
 pub struct Status(File);
 
 impl Status {
-    /// Over the descriptor that `descriptors::keep_only` put in place.
+    /// Takes the descriptor that `descriptors::place` has put in place.
     pub fn new(pipe: OwnedFd) -> Self {
         Self(pipe.into())
     }
 
-    /// Sends one report. A supervisor that is gone, or a pipe that the code closed, cannot be told
+    /// Sends one report; what does not fit into a frame goes with shorter texts. A supervisor that is gone, or a pipe that the code closed, cannot be told
     /// anything; the process ends all the same, and its exit says enough.
     pub fn report(&mut self, report: &SandboxReport) {
-        if let Ok(frame) = frame::encode(report) {
+        let frame = frame::encode(report).or_else(|_| frame::encode(&shortened(report)));
+        if let Ok(frame) = frame {
             let _ = self.0.write_all(&frame);
         }
+    }
+}
+
+fn shortened(report: &SandboxReport) -> SandboxReport {
+    match report.clone() {
+        SandboxReport::PrepareFailed { error } => {
+            SandboxReport::PrepareFailed { error: cut(&error) }
+        }
+        SandboxReport::Unloadable { message } => SandboxReport::Unloadable {
+            message: cut(&message),
+        },
+        SandboxReport::Finished { status, .. } => SandboxReport::Finished {
+            status,
+            cold_imports: Vec::new(),
+        },
+        fits => fits,
     }
 }

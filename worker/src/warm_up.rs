@@ -4,22 +4,34 @@
 use crate::cold_imports::ColdLibraries;
 use crate::runner::Runner;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyModule};
+use pyo3::types::{IntoPyDict, PyCFunction, PyDict, PyModule};
 
-/// Python parts that run in one private namespace, in this order, and never enter `sys.modules`.
-const PARTS: &[(&str, &str)] = &[
-    (
-        "<codejail late_random>",
-        include_str!("python/late_random.py"),
-    ),
-    ("<codejail rng>", include_str!("python/rng.py")),
-    ("<codejail warm_up>", include_str!("python/warm_up.py")),
-    ("<codejail libraries>", include_str!("python/libraries.py")),
-    (
-        "<codejail json_straw>",
-        include_str!("python/json_straw.py"),
-    ),
-    ("<codejail load_job>", include_str!("python/load_job.py")),
+/// Loads the modules: see there.
+const IMPORTER: &str = include_str!("python/importer.py");
+
+/// Name and text of one module of the package.
+macro_rules! module {
+    ($name:literal) => {
+        (
+            concat!("warm_up.", $name),
+            include_str!(concat!("python/warm_up/", $name, ".py")),
+        )
+    };
+}
+
+/// The package `warm_up`, which never enters a run's `sys.modules`.
+const MODULES: [(&str, &str); 11] = [
+    ("warm_up", include_str!("python/warm_up/__init__.py")),
+    module!("entry"),
+    module!("imports"),
+    module!("late_random"),
+    module!("libraries"),
+    module!("load_job"),
+    module!("on_return"),
+    module!("preloading"),
+    module!("process_state"),
+    module!("rng"),
+    module!("shelf"),
 ];
 
 /// The warm interpreter's private tools.
@@ -33,44 +45,57 @@ pub struct Warm {
     pub cold: ColdLibraries,
     /// `reseed()`: fresh entropy for every unseeded generator.
     pub reseed: Py<PyAny>,
-    /// `load_job(code, globals)`.
+    /// `load(code, globals, shallow)`: what the runner runs, from a job's two JSON texts.
     pub load_job: Py<PyAny>,
-    /// `rehearse()`: what every run does, once ahead of the request.
-    pub rehearse: Py<PyAny>,
+    /// `prefault()`: what every run does, once ahead of the request.
+    pub prefault: Py<PyAny>,
     /// What every sandbox runs.
     pub runner: Runner,
 }
 
 /// Warms the interpreter up.
 pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
-    let tools = PyDict::new(py);
-    tools.set_item("first_of", wrap_pyfunction!(first_of, py)?)?;
-    for (name, source) in PARTS {
-        let builtins = PyModule::import(py, "builtins")?;
-        let code = builtins.call_method1("compile", (*source, name, "exec", 0, true))?;
-        builtins.call_method1("exec", (code, &tools))?;
-    }
-    let tool = |name: &str| tools.as_any().get_item(name);
-    let failed = tool("warm_up")?.call1((preload.to_vec(),))?.extract()?;
+    let [entry, libraries, load_job] = load(
+        py,
+        ["warm_up.entry", "warm_up.libraries", "warm_up.load_job"],
+    )?;
+    let first_of = wrap_pyfunction!(first_of, py)?;
+    let warmed = entry.call_method1("warm_up", (preload.to_vec(), first_of))?;
+    let (failed, reseed, loaded): (_, _, Bound<'_, PyAny>) = warmed.extract()?;
     forget_bootstrap(py)?;
     flush_buffers(py)?;
-    let libraries: Vec<String> = tool("libraries")?.call0()?.extract()?;
-    let cold = ColdLibraries::new(tool("not_loaded")?.call1((libraries.clone(),))?.extract()?);
+    let installed: Vec<String> = libraries.call_method0("installed")?.extract()?;
+    let cold = libraries.call_method1("not_loaded", (installed.clone(), loaded))?;
     let runner = Runner::start(py)?;
-    tool("freeze")?.call0()?;
-    Ok(Warm {
+    let loader = load_job.call_method1("JobLoader", (&runner.rest,))?;
+    let warm = Warm {
         failed,
-        libraries,
-        cold,
-        reseed: tool("reseed")?.unbind(),
-        load_job: tool("load_job")?.unbind(),
-        rehearse: tool("rehearse")?.unbind(),
+        libraries: installed,
+        cold: ColdLibraries::new(cold.extract()?),
+        reseed,
+        load_job: loader.getattr("load")?.unbind(),
+        prefault: loader.getattr("prefault")?.unbind(),
         runner,
-    })
+    };
+    entry.call_method0("freeze")?;
+    Ok(warm)
 }
 
-/// What preloaded modules printed goes to the log: every sandbox would be born with it in its buffers
-/// and find it in its answer.
+/// Loads modules of the package, under names that no run finds.
+fn load<'py>(py: Python<'py>, names: [&str; 3]) -> PyResult<[Bound<'py, PyAny>; 3]> {
+    let builtins = PyModule::import(py, "builtins")?;
+    let importer = PyDict::new(py);
+    let code = builtins.call_method1(
+        "compile",
+        (IMPORTER, "<codejail importer>", "exec", 0, true),
+    )?;
+    builtins.call_method1("exec", (code, &importer))?;
+    let load = importer.as_any().get_item("load")?;
+    load.call1((MODULES.into_py_dict(py)?, names))?.extract()
+}
+
+/// What preloaded modules printed goes to the log: every sandbox would be born with it in its
+/// buffers and find it in its answer.
 fn flush_buffers(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     for name in ["__stdout__", "__stderr__"] {

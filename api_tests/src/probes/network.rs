@@ -1,7 +1,7 @@
 //! Network: sockets of every family, names, connections and datagrams, to the network and to the host's
 //! own services.
 
-use crate::probe::Need::Bait;
+use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer may guard the making of a socket.
@@ -115,43 +115,43 @@ pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_tcp_connections",
         "Nobody on the host can be connected to over IPv4.",
-        "x = outcome(lambda: socket.create_connection(('127.0.0.1', bait['tcp4'])), NETWORK)",
+        "x = outcome(lambda: socket.create_connection(('127.0.0.1', decoy['tcp4'])), NETWORK)",
     )
-    .needs(&[Bait("tcp4")]),
+    .needs(&[Decoy("tcp4")]),
     Probe::harm(
         "deny_tcp_connections_over_ipv6",
         "Nor over IPv6.",
-        "x = outcome(lambda: socket.create_connection(('::1', bait['tcp6'])), NETWORK)",
+        "x = outcome(lambda: socket.create_connection(('::1', decoy['tcp6'])), NETWORK)",
     )
-    .needs(&[Bait("tcp6")]),
+    .needs(&[Decoy("tcp6")]),
     Probe::harm(
         "deny_udp_datagrams",
         "No datagram can be sent over IPv4.",
         "def send():\n    \
-             return socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', bait['udp4']))\n\
+             return socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', decoy['udp4']))\n\
          x = outcome(send, NETWORK)",
     )
-    .needs(&[Bait("udp4")]),
+    .needs(&[Decoy("udp4")]),
     Probe::harm(
         "deny_udp_datagrams_over_ipv6",
         "Nor over IPv6.",
         "def send():\n    \
-             return socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('::1', bait['udp6']))\n\
+             return socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('::1', decoy['udp6']))\n\
          x = outcome(send, NETWORK)",
     )
-    .needs(&[Bait("udp6")]),
+    .needs(&[Decoy("udp6")]),
     Probe::harm(
         "deny_http_requests",
         "No web page can be fetched.",
         "import urllib.error, urllib.request\n\
          def fetch():\n    \
              try:\n        \
-                 return urllib.request.urlopen('http://127.0.0.1:%d/' % bait['tcp4']).read()\n    \
+                 return urllib.request.urlopen('http://127.0.0.1:%d/' % decoy['tcp4']).read()\n    \
              except urllib.error.URLError as error:\n        \
                  raise error.reason\n\
          x = outcome(fetch, NETWORK)",
     )
-    .needs(&[Bait("tcp4")]),
+    .needs(&[Decoy("tcp4")]),
     Probe::harm(
         "deny_looking_up_names",
         "No host's name can be looked up, in files or by DNS.",
@@ -206,9 +206,9 @@ pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_connecting_to_unix_sockets",
         "A service of the host can't be connected to by its socket's path.",
-        "x = outcome(lambda: socket.socket(socket.AF_UNIX).connect(bait['stream']), NETWORK)",
+        "x = outcome(lambda: socket.socket(socket.AF_UNIX).connect(decoy['stream']), NETWORK)",
     )
-    .needs(&[Bait("stream")]),
+    .needs(&[Decoy("stream")]),
     Probe::surface(
         "deny_connecting_to_any_path",
         "The call does not get through to where paths are looked up.",
@@ -227,58 +227,58 @@ pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_connecting_to_abstract_sockets",
         "A service of the host can't be connected to by an abstract name.",
-        "x = outcome(lambda: socket.socket(socket.AF_UNIX).connect('\\0' + bait['abstract_stream']), NETWORK)",
+        "x = outcome(lambda: socket.socket(socket.AF_UNIX).connect('\\0' + decoy['abstract_stream']), NETWORK)",
     )
-    .needs(&[Bait("abstract_stream")]),
+    .needs(&[Decoy("abstract_stream")]),
     Probe::harm(
         "deny_datagrams_to_unix_sockets",
         "A service of the host can't be sent a datagram by its socket's path.",
         "def send():\n    \
-             return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', bait['datagram'])\n\
+             return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', decoy['datagram'])\n\
          x = outcome(send, NETWORK, ('EAGAIN',))",
     )
-    .needs(&[Bait("datagram")]),
+    .needs(&[Decoy("datagram")]),
     Probe::harm(
         "deny_datagrams_to_abstract_sockets",
         "Nor by an abstract name.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
-             return sender.sendto(b'x', '\\0' + bait['abstract_datagram'])\n\
+             return sender.sendto(b'x', '\\0' + decoy['abstract_datagram'])\n\
          x = outcome(send, NETWORK)",
     )
-    .needs(&[Bait("abstract_datagram")]),
+    .needs(&[Decoy("abstract_datagram")]),
     Probe::harm(
         "deny_messages_to_unix_sockets",
         "Nor by the call for messages.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
-             return sender.sendmsg([b'x'], [], 0, bait['datagram'])\n\
+             return sender.sendmsg([b'x'], [], 0, decoy['datagram'])\n\
          x = outcome(send, NETWORK)",
     )
-    .needs(&[Bait("datagram")]),
+    .needs(&[Decoy("datagram")]),
     Probe::harm(
         "deny_several_messages_to_unix_sockets",
         "Nor by the call for several at once.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
-             name = ctypes.create_string_buffer(struct.pack('H', socket.AF_UNIX) + bait['datagram'].encode() + b'\\0')\n    \
+             name = ctypes.create_string_buffer(struct.pack('H', socket.AF_UNIX) + decoy['datagram'].encode() + b'\\0')\n    \
              text = ctypes.create_string_buffer(b'x')\n    \
              piece = ctypes.create_string_buffer(struct.pack('PN', ctypes.addressof(text), 1))\n    \
              message = struct.pack('PIPNPNiI', ctypes.addressof(name), len(name) - 1, ctypes.addressof(piece), 1, 0, 0, 0, 0)\n    \
              call('sendmmsg', sender.fileno(), message.ljust(64, b'\\0'), 1, 0)\n\
          x = outcome(send, NETWORK)",
     )
-    .needs(&[Bait("datagram")]),
+    .needs(&[Decoy("datagram")]),
     Probe::harm(
         "deny_handing_descriptors_to_others",
         "A descriptor can't be handed to a service of the host.",
         "def hand_over():\n    \
              rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i', 0))]\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
-             return sender.sendmsg([b'x'], rights, 0, bait['datagram'])\n\
+             return sender.sendmsg([b'x'], rights, 0, decoy['datagram'])\n\
          x = outcome(hand_over, NETWORK)",
     )
-    .needs(&[Bait("datagram")]),
+    .needs(&[Decoy("datagram")]),
     Probe::surface(
         "deny_handing_descriptors_to_itself",
         "Nor over a pair of sockets of the run's own.",
@@ -294,9 +294,9 @@ pub const PROBES: &[Probe] = &[
         "No socket can be bound where others would connect to it.",
         "def bind(path):\n    \
              socket.socket(socket.AF_UNIX).bind(path)\n\
-         x = outcome(lambda: make_and_remove(bind, new_name(bait['dir'])), FILES)",
+         x = outcome(lambda: make_and_remove(bind, new_name(decoy['dir'])), FILES)",
     )
-    .needs(&[Bait("dir")]),
+    .needs(&[Decoy("dir")]),
     Probe::surface(
         "deny_packet_filters",
         "No filter program can be given to a socket.",

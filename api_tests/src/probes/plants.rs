@@ -1,14 +1,14 @@
 //! Plants: something left behind by one run, looked for by the next ones.
 
 use crate::probe::Need::Module;
-use crate::probe::{Plan, Probe};
+use crate::probe::{Probe, ProbePlan};
 
 /// Why one layer may guard the runs that follow in what is inside a process.
 const FRESH: &str = "each run has a process of its own: no layer but that one could hold";
 
 macro_rules! inside {
     ($name:literal, $shows:literal, $plant:expr, $look:expr) => {
-        Probe::surface($name, $shows, FRESH, "").plan(Plan::Planted {
+        Probe::surface($name, $shows, FRESH, "").plan(ProbePlan::Planted {
             plant: $plant,
             look: $look,
         })
@@ -17,7 +17,7 @@ macro_rules! inside {
 
 macro_rules! outside {
     ($name:literal, $shows:literal, $plant:expr, $look:expr) => {
-        Probe::harm($name, $shows, "").plan(Plan::Planted {
+        Probe::harm($name, $shows, "").plan(ProbePlan::Planted {
             plant: $plant,
             look: $look,
         })
@@ -43,7 +43,7 @@ pub const PROBES: &[Probe] = &[
         "A file in the run's own tmp is gone for later runs.",
         "",
     )
-    .plan(Plan::Left {
+    .plan(ProbePlan::Left {
         plant: "open('tmp/left', 'x').close()\nkept = os.path.abspath('tmp/left')",
         look: "x = outcome(lambda: still(lambda: open(kept).fileno()), FILES)",
     }),
@@ -52,7 +52,7 @@ pub const PROBES: &[Probe] = &[
         "A run's directory is gone for later runs.",
         "",
     )
-    .plan(Plan::Left {
+    .plan(ProbePlan::Left {
         plant: "kept = os.getcwd()\nos.mkdir('tmp/planted')",
         look: "x = outcome(lambda: still(lambda: os.stat(kept + '/tmp/planted')), FILES)",
     }),

@@ -125,29 +125,29 @@ refuses_to_start() {
     grep -qF "$text" "$logs/refused" || fail "it must say: $text"
 }
 
-# The probes against the service, with baits to go for: of another user, as the tests
+# The probes against the service, with decoys to go for: of another user, as the tests
 # on a host have them. Fails unless every probe that was chosen has run and said what
 # came of it: one may be skipped only for a limit that the arguments say is not there.
 # What all of them print is in the file $results.
 #   run_probes ARGUMENT-OF-CODEJAIL-API-TESTS...
 run_probes() {
-    local baits bait_process status=0 chosen ran
-    baits=/tmp/baits-$RANDOM$RANDOM
+    local decoys decoy_process status=0 chosen ran
+    decoys=/tmp/decoys-$RANDOM$RANDOM
     results=$logs/probes-$RANDOM$RANDOM
     chosen=$(/payload/bin/codejail-api-tests --list "$@" | wc -l)
     [ "$chosen" -gt 0 ] || { say "no probe is chosen by $*"; return 1; }
-    /payload/bin/codejail-api-tests baits --dir "$baits" --uid 349500000 >/dev/null &
-    bait_process=$!
-    until [ -e "$baits/baits.json" ]; do
-        kill -0 "$bait_process" || return 1
+    /payload/bin/codejail-api-tests decoys --dir "$decoys" --uid 349500000 >/dev/null &
+    decoy_process=$!
+    until [ -e "$decoys/decoys.json" ]; do
+        kill -0 "$decoy_process" || return 1
         sleep 0.1
     done
     timeout "$probes_seconds_max" \
-        /payload/bin/codejail-api-tests --base-url "$url" --baits "$baits/baits.json" --jobs 2 \
+        /payload/bin/codejail-api-tests --base-url "$url" --decoys "$decoys/decoys.json" --jobs 2 \
         --limit CPU="$limit_seconds" --limit REALTIME="$limit_seconds" --limit VMEM=268435456 \
         --limit FSIZE=1048576 --limit SPACE=8388608 --limit INODES=1000 "$@" >"$results" 2>&1 || status=$?
-    kill "$bait_process"
-    wait "$bait_process" || true
+    kill "$decoy_process"
+    wait "$decoy_process" || true
     grep -E -A 1 '^probe .*FAILED' "$results" || true
     grep -E '^probe .*skipped' "$results" || true
     tail -n 1 "$results"

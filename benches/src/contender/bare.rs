@@ -2,8 +2,9 @@
 //! sudo, its limits and its HTTP.
 
 use super::Contender;
-use crate::workload::{Answer, Scripts, Workload};
+use crate::workload::{Reply, Scripts, Workload};
 use anyhow::{Context, Result};
+use codejail_harness::dir::TestDir;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,14 +14,14 @@ use std::time::{Duration, Instant};
 pub struct Bare {
     python: PathBuf,
     scripts: Scripts,
-    dir: PathBuf,
+    dir: TestDir,
 }
 
 impl Bare {
     /// In a directory of its own, which goes with it.
     pub fn new(python: &Path, scripts: &Scripts) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("codejail-bench-bare-{}", std::process::id()));
-        std::fs::create_dir_all(dir.join("tmp"))?;
+        let dir = TestDir::try_new("bare")?;
+        std::fs::create_dir(dir.join("tmp"))?;
         Ok(Self {
             python: python.to_owned(),
             scripts: scripts.clone(),
@@ -29,11 +30,11 @@ impl Bare {
     }
 
     /// What it answers to a workload: what any other must answer.
-    pub fn answer(&self, workload: &Workload) -> Result<Answer> {
+    pub fn answer(&self, workload: &Workload) -> Result<Reply> {
         self.run(workload).map(|(_, answer)| answer)
     }
 
-    fn run(&self, workload: &Workload) -> Result<(Duration, Answer)> {
+    fn run(&self, workload: &Workload) -> Result<(Duration, Reply)> {
         let script = match workload.library {
             None => &self.scripts.plain,
             Some(_) => &self.scripts.with_library,
@@ -51,9 +52,9 @@ impl Bare {
         let output = process.wait_with_output()?;
         let elapsed = started.elapsed();
         let answer = if output.status.success() {
-            Answer::Globals(serde_json::from_slice(&output.stdout)?)
+            Reply::Globals(serde_json::from_slice(&output.stdout)?)
         } else {
-            Answer::Failure(String::from_utf8(output.stderr)?)
+            Reply::Failure(String::from_utf8(output.stderr)?)
         };
         Ok((elapsed, answer))
     }
@@ -61,7 +62,7 @@ impl Bare {
     fn spawn(&self, script: &str) -> Result<Child> {
         Command::new(&self.python)
             .args(["-E", "-B", script])
-            .current_dir(&self.dir)
+            .current_dir(&*self.dir)
             .env("TMPDIR", "tmp")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,11 +86,5 @@ impl Contender for Bare {
         let (elapsed, answer) = self.run(workload)?;
         workload.check(&answer)?;
         Ok(elapsed)
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

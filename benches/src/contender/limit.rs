@@ -2,10 +2,11 @@
 
 use super::ours::development_configuration;
 use super::{Contender, kill};
-use crate::workload::{Answer, Workload};
+use crate::workload::{Reply, Workload};
 use anyhow::{Context, Result, ensure};
+use codejail_harness::dir::TestDir;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,18 +15,17 @@ pub struct Limit {
     process: Child,
     jobs: ChildStdin,
     answers: BufReader<ChildStdout>,
-    dir: PathBuf,
+    _dir: TestDir,
 }
 
 impl Limit {
     /// Starts one that imports what the development configuration preloads.
     pub fn start(python: &Path, library: &[u8]) -> Result<Self> {
-        let config = development_configuration(python, 0)?;
+        let config = development_configuration(python)?;
         let preload = config["python"]["preload"].as_array().context("preload")?;
-        let dir = std::env::temp_dir().join(format!("codejail-bench-limit-{}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
+        let dir = TestDir::try_new("limit")?;
         let path = dir.join("python_lib.zip");
-        super::write_readable(&path, library)?;
+        std::fs::write(&path, library)?;
         let mut process = Command::new(python)
             .args(["-E", "-B"])
             .arg(std::path::absolute("benches/python/limit.py")?)
@@ -33,8 +33,8 @@ impl Limit {
             .args(preload.iter().filter_map(toml::Value::as_str))
             .env("OPENBLAS_NUM_THREADS", "1")
             // What code writes, matplotlib's list of fonts for one, goes there.
-            .current_dir(&dir)
-            .env("TMPDIR", &dir)
+            .current_dir(&*dir)
+            .env("TMPDIR", &*dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -45,7 +45,7 @@ impl Limit {
             process,
             jobs,
             answers,
-            dir,
+            _dir: dir,
         };
         let mut line = String::new();
         limit.answers.read_line(&mut line)?;
@@ -54,8 +54,8 @@ impl Limit {
     }
 
     /// Its pid.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
+    pub fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
     }
 }
 
@@ -68,8 +68,8 @@ impl Contender for Limit {
         self.answers.read_line(&mut line)?;
         let elapsed = started.elapsed();
         let answer = match serde_json::from_str(&line)? {
-            serde_json::Value::String(text) => Answer::Failure(text),
-            globals => Answer::Globals(globals),
+            serde_json::Value::String(text) => Reply::Failure(text),
+            globals => Reply::Globals(globals),
         };
         workload.check(&answer)?;
         Ok(elapsed)
@@ -79,6 +79,5 @@ impl Contender for Limit {
 impl Drop for Limit {
     fn drop(&mut self) {
         kill(&mut self.process);
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

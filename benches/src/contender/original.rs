@@ -1,10 +1,10 @@
 //! The original behind gunicorn, by sudo: see `benches/python/original_service.py`.
 
-use super::ours::uid_base;
 use super::{Http, LIMIT_S, kill, terminate};
 use crate::contender::Contender;
 use crate::workload::Workload;
 use anyhow::{Context, Result};
+use codejail_harness::uids::UidRange;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,26 +14,25 @@ use std::time::{Duration, Instant};
 /// Gunicorn's workers, as many as its documentation would have at least on two cores.
 pub const WORKERS: usize = 4;
 
-/// Its uid range among the benchmark's.
-const SLOT: u32 = 0;
-
 /// A running one.
 pub struct Original {
     process: Child,
     address: SocketAddr,
     /// From its start to its first right answer.
     pub warm_up: Duration,
+    _uids: UidRange,
 }
 
 impl Original {
     /// Starts it, as root, with the interpreter of a venv made from `benches/requirements.txt`, and waits
     /// for its first answer.
     pub fn start(venv_python: &Path, sandbox_python: &Path) -> Result<Self> {
+        let uids = UidRange::try_take()?;
         let order = serde_json::json!({
             "python": sandbox_python,
             "limits": { "CPU": LIMIT_S, "REALTIME": LIMIT_S },
-            "app": uid_base(SLOT),
-            "sandbox": uid_base(SLOT) + 1,
+            "app": uids.user(),
+            "sandbox": uids.uid_base(),
             "workers": WORKERS,
         });
         let started = Instant::now();
@@ -52,6 +51,7 @@ impl Original {
             process,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             warm_up: Duration::ZERO,
+            _uids: uids,
         };
         let stdout = original
             .process
@@ -73,8 +73,8 @@ impl Original {
     }
 
     /// The pid of gunicorn's arbiter.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
+    pub fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
     }
 
     /// Ends it.

@@ -1,12 +1,12 @@
 //! CPU and page faults per execution: the sum over all processes of a contender, those included that have
-//! ended, before and after a number of executions (`crate::processes`).
+//! ended, before and after a number of executions (`codejail_harness::processes`).
 
-use super::{BARE, Field, LIMIT, ORIGINAL, OURS, PAUSE, Plan, say};
+use super::{BARE, BEFORE, BenchPlan, Field, LIMIT, ORIGINAL, OURS, PAUSE, say};
 use crate::contender::{Contender, Http};
-use crate::processes::{Usage, ended_children, settled_usage};
 use crate::results::Cost;
 use crate::workload::{Suite, Workload};
 use anyhow::Result;
+use codejail_harness::processes::{Usage, ended_children, settled_usage};
 use std::time::Duration;
 
 /// Of each: enough that 10 ms of one process are little.
@@ -15,11 +15,11 @@ const EXECUTIONS: usize = 300;
 const EXECUTIONS_SLOW: usize = 12;
 
 /// Without replacing workers, whose share `start` has: one that fell into some runs would hide the rest.
-const NEVER_REPLACED: &str = "max_requests = 0";
+pub(super) const NEVER_REPLACED: &str = "max_requests = 0";
 
 /// Measures each workload with each contender.
-pub fn measure(plan: &Plan, field: &mut Field, suite: &Suite) -> Result<Vec<Cost>> {
-    let ours = plan.ours(2, NEVER_REPLACED)?;
+pub fn measure(plan: &BenchPlan, field: &mut Field, suite: &Suite) -> Result<Vec<Cost>> {
+    let (ours, before) = (plan.ours(NEVER_REPLACED)?, plan.before(NEVER_REPLACED)?);
     let mut all = Vec::new();
     for workload in &suite.workloads {
         say(&format!("cost: {}", workload.name));
@@ -40,6 +40,14 @@ pub fn measure(plan: &Plan, field: &mut Field, suite: &Suite) -> Result<Vec<Cost
             executions,
             of_service(ours.pid(), client, workload, executions)?,
         );
+        if let Some(before) = &before {
+            let client = &mut Http::new(before.address(), false);
+            add(
+                BEFORE,
+                executions,
+                of_service(before.pid(), client, workload, executions)?,
+            );
+        }
         if let Some(original) = &field.original {
             let client = &mut Http::new(original.address(), false);
             add(
@@ -60,13 +68,16 @@ pub fn measure(plan: &Plan, field: &mut Field, suite: &Suite) -> Result<Vec<Cost
         let limit = of_service(pid, &mut field.limit, workload, executions)?;
         add(LIMIT, executions, limit);
     }
+    if let Some(before) = before {
+        before.stop()?;
+    }
     ours.stop()?;
     Ok(all)
 }
 
 /// Of a service that is this process and all below it.
 pub fn of_service(
-    pid: u32,
+    pid: i32,
     client: &mut impl Contender,
     workload: &Workload,
     executions: usize,

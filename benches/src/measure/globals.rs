@@ -1,6 +1,6 @@
 //! How time grows with the size of the globals.
 
-use super::{Field, Plan, say};
+use super::{BenchPlan, Field, say};
 use crate::results::Series;
 use crate::workload::Workload;
 use anyhow::Result;
@@ -20,7 +20,7 @@ const SIZES: [(&str, usize); 5] = [
 const TIME: Duration = Duration::from_secs(6);
 
 /// Measures each size with all contenders.
-pub fn measure(plan: &Plan, field: &mut Field) -> Result<Vec<Series>> {
+pub fn measure(plan: &BenchPlan, field: &mut Field) -> Result<Vec<Series>> {
     let mut all = Vec::new();
     for (name, bytes) in SIZES {
         say(&format!("globals: {name}"));

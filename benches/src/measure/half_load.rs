@@ -1,7 +1,7 @@
 //! Time per execution at half of what a service can take: requests come at random moments, whether or
 //! not earlier ones have their answers.
 
-use super::{Field, ORIGINAL, OURS, Plan, say};
+use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};
 use crate::results::{HalfLoad, Series, Throughput};
 use crate::sampling::micros;
@@ -20,7 +20,7 @@ const CLIENTS: usize = 24;
 
 /// Measures those of which throughput was measured, contenders in turn.
 pub fn measure(
-    plan: &Plan,
+    plan: &BenchPlan,
     field: &Field,
     suite: &Suite,
     throughput: &[Throughput],

@@ -1,7 +1,7 @@
 //! Time per execution, one client: all in turn, round by round, so that what else the machine does hits
 //! all alike.
 
-use super::{Entrant, Field, Plan, say};
+use super::{BenchPlan, Entrant, Field, say};
 use crate::results::Series;
 use crate::sampling::micros;
 use crate::workload::{Suite, Workload};
@@ -18,7 +18,7 @@ const ROUNDS_MIN: usize = 3;
 const TURNS: u32 = 40;
 
 /// Measures each workload.
-pub fn measure(plan: &Plan, field: &mut Field, suite: &Suite) -> Result<Vec<Series>> {
+pub fn measure(plan: &BenchPlan, field: &mut Field, suite: &Suite) -> Result<Vec<Series>> {
     let mut all = Vec::new();
     for workload in &suite.workloads {
         say(&format!("latency: {}", workload.name));

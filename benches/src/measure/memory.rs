@@ -1,13 +1,14 @@
 //! Memory of many sandboxes at a time, as proportional set size: a page that several processes share
 //! counts once.
 
-use super::{BARE, OURS, Plan, say};
-use crate::contender::{Bare, Ours, wait_until};
-use crate::processes::{pss_bytes, tree};
+use super::{BARE, BenchPlan, OURS, say};
+use crate::contender::{Bare, Ours};
 use crate::results::Memory;
 use crate::workload::{Suite, Workload};
 use anyhow::{Context, Result};
 use codejail_api_tests::client::Client;
+use codejail_harness::processes::{Process, family, pss_bytes};
+use codejail_harness::wait::try_wait_for;
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -24,14 +25,14 @@ const CODE: &str = "import numpy, scipy.integrate\n\
                     x = scipy.integrate.quad(numpy.cos, 0, 1)[0] + numpy.eye(3).sum()\n";
 
 /// Measures waiting and running sandboxes, and as many fresh interpreters.
-pub fn measure(plan: &Plan, suite: &Suite) -> Result<Vec<Memory>> {
+pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Memory>> {
     let mut all = Vec::new();
     for sandboxes in SANDBOXES {
         say(&format!("memory: {sandboxes} sandboxes"));
         let overrides =
             format!("workers = 1\nsandboxes_per_worker = {sandboxes}\nmax_requests = 0");
-        let ours = plan.ours(2, &overrides)?;
-        ours.wait_for_ready(sandboxes)?;
+        let ours = plan.ours(&overrides)?;
+        ours.wait_for_sandboxes(sandboxes)?;
         let mut add = |contender: &str, state: &str, pss_bytes| {
             all.push(Memory {
                 contender: contender.to_owned(),
@@ -55,12 +56,10 @@ pub fn measure(plan: &Plan, suite: &Suite) -> Result<Vec<Memory>> {
 /// While nothing runs.
 fn of_ready(ours: &Ours) -> Result<u64> {
     // A sandbox may end between the list and the look: one that failed its check, say.
-    let mut found = None;
-    wait_until("processes that stay", ALL_RUN_MAX, || {
-        found = pss_bytes(&tree(ours.pid())?).ok();
-        Ok(found.is_some())
-    })?;
-    found.context("it was just found")
+    try_wait_for("processes that stay", ALL_RUN_MAX, || {
+        let pids = family(ours.pid()).into_iter().map(|process| process.pid);
+        Ok(pss_bytes(pids).ok())
+    })
 }
 
 /// While each runs something that waits.
@@ -72,11 +71,9 @@ fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
     for _ in 0..sandboxes {
         connections.push(Client::new(ours.address(), false).leave(&request)?);
     }
-    wait_until("running sandboxes", ALL_RUN_MAX, || {
-        let asleep = tree(ours.pid())?
-            .into_iter()
-            .filter(|pid| sleeps_in_a_timer(*pid));
-        Ok(asleep.count() >= sandboxes)
+    try_wait_for("running sandboxes", ALL_RUN_MAX, || {
+        let asleep = family(ours.pid()).into_iter().filter(sleeps_in_a_timer);
+        Ok((asleep.count() >= sandboxes).then_some(()))
     })?;
     let bytes = of_ready(ours)?;
     // A client that hangs up ends its execution.
@@ -85,13 +82,13 @@ fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
 }
 
 /// Whether a process is in `time.sleep`: nothing else of the service uses that call.
-fn sleeps_in_a_timer(pid: u32) -> bool {
+fn sleeps_in_a_timer(process: &Process) -> bool {
     const CLOCK_NANOSLEEP: &str = if cfg!(target_arch = "x86_64") {
         "230 "
     } else {
         "115 "
     };
-    std::fs::read_to_string(format!("/proc/{pid}/syscall"))
+    std::fs::read_to_string(format!("/proc/{}/syscall", process.pid))
         .is_ok_and(|text| text.starts_with(CLOCK_NANOSLEEP))
 }
 
@@ -103,7 +100,7 @@ fn of_bare(bare: &Bare, count: usize) -> Result<u64> {
         BufReader::new(stderr).read_line(&mut line)?;
         anyhow::ensure!(line == "ready\n", "a bare Python said {line:?}");
     }
-    pss_bytes(&held.0.iter().map(Child::id).collect::<Vec<_>>())
+    pss_bytes(held.0.iter().map(|process| process.id().cast_signed()))
 }
 
 /// Processes that end with this.

@@ -3,7 +3,7 @@
 
 use super::cost::of_service;
 use super::latency::in_turn;
-use super::{Entrant, PAUSE, Plan, say};
+use super::{BenchPlan, Entrant, PAUSE, say};
 use crate::contender::{Http, Ours};
 use crate::results::{Cost, Series};
 use crate::workload::{Suite, Workload};
@@ -29,11 +29,11 @@ const TIME: Duration = Duration::from_secs(15);
 const EXECUTIONS: usize = 300;
 
 /// Times and costs with each list; the list's name is the contender's.
-pub fn measure(plan: &Plan, suite: &Suite) -> Result<(Vec<Series>, Vec<Cost>)> {
+pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<(Vec<Series>, Vec<Cost>)> {
     let mut services = Vec::new();
-    for (slot, (name, overrides)) in (3..).zip(PRELOADS) {
+    for (name, overrides) in PRELOADS {
         let overrides = format!("max_requests = 0\n{overrides}");
-        services.push((name, plan.ours(slot, &overrides)?));
+        services.push((name, plan.ours(&overrides)?));
     }
     say("preload: latency");
     let trivial = Workload::trivial()?;

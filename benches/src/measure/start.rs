@@ -1,17 +1,17 @@
 //! From start to healthy: what a deployment waits for, and what a worker that is replaced costs.
 
 use super::preload::PRELOADS;
-use super::{ORIGINAL, Plan, say};
-use crate::processes::usage;
+use super::{BenchPlan, ORIGINAL, say};
 use crate::results::{Series, Start};
 use crate::sampling::micros;
 use anyhow::Result;
+use codejail_harness::processes::usage;
 
 /// Of each.
 const STARTS: usize = 5;
 
 /// Starts each some times, in turn.
-pub fn measure(plan: &Plan) -> Result<Vec<Start>> {
+pub fn measure(plan: &BenchPlan) -> Result<Vec<Start>> {
     let mut all: Vec<(String, Vec<u32>, Vec<u32>)> = Vec::new();
     let names = PRELOADS.iter().map(|(name, _)| format!("{name} preloaded"));
     all.extend(names.map(|name| (name, Vec::new(), Vec::new())));
@@ -19,14 +19,14 @@ pub fn measure(plan: &Plan) -> Result<Vec<Start>> {
     for _ in 0..plan.count(STARTS) {
         say("start");
         for ((_, overrides), (_, times, cpu)) in PRELOADS.iter().zip(&mut all) {
-            let service = plan.ours(2, overrides)?;
+            let service = plan.ours(overrides)?;
             times.push(micros(service.warm_up));
-            cpu.push(micros(usage(service.pid())?.cpu));
+            cpu.push(micros(usage(service.pid()).cpu));
             service.stop()?;
         }
         if let (Some(original), Some((_, times, cpu))) = (plan.original()?, all.last_mut()) {
             times.push(micros(original.warm_up));
-            cpu.push(micros(usage(original.pid())?.cpu));
+            cpu.push(micros(usage(original.pid()).cpu));
             original.stop()?;
         }
     }

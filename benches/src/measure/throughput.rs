@@ -1,7 +1,7 @@
 //! Executions per second: clients that ask again as soon as they have their answer, each time on a new
 //! connection, as the LMS does.
 
-use super::{Field, ORIGINAL, OURS, Plan, say};
+use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};
 use crate::results::{Series, Throughput};
 use crate::sampling::micros;
@@ -21,7 +21,7 @@ const TIME: Duration = Duration::from_secs(4);
 const ROUNDS: u32 = 2;
 
 /// Measures each number of clients, contenders in turn.
-pub fn measure(plan: &Plan, field: &Field, suite: &Suite) -> Result<Vec<Throughput>> {
+pub fn measure(plan: &BenchPlan, field: &Field, suite: &Suite) -> Result<Vec<Throughput>> {
     let mut all = Vec::new();
     for name in WORKLOADS {
         let workload = suite.workload(name)?;

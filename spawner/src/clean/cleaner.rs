@@ -1,9 +1,9 @@
-//! Makes seats and scratch directories free again: out of everybody's way at once, emptied when there is
-//! time.
+//! Makes seats and scratch directories free again, and removes what is in them when there is time.
 //!
-//! What hostile code left may take long to remove, so a thread does it. A directory on the host's own
-//! file system is first moved into one that only the spawner can enter, which takes one system call and
-//! makes its name and its owner's uid free. A seat is free when it is empty.
+//! What hostile code left may take long to remove, so a thread does it. The spawner first moves a
+//! directory on the host's own file system into one that nobody else can enter. That takes one
+//! system call, and then the directory's name and its owner's uid are free. A seat is free when it
+//! is empty.
 
 use super::removal;
 use codejail_protocol::ScratchName;
@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Tasks that may wait. Orders beyond it wait, and so do launches, until the thread has caught up: disk
-/// space must not run away from it.
+/// Most tasks that may wait for the thread. Beyond that the spawner itself waits, and with it every
+/// request, until the thread has caught up: else what is to be removed could fill the disk.
 const QUEUE_LENGTH_MAX: usize = 4096;
 
 /// What the thread does.
@@ -33,7 +33,7 @@ enum Task {
     Empty(ScratchName, Arc<OwnedFd>),
 }
 
-/// The thread and the way to it.
+/// The thread, and the queue of its tasks.
 pub struct Cleaner {
     root: PathBuf,
     trash: PathBuf,
@@ -48,7 +48,7 @@ impl Cleaner {
     /// # Errors
     /// The directory can't be made below `root`, or the system has no thread left.
     pub fn start(root: PathBuf, tag: &ScratchName, socket: Arc<PacketSocket>) -> io::Result<Self> {
-        // It may be a link, which no removal would follow.
+        // The scratch root may be a link, and removals follow none.
         let root = root.canonicalize()?;
         let trash = root.join(tag.as_str());
         DirBuilder::new().mode(0o700).create(&trash)?;
@@ -65,15 +65,16 @@ impl Cleaner {
         })
     }
 
-    /// Has a seat emptied; the thread reports when it is.
+    /// Has the thread empty a seat, and report that to the supervisor.
     pub fn empty(&self, name: ScratchName, seat: Arc<OwnedFd>) {
         self.give(Task::Empty(name, seat));
     }
 
-    /// Takes a directory out of the way; its removal follows. One that is not there is fine.
+    /// Takes a directory out of the way and has the thread remove it. A directory that is not there
+    /// is fine.
     ///
     /// # Errors
-    /// It can't be moved, and stays where it is.
+    /// The directory can't be moved, and stays where it is.
     pub fn clean(&self, dir: ScratchName) -> Result<(), Errno> {
         let root = removal::open(AT_FDCWD, &self.root)?;
         let trash = removal::open(AT_FDCWD, &self.trash)?;
@@ -98,13 +99,14 @@ impl Cleaner {
     }
 
     fn give(&self, task: Task) {
-        // The thread takes until this end is dropped, so there is always somebody to send to.
+        // The thread takes tasks until this end is dropped, so it is there unless it panicked.
         if self.tasks.send(task).is_err() {
             eprintln!("spawner: the cleaner thread is gone");
         }
     }
 
-    /// Does all that waits, then removes every directory with the tag of this service.
+    /// Waits until the thread has done all tasks, then removes every directory with this service's
+    /// tag.
     pub fn finish(self, tag: &ScratchName) {
         drop(self.tasks);
         if self.thread.join().is_err() {
@@ -127,10 +129,20 @@ impl Cleaner {
 fn work(trash: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
     for task in queue {
         match task {
-            Task::Remove(dir) => remove_or_say(trash, &dir),
+            Task::Remove(dir) => {
+                let errno = removal::remove(trash, &dir).err();
+                let error = errno.map(|errno| errno.to_string());
+                let name = dir.clone();
+                let told = socket.send(&SpawnerReport::Removed { dir, error }, &[]);
+                // A supervisor that is gone tells nobody.
+                if let (Some(errno), Err(_)) = (errno, told) {
+                    say_stays(trash, &name, errno);
+                }
+            }
             Task::Empty(dir, seat) => {
                 let error = removal::empty(&*seat).err().map(|errno| errno.to_string());
-                // A supervisor that is gone needs no report; the loop that serves it has heard so too.
+                // A supervisor that is gone needs no report, and the loop that serves it sees that
+                // too.
                 let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
             }
         }
@@ -139,6 +151,10 @@ fn work(trash: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
 
 fn remove_or_say(root: &Path, name: &ScratchName) {
     if let Err(errno) = removal::remove(root, name) {
-        eprintln!("spawner: {}/{name} stays: {errno}", root.display());
+        say_stays(root, name, errno);
     }
+}
+
+fn say_stays(root: &Path, name: &ScratchName, errno: Errno) {
+    eprintln!("spawner: {}/{name} stays: {errno}", root.display());
 }

@@ -1,6 +1,8 @@
-//! Removes what hostile code left: never follows a link, never goes deeper than one level (deeper
-//! directories are first moved up, so depth costs neither stack nor descriptors), and gives up after a
-//! bounded number of entries.
+//! Removes what hostile code left.
+//!
+//! It never follows a link, never goes deeper than one level, and gives up after a bounded number
+//! of entries. It moves deeper directories up first, so that depth costs neither stack nor
+//! descriptors.
 
 use codejail_protocol::ScratchName;
 use nix::dir::{Dir, Type};
@@ -13,14 +15,15 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Entries that one directory may hold before it is left where it is and reported: what a minute of
-/// creating files can make.
+/// Most entries that one removal takes away: as many files as one can create in a minute. A
+/// directory that holds more stays and is reported.
 const ENTRIES_MAX: u64 = 10_000_000;
 
-/// Names held in memory at once, some 5 MB.
+/// Most names in memory at once: some 5 MB.
 const LISTING_MAX: usize = 65_536;
 
-/// Removes the directory `name` below `root` with all it holds; one that is not there is fine.
+/// Removes the directory `name` below `root` with all it holds. A directory that is not there is
+/// fine.
 ///
 /// # Errors
 /// Something can't be removed, or there is too much of it.
@@ -44,7 +47,7 @@ pub fn empty<Fd: AsFd>(directory: Fd) -> Result<(), Errno> {
         moved: 0,
         entries: 0,
     };
-    // What is moved up while one listing is read may be missed by it; the next one finds it.
+    // A listing may miss what is moved up after it was read; the next listing finds that.
     loop {
         let mut listing = open(&top, Path::new("."))?;
         let found = names(&mut listing)?;
@@ -64,8 +67,8 @@ struct Removal {
 }
 
 impl Removal {
-    /// Removes one entry of the top directory; a directory is emptied first, its own directories
-    /// that are not empty move up beside it.
+    /// Removes one entry of the top directory. A directory is emptied first; those in it that are
+    /// not empty move up beside it.
     fn remove_entry(&mut self, top: &Dir, name: &CStr, kind: Option<Type>) -> Result<(), Errno> {
         self.count()?;
         if kind != Some(Type::Directory) {

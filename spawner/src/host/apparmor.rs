@@ -1,8 +1,10 @@
-//! The AppArmor layer, as the spawner sees it: what the kernel enforces, and how a worker gets there.
+//! The AppArmor layer, as the spawner sees it: what the kernel enforces, and how a worker gets
+//! there.
 //!
-//! Here is what is found before anything is started. That each worker and each sandbox really is under
-//! its profile they see for themselves (the worker's `layers/apparmor.rs`).
+//! Here is what the spawner finds before it starts anything. Each worker and each sandbox makes
+//! sure by itself that it really is under its profile (the worker's `layers/apparmor.rs`).
 
+use codejail_protocol::apparmor::{CURRENT, ENFORCING, Label};
 use codejail_protocol::control::{AppArmorProfiles, LayerMode, LayerState};
 use codejail_protocol::spawn::FoundAppArmor;
 use std::ffi::CString;
@@ -14,22 +16,16 @@ pub const LAYER: &str = "apparmor";
 
 /// Says `Y` where AppArmor is built in and not switched off (admin-guide/LSM/apparmor).
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
-/// All loaded profiles, one `NAME (MODE)` a line; root's to read, and only where securityfs is mounted.
+/// All loaded profiles, one `NAME (MODE)` a line; root's to read, and only where securityfs is
+/// mounted.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
-/// What this process is under: AppArmor's own file, and the one that the first of several security
-/// modules has, in kernels before 5.8 and where procfs does not show the first.
-const LABELS: [&str; 2] = [
-    "/proc/self/attr/apparmor/current",
-    "/proc/self/attr/current",
-];
 
-/// Modes of a profile that the list does not name, and where there is no list.
+/// The mode of a profile that the list does not name.
 const MISSING: &str = "missing";
+/// The mode of a profile where there is no list.
 const UNKNOWN: &str = "unknown";
-/// Modes in which a profile holds; `kill` ends whoever breaks it.
-const ENFORCING: [&str; 2] = ["enforce", "kill"];
 
-/// A label that is no confinement.
+/// The label of a process that AppArmor does not confine.
 const UNCONFINED: &str = "unconfined";
 
 /// The remedies.
@@ -42,7 +38,7 @@ const NOT_ENTERED: &str = "start it after the profiles are loaded, from the path
                            tunables/codejail names, and not under no_new_privs";
 
 /// The profiles that belong together.
-struct Set {
+struct ProfileSet {
     /// Those of supervisor and spawner.
     service: &'static [&'static str],
     worker: &'static str,
@@ -50,15 +46,15 @@ struct Set {
 }
 
 /// For a service on a host: a profile for each process, entered by exec.
-const HOST: Set = Set {
+const HOST: ProfileSet = ProfileSet {
     service: &["codejail-supervisor", "codejail-spawner"],
     worker: "codejail-worker",
     sandbox: "codejail-sandbox",
 };
 
-/// For one in a container, whose runtime puts it under one profile from outside: under the name that
-/// hosts prepared for the original have loaded.
-const CONTAINER: Set = Set {
+/// For a service in a container, whose runtime puts all of it under one profile from outside. Hosts
+/// that were prepared for the original have a profile of this name.
+const CONTAINER: ProfileSet = ProfileSet {
     service: &["openedx_codejail_service"],
     worker: "openedx_codejail_service//codejail_worker",
     sandbox: "openedx_codejail_service//codejail_sandbox",
@@ -69,13 +65,13 @@ const CONTAINER: Set = Set {
 pub struct AppArmor {
     /// For the service's log and for `check`.
     pub found: FoundAppArmor,
-    /// What a worker writes to its own `attr/exec` before it becomes Python; none where the layer is
-    /// not in use.
+    /// What a worker writes to its own `attr/exec` before it becomes Python; none where the layer
+    /// is not in use.
     pub on_exec: Option<CString>,
 }
 
 /// What the host says of itself.
-struct Host {
+struct AppArmorHost {
     enabled: bool,
     /// This process's label; none where it can't be read.
     label: Option<String>,
@@ -92,7 +88,7 @@ impl AppArmor {
     pub fn find(mode: LayerMode) -> Result<Self, String> {
         match mode {
             LayerMode::Off => Ok(Self::default()),
-            LayerMode::Auto | LayerMode::Require => Self::on(&Host::look(), mode),
+            LayerMode::Auto | LayerMode::Require => Self::on(&AppArmorHost::look(), mode),
         }
     }
 
@@ -114,9 +110,9 @@ impl AppArmor {
         }
     }
 
-    fn on(host: &Host, mode: LayerMode) -> Result<Self, String> {
+    fn on(host: &AppArmorHost, mode: LayerMode) -> Result<Self, String> {
         let label = host.label.as_deref().unwrap_or(UNCONFINED);
-        let set = Set::of(label);
+        let set = ProfileSet::of(label);
         let loaded = match host.enabled {
             true => set.modes(host.loaded.as_deref()),
             false => Vec::new(),
@@ -146,10 +142,10 @@ impl AppArmor {
     }
 }
 
-impl Set {
+impl ProfileSet {
     /// Which set belongs to a service under this label.
     fn of(label: &str) -> Self {
-        match names(label).any(|name| name == CONTAINER.own()) {
+        match Label::parse(label).is_under(CONTAINER.own()) {
             true => CONTAINER,
             false => HOST,
         }
@@ -171,9 +167,9 @@ impl Set {
             None => UNKNOWN.to_owned(),
             Some(list) => list
                 .lines()
-                .map(split)
-                .find(|(loaded, _)| *loaded == name)
-                .map_or(MISSING, |(_, mode)| mode)
+                .map(Label::parse)
+                .find(|loaded| loaded.names == name)
+                .map_or(MISSING, |loaded| loaded.mode)
                 .to_owned(),
         };
         self.names()
@@ -182,7 +178,7 @@ impl Set {
     }
 }
 
-impl Host {
+impl AppArmorHost {
     fn look() -> Self {
         Self {
             enabled: fs::read_to_string(ENABLED).is_ok_and(|text| text.trim() == "Y"),
@@ -193,7 +189,7 @@ impl Host {
     }
 
     /// What keeps the layer from being enforced, with its remedy.
-    fn flaws(&self, set: &Set, loaded: &[(String, String)], required: bool) -> Vec<String> {
+    fn flaws(&self, set: &ProfileSet, loaded: &[(String, String)], required: bool) -> Vec<String> {
         if !self.enabled {
             return vec![NO_KERNEL.to_owned()];
         }
@@ -206,7 +202,8 @@ impl Host {
         };
         let missing = listed(&|mode| mode == MISSING);
         let lax = listed(&|mode| ![MISSING, UNKNOWN].contains(&mode) && !ENFORCING.contains(&mode));
-        // Not to be seen is no flaw where each worker and sandbox makes sure by itself.
+        // Where the layer is required each worker and sandbox makes sure by itself, so no list is
+        // needed.
         let unseen = listed(&|mode| mode == UNKNOWN && !required);
         let unconfined = (missing.is_none() && !self.is_confined(set)).then(|| {
             let label = self.label.as_deref().unwrap_or("an unknown label");
@@ -224,16 +221,16 @@ impl Host {
     }
 
     /// Whether this process is under its own profile.
-    fn is_confined(&self, set: &Set) -> bool {
+    fn is_confined(&self, set: &ProfileSet) -> bool {
         let label = self.label.as_deref().unwrap_or(UNCONFINED);
-        names(label).any(|name| name == set.own())
+        Label::parse(label).is_under(set.own())
     }
 
-    /// How a worker enters its profile. Alone where it may: stacked over what this process is under
-    /// where that was put there by somebody else (a container's runtime), which must not be left, and
-    /// under no_new_privs, where the kernel lets a confined process only add to its confinement.
-    fn on_exec(&self, label: &str, set: &Set) -> Result<CString, String> {
-        let (names, _mode) = split(label);
+    /// How a worker enters its profile: alone where it may, else stacked over this process's. A
+    /// profile that somebody else put this process under (a container's runtime) must not be left.
+    /// And under no_new_privs the kernel lets a confined process only add to its confinement.
+    fn on_exec(&self, label: &str, set: &ProfileSet) -> Result<CString, String> {
+        let names = Label::parse(label).names;
         let free = names == UNCONFINED || (names == HOST.own() && !self.no_new_privileges);
         let verb = if free { "exec" } else { "stack" };
         CString::new(format!("{verb} {}", set.worker)).map_err(|error| error.to_string())
@@ -243,30 +240,16 @@ impl Host {
 /// This process's label, such as `codejail-spawner (enforce)` or `unconfined`.
 fn label() -> io::Result<String> {
     let read = |path| fs::read_to_string(path);
-    let text = read(LABELS[0]).or_else(|_| read(LABELS[1]))?;
+    let text = read(CURRENT[0]).or_else(|_| read(CURRENT[1]))?;
     Ok(text.trim_end_matches(['\n', '\0']).to_owned())
-}
-
-/// The profiles of a label: more than one where they are stacked, and all hold.
-fn names(label: &str) -> impl Iterator<Item = &str> {
-    split(label).0.split("//&")
-}
-
-/// Names and mode of a label or a line of the list.
-fn split(label: &str) -> (&str, &str) {
-    label
-        .rsplit_once(" (")
-        .map_or((label, ""), |(names, mode)| {
-            (names, mode.trim_end_matches(')'))
-        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn host(label: &str, loaded: Option<&str>) -> Host {
-        Host {
+    fn host(label: &str, loaded: Option<&str>) -> AppArmorHost {
+        AppArmorHost {
             enabled: true,
             label: Some(label.to_owned()),
             no_new_privileges: false,
@@ -281,7 +264,7 @@ mod tests {
                             openedx_codejail_service//codejail_worker (enforce)\n\
                             openedx_codejail_service//codejail_sandbox (enforce)\n";
 
-    fn on_exec(host: &Host) -> String {
+    fn on_exec(host: &AppArmorHost) -> String {
         let found = AppArmor::on(host, LayerMode::Require).unwrap();
         found.on_exec.unwrap().into_string().unwrap()
     }
@@ -314,7 +297,7 @@ mod tests {
                 "\"codejail-spawner\"",
             ),
             (
-                Host {
+                AppArmorHost {
                     enabled: false,
                     ..host("", None)
                 },
@@ -344,7 +327,7 @@ mod tests {
 
     #[test]
     fn an_outer_profile_is_never_left() {
-        let under_none = Host {
+        let under_none = AppArmorHost {
             no_new_privileges: true,
             ..host("codejail-spawner (enforce)", Some(ALL))
         };

@@ -1,20 +1,20 @@
 //! The cgroup layer: a cgroup of version 2 for each worker, where the service's own is delegated.
 //!
-//! It bounds what a worker and its sandboxes use together, and it kills all of them at once, also where
-//! no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
+//! It bounds what a worker and its sandboxes use together, and it kills all of them at once, also
+//! where no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
 
 use crate::error::LaunchError;
+use crate::paths::c_path;
+use crate::sys::xattr;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{LayerMode, LayerState};
 use codejail_protocol::spawn::{CgroupLimits, WorkerId};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Pid, getpid, getppid};
-use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,14 +23,16 @@ const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 const REMEDY: &str =
     "run the service with a cgroup v2 of its own to manage (systemd: Delegate=yes)";
 
-/// How long what was killed may take to be gone from its cgroup: gigabytes take seconds.
+/// How long killed processes may take to leave their cgroup: the kernel needs seconds for
+/// gigabytes.
 const EMPTY_MAX: Duration = Duration::from_secs(10);
 
 /// The service's own part of the cgroup tree.
 #[derive(Debug)]
 pub struct Cgroups {
     group: PathBuf,
-    limits: Option<CgroupLimits>,
+    /// Whether the host has memory and pids to hand down: then each worker's bounds hold.
+    pub controllers: bool,
 }
 
 /// One worker's cgroup.
@@ -38,20 +40,19 @@ pub struct Cgroups {
 pub struct WorkerCgroup(PathBuf);
 
 impl Cgroups {
-    /// Makes the service's part, named by its tag, if this host lets it, and says what was got.
+    /// Makes the service's part, named by its tag, where this host allows that.
     ///
     /// # Errors
-    /// The layer is required, and the host gives less than all of it.
+    /// The layer is required, and the host does not give all of it.
     pub fn find(
         mode: LayerMode,
-        limits: CgroupLimits,
         tag: &ScratchName,
     ) -> Result<(Option<Self>, LayerState), LaunchError> {
         if mode == LayerMode::Off {
             return Ok((None, LayerState::left_out(LAYER)));
         }
-        let missing = match Self::make(limits, tag) {
-            Ok(cgroups) if cgroups.limits.is_some() || mode == LayerMode::Auto => {
+        let missing = match Self::make(tag) {
+            Ok(cgroups) if cgroups.controllers || mode == LayerMode::Auto => {
                 let state = LayerState::on(LAYER, cgroups.got());
                 return Ok((Some(cgroups), state));
             }
@@ -67,17 +68,16 @@ impl Cgroups {
         }
     }
 
-    fn make(limits: CgroupLimits, tag: &ScratchName) -> io::Result<Self> {
+    fn make(tag: &ScratchName) -> io::Result<Self> {
         let base = own_cgroup()?;
         let group = base.join(tag.as_str());
         fs::create_dir(&group)?;
         let mut cgroups = Self {
             group,
-            limits: None,
+            controllers: false,
         };
         match cgroups.take_controllers(&base) {
-            Ok(true) => cgroups.limits = Some(limits),
-            Ok(false) => {}
+            Ok(controllers) => cgroups.controllers = controllers,
             Err(error) => {
                 cgroups.remove();
                 return Err(error);
@@ -86,7 +86,8 @@ impl Cgroups {
         Ok(cgroups)
     }
 
-    /// Hands memory and pids down to the workers' cgroups; whether the host has them to give.
+    /// Hands the memory and pids controllers down to the workers' cgroups. False where the host has
+    /// none.
     fn take_controllers(&self, base: &Path) -> io::Result<bool> {
         let offered = fs::read_to_string(base.join("cgroup.controllers"))?;
         let offered: Vec<&str> = offered.split_whitespace().collect();
@@ -96,8 +97,8 @@ impl Cgroups {
         let wanted = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
         let enable = |cgroup: &Path| fs::write(cgroup.join("cgroup.subtree_control"), &wanted);
         if enable(base).is_err() {
-            // Only a cgroup without processes of its own may hand controllers down: this service's move
-            // into one below.
+            // Only a cgroup without processes of its own may hand controllers down, so this
+            // service's processes move into one below.
             let service = self.group.join("service");
             fs::create_dir(&service)?;
             for pid in [getppid(), getpid()] {
@@ -110,22 +111,12 @@ impl Cgroups {
     }
 
     /// For the operator.
-    fn got(&self) -> String {
-        let bound = |number: u64| match number {
-            0 => "none".to_owned(),
-            number => number.to_string(),
-        };
-        match self.limits {
-            Some(limits) => format!(
-                "one for each worker; memory.max {}, pids.max {}",
-                bound(limits.memory_bytes_max),
-                bound(limits.pids_max)
-            ),
-            None => {
-                "one for each worker, to kill it by; this host has no memory and pids controllers \
-                     in its cgroup v2"
-                    .to_owned()
-            }
+    fn got(&self) -> &'static str {
+        if self.controllers {
+            "one for each worker"
+        } else {
+            "one for each worker, to kill it by; this host has no memory and pids controllers in its \
+             cgroup v2"
         }
     }
 
@@ -133,24 +124,25 @@ impl Cgroups {
     ///
     /// # Errors
     /// It can't be made, or takes no limit.
-    pub fn for_worker(&self, worker: WorkerId) -> io::Result<WorkerCgroup> {
+    pub fn for_worker(&self, worker: WorkerId, limits: CgroupLimits) -> io::Result<WorkerCgroup> {
         let path = self.group.join(format!("worker-{}", worker.0));
         fs::create_dir(&path)?;
         let cgroup = WorkerCgroup(path);
-        if let Err(error) = self.set_limits(&cgroup) {
+        if let Err(error) = self.set_limits(&cgroup, limits) {
             cgroup.remove();
             return Err(error);
         }
         Ok(cgroup)
     }
 
-    fn set_limits(&self, cgroup: &WorkerCgroup) -> io::Result<()> {
-        let Some(limits) = self.limits else {
+    fn set_limits(&self, cgroup: &WorkerCgroup, limits: CgroupLimits) -> io::Result<()> {
+        if !self.controllers {
             return Ok(());
-        };
+        }
         if limits.memory_bytes_max != 0 {
             cgroup.write("memory.max", &limits.memory_bytes_max.to_string())?;
-            // What is swapped out is used all the same. Kernels without swap lack the file.
+            // Swapped memory counts as used too, so there is none. Kernels without swap lack the
+            // file.
             match cgroup.write("memory.swap.max", "0") {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -162,8 +154,9 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Removes the service's part, once no worker is left. Where this service has moved into it, it goes
-    /// back to where it came from, which takes processes again only when it hands no controller down.
+    /// Removes the service's part, once no worker is left. Where the service's processes have moved
+    /// into it, they go back first. The cgroup that they came from takes processes again only when
+    /// it hands no controller down.
     pub fn remove(&self) {
         let service = self.group.join("service");
         if service.exists() {
@@ -180,7 +173,7 @@ impl Cgroups {
         }
         for pid in fs::read_to_string(service.join("cgroup.procs"))?.lines() {
             match fs::write(base.join("cgroup.procs"), pid) {
-                // It has ended meanwhile.
+                // The process has ended meanwhile.
                 Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
                 result => result?,
             }
@@ -190,7 +183,7 @@ impl Cgroups {
 }
 
 impl WorkerCgroup {
-    /// Puts a process in, and what it will fork.
+    /// Puts a process into it, and so all processes that this one will fork.
     ///
     /// # Errors
     /// There is no such process, or the kernel refuses.
@@ -198,16 +191,16 @@ impl WorkerCgroup {
         self.write("cgroup.procs", &pid.to_string())
     }
 
-    /// Kills all that is in it (Linux 5.14).
+    /// Kills all processes in it (Linux 5.14).
     pub fn kill(&self) {
         match self.write("cgroup.kill", "1") {
-            // An older kernel: the worker's own end must do.
+            // An older kernel: what the worker's own end takes along must do.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => say(&self.0, result),
         }
     }
 
-    /// Removes it as soon as nothing is in it any more.
+    /// Removes it as soon as no process is in it.
     pub fn remove(&self) {
         let deadline = Instant::now() + EMPTY_MAX;
         let removed = loop {
@@ -233,7 +226,7 @@ impl WorkerCgroup {
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut polled = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
         match poll(&mut polled, timeout) {
-            // A signal that is left to the supervisor: the caller looks again.
+            // After a signal, which is the supervisor's business, the caller looks again.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
@@ -244,7 +237,7 @@ impl WorkerCgroup {
     }
 }
 
-/// What can't be put right here is said; nothing depends on it.
+/// Tells of an error that nothing depends on and that can't be put right here.
 fn say(path: &Path, result: io::Result<()>) {
     if let Err(error) = result {
         eprintln!("spawner: {}: {error}", path.display());
@@ -264,33 +257,21 @@ fn own_cgroup() -> io::Result<PathBuf> {
     let mut own = own.lines().filter_map(|line| line.strip_prefix("0::/"));
     let own = own.next().ok_or_else(|| missing("no cgroup v2"))?;
     let path = Path::new(mount).join(own);
-    // A service manager owns what it has not delegated; the root of a tree is nobody's.
+    // A service manager owns every cgroup that it has not delegated. The root of a tree is
+    // nobody's.
     if own.is_empty() || is_delegated(&path) {
         return Ok(path);
     }
     Err(io::Error::other("this cgroup is not delegated"))
 }
 
-/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)); somebody who is not
-/// root can write there only if it was handed over.
+/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)). Without being
+/// root this process could write there only if it was handed over.
 fn is_delegated(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
+    let marked = |name| {
+        let mut value = [0];
+        let path = c_path(path);
+        path.is_ok_and(|path| xattr::get(&path, name, &mut value) == Ok(1)) && value == *b"1"
     };
-    let mut value = [0_u8; 1];
-    ["user.delegate", "trusted.delegate"].iter().any(|name| {
-        let Ok(name) = CString::new(*name) else {
-            return false;
-        };
-        // SAFETY: both names are C strings, and the buffer is as long as said.
-        let length = unsafe {
-            libc::getxattr(
-                path.as_ptr(),
-                name.as_ptr(),
-                value.as_mut_ptr().cast(),
-                value.len(),
-            )
-        };
-        length == 1 && value == *b"1"
-    }) || !nix::unistd::geteuid().is_root()
+    marked(c"user.delegate") || marked(c"trusted.delegate") || !nix::unistd::geteuid().is_root()
 }

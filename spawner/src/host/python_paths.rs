@@ -1,8 +1,11 @@
-//! Where the sandboxes' Python has its files: it is asked, once, before any worker is started.
+//! Where the sandboxes' Python has its files: the spawner asks it, once, before it starts any
+//! worker.
 //!
-//! Only it knows: virtual environments, static builds and distributions all differ. The question runs
-//! as the first worker's user, never as root; it is the operator's Python and is not confined otherwise.
+//! Only Python knows: virtual environments, static builds and distributions all differ. It answers
+//! as the first worker's user, never as root. It is the operator's Python and is not confined
+//! otherwise.
 
+use super::reach::what_keeps_out;
 use crate::error::LaunchError;
 use codejail_protocol::spawn::SpawnerConfig;
 use nix::errno::Errno;
@@ -17,24 +20,25 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Paths between zeros, so that whatever else is said on the same pipe can be told apart.
+/// The answer is paths between zero bytes, to tell it from whatever else comes over the same pipe.
 const QUESTION: &str = "import os, sys; print('', sys.prefix, os.path.join(sys.base_prefix, 'lib'), \
      os.path.dirname(os.__file__), os.path.realpath(sys.executable), '', sep='\\0')";
 const PATHS: usize = 4;
 
-/// An interpreter starts in 15 ms here, in a second under emulation. Less than the supervisor waits for the
-/// spawner.
+/// How long Python may take: it starts in 15 ms, under emulation in a second. The supervisor waits
+/// longer for the spawner.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// Far over four paths of PATH_MAX bytes, and room for a traceback.
+/// Most bytes of an answer: four paths of PATH_MAX bytes are 16 KiB, and a traceback has room too.
 const ANSWER_BYTES_MAX: usize = 32 * 1024;
 
-/// What the interpreter itself reads: its own file, its environment, its standard library.
+/// The paths that the interpreter itself reads: its own file, its environment, its standard
+/// library.
 ///
 /// # Errors
-/// It does not answer as a Python does; what it said is in the error.
+/// It does not answer as a Python does. The error has the last line that it said.
 pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
-    let (said, status) = run(config).map_err(|error| wrong(config, error))?;
+    let (said, status) = run(config).map_err(|error| wrong(config, explained(config, error)))?;
     let mut parts = said.split(|byte| *byte == 0).skip(1);
     let paths: Vec<PathBuf> = parts
         .by_ref()
@@ -47,6 +51,10 @@ pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
     }
     let said = String::from_utf8_lossy(&said);
     let last_line = said.trim_end().rsplit('\n').next().unwrap_or_default();
+    let last_line = match last_line {
+        "" => "it said nothing",
+        last_line => last_line,
+    };
     let error = format!("it does not answer as a Python does ({status}): {last_line}");
     Err(wrong(config, io::Error::other(error)))
 }
@@ -55,7 +63,16 @@ fn wrong(config: &SpawnerConfig, error: io::Error) -> LaunchError {
     LaunchError::File(format!("python.bin = {:?}", config.python_bin), error)
 }
 
-/// What it says, and how it ended.
+/// A refusal with its reason, where the way to Python tells it.
+fn explained(config: &SpawnerConfig, error: io::Error) -> io::Error {
+    let refused = error.kind() == io::ErrorKind::PermissionDenied && geteuid().is_root();
+    match what_keeps_out(&config.python_bin, config.uid_base) {
+        Some(why) if refused => io::Error::other(format!("{error}: {why}")),
+        _ => error,
+    }
+}
+
+/// What Python says, and how it ended.
 fn run(config: &SpawnerConfig) -> io::Result<(Vec<u8>, std::process::ExitStatus)> {
     let (listener, speaker) = io::pipe()?;
     let mut command = Command::new(&config.python_bin);
@@ -72,15 +89,16 @@ fn run(config: &SpawnerConfig) -> io::Result<(Vec<u8>, std::process::ExitStatus)
         command.uid(config.uid_base).gid(config.uid_base);
     }
     let mut child = command.spawn()?;
-    // It holds the pipe's other end, which must be closed everywhere for the answer to end.
+    // The command holds the pipe's other end too, and the answer ends only when all of them are
+    // closed.
     drop(command);
     let said = listen(listener);
-    // It may hang, or have closed the pipe and stay. One that has ended keeps its status.
+    // Python may hang, or have closed the pipe and stay. If it has ended, it keeps its status.
     child.kill()?;
     Ok((said?, child.wait()?))
 }
 
-/// All it says, within bounds of time and size.
+/// All that Python says, within bounds of time and size.
 fn listen(mut listener: PipeReader) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + ANSWER_MAX;
     let mut said = Vec::new();

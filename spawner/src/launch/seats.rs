@@ -1,21 +1,24 @@
-//! Seats: a file system for each sandbox that a worker can have at a time, bounded in bytes and files.
+//! Seats: a file system for each sandbox that a worker can have at a time, bounded in bytes and
+//! files.
 //!
-//! A seat is mounted in its worker's root alone, once, when the worker is launched; between two
-//! executions the spawner empties it through a descriptor. So no execution can take the space of
-//! another, nothing of it shows on the host, and all of it is gone with the worker, whatever happens.
+//! The spawner mounts a seat once, in its worker's root alone, when it launches the worker. Between
+//! two executions it empties the seat through a descriptor. So no execution can take the space of
+//! another, nothing of a seat shows on the host, and all of it goes with the worker, whatever
+//! happens.
 
 use crate::error::LaunchError;
-use crate::mount_api::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
+use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 use codejail_protocol::ScratchName;
 use codejail_protocol::spawn::SpawnerConfig;
 use nix::errno::Errno;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// Of a worker's own directory: its script, and what libraries write while they are imported.
+/// Most bytes in a worker's own directory: its script, and what libraries write while they are
+/// imported.
 const HOME_BYTES_MAX: u64 = 256 << 20;
-/// How many files that may be.
+/// Most files there.
 const HOME_FILES_MAX: u64 = 16_384;
 
 /// The file systems of one worker.
@@ -27,7 +30,8 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// Makes them: `names` are the sandboxes', who share the files' owner `uid` with their worker.
+    /// Makes a worker's file systems: `home` is the name of its own, `names` are those of its
+    /// sandboxes. The sandboxes' belong to `uid`, the worker's user.
     ///
     /// # Errors
     /// The kernel can't or won't make them.
@@ -43,8 +47,9 @@ impl Seats {
         let seats = names
             .into_iter()
             .map(|name| {
-                let (bytes, files) = (config.scratch_bytes_max, config.scratch_files_max);
-                // Its group may write to it until the job's files are in place.
+                let bounds = &config.bounds;
+                let (bytes, files) = (bounds.scratch_bytes_max, bounds.scratch_files_max);
+                // The group may write there until the job's files are in place.
                 let mount = file_system(bytes, files, c"0775", uid).map_err(failed)?;
                 Ok((name, Arc::new(mount)))
             })
@@ -56,11 +61,11 @@ impl Seats {
     }
 
     /// All of them, with their names below the scratch root.
-    pub fn mounts(&self) -> impl Iterator<Item = (RawFd, &str)> {
+    pub fn mounts(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &str)> {
         let seats = self.seats.iter();
-        let seats = seats.map(|(name, mount)| (mount.as_raw_fd(), name.as_str()));
+        let seats = seats.map(|(name, mount)| (mount.as_fd(), name.as_str()));
         let (home, mount) = &self.home;
-        seats.chain([(mount.as_raw_fd(), home.as_str())])
+        seats.chain([(mount.as_fd(), home.as_str())])
     }
 
     /// The seat of this name.
@@ -94,5 +99,5 @@ fn file_system(
         (c"gid", &owner),
     ];
     let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    mount_api::new_mount(c"tmpfs", &options, attributes)
+    mount::new_mount(c"tmpfs", &options, attributes)
 }

@@ -1,6 +1,8 @@
 //! What a key is when no source says anything.
 
-use super::model::{Cgroup, CodeJailLimits, Config, Layers, LibraryCache, Python, Sandbox};
+use super::model::{
+    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Python, Sandbox,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +36,7 @@ impl Default for Config {
             cgroup: Cgroup::default(),
             library_cache: LibraryCache::default(),
             layers: Layers::default(),
+            is_tool: false,
         }
     }
 }
@@ -46,6 +49,8 @@ impl Default for Python {
             env: BTreeMap::new(),
             read_paths: Vec::new(),
             huge_pages: true,
+            // Any constant does: what matters is that all workers of all services have the same.
+            hash_seed: HashSeed::Fixed(1),
             worker_module: None,
         }
     }
@@ -66,7 +71,8 @@ impl Default for CodeJailLimits {
 impl Default for Cgroup {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 0,
+            // For the other defaults; `Config::memory_bytes_default` where they are changed.
+            memory_bytes_max: 2 << 30,
             // Far over what a full worker's sandboxes may have by NPROC, far below what a host has.
             pids_max: 4096,
         }

@@ -39,4 +39,5 @@ def compile_all(sources_bytes_max, bytecode_bytes_max):
 
 
 warnings.simplefilter("error")
-bytecode = compile_all(sources_bytes_max, bytecode_bytes_max)  # noqa: F821 - the input globals
+# The service gives both bounds as input globals.
+bytecode = compile_all(globals()["sources_bytes_max"], globals()["bytecode_bytes_max"])

@@ -93,7 +93,7 @@ impl LiveSandboxes {
     pub fn wants_more(&self) -> bool {
         let useful = self.sandboxes.values();
         let useful = useful.filter(|live| !live.state.is_over() && !live.beside_clients);
-        useful.count() < self.shared.config.sandboxes_ready() && !self.free_seats.is_empty()
+        useful.count() < self.shared.current.get().sandboxes_ready() && !self.free_seats.is_empty()
     }
 
     /// Adds one that is about to be ordered: its number, its directory, its uid. None if no seat is

@@ -1,28 +1,33 @@
 use super::*;
 use codejail_protocol::control::LayerMode;
-use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers};
+use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers, WorkerBounds};
 use std::os::unix::net::UnixStream;
 
 fn name() -> ScratchName {
     ScratchName::from_random([7; 8])
 }
 
-fn config() -> SpawnerConfig {
+/// What a spawner is configured with in tests.
+pub(crate) fn config() -> SpawnerConfig {
     SpawnerConfig {
         python_bin: "/bin/false".into(),
         worker_module: "/bin/false".into(),
         env: Vec::new(),
+        hash_seed: None,
         scratch_root: "/tmp".into(),
         scratch_tag: name(),
         uid_base: 1000,
         uid_count: 1,
         uids_per_worker: 1,
+        shares_uids: false,
         read_paths: Vec::new(),
-        scratch_bytes_max: 0,
-        scratch_files_max: 0,
-        cgroup: CgroupLimits {
-            memory_bytes_max: 0,
-            pids_max: 0,
+        bounds: WorkerBounds {
+            scratch_bytes_max: 0,
+            scratch_files_max: 0,
+            cgroup: CgroupLimits {
+                memory_bytes_max: 0,
+                pids_max: 0,
+            },
         },
         layers: SpawnerLayers {
             namespaces: LayerMode::Off,
@@ -33,15 +38,21 @@ fn config() -> SpawnerConfig {
     }
 }
 
+/// What a spawner answers to its configuration on a host that gives nothing.
+pub(crate) fn configured() -> SpawnerReport {
+    SpawnerReport::Configured {
+        layers: Vec::new(),
+        seats: false,
+        cgroup_bounds: false,
+        warnings: Vec::new(),
+        apparmor: FoundAppArmor::default(),
+    }
+}
+
 /// A link to a spawner that was well and says nothing any more; our end of its socket.
 async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
     let (ours, theirs) = PacketSocket::pair().unwrap();
-    let configured = SpawnerReport::Configured {
-        layers: Vec::new(),
-        seats: false,
-        apparmor: FoundAppArmor::default(),
-    };
-    theirs.send(&configured, &[]).unwrap();
+    theirs.send(&configured(), &[]).unwrap();
     let gone = CancellationToken::new();
     let link = SpawnerLink::connect(ours, config(), gone.clone()).await;
     (link.unwrap(), gone, theirs)

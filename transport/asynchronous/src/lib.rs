@@ -1,7 +1,8 @@
 //! Packet sockets, and other descriptors that are waited for, in tokio's runtime, for the supervisor.
 //!
-//! A crate of its own: spawner and worker use the sockets too, and no runtime shall be among what they
-//! are built from.
+//! This is a crate of its own because spawner and worker use the sockets too, and no runtime shall
+//! be among what they are built from.
+#![deny(unsafe_code)]
 
 use codejail_transport::{Packet, PacketError, PacketSocket};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -20,9 +21,11 @@ impl AsyncPacketSocket {
     ///
     /// # Errors
     /// What `fcntl(2)` or `epoll_ctl(2)` says.
+    #[allow(unsafe_code)]
     pub fn new(socket: PacketSocket) -> io::Result<Self> {
         fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        // SAFETY: a PacketSocket returns the descriptor that it owns, the same for all its life.
+        // SAFETY: a PacketSocket owns one open descriptor and returns it at every call; nothing
+        // replaces or closes it before the socket is dropped, and the AsyncFd owns the socket.
         let registered = unsafe { AsyncFd::register(socket) };
         Ok(Self(registered?))
     }
@@ -71,9 +74,11 @@ impl AsyncReadable {
     ///
     /// # Errors
     /// What `dup(2)` or `epoll_ctl(2)` says.
+    #[allow(unsafe_code)]
     pub fn new(descriptor: impl AsFd) -> io::Result<Self> {
         let own = descriptor.as_fd().try_clone_to_owned()?;
-        // SAFETY: an OwnedFd is the same descriptor for all its life.
+        // SAFETY: an OwnedFd owns one open descriptor and returns it at every call; nothing replaces
+        // or closes it before it is dropped, and the AsyncFd owns it.
         let registered = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
         Ok(Self(registered?))
     }

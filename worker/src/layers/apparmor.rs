@@ -1,21 +1,16 @@
 //! The AppArmor layer: the worker is under its profile when it starts, each sandbox stacks its own.
 //!
 //! Stacking is the one change that a process under no_new_privs may make: what holds is what both
-//! profiles allow, and no way leads back. The kernel is not taken at its word that it was asked: worker
-//! and sandbox read what they are under.
+//! profiles allow, and no way leads back. The kernel is not taken at its word that it was asked:
+//! worker and sandbox read what they are under.
 
 use super::LayerError;
+use codejail_protocol::apparmor::{CURRENT, Label};
 use codejail_protocol::control::AppArmorProfiles;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 
 const LAYER: &str = "apparmor";
-
-/// AppArmor's own file, and that of the only security module (kernels before 5.8).
-const ATTRIBUTES: [&str; 2] = [
-    "/proc/self/attr/apparmor/current",
-    "/proc/self/attr/current",
-];
 
 /// Longest label that is read: four profiles of a service's names and a container's beside fit ten
 /// times over.
@@ -39,13 +34,17 @@ impl AppArmor {
         Ok(Some(Self(profiles.clone())))
     }
 
+    /// Opens what [`AppArmor::confine_sandbox`] writes to, for this process: while it is the
+    /// worker's user, who alone may enter `/proc`.
+    pub fn open_attributes(&self) -> Result<File, LayerError> {
+        open(OpenOptions::new().read(true).write(true))
+    }
+
     /// Stacks the sandbox's profile over the worker's, for good.
     ///
-    /// Nothing that the sandbox still has to do may need more than that profile allows. It needs
-    /// `/proc`, so it comes before Landlock closes that.
-    pub fn confine_sandbox(&self) -> Result<(), LayerError> {
+    /// Nothing that the sandbox still has to do may need more than that profile allows.
+    pub fn confine_sandbox(&self, mut attributes: File) -> Result<(), LayerError> {
         let Self(profiles) = self;
-        let mut attributes = open(OpenOptions::new().read(true).write(true))?;
         // One write, or the kernel reads half a name.
         let order = format!("stack {}", profiles.sandbox);
         let written = attributes.write(order.as_bytes());
@@ -58,8 +57,8 @@ impl AppArmor {
 }
 
 fn open(options: &OpenOptions) -> Result<File, LayerError> {
-    let opened = match options.open(ATTRIBUTES[0]) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => options.open(ATTRIBUTES[1]),
+    let opened = match options.open(CURRENT[0]) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => options.open(CURRENT[1]),
         opened => opened,
     };
     opened.map_err(LayerError::at(LAYER, "open attr/current"))
@@ -73,7 +72,7 @@ fn expect(attributes: &mut File, profile: &str, enforced: bool) -> Result<(), La
         .read_to_string(&mut label)
         .map_err(LayerError::at(LAYER, "read attr/current"))?;
     let label = label.trim_end_matches(['\n', '\0']);
-    if is_under(label, profile, enforced) {
+    if holds(label, profile, enforced) {
         return Ok(());
     }
     let wanted = if enforced { ", enforced" } else { "" };
@@ -81,11 +80,10 @@ fn expect(attributes: &mut File, profile: &str, enforced: bool) -> Result<(), La
     Err(LayerError::at(LAYER, "the label")(cause))
 }
 
-/// Whether a label such as `a//&b (enforce)` has this profile in it, and all of it holds.
-fn is_under(label: &str, profile: &str, enforced: bool) -> bool {
-    let (names, mode) = label.rsplit_once(" (").unwrap_or((label, ""));
-    let holds = ["enforce)", "kill)"].contains(&mode);
-    names.split("//&").any(|name| name == profile) && (holds || !enforced)
+/// Whether the process is under this profile, in a mode that is enough.
+fn holds(label: &str, profile: &str, enforced: bool) -> bool {
+    let label = Label::parse(label);
+    label.is_under(profile) && (label.is_enforced() || !enforced)
 }
 
 #[cfg(test)]
@@ -93,27 +91,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_counts_by_whole_names_and_by_its_mode() {
-        assert!(is_under("cj-worker (enforce)", "cj-worker", true));
-        assert!(is_under(
-            "outer//&cj-worker//&cj-sandbox (enforce)",
-            "cj-sandbox",
-            true
-        ));
-        assert!(is_under(
-            "svc//worker//&svc//sandbox (enforce)",
-            "svc//sandbox",
-            true
-        ));
-        assert!(!is_under("cj-worker (enforce)", "cj-sandbox", true));
-        assert!(!is_under("cj-worker-2 (enforce)", "cj-worker", true));
-        assert!(!is_under("cj-worker (complain)", "cj-worker", true));
-        assert!(!is_under(
-            "cj-worker//&cj-sandbox (mixed)",
-            "cj-sandbox",
-            true
-        ));
-        assert!(is_under("cj-worker (complain)", "cj-worker", false));
-        assert!(!is_under("unconfined", "cj-worker", false));
+    fn complain_is_enough_only_where_nothing_has_to_be_enforced() {
+        for (label, profile, enforced, expected) in [
+            ("cj-worker (enforce)", "cj-worker", true, true),
+            ("cj-worker (complain)", "cj-worker", true, false),
+            ("cj-worker//&cj-sandbox (mixed)", "cj-sandbox", true, false),
+            ("cj-worker (complain)", "cj-worker", false, true),
+            ("cj-worker (enforce)", "cj-sandbox", true, false),
+            ("unconfined", "cj-worker", false, false),
+        ] {
+            assert_eq!(holds(label, profile, enforced), expected, "{label}");
+        }
     }
 }

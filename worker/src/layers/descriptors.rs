@@ -19,8 +19,8 @@ pub fn place(given: Vec<OwnedFd>) -> Result<OwnedFd, LayerError> {
     let [input, output, error, status]: [OwnedFd; 4] = given
         .try_into()
         .map_err(|_| LayerError::at(LAYER, "count")("four descriptors belong to a sandbox"))?;
-    // None of the given numbers is below 3, but one may be the status pipe's: that goes last, over a
-    // copy, when the others are in place.
+    // None of the given numbers is below 3, but one may be the status pipe's: that goes last, over
+    // a copy, when the others are in place.
     let copy = status.try_clone().map_err(LayerError::at(LAYER, "dup"))?;
     for (from, to) in [(&input, 0), (&output, 1), (&error, 2), (&copy, STATUS)] {
         duplicate(from, to)?;
@@ -33,8 +33,10 @@ pub fn place(given: Vec<OwnedFd>) -> Result<OwnedFd, LayerError> {
     Ok(unsafe { OwnedFd::from_raw_fd(STATUS) })
 }
 
-/// Closes every descriptor but the standard streams, the status pipe and `kept`. What the worker's
-/// memory still calls open in this child is never dropped: the child ends by `_exit`.
+/// Closes every descriptor but the standard streams, the status pipe and `kept` (a ruleset of
+/// Landlock, the library's file), whose owners close them when the job is in place. Other owners of
+/// descriptors in the memory that this child has from its worker are never dropped: the child ends
+/// by `_exit`.
 pub fn close_others(kept: &[RawFd]) -> Result<(), LayerError> {
     let mut kept = [&[0, 1, 2, STATUS], kept].concat();
     kept.sort_unstable();
@@ -67,6 +69,7 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), LayerError> {
 /// Standard input, from which the job comes and which is at its end when the code runs.
 #[must_use]
 pub fn job_input() -> BorrowedFd<'static> {
-    // SAFETY: descriptor 0 is open from `keep_only` on, and only the author's code may close it.
+    // SAFETY: `place` has put the job pipe at descriptor 0, `close_others` keeps it open, and only
+    // the author's code may close it, which runs when this is no longer used.
     unsafe { BorrowedFd::borrow_raw(0) }
 }

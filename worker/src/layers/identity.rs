@@ -12,8 +12,8 @@ const LAYER: &str = "uid";
 /// Who a sandbox is; `None` where it shares the worker's uid.
 pub type SandboxUid = Option<u32>;
 
-/// What is made from here on belongs to the sandbox's group, so that no other sandbox needs a right to
-/// it; the worker's user owns it.
+/// What is made from here on belongs to the sandbox's group, so that no other sandbox needs a right
+/// to it; the worker's user owns it.
 pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
     let Some(id) = uid else { return Ok(()) };
     let worker_group = getgid();
@@ -40,8 +40,8 @@ pub fn leave_worker_group(uid: SandboxUid) -> Result<(), LayerError> {
     setresgid(group, group, group).map_err(LayerError::at(LAYER, "setresgid"))
 }
 
-/// Clears the effective, permitted and inheritable sets; ambient ones go with them. Changing between
-/// two uids that are not root's leaves them all as they were, so this is not optional.
+/// Clears the effective, permitted and inheritable sets; ambient ones go with them. Changing
+/// between two uids that are not root's leaves them all as they were, so this is not optional.
 fn drop_capabilities() -> Result<(), LayerError> {
     #[repr(C)]
     struct Header {

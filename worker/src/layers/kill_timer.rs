@@ -9,8 +9,8 @@ use std::time::Duration;
 
 const LAYER: &str = "kill timer";
 
-/// Arms it for `realtime_ms` from now; 0 means no limit. `timer_create(2)`: a timer is not inherited
-/// over fork, and the last seccomp filter denies the calls that could change it.
+/// Arms it for `realtime_ms` from now; 0 means no limit. `timer_create(2)`: a timer is not
+/// inherited over fork, and the last seccomp filter denies the calls that could change it.
 pub fn arm(realtime_ms: u64) -> Result<(), LayerError> {
     if realtime_ms == 0 {
         return Ok(());

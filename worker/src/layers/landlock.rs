@@ -32,7 +32,7 @@ pub struct Landlock {
 
 /// The second stage, made ahead: once enforced, nothing but `tmp` can be changed.
 #[derive(Debug)]
-pub struct Closing(OwnedFd);
+pub struct LandlockFinal(OwnedFd);
 
 impl Landlock {
     /// Finds out what the kernel has and opens `readable`; paths that don't exist are passed over.
@@ -73,10 +73,10 @@ impl Landlock {
         self.abi >= ABI::V3
     }
 
-    /// Confines the worker: reads as its sandboxes, writes below the scratch root. With `attributes`
-    /// also files in `/proc`: a sandbox's own `attr/current`, by which it stacks its AppArmor profile,
-    /// lies at a path that is not known yet. Ownership keeps the rest from being written, and sandboxes
-    /// close it all again.
+    /// Confines the worker: it may read what its sandboxes may, and write below the scratch root.
+    /// With `attributes` it may also open files in `/proc`: a sandbox stacks its AppArmor profile
+    /// by its own `attr/current`, which lies at a path that is not known yet. Ownership keeps the
+    /// rest of `/proc` from being written, and sandboxes lose all of it again.
     pub fn confine_worker(&self, scratch_root: &Path, attributes: bool) -> Result<(), LayerError> {
         let access = read_access() | write_access(self.abi);
         let mut rules = self
@@ -98,7 +98,7 @@ impl Landlock {
 
     /// Confines a sandbox, first stage: its own directory to read, one file of it to remove, `tmp`
     /// to do with as it likes.
-    pub fn confine_sandbox(&self, scratch: &Path) -> Result<Closing, LayerError> {
+    pub fn confine_sandbox(&self, scratch: &Path) -> Result<LandlockFinal, LayerError> {
         let own = read_access() | AccessFs::RemoveFile;
         let tmp = open(&scratch.join(super::scratch::TMP))?;
         self.ruleset()?
@@ -114,7 +114,7 @@ impl Landlock {
             .and_then(|rules| rules.add_rule(PathBeneath::new(&self.null, AccessFs::WriteFile)))
             .map(Option::<OwnedFd>::from)
             .map_err(LayerError::at(LAYER, "prepare the second stage"))?
-            .map(Closing)
+            .map(LandlockFinal)
             .ok_or_else(|| LayerError::at(LAYER, "prepare the second stage")("no ruleset was made"))
     }
 
@@ -154,7 +154,7 @@ impl Landlock {
     }
 }
 
-impl Closing {
+impl LandlockFinal {
     /// Enforces the second stage, landlock_restrict_self(2).
     pub fn enforce(self) -> Result<(), LayerError> {
         // SAFETY: the call reads no memory of ours; the descriptor is a ruleset and open.
@@ -175,7 +175,7 @@ fn read_access() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// All that changes something, less what no run may make: device nodes.
+/// Every right to change something, except the making of device nodes, which no run may do.
 fn write_access(abi: ABI) -> BitFlags<AccessFs> {
     let never = read_access()
         | AccessFs::Execute

@@ -10,7 +10,8 @@ pub const LAYER: &str = "rlimits";
 /// Descriptors a sandbox may have; Debian's default soft limit, which the original's runs get.
 const DESCRIPTORS_MAX: u64 = 1024;
 
-/// Bytes that a process may lock into memory or queue in message queues: none of a sandbox's business.
+/// Bytes that a process may dump, lock into memory or queue in message queues: no sandbox needs
+/// any.
 const NOTHING: u64 = 0;
 
 /// What holds from the start, before any job is known.
@@ -21,8 +22,9 @@ pub fn set_fixed() -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)
 }
 
-/// The job's limits, last of all before its code runs. `image_bytes` is what the warm image maps;
-/// `others` counts the tasks that share the sandbox's uid and so its NPROC.
+/// The job's limits, as late as possible: what the process does from here on counts. `image_bytes`
+/// is what the warm image maps; `others` counts the tasks that share the sandbox's uid and so its
+/// NPROC.
 pub fn set_for_job(limits: &Limits, image_bytes: u64, others: u64) -> Result<(), LayerError> {
     if limits.cpu_s != 0 {
         // The soft limit's SIGXCPU is the original's -24; a second later the kernel insists.

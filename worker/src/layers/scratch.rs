@@ -1,8 +1,8 @@
 //! A sandbox's directory: `jailed_code`, `tmp` and, if sent, `python_lib.zip`.
 //!
 //! The directory and its files belong to the worker, `tmp` to the sandbox. The library's file is
-//! made ahead, empty, because a sandbox that has stepped down can no longer make one that it doesn't
-//! own; a job without a library removes it. Cleaning up is the spawner's work.
+//! made ahead, empty, because a sandbox that has stepped down can no longer make one that it
+//! doesn't own; a job without a library removes it. Cleaning up is the spawner's work.
 
 use super::LayerError;
 use nix::sys::stat::{Mode, umask};
@@ -46,11 +46,11 @@ pub struct Scratch {
 }
 
 impl Directory {
-    /// Enters the directory, still as the worker's user and group; makes it unless it is a seat, which
-    /// the spawner has made.
+    /// Enters the directory, still as the worker's user and group; makes it unless it is a seat,
+    /// which the spawner has made.
     ///
-    /// No mode is set after the fact: where sandboxes share a uid, chmod is denied. So the umask lets
-    /// every mode through until `tmp` is made.
+    /// No mode is set after the fact: where sandboxes share a uid, chmod is denied. So the umask
+    /// lets every mode through until `tmp` is made.
     pub fn enter(path: PathBuf, seat: bool) -> Result<Self, LayerError> {
         let umask = umask(Mode::empty());
         if !seat {

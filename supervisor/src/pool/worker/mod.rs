@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::slots::Slot;
 use crate::deadline::sleep_until_some;
 use crate::python_files::PythonVersion;
-use codejail_protocol::control::{SandboxId, WorkerOrder, WorkerReport};
+use codejail_protocol::control::{SandboxId, WorkerReport, WorkerRequest};
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport_asynchronous::AsyncPacketSocket;
 use metrics::counter;
@@ -133,7 +133,7 @@ impl Worker {
             let Some((sandbox, dir, uid)) = self.live.add(exit)? else {
                 return Ok(());
             };
-            let order = WorkerOrder::Prepare { sandbox, dir, uid };
+            let order = WorkerRequest::Prepare { sandbox, dir, uid };
             let descriptors = theirs.each_ref().map(AsFd::as_fd);
             self.order(&order, &descriptors).await?;
             let ready = ReadySandbox {
@@ -251,13 +251,13 @@ impl Worker {
             return Ok(());
         }
         self.live.set_state(sandbox, State::Ending);
-        self.order(&WorkerOrder::Kill { sandbox }, &[]).await
+        self.order(&WorkerRequest::Kill { sandbox }, &[]).await
     }
 
     /// Sends an order. A worker that takes none for so long is hung; it must not hang this task too.
     async fn order(
         &self,
-        order: &WorkerOrder,
+        order: &WorkerRequest,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), WorkerError> {
         match timeout(EXIT_MAX, self.control.send(order, descriptors)).await {

@@ -10,7 +10,7 @@ use crate::pool::slots::Slot;
 use crate::pool::worker_log::log_lines;
 use crate::python_files::PythonVersion;
 use codejail_protocol::BUILD;
-use codejail_protocol::control::{Hello, WorkerConfig, WorkerLayers, WorkerOrder, WorkerReport};
+use codejail_protocol::control::{Hello, WorkerConfig, WorkerLayers, WorkerReport, WorkerRequest};
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport::{PacketError, PacketSocket};
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -69,7 +69,7 @@ impl Worker {
             live,
             executions_left: shared.executions()?,
             failures: 0,
-            pause: Pause::new(shared.config.sandboxes_ready()),
+            pause: Pause::new(shared.current.get().sandboxes_ready()),
             shelf,
             joined: false,
             shared,
@@ -80,7 +80,8 @@ impl Worker {
             Ok(Ok(hello)) => {
                 let elapsed = started.elapsed().as_secs_f64();
                 histogram!("codejail_worker_warm_up_seconds").record(elapsed);
-                let scratch = &worker.shared.config.sandbox.scratch_dir;
+                let config = worker.shared.current.get();
+                let scratch = &config.sandbox.scratch_dir;
                 let python = &worker.shared.python;
                 python.look_at(&hello.import_paths, scratch, launched_at);
                 return Ok((worker, hello));
@@ -102,7 +103,7 @@ impl Worker {
         }
         match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
             Ok(Some(status)) => {
-                let bin = self.shared.config.python.bin.clone();
+                let bin = self.shared.current.get().python.bin.clone();
                 WorkerError::Exited { bin, status }
             }
             Ok(None) | Err(_) => error,
@@ -110,16 +111,15 @@ impl Worker {
     }
 
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
-        let config = &self.shared.config;
-        let current = self.shared.current.get();
-        let start = WorkerOrder::Start(WorkerConfig {
-            preload: current.python.preload.clone(),
+        let config = self.shared.current.get();
+        let start = WorkerRequest::Start(WorkerConfig {
+            preload: config.python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             own_uids: sandbox_uids.is_some(),
             seats: self.shared.spawner.seats(),
-            huge_pages: current.python.huge_pages,
+            huge_pages: config.python.huge_pages,
             layers: WorkerLayers {
                 landlock: config.layers.landlock,
                 seccomp: config.layers.seccomp,
@@ -134,7 +134,10 @@ impl Worker {
                 "the worker module is {}, the service {BUILD}: install both from one build",
                 hello.build
             ))),
-            Some(WorkerReport::StartFailed { error }) => Err(WorkerError::Start(error)),
+            Some(WorkerReport::StartFailed { error }) => {
+                let bin = config.python.bin.clone();
+                Err(WorkerError::Refused { bin, error })
+            }
             Some(_) => Err(WorkerError::Protocol("expected Hello")),
             None => Err(WorkerError::Ended),
         }

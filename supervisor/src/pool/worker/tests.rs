@@ -6,44 +6,15 @@ use crate::pool::shared::CheckWorker;
 use crate::pool::slots::Slots;
 use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
-use codejail_protocol::ScratchName;
-use codejail_protocol::control::LayerMode;
-use codejail_protocol::spawn::{
-    CgroupLimits, FoundAppArmor, SpawnerConfig, SpawnerLayers, SpawnerOrder, SpawnerReport,
-};
+use crate::spawner_link::tests::{config, configured};
+use codejail_protocol::spawn::{SpawnerReport, SpawnerRequest};
 use codejail_transport::{Packet, PacketSocket};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use tokio::time::sleep;
 
-fn spawner_config() -> SpawnerConfig {
-    SpawnerConfig {
-        python_bin: "/bin/false".into(),
-        worker_module: "/bin/false".into(),
-        env: Vec::new(),
-        scratch_root: "/tmp".into(),
-        scratch_tag: ScratchName::from_random([7; 8]),
-        uid_base: 1000,
-        uid_count: 1,
-        uids_per_worker: 1,
-        read_paths: Vec::new(),
-        scratch_bytes_max: 0,
-        scratch_files_max: 0,
-        cgroup: CgroupLimits {
-            memory_bytes_max: 0,
-            pids_max: 0,
-        },
-        layers: SpawnerLayers {
-            namespaces: LayerMode::Off,
-            mounts: LayerMode::Off,
-            cgroup: LayerMode::Off,
-            apparmor: LayerMode::Off,
-        },
-    }
-}
-
-async fn next_order(spawner: &AsyncPacketSocket) -> Packet<SpawnerOrder> {
+async fn next_request(spawner: &AsyncPacketSocket) -> Packet<SpawnerRequest> {
     spawner.receive().await.unwrap().unwrap()
 }
 
@@ -51,19 +22,14 @@ async fn next_order(spawner: &AsyncPacketSocket) -> Packet<SpawnerOrder> {
 async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
     let (ours, theirs) = PacketSocket::pair().unwrap();
     let spawner = AsyncPacketSocket::new(theirs).unwrap();
-    let configured = SpawnerReport::Configured {
-        layers: Vec::new(),
-        seats: false,
-        apparmor: FoundAppArmor::default(),
-    };
-    spawner.send(&configured, &[]).await.unwrap();
-    let link = SpawnerLink::connect(ours, spawner_config(), CancellationToken::new()).await;
-    let first = next_order(&spawner).await.message;
-    assert!(matches!(first, SpawnerOrder::Configure(_)));
-    let config = Arc::new(Config::default());
+    spawner.send(&configured(), &[]).await.unwrap();
+    let link = SpawnerLink::connect(ours, config(), CancellationToken::new()).await;
+    let first = next_request(&spawner).await.message;
+    assert!(matches!(first, SpawnerRequest::Configure(_)));
+    let current = Current::new(Arc::new(Config::default()));
     let shared = Shared {
-        current: Arc::new(Current::new(Arc::clone(&config))),
-        config,
+        current: Arc::new(current),
+        workers_max: 1,
         health: Arc::new(Health::default()),
         spawner: link.unwrap(),
         shelf: Arc::default(),
@@ -72,6 +38,7 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
         tag: [0; 4],
         names: Mutex::new(HashSet::new()),
         first_worker: OnceLock::new(),
+        preload_failed: Mutex::default(),
         own_uids: false,
         check_worker: CheckWorker(Box::new(|_, _, _| unreachable!("no worker gets so far"))),
     };
@@ -80,19 +47,19 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
 
 /// Plays a spawner whose worker fails to start, and does not end when it is killed.
 async fn launch_one_that_stays(spawner: &AsyncPacketSocket) -> WorkerId {
-    let order = next_order(spawner).await;
-    let SpawnerOrder::Launch { worker, .. } = order.message else {
-        panic!("{:?}", order.message);
+    let request = next_request(spawner).await;
+    let SpawnerRequest::Launch { worker, .. } = request.message else {
+        panic!("{:?}", request.message);
     };
     let launched = SpawnerReport::Launched { worker, pid: 1 };
     spawner.send(&launched, &[]).await.unwrap();
-    let control = order.descriptors.into_iter().next().unwrap();
+    let control = request.descriptors.into_iter().next().unwrap();
     let control = AsyncPacketSocket::new(PacketSocket::from(control)).unwrap();
     let error = "it has a reason".to_owned();
     let failed = WorkerReport::StartFailed { error };
     control.send(&failed, &[]).await.unwrap();
-    let order = next_order(spawner).await;
-    assert_eq!(order.message, SpawnerOrder::Kill { worker });
+    let request = next_request(spawner).await;
+    assert_eq!(request.message, SpawnerRequest::Kill { worker });
     worker
 }
 

@@ -1,0 +1,251 @@
+//! What attacks go for, set up outside of any sandbox: files, a process, listeners. Whoever reaches
+//! them has done no harm.
+
+use anyhow::{Context, Result};
+use nix::unistd::{Uid, chown};
+use serde_json::{Value, json};
+use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Its name in the decoys' directory.
+pub const FACTS_FILE: &str = "decoys.json";
+
+/// Longest wait for what a client of a listener has to say.
+const REQUEST_MAX: Duration = Duration::from_secs(1);
+
+/// Decoys that are there until this is dropped.
+#[derive(Debug)]
+pub struct Decoys {
+    dir: PathBuf,
+    facts: Value,
+    process: Child,
+    listeners: Listeners,
+}
+
+/// Who can be connected to, or sent something, over the loopback device and by unix sockets.
+#[derive(Debug)]
+struct Listeners {
+    tcp: Vec<Server>,
+    /// These and the following only have to be there; what is sent to them stays in their buffers.
+    udp: Vec<UdpSocket>,
+    /// In the directory, and in the abstract namespace.
+    _streams: [UnixListener; 2],
+    _datagrams: [UnixDatagram; 2],
+    /// What probes are told of the unix sockets.
+    unix: [(&'static str, String); 4],
+}
+
+impl Listeners {
+    fn bind(dir: &Path, secret: &str) -> Result<Self> {
+        let loopback = ["127.0.0.1:0", "[::1]:0"].into_iter();
+        let servers = loopback
+            .clone()
+            .filter_map(|address| Server::start(address, secret).ok());
+        let sockets = loopback.filter_map(|address| UdpSocket::bind(address).ok());
+        let (stream, datagram) = (dir.join("stream"), dir.join("datagram"));
+        let stream_name = format!("codejail-decoy-{secret}");
+        let datagram_name = format!("{stream_name}-datagram");
+        let listeners = Self {
+            tcp: servers.collect(),
+            udp: sockets.collect(),
+            _streams: [
+                UnixListener::bind(&stream)?,
+                UnixListener::bind_addr(&UnixAddr::from_abstract_name(&stream_name)?)?,
+            ],
+            _datagrams: [
+                UnixDatagram::bind(&datagram)?,
+                UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(&datagram_name)?)?,
+            ],
+            unix: [
+                ("stream", stream.display().to_string()),
+                ("datagram", datagram.display().to_string()),
+                ("abstract_stream", stream_name),
+                ("abstract_datagram", datagram_name),
+            ],
+        };
+        for path in [&stream, &datagram] {
+            set_mode(path, 0o777)?;
+        }
+        Ok(listeners)
+    }
+
+    /// Adds what probes are told: ports, paths and names. There is no port where a host lacks a protocol.
+    fn describe(&self, facts: &mut Value) {
+        let tcp = self.tcp.iter().map(|server| server.address).collect();
+        let udp = self
+            .udp
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok());
+        for (name, addresses) in [("tcp", tcp), ("udp", udp.collect::<Vec<SocketAddr>>())] {
+            for (version, v6) in [(4, false), (6, true)] {
+                let found = addresses.iter().find(|address| address.is_ipv6() == v6);
+                facts[format!("{name}{version}")] = found.map(SocketAddr::port).into();
+            }
+        }
+        for (name, place) in &self.unix {
+            facts[*name] = place.as_str().into();
+        }
+    }
+}
+
+impl Decoys {
+    /// Makes a directory and all that is in it. `uid` is whose the files and the process are, for which
+    /// this must be root; without it they are the caller's.
+    ///
+    /// # Errors
+    /// The directory is there already, or something can't be made; what was made before may be left.
+    pub fn create(dir: &Path, uid: Option<u32>) -> Result<Self> {
+        fs::create_dir(dir).with_context(|| format!("{}: mkdir", dir.display()))?;
+        let dir = dir.canonicalize()?;
+        let secret = secret()?;
+        set_mode(&dir, 0o777)?;
+        for (name, mode) in FILES {
+            let path = dir.join(name);
+            fs::write(&path, format!("decoy {secret}\n"))?;
+            set_mode(&path, mode)?;
+        }
+        let process = start_process(&secret, uid)?;
+        let listeners = Listeners::bind(&dir, &secret)?;
+        let mut facts = json!({
+            "secret": secret,
+            "dir": dir,
+            "file": dir.join("file"),
+            "writable": dir.join("writable"),
+            "movable": dir.join("movable"),
+            "pid": process.id(),
+        });
+        listeners.describe(&mut facts);
+        if let Some(uid) = uid.map(Uid::from_raw) {
+            for entry in fs::read_dir(&dir)? {
+                chown(&entry?.path(), Some(uid), None)?;
+            }
+            chown(&dir, Some(uid), None)?;
+        }
+        // Under its name only when it is whole: somebody may be waiting for it.
+        let facts_file = dir.join(FACTS_FILE);
+        let unfinished = dir.join("unfinished");
+        fs::write(&unfinished, facts.to_string())?;
+        set_mode(&unfinished, 0o644)?;
+        fs::rename(&unfinished, &facts_file)?;
+        Ok(Self {
+            dir,
+            facts,
+            process,
+            listeners,
+        })
+    }
+
+    /// What probes are told of them, as their global `decoy`.
+    #[must_use]
+    pub fn facts(&self) -> &Value {
+        &self.facts
+    }
+
+    /// Where they are written down.
+    #[must_use]
+    pub fn facts_file(&self) -> PathBuf {
+        self.dir.join(FACTS_FILE)
+    }
+}
+
+impl Drop for Decoys {
+    fn drop(&mut self) {
+        // Its standard input's end is the process's end.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+        self.listeners.tcp.iter_mut().for_each(Server::stop);
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// What there is to go for on every host, for want of decoys.
+#[must_use]
+pub fn of_every_host() -> Value {
+    json!({ "secret": "root:", "dir": "/tmp", "file": "/etc/passwd", "pid": 1 })
+}
+
+/// Files of decoys, and who may do what with them.
+const FILES: [(&str, u32); 3] = [("file", 0o644), ("writable", 0o666), ("movable", 0o644)];
+
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    let set = fs::set_permissions(path, Permissions::from_mode(mode));
+    set.with_context(|| format!("{}: chmod", path.display()))
+}
+
+/// What only somebody who has read a decoy can know.
+fn secret() -> Result<String> {
+    let mut bytes = [0_u8; 8];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// A process that waits for its standard input's end, with the secret in its arguments and environment.
+fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "read -r _", &format!("decoy-{secret}")])
+        .env_clear()
+        .env("DECOY_SECRET", secret)
+        .current_dir("/")
+        .stdin(Stdio::piped());
+    if let Some(uid) = uid {
+        command.gid(uid).uid(uid);
+    }
+    command.spawn().context("/bin/sh, the decoy process")
+}
+
+/// Answers whatever is asked over TCP with the secret, as HTTP.
+#[derive(Debug)]
+struct Server {
+    address: SocketAddr,
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(address: &str, secret: &str) -> Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let ends = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&ends);
+        let answer = format!("HTTP/1.0 200 OK\r\n\r\n{secret}");
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if ended.load(Ordering::Relaxed) {
+                    break;
+                }
+                // One that hangs up early has what it came for: the connection.
+                let _ = stream.and_then(|mut stream| {
+                    stream.set_read_timeout(Some(REQUEST_MAX))?;
+                    let _ = stream.read(&mut [0; 1024])?;
+                    stream.write_all(answer.as_bytes())
+                });
+            }
+        });
+        Ok(Self {
+            address,
+            ends,
+            thread: Some(thread),
+        })
+    }
+
+    fn stop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        // Wakes it up; if nobody can connect, it is gone already.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

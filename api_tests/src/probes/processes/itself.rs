@@ -1,0 +1,66 @@
+//! The run's own process: what it could make of itself.
+
+use crate::probe::Probe;
+
+/// Why one layer may guard what concerns the run itself.
+const ITSELF: &str = "it concerns the run's own process alone";
+
+/// The part.
+pub const PROBES: &[Probe] = &[
+    Probe::surface(
+        "deny_becoming_traceable",
+        "The process can't let another one trace it.",
+        ITSELF,
+        "PR_SET_PTRACER, ANY = 0x59616D61, -1\n\
+         x = outcome(lambda: call('prctl', PR_SET_PTRACER, ANY, 0, 0, 0), ('EACCES',), ('EINVAL',))",
+    ),
+    Probe::surface(
+        "deny_becoming_dumpable",
+        "The process can't make its memory readable for its user.",
+        ITSELF,
+        "PR_SET_DUMPABLE = 4\nx = outcome(lambda: call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0))",
+    ),
+    Probe::surface(
+        "deny_outliving_the_parent",
+        "The process can't take back that it dies with its parent.",
+        "a PID namespace ends it all the same",
+        "PR_SET_PDEATHSIG = 1\nx = outcome(lambda: call('prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0))",
+    ),
+    Probe::surface(
+        "deny_adopting_processes",
+        "Orphans of others can't be adopted.",
+        ITSELF,
+        "PR_SET_CHILD_SUBREAPER = 36\n\
+         x = outcome(lambda: call('prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))",
+    ),
+    Probe::surface(
+        "deny_keeping_capabilities",
+        "It can't be arranged that capabilities survive a change of user.",
+        "there are none to keep",
+        "PR_SET_KEEPCAPS = 8\nx = outcome(lambda: call('prctl', PR_SET_KEEPCAPS, 1, 0, 0, 0))",
+    ),
+    Probe::surface(
+        "deny_changing_the_user",
+        "No call that changes users gets through, not even to oneself.",
+        "no capability is there that would change them",
+        "uid = os.getuid()\nx = outcome(lambda: call('setresuid', uid, uid, uid))",
+    ),
+    Probe::surface(
+        "deny_changing_the_file_systems_user",
+        "Nor the one for the user that files are opened as.",
+        "no capability is there that would change it",
+        "x = outcome(lambda: call('setfsuid', os.getuid()))",
+    ),
+    Probe::surface(
+        "deny_changing_groups",
+        "Nor the one for supplementary groups.",
+        "no capability is there that would change them",
+        "x = outcome(lambda: call('setgroups', 0, None), ('EACCES',), ('EPERM',))",
+    ),
+    Probe::surface(
+        "deny_changing_capabilities",
+        "Nor the one for capabilities.",
+        "there are none, and none can be gained",
+        "x = outcome(lambda: call('capset', None, None), CALLS, ('EFAULT',))",
+    ),
+];

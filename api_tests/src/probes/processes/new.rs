@@ -1,0 +1,114 @@
+//! Making a process, and running a program.
+
+use crate::probe::Probe;
+
+/// Why one layer may keep a run from having children.
+const A_CHILD: &str = "a child is what its parent is: the same user, layers and limits; what outlives the run is \
+                       ended by the worker";
+
+/// The part.
+pub const PROBES: &[Probe] = &[
+    Probe::surface(
+        "deny_fork",
+        "The process can't be forked.",
+        A_CHILD,
+        "x = outcome(lambda: child(os.fork()), FORKS)",
+    ),
+    Probe::harm(
+        "deny_fork_with_a_terminal",
+        "Nor with a terminal of the child's own.",
+        "x = outcome(lambda: child(os.forkpty()[0]), (*FORKS, 'ENOENT'))",
+    ),
+    Probe::surface(
+        "deny_fork_by_number",
+        "Nor by the old system call, past the C library.",
+        A_CHILD,
+        "x = outcome(lambda: child(call('fork')), FORKS)",
+    ),
+    Probe::surface(
+        "deny_clone",
+        "Nor by the system call that threads are made with.",
+        A_CHILD,
+        "import signal\n\
+         x = outcome(lambda: child(call('clone', int(signal.SIGCHLD), 0, 0, 0, 0)), FORKS)",
+    ),
+    Probe::surface(
+        "deny_clone3",
+        "Nor by its successor, whose arguments a filter can't see.",
+        A_CHILD,
+        "import signal\n\
+         arguments = struct.pack('11Q', 0, 0, 0, 0, int(signal.SIGCHLD), 0, 0, 0, 0, 0, 0)\n\
+         x = outcome(lambda: child(call('clone3', arguments, len(arguments))), FORKS)",
+    ),
+    Probe::harm(
+        "deny_spawning_a_program",
+        "No program can be spawned.",
+        "x = outcome(lambda: os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0), (*FORKS, 'ENOENT'))",
+    ),
+    Probe::harm(
+        "deny_subprocess",
+        "No program can be run by Python's usual module.",
+        "import subprocess\n\
+         x = outcome(lambda: subprocess.run(['/bin/true']).returncode == 0, (*FORKS, 'ENOENT'))",
+    ),
+    Probe::harm(
+        "deny_a_shell",
+        "No command can be given to a shell.",
+        "def ask():\n    \
+             status = os.system('exit 42')\n    \
+             if status == -1 or os.waitstatus_to_exitcode(status) == 127: raise PermissionError(errno.EACCES, 'system')\n    \
+             return os.waitstatus_to_exitcode(status) == 42\n\
+         x = outcome(ask, FORKS)",
+    ),
+    Probe::surface(
+        "deny_multiprocessing",
+        "Python's own processes can't be made.",
+        A_CHILD,
+        "import multiprocessing\n\
+         def make():\n    \
+             process = multiprocessing.get_context('fork').Process(target=os._exit, args=(0,))\n    \
+             process.start()\n    \
+             process.join()\n\
+         x = outcome(make, FORKS)",
+    ),
+    Probe::harm(
+        "deny_exec_of_a_shell",
+        "The process can't become a shell.",
+        "x = outcome(lambda: os.execv('/bin/sh', SHELL), FILES)",
+    ),
+    Probe::harm(
+        "deny_exec_of_python",
+        "The process can't become a fresh Python.",
+        "python = [sys.executable, '-c', f'print({SAY!r})']\n\
+         x = outcome(lambda: os.execv(sys.executable, python), FILES)",
+    ),
+    Probe::harm(
+        "deny_exec_through_a_link",
+        "Nor a program by a name of the run's own.",
+        "os.symlink('/bin/sh', 'tmp/sh')\n\
+         x = outcome(lambda: os.execv('tmp/sh', SHELL), FILES)",
+    ),
+    Probe::harm(
+        "deny_exec_of_a_descriptor",
+        "Nor a program that was opened before.",
+        "x = outcome(lambda: os.execve(os.open('/bin/sh', os.O_PATH), SHELL, {}), FILES)",
+    ),
+    Probe::harm(
+        "deny_exec_from_memory",
+        "Nor one that was written to memory.",
+        "def run():\n    \
+             file = os.memfd_create('program', 0)\n    \
+             os.write(file, b'#!/bin/sh\\n' + SHELL[2].encode())\n    \
+             os.execve(file, SHELL, {})\n\
+         x = outcome(run, FILES)",
+    ),
+    Probe::harm(
+        "deny_exec_through_the_loader",
+        "Nor one that the dynamic loader is asked to load.",
+        "loaders = ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1']\n\
+         def run():\n    \
+             loader = loaders[os.uname().machine == 'aarch64']\n    \
+             os.execv(loader, [loader, '/bin/sh', *SHELL[1:]])\n\
+         x = outcome(run, FILES)",
+    ),
+];

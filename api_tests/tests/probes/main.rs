@@ -1,0 +1,7 @@
+//! The probes themselves: against real services, where nothing confines them, and by their binary.
+
+mod command_line;
+mod every_probe;
+mod runs;
+mod sabotage;
+mod services;

@@ -1,0 +1,67 @@
+//! Runs every probe against one target.
+
+use codejail_api_tests::decoys::Decoys;
+use codejail_api_tests::outcome::Outcome;
+use codejail_api_tests::probe::Probe;
+use codejail_api_tests::run::{self, Facts, Finished};
+use codejail_api_tests::target::Target;
+use codejail_harness::root::say;
+use serde_json::Value;
+use std::time::Instant;
+
+/// At a time; the services have as many sandboxes.
+const JOBS: usize = 4;
+
+/// All that were run.
+pub struct All(pub Vec<Finished>);
+
+impl All {
+    /// Those that did not come to what they should.
+    pub fn unlike(&self, passes: fn(&Probe, &Outcome) -> bool) -> Vec<&Finished> {
+        let failed = |f: &&Finished| !is_skipped(f) && !passes(f.probe, &f.outcome);
+        self.0.iter().filter(failed).collect()
+    }
+
+    /// For whoever watches.
+    pub fn summary(&self, passes: fn(&Probe, &Outcome) -> bool) -> String {
+        let failed = self.unlike(passes).len();
+        let skipped = self.0.iter().filter(|f| is_skipped(f)).count();
+        let passed = self.0.len() - failed - skipped;
+        format!("{passed} probes passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Runs every probe.
+pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> All {
+    let mut known = run::default_limits();
+    known.extend(
+        limits
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::from(*value))),
+    );
+    let facts = Facts {
+        decoy: decoys.facts().clone(),
+        limits: known,
+    };
+    let started = Instant::now();
+    let all = run::run_all(target, &run::choose(""), &facts, JOBS, |_| ());
+    say(&format!(
+        "--- {} probes in {:.1} s\n",
+        all.len(),
+        started.elapsed().as_secs_f64()
+    ));
+    All(all)
+}
+
+pub fn is_skipped(finished: &Finished) -> bool {
+    matches!(finished.outcome, Outcome::Skipped(_))
+}
+
+/// A line for each.
+pub fn described(some: &[&Finished]) -> String {
+    let lines = some.iter().map(|finished| {
+        let (name, outcome) = (finished.probe.name, &finished.outcome);
+        format!("{name}: {}: {}", outcome.word(), outcome.how())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

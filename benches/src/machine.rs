@@ -1,0 +1,35 @@
+//! Where and when something was measured.
+
+use crate::results::Machine;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+
+/// Processor, kernel and day, without which figures mean nothing.
+pub fn describe(python: &Path) -> Result<Machine> {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
+    let models: Vec<&str> = cpuinfo
+        .lines()
+        .filter_map(|line| line.strip_prefix("model name"))
+        .map(|rest| rest.trim_start_matches([' ', '\t', ':']))
+        .collect();
+    let said = |command: &mut Command| -> Result<String> {
+        Ok(String::from_utf8(command.output()?.stdout)?
+            .trim()
+            .to_owned())
+    };
+    Ok(Machine {
+        processor: (*models.first().unwrap_or(&"unknown processor")).to_owned(),
+        cores: std::thread::available_parallelism()?.get(),
+        kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?
+            .trim()
+            .to_owned(),
+        python: said(Command::new(python).arg("-V"))?,
+        date: said(Command::new("date").arg("+%F"))?,
+        load_average: std::fs::read_to_string("/proc/loadavg")?
+            .split(' ')
+            .next()
+            .and_then(|load| load.parse().ok())
+            .context("/proc/loadavg")?,
+    })
+}

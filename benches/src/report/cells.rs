@@ -1,0 +1,45 @@
+//! Cells and tables of Markdown, and what is looked up for them.
+
+use crate::results::Series;
+
+/// Names in the order in which they were measured.
+pub fn names(all: &[Series]) -> Vec<String> {
+    let mut names: Vec<String> = all.iter().map(|series| series.workload.clone()).collect();
+    names.dedup();
+    names
+}
+
+/// The series of a contender with a workload.
+pub fn find<'a>(all: &'a [Series], workload: &str, contender: &str) -> Option<&'a Series> {
+    all.iter()
+        .find(|series| series.workload == workload && series.contender == contender)
+}
+
+/// Three digits are what such figures are good for.
+pub fn cell(value: Option<f64>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(value) if value >= 100.0 => format!("{value:.0}"),
+        Some(value) if value >= 10.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.2}"),
+    }
+}
+
+/// How many times the base a value is.
+pub fn ratio(value: Option<f64>, base: Option<f64>) -> String {
+    cell(value.zip(base).map(|(value, base)| value / base))
+}
+
+/// A table, or nothing where there are no rows.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(head.to_vec());
+    text += &line(vec!["---"; head.len()]);
+    for row in rows {
+        text += &line(row.iter().map(String::as_str).collect());
+    }
+    text
+}

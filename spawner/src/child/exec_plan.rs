@@ -1,0 +1,72 @@
+//! All that a new worker's process needs, prepared by the spawner in memory of which the process
+//! gets a copy.
+
+use crate::sys::process::{CStringArray, duplicate_above};
+use crate::worker_root::Root;
+use nix::errno::Errno;
+use std::ffi::{CStr, CString};
+use std::os::fd::{OwnedFd, RawFd};
+
+/// The first number after those at which a worker finds its descriptors (see
+/// [`super::become_worker`]).
+pub(super) const FIRST_FREE: RawFd = 5;
+
+/// What the process is to become, and where.
+#[derive(Debug)]
+pub struct ExecPlan<'a> {
+    /// The interpreter.
+    pub python: &'a CStr,
+    /// Its arguments, the first of them its own name.
+    pub arguments: CStringArray<'a>,
+    /// Its whole environment.
+    pub environment: CStringArray<'a>,
+    /// The directory to start in, from the new root on.
+    pub directory: CString,
+    /// The user to become, where the spawner is root.
+    pub uid: Option<u32>,
+    /// Its descriptors.
+    pub descriptors: ChildDescriptors,
+    /// For `attr/exec`: the AppArmor profile to enter, where that layer is in use.
+    pub apparmor: Option<&'a CStr>,
+    /// Whether to close the IPC namespace.
+    pub closes_ipc: bool,
+    /// The root to enter, if it gets one.
+    pub root: Option<Root<'a>>,
+}
+
+/// The descriptors that a new process works with.
+#[derive(Debug)]
+pub struct ChildDescriptors {
+    /// The pipe that lets the process go on. At its end it is the worker's standard input.
+    pub input: OwnedFd,
+    /// The spawner's end of that pipe, which is the spawner's to close. The process closes its
+    /// copy.
+    pub input_writer: RawFd,
+    /// Standard output and error.
+    pub log: OwnedFd,
+    /// The worker's end of its conversation with the supervisor.
+    pub control: OwnedFd,
+    /// The worker module.
+    pub module: OwnedFd,
+    /// Where the process tells what failed.
+    pub failed: OwnedFd,
+}
+
+impl ChildDescriptors {
+    /// Gives all of them numbers over those at which the worker will look for them, so that the
+    /// process can put one in its place without closing another.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn out_of_the_way(self) -> Result<Self, Errno> {
+        let moved = |descriptor: OwnedFd| duplicate_above(descriptor, FIRST_FREE);
+        Ok(Self {
+            input: moved(self.input)?,
+            input_writer: self.input_writer,
+            log: moved(self.log)?,
+            control: moved(self.control)?,
+            module: moved(self.module)?,
+            failed: moved(self.failed)?,
+        })
+    }
+}

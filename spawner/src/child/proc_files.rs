@@ -1,0 +1,70 @@
+//! Small files of `/proc` with which a new process changes what the kernel does with it.
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+use std::ffi::CStr;
+
+/// Where memory runs out, the kernel shall end a sandbox before anything else of the host
+/// (proc(5)). Of processes with the same score it takes the largest, and that is never the worker
+/// for long. A host without `/proc` has no score to set.
+///
+/// # Errors
+/// The file is there and can't be written.
+pub fn go_first_when_memory_is_short() -> Result<(), Errno> {
+    match write_file(c"/proc/self/oom_score_adj", b"1000") {
+        Err(Errno::ENOENT) => Ok(()),
+        result => result,
+    }
+}
+
+/// Forbids all System V objects in this process's IPC namespace, which must be a new one: no shared
+/// memory segment, message queue or semaphore set can be made there, so that none outlives its run.
+/// The limits are the namespace's own (proc(5)).
+///
+/// # Errors
+/// `/proc/sys` can't be written.
+pub fn close_ipc() -> Result<(), Errno> {
+    write_file(c"/proc/sys/kernel/shmmni", b"0")?;
+    write_file(c"/proc/sys/kernel/msgmni", b"0")?;
+    // The last of the four is the number of sets.
+    write_file(c"/proc/sys/kernel/sem", b"0 0 0 0")
+}
+
+/// Has the exec enter a profile: `order` is `exec NAME` or `stack NAME`. A profile that does not
+/// exist fails here, or at the exec.
+///
+/// AppArmor has a file of its own; before Linux 5.8 there is only the one of the first security
+/// module.
+///
+/// # Errors
+/// AppArmor refuses, or is not there.
+pub fn enter_profile_at_exec(order: &CStr) -> Result<(), Errno> {
+    match write_file(c"/proc/self/attr/apparmor/exec", order.to_bytes()) {
+        Err(Errno::ENOENT) => write_file(c"/proc/self/attr/exec", order.to_bytes()),
+        result => result,
+    }
+}
+
+/// Writes `text` to an existing file in one call: these files take the whole of it or nothing.
+fn write_file(path: &CStr, text: &[u8]) -> Result<(), Errno> {
+    let file = open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    match write(&file, text)? == text.len() {
+        true => Ok(()),
+        false => Err(Errno::EIO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_existing_file_is_written_and_a_missing_one_is_not_made() {
+        let missing = c"/proc/self/no_such_file";
+        assert_eq!(write_file(missing, b"1"), Err(Errno::ENOENT));
+        write_file(c"/dev/null", b"1").unwrap();
+        assert_eq!(write_file(c"/dev/full", b"1"), Err(Errno::ENOSPC));
+    }
+}

@@ -1,0 +1,120 @@
+//! The workers that were launched and not reaped yet, and the wait for one of them or for a
+//! request.
+
+use crate::error::SpawnerError;
+use crate::launch::Launched;
+use crate::policy::LiveWorker;
+use codejail_protocol::ScratchName;
+use codejail_protocol::spawn::WorkerId;
+use codejail_transport::PacketSocket;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// A worker that was launched and not reaped yet.
+#[derive(Debug)]
+pub struct WorkerRecord {
+    /// Its process, seats and cgroup.
+    pub launched: Launched,
+    /// Its directory.
+    pub dir: ScratchName,
+    /// Its user.
+    pub uid: Option<u32>,
+}
+
+/// All of them; the policy bounds their number.
+#[derive(Debug, Default)]
+pub struct Workers(BTreeMap<WorkerId, WorkerRecord>);
+
+/// What a wait has brought.
+#[derive(Debug)]
+pub struct Ready {
+    /// Whether the supervisor has sent something or is gone.
+    pub request: bool,
+    /// Workers that have ended.
+    pub ended: Vec<WorkerId>,
+}
+
+impl Workers {
+    /// Notes a worker. The policy has seen to it that no other has its number.
+    pub fn insert(&mut self, worker: WorkerId, record: WorkerRecord) {
+        self.0.insert(worker, record);
+    }
+
+    /// Forgets a worker that is to be reaped.
+    pub fn remove(&mut self, worker: WorkerId) -> Option<WorkerRecord> {
+        self.0.remove(&worker)
+    }
+
+    /// The worker of this number.
+    pub fn get(&self, worker: WorkerId) -> Option<&WorkerRecord> {
+        self.0.get(&worker)
+    }
+
+    /// All, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &WorkerRecord> {
+        self.0.values()
+    }
+
+    /// Forgets all, to reap them.
+    pub fn into_records(self) -> impl Iterator<Item = WorkerRecord> {
+        self.0.into_values()
+    }
+
+    /// For the policy.
+    pub fn live(&self) -> Vec<LiveWorker> {
+        let workers = self.0.iter();
+        workers
+            .map(|(&worker, record)| LiveWorker {
+                worker,
+                uid: record.uid,
+            })
+            .collect()
+    }
+
+    /// Whether this process is one of them.
+    pub fn has_process(&self, pid: Pid) -> bool {
+        self.iter().any(|record| record.launched.process.pid == pid)
+    }
+
+    /// The seat of this name, whichever worker has it.
+    pub fn seat(&self, name: &ScratchName) -> Option<Arc<OwnedFd>> {
+        self.iter()
+            .find_map(|record| record.launched.seats.as_ref()?.find(name))
+    }
+
+    /// Waits until a worker ends, something comes over `socket`, a signal arrives, or the time is
+    /// over.
+    ///
+    /// # Errors
+    /// poll(2) fails, which it has no reason to.
+    pub fn wait(&self, socket: &PacketSocket, timeout: PollTimeout) -> Result<Ready, SpawnerError> {
+        let processes = self
+            .iter()
+            .map(|record| record.launched.process.pidfd.as_fd());
+        let mut polled: Vec<PollFd<'_>> = [socket.as_fd()]
+            .into_iter()
+            .chain(processes)
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+            .collect();
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(SpawnerError::System("poll", errno)),
+        }
+        let mut ready = polled
+            .iter()
+            .map(|polled| polled.revents().is_some_and(|events| !events.is_empty()));
+        Ok(Ready {
+            request: ready.next() == Some(true),
+            ended: self
+                .0
+                .keys()
+                .zip(ready)
+                .filter_map(|(worker, ended)| ended.then_some(*worker))
+                .collect(),
+        })
+    }
+}

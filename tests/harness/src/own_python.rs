@@ -1,0 +1,97 @@
+//! Interpreters of a test's own, which can be broken.
+
+use crate::dir::{TestDir, set_mode};
+use crate::python::{run_script, sandbox_python};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An interpreter of a test's own.
+#[derive(Debug)]
+pub struct OwnPython {
+    dir: TestDir,
+    /// Its file.
+    pub bin: PathBuf,
+    layers: &'static str,
+    /// Where its modules are; none for a script.
+    site: Option<PathBuf>,
+}
+
+impl OwnPython {
+    /// Whatever this text is as a program; workers keep the host's root, which has its interpreter.
+    #[must_use]
+    pub fn script(text: &str) -> Self {
+        let dir = TestDir::new("python");
+        let bin = dir.join("python");
+        let python = Self {
+            dir,
+            bin,
+            layers: "[layers]\nmounts = \"off\"\n",
+            site: None,
+        };
+        python.rewrite(text);
+        python
+    }
+
+    /// Replaces a script by another, at once.
+    pub fn rewrite(&self, text: &str) {
+        let new = self.dir.join("new");
+        fs::write(&new, text).expect("write");
+        set_mode(&new, 0o755).expect("chmod");
+        fs::rename(&new, &self.bin).expect("rename");
+    }
+
+    /// A copy of the sandbox venv with nothing but six and these modules.
+    #[must_use]
+    pub fn venv(modules: &[(&str, &str)]) -> Self {
+        let dir = TestDir::new("python");
+        let script = "import six, sysconfig; print(six.__file__, sysconfig.get_path('purelib'))";
+        let asked = run_script(sandbox_python(), script, b"");
+        let asked = String::from_utf8(asked).expect("UTF-8");
+        let (six, site) = asked.trim().split_once(' ').expect("two paths");
+        let from = sandbox_python();
+        let from = from.ancestors().nth(2).expect("a venv");
+        let site = dir.join(Path::new(site).strip_prefix(from).expect("below"));
+        let bin = dir.join("bin");
+        fs::create_dir_all(&site).expect("mkdir");
+        fs::create_dir(&bin).expect("mkdir");
+        let bin = bin.join("python");
+        fs::copy(sandbox_python(), &bin).expect("copy");
+        let config = "pyvenv.cfg";
+        fs::copy(from.join(config), dir.join(config)).expect("copy");
+        fs::copy(six, site.join("six.py")).expect("copy");
+        let python = Self {
+            dir,
+            bin,
+            layers: "",
+            site: Some(site),
+        };
+        for (name, source) in modules {
+            python.write_module(name, source);
+        }
+        python
+    }
+
+    /// Writes a module; workers that are warm already have the old one.
+    pub fn write_module(&self, name: &str, source: &str) {
+        let site = self.site.as_ref().expect("a venv");
+        fs::write(site.join(format!("{name}.py")), source).expect("write");
+    }
+
+    /// Copies a package, whole.
+    pub fn copy_package(&self, package: &Path) {
+        let site = self.site.as_ref().expect("a venv");
+        let copied = Command::new("cp").arg("-r").args([package, site]).status();
+        assert!(copied.expect("cp").success(), "{}", package.display());
+    }
+
+    /// As a configuration names it, with what it shall preload.
+    #[must_use]
+    pub fn overrides(&self, preload: &[&str]) -> String {
+        let layers = self.layers;
+        format!(
+            "{layers}[python]\nbin = {:?}\npreload = {preload:?}",
+            self.bin
+        )
+    }
+}

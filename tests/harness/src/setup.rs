@@ -1,0 +1,157 @@
+//! What a service is started with: its configuration, its user, its executable.
+
+use crate::binary::Build;
+use crate::dir::{TestDir, set_mode};
+use crate::python::sandbox_python;
+use crate::uids::UidRange;
+use anyhow::{Context, Result};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a test doesn't say otherwise. Quick to warm up; limits that a loaded machine keeps.
+const DEFAULTS: &str = r#"
+enabled = true
+workers = 1
+max_requests = 0
+queue_wait_max_ms = 30000
+[limits]
+CPU = 10
+REALTIME = 20
+[limit_overrides.short]
+REALTIME = 0.3
+"#;
+
+/// The name of the configuration in a service's directory.
+pub const CONFIGURATION: &str = "codejail.toml";
+
+/// How a service is to be started.
+#[derive(Debug, Clone)]
+pub struct Setup<'a> {
+    /// TOML to begin with: what most services of a test suite have. The harness adds a port, uids, a
+    /// scratch root and a Python.
+    pub base: &'a str,
+    /// TOML over that.
+    pub overrides: &'a str,
+    /// As another user than root: as root, the range's own user.
+    pub unprivileged: bool,
+    /// From copies of binary and module, which any user can read.
+    pub staged: bool,
+    /// Which build of it.
+    pub build: Build<'a>,
+    /// A program that starts it, with arguments; it must become the service by exec.
+    pub starter: &'a [&'a str],
+    /// More variables of its environment.
+    pub env: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            base: DEFAULTS,
+            overrides: "",
+            unprivileged: false,
+            staged: false,
+            build: Build::Ordinary,
+            starter: &[],
+            env: &[],
+        }
+    }
+}
+
+/// What a service has of its own.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) uids: UidRange,
+    pub(crate) dir: TestDir,
+}
+
+impl Place {
+    /// The scratch root is as `/tmp`.
+    pub(crate) fn make() -> Result<Self> {
+        let (uids, dir) = (UidRange::try_take()?, TestDir::try_new("test")?);
+        fs::create_dir(dir.join("scratch"))?;
+        set_mode(&dir.join("scratch"), 0o1777)?;
+        Ok(Self { uids, dir })
+    }
+}
+
+impl Setup<'_> {
+    /// Whether the service's user is none that this one can be without root.
+    fn other_user(&self) -> bool {
+        self.unprivileged && crate::root::is_root()
+    }
+
+    /// A command of the executable (`serve`, `check`) with this setup's configuration, which is written.
+    pub(crate) fn command(&self, place: &Place, what: &str) -> Result<Command> {
+        let file = place.dir.join(CONFIGURATION);
+        fs::write(&file, self.configuration(place)?)?;
+        let starter = self.starter.iter().map(PathBuf::from);
+        let mut words = starter.chain([self.executable(&place.dir)?]);
+        let mut command = Command::new(words.next().context("a program")?);
+        command
+            .args(words)
+            .args([what, "--config"])
+            .arg(file)
+            .env("CJS_TEST_ENV_LEAKAGE", "yes")
+            .env("RUST_LOG", log_filter())
+            .envs(self.env.iter().copied())
+            .stdin(Stdio::null());
+        if self.other_user() {
+            command.gid(place.uids.user()).uid(place.uids.user());
+        }
+        Ok(command)
+    }
+
+    fn executable(&self, dir: &Path) -> Result<PathBuf> {
+        if self.staged || self.other_user() {
+            self.build.copy_to(dir)
+        } else {
+            Ok(self.build.path().to_owned())
+        }
+    }
+
+    fn configuration(&self, place: &Place) -> Result<String> {
+        let own = format!(
+            "bind = \"127.0.0.1:0\"\nuser = \"{}\"\n[python]\nbin = {:?}\n\
+             [sandbox]\nuid_base = {}\nscratch_dir = {:?}",
+            place.uids.user(),
+            sandbox_python(),
+            place.uids.uid_base(),
+            place.dir.join("scratch"),
+        );
+        let mut config = toml::Table::new();
+        for text in [self.base, &own, self.overrides] {
+            merge(&mut config, text.parse().with_context(|| text.to_owned())?);
+        }
+        Ok(config.to_string())
+    }
+}
+
+/// What services log: `CODEJAIL_TEST_LOG`, which is what `RUST_LOG` can be (`debug`, `info,hyper=off`).
+fn log_filter() -> String {
+    let given = std::env::var("CODEJAIL_TEST_LOG");
+    given.unwrap_or_else(|_| "info".to_owned())
+}
+
+/// Changes the configuration of a service that runs; it learns of that when it is told.
+pub(crate) fn reconfigure(dir: &Path, overrides: &str) {
+    let file = dir.join(CONFIGURATION);
+    let text = fs::read_to_string(&file).expect("read");
+    let mut config: toml::Table = text.parse().expect("TOML");
+    merge(&mut config, overrides.parse().expect("TOML"));
+    fs::write(&file, config.to_string()).expect("write");
+}
+
+/// Puts one table over another, key by key.
+pub fn merge(into: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(value)) => merge(inner, value),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Hosts that give less: root without the right to mount, a user without user namespaces. The service
+//! runs there with the layers that are to be had, says what it did not get and why, and refuses to start
+//! where that was required.
+
+use codejail_harness::skip;
+use codejail_harness::uids::UidRange;
+use codejail_harness::{Service, Setup, needs_root};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The layers that are on, by what `/health/` says.
+fn layers_on(service: &Service) -> Vec<String> {
+    let layers = service.layers();
+    for layer in &layers {
+        assert!(
+            layer["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty())
+        );
+    }
+    let on = layers
+        .into_iter()
+        .filter(|layer| layer["on"] == json!(true));
+    on.filter_map(|layer| layer["layer"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn has(layers: &[String], layer: &str) -> bool {
+    layers.iter().any(|on| on == layer)
+}
+
+fn assert_off_because(service: &Service, why: &str) {
+    let off = service.events("layer_disabled");
+    assert!(off.iter().any(|line| line.contains(why)), "{why}: {off:?}");
+}
+
+/// It executes, denies what the original denies, and leaves nothing (which the service's end checks).
+fn assert_serves(service: &Service) {
+    service.wait_until_healthy();
+    for n in 0..20 {
+        assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
+    }
+    let outcome = "import os\ntry: x = os.listdir('/')\nexcept PermissionError: x = 'denied'";
+    assert_eq!(service.value_of_x(outcome), Value::from("denied"));
+    assert!(
+        service
+            .execute("import os; os.fork()")
+            .emsg()
+            .contains("BlockingIOError")
+    );
+}
+
+#[test]
+fn root_without_the_right_to_mount_has_the_other_layers() {
+    needs_root!();
+    let starter = ["setpriv", "--bounding-set", "-sys_admin"];
+    let service = Service::launch(&Setup {
+        starter: &starter,
+        ..Setup::default()
+    });
+    assert_serves(&service);
+    let on = layers_on(&service);
+    assert!(
+        has(&on, "uid") && has(&on, "seccomp") && has(&on, "rlimits"),
+        "{on:?}"
+    );
+    assert!(!has(&on, "namespaces") && !has(&on, "mounts"), "{on:?}");
+    assert_off_because(&service, "CAP_SYS_ADMIN");
+}
+
+/// A root directory that is not the namespace's own: there the kernel gives no user namespace
+/// (`current_chrooted`, kernel/user_namespace.c).
+struct OtherRoot(PathBuf);
+
+impl OtherRoot {
+    fn make() -> Self {
+        let dir = PathBuf::from(format!("/tmp/cj-root-{}", std::process::id()));
+        fs::create_dir(&dir).expect("mkdir");
+        Self(dir)
+    }
+}
+
+impl Drop for OtherRoot {
+    fn drop(&mut self) {
+        // What was mounted there was so in a namespace that is gone.
+        fs::remove_dir(&self.0).expect("rmdir");
+    }
+}
+
+#[test]
+fn a_user_without_user_namespaces_has_the_other_layers() {
+    needs_root!();
+    let (root, user) = (OtherRoot::make(), UidRange::take());
+    let enter = format!(
+        "mount --rbind / '{0}' && exec chroot --userspec={1}:{1} '{0}' \"$0\" \"$@\"",
+        root.0.display(),
+        user.user(),
+    );
+    let starter = ["unshare", "--mount", "sh", "-c", &enter];
+    let starter: &[&str] = &starter;
+    fn setup<'a>(overrides: &'a str, starter: &'a [&'a str]) -> Setup<'a> {
+        Setup {
+            overrides,
+            starter,
+            staged: true,
+            ..Setup::default()
+        }
+    }
+    let service = Service::launch(&setup("", starter));
+    assert_serves(&service);
+    let on = layers_on(&service);
+    assert!(has(&on, "seccomp") && has(&on, "rlimits"), "{on:?}");
+    assert!(
+        !has(&on, "uid") && !has(&on, "namespaces") && !has(&on, "mounts"),
+        "{on:?}"
+    );
+    assert_off_because(&service, "user.max_user_namespaces");
+    drop(service);
+    let required = ["namespaces", "mounts", "uid"].map(|layer| {
+        let overrides = format!("[layers]\n{layer} = 'require'");
+        (layer, overrides)
+    });
+    for (layer, overrides) in &required {
+        let (status, said) = Service::fail_to_start_as(&setup(overrides, starter));
+        assert_eq!(status, Some(78), "{said}");
+        assert!(
+            said.contains(&format!("layers.{layer} is required")),
+            "{said}"
+        );
+    }
+}
+
+/// With user namespaces a user gets all but the uid layer.
+#[test]
+fn a_user_with_user_namespaces_has_a_root_of_its_own_and_namespaces() {
+    needs_root!();
+    if !user_namespaces() {
+        skip!("needs user namespaces");
+    }
+    let service = Service::launch(&Setup {
+        overrides: "[layers]\nnamespaces = 'require'\nmounts = 'require'",
+        unprivileged: true,
+        ..Setup::default()
+    });
+    assert_serves(&service);
+    let on = layers_on(&service);
+    assert!(has(&on, "namespaces") && has(&on, "mounts"), "{on:?}");
+    // What is below the scratch root on the host is the directory for what waits to be removed.
+    let own: Vec<_> = fs::read_dir(service.scratch_root())
+        .expect("the scratch root")
+        .collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+}
+
+fn user_namespaces() -> bool {
+    let tried = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args(["unshare", "--user", "true"])
+        .status();
+    tried.expect("setpriv").success()
+}

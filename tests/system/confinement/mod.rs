@@ -1,0 +1,12 @@
+//! What code in a sandbox can't reach, and which layer keeps it from it.
+
+mod boundaries;
+mod claims;
+mod hosts;
+mod influence;
+mod isolation;
+mod layers;
+mod one_layer;
+mod traps;
+mod unprivileged;
+mod weaknesses;

@@ -1,0 +1,11 @@
+//! What clients rely on: requests, answers, limits, waiting.
+
+mod executions;
+mod http;
+mod limits;
+mod loading;
+mod queue;
+mod requests;
+mod slow_clients;
+mod surroundings;
+mod values;

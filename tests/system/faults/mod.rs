@@ -1,0 +1,5 @@
+//! Faults that are put in: each ends in what docs/faults.md says.
+
+mod host;
+mod processes;
+mod python;

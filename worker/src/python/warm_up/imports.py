@@ -1,0 +1,81 @@
+"""Imports what the operator named, and tells what went wrong with each name."""
+
+import _thread
+import os
+import sys
+from time import sleep
+
+# What the users of the library on the left reach next takes long to load: the font manager reads
+# every font of the system.
+_ALSO = {"matplotlib": ("matplotlib.font_manager",)}
+
+# What a library says of its failure goes to the log, by way of a report of bounded length.
+_MESSAGE_LENGTH_MAX = 500
+
+# A thread that is about to end may do so in this time. A thread that stays makes forking unsafe.
+_THREAD_GRACE_S = 0.2
+
+
+def import_one(name):
+    """[] or [(name, what went wrong)]. Even a SystemExit means only that this library fails."""
+    try:
+        __import__(name)
+    except BaseException as error:
+        return [_failure(name, error)]
+    return []
+
+
+def _failure(name, error):
+    """Half a surrogate pair could not be reported, so it is escaped."""
+    try:
+        message = str(error)
+    except BaseException:
+        message = "?"
+    text = f"{type(error).__name__}: {message[:_MESSAGE_LENGTH_MAX]}"[:_MESSAGE_LENGTH_MAX]
+    return str(name), text.encode("utf-8", "backslashreplace").decode()
+
+
+def preload(names):
+    """Imports each name; returns (name, "ErrorType: message") of those that failed.
+
+    matplotlib writes what it finds out about fonts to its configuration directory. It gets one that
+    is removed at the end.
+    """
+    from shutil import rmtree
+
+    parent = os.environ.get("TMPDIR", "/tmp")
+    directory = os.path.join(parent, "codejail-warm-up-" + os.urandom(8).hex())
+    failures = []
+    try:
+        os.mkdir(directory, 0o700)
+        os.environ["MPLCONFIGDIR"] = directory
+    except OSError as error:
+        failures.append(_failure("MPLCONFIGDIR", error))
+    for name in names:
+        failures += _import_and_count_threads(name, _threads())
+        for also in _ALSO.get(name, ()) if not failures or failures[-1][0] != name else ():
+            failures += _import_and_count_threads(also, _threads())
+    rmtree(directory, ignore_errors=True)
+    return failures
+
+
+def _import_and_count_threads(name, before):
+    failures = import_one(name)
+    waited = 0.0
+    while _threads() > before and waited < _THREAD_GRACE_S:
+        sleep(0.01)
+        waited += 0.01
+    if _threads() > before:
+        threading = sys.modules.get("threading")
+        known = [t.name for t in threading.enumerate()[1:]] if threading else []
+        error = RuntimeError(f"left {_threads() - before} thread(s) running {known}")
+        failures.append(_failure(name, error))
+    return failures
+
+
+def _threads():
+    """How many threads run, those of C libraries too where a /proc tells."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1 + _thread._count()

@@ -1,0 +1,59 @@
+"""Turns a job's two JSON texts into what the runner (`jailed_code`) runs."""
+
+import gc
+import json as request_json
+
+try:
+    import simplejson as json
+except ImportError:
+    import json
+
+_Function = type(lambda: None)
+
+
+class JobLoader:
+    """Loads jobs, in a sandbox. The author's code has no name by which it reaches this object."""
+
+    def __init__(self, runner):
+        """`runner` is the runner's compiled code. The input globals pass its own `json_safe`, as the
+        answer does later: the very same code, with globals of its own.
+        """
+        names = {"__builtins__": __builtins__, "json": json}
+        for code in runner.co_consts:
+            if isinstance(code, type(runner)):
+                names[code.co_name] = _Function(code, names)
+        self._json_safe = names["json_safe"]
+
+    def load(self, code_text, globals_text, shallow):
+        """The code, and the globals as `json_safe` leaves them.
+
+        What comes from `json.loads` passes `json_safe` as it is, but for the name that `json_safe`
+        holds back, unless it is so deep that `json_safe` meets the recursion limit. `shallow` says
+        that it is not so deep.
+
+        Raises ValueError or RecursionError for what Python's json refuses: an integer with too many
+        digits, nesting that is too deep.
+        """
+        g_dict = request_json.loads(globals_text)
+        if shallow and json is request_json:
+            g_dict.pop("__builtins__", None)
+        else:
+            g_dict = self._json_safe(g_dict)
+        return request_json.loads(code_text), g_dict
+
+    def prefault(self):
+        """Does once what every run does, ahead of the request and over globals of its own.
+
+        A forked child meets each page that it writes to, and each of the interpreter's own pages, with
+        a page fault. After this it has touched most of what a small run touches.
+        """
+        code, globals_dict = self.load('"x = 1"', '{"a": [1, 1.5, "b", null, true]}', True)
+        exec(code, globals_dict)
+        globals_dict["f"] = compile("def f(): return 1 / 0", "<string>", "exec")
+        json.dumps(self._json_safe(globals_dict))
+        try:
+            # A search through the whole path that finds nothing.
+            __import__("codejail_prefault")
+        except ImportError:
+            pass
+        gc.collect()
