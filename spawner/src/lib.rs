@@ -91,7 +91,7 @@ fn raise_descriptors() -> Result<(), SpawnerError> {
 
 /// The first request; none if the supervisor is gone before it.
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
-    match socket.receive()?.map(|packet| packet.message) {
+    match socket.receive()? {
         None => Ok(None),
         Some(SpawnerRequest::Configure(config)) => Ok(Some(config)),
         Some(_) => Err(SpawnerError::Unexpected("Configure")),

@@ -75,7 +75,7 @@ impl Service {
 
     /// Does what the supervisor asks for; false once it has closed the socket.
     fn answer(&mut self) -> Result<bool, SpawnerError> {
-        let Some(packet) = self.socket.receive()? else {
+        let Some(packet) = self.socket.receive_with_descriptors()? else {
             return Ok(false);
         };
         match packet.message {

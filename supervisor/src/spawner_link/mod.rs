@@ -196,8 +196,8 @@ impl SpawnerLink {
     async fn listen(self: Arc<Self>) {
         loop {
             match self.socket.receive().await {
-                Ok(Some(packet)) => {
-                    if !self.pass_on(packet.message) {
+                Ok(Some(report)) => {
+                    if !self.pass_on(report) {
                         tracing::error!(
                             event = "spawner_protocol_broken",
                             "the spawner broke the protocol"
@@ -268,7 +268,7 @@ async fn configure(
     config: SpawnerConfig,
 ) -> Result<(Vec<LayerState>, bool, FoundAppArmor), SpawnerLinkError> {
     socket.send(&SpawnerRequest::Configure(config), &[]).await?;
-    match socket.receive().await?.map(|packet| packet.message) {
+    match socket.receive().await? {
         Some(SpawnerReport::Configured {
             layers,
             seats,

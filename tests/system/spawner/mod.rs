@@ -113,7 +113,7 @@ impl Spawner {
 
     fn hear(&self) -> SpawnerReport {
         let packet = self.socket.receive().expect("receive");
-        packet.expect("the spawner is gone").message
+        packet.expect("the spawner is gone")
     }
 
     /// A name with this service's tag.

@@ -4,7 +4,7 @@
 //! be among what they are built from.
 #![deny(unsafe_code)]
 
-use codejail_transport::{Packet, PacketError, PacketSocket};
+use codejail_transport::{PacketError, PacketSocket};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io;
@@ -49,11 +49,12 @@ impl AsyncPacketSocket {
         }
     }
 
-    /// Receives one message, or none when the peer closed its end.
+    /// Receives one message, or none when the peer closed its end. The supervisor takes descriptors
+    /// from nobody.
     ///
     /// # Errors
     /// As [`PacketSocket::receive`].
-    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<Packet<T>>, PacketError> {
+    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, PacketError> {
         loop {
             let mut ready = self.0.readable().await.map_err(lost)?;
             match self.0.get_ref().receive() {
