@@ -11,7 +11,9 @@
 //!   then, in any order:                          then, in any order:
 //!   Launch -> Launched | LaunchFailed            Prepare -> (nothing | PrepareFailed)
 //!   Kill   -> Ended, once for each launched      Kill    -> Exited, once for each prepared
-//!   Clean  -> Cleaned                            closing the socket ends the worker
+//!   Bound  -> nothing
+//!   Clean  -> Cleaned, then Removed for          closing the socket ends the worker
+//!             what was moved away
 //!
 //! supervisor -> sandbox (its standard input)   sandbox -> supervisor (its status pipe)
 //!

@@ -28,6 +28,8 @@ pub enum SpawnerRequest {
         /// root, fewer than a worker has uids; empty without the mounts layer.
         seats: Vec<ScratchName>,
     },
+    /// Bounds of the workers that are launched from now on.
+    Bound(WorkerBounds),
     /// Kill a worker and so all its sandboxes.
     Kill {
         /// Its number.
@@ -63,17 +65,27 @@ pub struct SpawnerConfig {
     /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another
     /// than the first is refused, so that no two workers share one.
     pub uids_per_worker: u32,
+    /// Whether other services may use the same uids at the same time: true for the commands that start a
+    /// worker of their own and end.
+    pub shares_uids: bool,
     /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
     /// root. One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,
+    /// Bounds of each worker, until others are ordered.
+    pub bounds: WorkerBounds,
+    /// How much each layer is wanted.
+    pub layers: SpawnerLayers,
+}
+
+/// What a worker and its sandboxes may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerBounds {
     /// Bytes that all files of one execution may take, where the mounts layer is there.
     pub scratch_bytes_max: u64,
     /// How many files, directories and links that may be.
     pub scratch_files_max: u64,
-    /// Bounds of each worker's cgroup.
+    /// Bounds of the worker's cgroup, where the host has the controllers.
     pub cgroup: CgroupLimits,
-    /// How much each layer is wanted.
-    pub layers: SpawnerLayers,
 }
 
 /// The layers that the spawner puts in place.
@@ -119,6 +131,10 @@ pub enum SpawnerReport {
         layers: Vec<LayerState>,
         /// Whether sandboxes have seats: `Launch` names them.
         seats: bool,
+        /// Whether each worker has a cgroup whose bounds the kernel enforces.
+        cgroup_bounds: bool,
+        /// What the operator should know, and what stops no service.
+        warnings: Vec<String>,
         /// What there is of AppArmor.
         apparmor: FoundAppArmor,
     },
@@ -153,6 +169,13 @@ pub enum SpawnerReport {
         /// Its name.
         dir: ScratchName,
         /// What stands in the way, if it is still there.
+        error: Option<String>,
+    },
+    /// A directory that was out of the way is removed, or stays where it was put.
+    Removed {
+        /// Its name.
+        dir: ScratchName,
+        /// Why it stays.
         error: Option<String>,
     },
 }

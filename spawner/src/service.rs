@@ -94,10 +94,11 @@ impl Service {
                 let report = self.launch(request, packet.descriptors);
                 self.socket.send(&report, &[])?;
             }
+            SpawnerRequest::Bound(bounds) => self.launcher.bound(bounds),
             SpawnerRequest::Kill { worker } => self.kill(worker)?,
             SpawnerRequest::Clean { dir } => self.clean(dir)?,
             SpawnerRequest::Configure(_) => {
-                return Err(SpawnerError::Unexpected("Launch, Kill or Clean"));
+                return Err(SpawnerError::Unexpected("Launch, Bound, Kill or Clean"));
             }
         }
         Ok(true)

@@ -97,10 +97,13 @@ impl Health {
         passed
     }
 
-    /// What became of the layers that are the same for all workers.
+    /// What became of the layers that are the same for all workers; logged where that is news.
     pub fn set_layers(&self, layers: Vec<LayerState>) {
-        log_layers(&layers);
-        self.0.write().layers[0] = layers;
+        let mut state = self.0.write();
+        let mut news = layers.clone();
+        news.retain(|layer| !state.layers[0].contains(layer));
+        log_layers(&news);
+        state.layers[0] = layers;
     }
 
     /// What became of a worker's own layers; logged where that is news.
@@ -116,6 +119,12 @@ impl Health {
     #[must_use]
     pub fn layers(&self) -> Vec<LayerState> {
         self.0.read().layers.concat()
+    }
+
+    /// How many workers have passed their checks and serve.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.0.read().serving.len()
     }
 
     /// A worker serves no more.

@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
-use codejail::boot::log_to_stderr;
+use codejail::boot::{log_to_stderr, privileges};
 use codejail::commands::run_file::{self, Ran, Request};
 use codejail::commands::{check, serve};
 use codejail::config;
 use codejail::config::load::{Flag, Loaded, Sources};
+use codejail::config::note::Note;
+use codejail_spawner::SpawnerError;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +56,7 @@ enum Command {
     /// Say whether a service with this configuration would serve on this host, and how confined: a
     /// worker is started as `serve` would, and the safety checks are run. A service that runs is not
     /// disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed for it
-    /// to start, 69 if it would start and not serve.
+    /// to start, 69 if it would start and not serve. Lines that begin with "warning" change no status.
     Check {
         #[command(flatten)]
         sources: SourceArgs,
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
             let flags = [("--bind", "bind", bind), ("--workers", "workers", workers)];
             with_config(sources, flags, |loaded, sources| {
                 if check_config {
+                    tell(&loaded.notes);
                     println!("configuration ok");
                     ExitCode::SUCCESS
                 } else if print_config {
@@ -138,6 +141,8 @@ fn main() -> ExitCode {
         }
         Command::Spawner => match codejail_spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
+            // The supervisor was told, and says it.
+            Err(SpawnerError::Configure(_)) => ExitCode::from(EX_CONFIG),
             Err(error) => fail(&error, EX_SOFTWARE),
         },
     }
@@ -156,7 +161,19 @@ fn with_config<const N: usize>(
     let sources = Sources::of_process(args.config, flags.collect());
     match sources.load() {
         Ok(loaded) => command(loaded, &sources),
-        Err(error) => fail(&error, EX_CONFIG),
+        Err(error) => {
+            for mistake in error.told() {
+                eprintln!("codejail: {mistake}");
+            }
+            ExitCode::from(EX_CONFIG)
+        }
+    }
+}
+
+/// What stops nobody and is worth a look, for whoever sees no log.
+fn tell(notes: &[Note]) {
+    for note in notes {
+        eprintln!("codejail: {}", note.text());
     }
 }
 
@@ -172,7 +189,8 @@ fn print_effective(loaded: &Loaded) -> ExitCode {
 
 fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
     log_to_stderr("info");
-    for note in &loaded.notes {
+    let of_host = privileges::notes(&loaded);
+    for note in loaded.notes.iter().chain(&of_host) {
         note.log();
     }
     match serve::run(loaded.config, sources) {
@@ -184,7 +202,7 @@ fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
 fn check(loaded: Loaded) -> ExitCode {
     // What it finds is printed; the log would say it again.
     log_to_stderr("off");
-    match check::run(loaded.config) {
+    match check::run(loaded) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EX_UNAVAILABLE),
         Err(error) => fail(&error, error.exit_status()),
@@ -200,7 +218,7 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
     if let Some(context) = &request.context
         && !loaded.config.limit_overrides.contains_key(context)
     {
-        eprintln!("codejail: no limit_overrides for {context:?}: the limits are everybody's");
+        eprintln!("codejail: no limit_overrides for {context:?}: using the default limits");
     }
     match run_file::run(loaded.config, &form) {
         Ok(Ran::Globals(globals)) => {
@@ -212,7 +230,13 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(Ran::Refused(why)) => fail(&*Box::<dyn Error>::from(why), EX_DATAERR),
-        Ok(Ran::Unsafe(why)) => fail(&*Box::<dyn Error>::from(why), EX_UNAVAILABLE),
+        Ok(Ran::Unsafe(failures)) => {
+            eprintln!("codejail: the file was not run, since not every safety check has passed:");
+            for failure in failures {
+                eprintln!("  {failure}");
+            }
+            ExitCode::from(EX_UNAVAILABLE)
+        }
         Err(error) => fail(&error, error.exit_status()),
     }
 }

@@ -81,7 +81,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "codejail_startup_check_failures_total",
         "Startup checks that failed, in any worker or of the service"
     );
+    describe_cleaning();
     Ok(handle)
+}
+
+fn describe_cleaning() {
+    metrics::describe_counter!(
+        "codejail_scratch_failures_total",
+        "Directories and seats of executions that could not be emptied"
+    );
 }
 
 /// Counts the libraries that a run says it had to import cold. A run can say anything: what no worker has

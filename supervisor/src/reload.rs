@@ -1,10 +1,14 @@
 //! How a new configuration takes the place of the old one while the service runs.
 
-use crate::boot::Host;
+use crate::boot::{Host, worker_bounds};
 use crate::config::load::Sources;
+use crate::config::{Change, Config};
 use crate::service::Service;
 use crate::startup_check;
 use std::sync::Arc;
+
+/// Changed keys that one reload names: every key that there is, and the limits of some twenty courses.
+const CHANGES_SAID_MAX: usize = 150;
 
 /// Reads the configuration anew and applies what can be applied; what can't is named. One that is
 /// wrong changes nothing. Workers are replaced by such that have the new one, each once its successor
@@ -17,7 +21,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         Ok(Err(error)) => {
             tracing::error!(
                 event = "reload_failed",
-                %error,
+                error = error.told().join("; "),
                 "HUP: the configuration stays as it was"
             );
             return;
@@ -28,13 +32,9 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     for note in &loaded.notes {
         note.log();
     }
-    let (config, kept) = loaded.config.keeping_what_is_fixed(&host.config);
-    for key in kept {
-        tracing::warn!(
-            event = "fixed_key_changed",
-            "HUP: {key} has changed, which takes a restart; it stays as it was"
-        );
-    }
+    let Some(config) = settled(loaded.config, host, service) else {
+        return;
+    };
     let Some(pool) = service.pool.get() else {
         return;
     };
@@ -42,7 +42,17 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         .health
         .own_checked(startup_check::of_service(&config).await);
     let (workers, library_bytes_max) = (config.workers, config.library_cache.bytes_max);
+    service.health.set_layers(host.layers(&config));
+    for note in host.notes(&config, workers) {
+        note.log();
+    }
+    let bounds = worker_bounds(&config);
     service.config.set(Arc::new(config));
+    if let Err(error) = host.spawner.bound(bounds).await {
+        // The service ends: there is none without its spawner.
+        tracing::error!(event = "reload_failed", %error, "HUP: new workers can't be bounded");
+        return;
+    }
     resize(service, pool.resize(workers));
     service.libraries.reset(library_bytes_max);
     pool.rewarm();
@@ -51,6 +61,62 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         workers,
         "HUP: the configuration was read; workers are replaced"
     );
+}
+
+/// The configuration that counts from now on: what takes a restart stays as it was. Says which keys have
+/// changed, and which of them wait.
+fn settled(mut loaded: Config, host: &Host, service: &Service) -> Option<Config> {
+    let now = service.config.get();
+    let (most, wanted) = (host.config.workers_max(), loaded.workers);
+    loaded.workers = wanted.min(most);
+    let settled = loaded.keeping_what_is_fixed(&host.config);
+    let settled = settled.and_then(|(config, waiting)| {
+        let changes = config.changes_from(&now)?;
+        Ok((config, waiting, changes))
+    });
+    let (config, waiting, changes) = match settled {
+        Ok(settled) => settled,
+        Err(error) => {
+            tracing::error!(
+                event = "reload_failed",
+                %error,
+                "HUP: the configuration stays as it was"
+            );
+            return None;
+        }
+    };
+    say(&waiting, |change| {
+        tracing::warn!(
+            event = "fixed_key_changed",
+            key = change.key,
+            "HUP: {change} takes a restart; it stays as it was"
+        );
+    });
+    if wanted > most {
+        tracing::warn!(
+            event = "fixed_key_changed",
+            key = "workers",
+            "HUP: workers = {wanted}: more than {most} takes a restart; {most} are kept"
+        );
+    }
+    say(&changes, |change| {
+        tracing::info!(
+            event = "key_changed",
+            key = change.key,
+            "HUP: {change} ({})",
+            change.applies
+        );
+    });
+    Some(config)
+}
+
+/// Says each change, as far as the log is no worse for it.
+fn say(changes: &[Change], line: impl Fn(&Change)) {
+    changes.iter().take(CHANGES_SAID_MAX).for_each(line);
+    let more = changes.len().saturating_sub(CHANGES_SAID_MAX);
+    if more > 0 {
+        tracing::info!(event = "keys_changed", more, "HUP: and {more} keys more");
+    }
 }
 
 /// One worker more, or one less: the signals that gunicorn has for it.

@@ -6,6 +6,7 @@ use crate::library_cache::LibraryCache;
 use crate::pool::Pool;
 use crate::request::admission::Admission;
 use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
 
 /// What requests share.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Service {
     pub admission: Arc<Admission>,
     /// Ready sandboxes; none until the first worker is warm.
     pub pool: Arc<OnceLock<Pool>>,
+    /// Cancelled when the service finishes what it has and ends.
+    pub drain: CancellationToken,
     /// Whether executing is safe.
     pub health: Arc<Health>,
     /// Bytecode of course libraries.

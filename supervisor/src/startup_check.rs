@@ -1,7 +1,7 @@
 //! The original's safety checks and one more: each new worker's, run through its own sandboxes before it may serve,
 //! and the service's own.
 
-use crate::config::Config;
+use crate::config::{CodeJailLimits, Config};
 use crate::execution::{Attempt, CaptureBounds, Job, run_somewhere};
 use crate::health::Check;
 use crate::pool::Shelf;
@@ -58,6 +58,9 @@ const PROBES: &[Probe] = &[
         expected: Expected::Denied(&[PERMISSION]),
     },
 ];
+
+/// How many sandboxes the checks of one worker take.
+pub const SANDBOXES_TAKEN: u64 = PROBES.len() as u64;
 
 /// How long a probe may take: a sandbox is ready within 10 s or its worker is given up, and no probe
 /// computes.
@@ -136,12 +139,15 @@ impl Probe {
             {
                 Ok(())
             }
-            (Expected::Globals(globals), answer) => {
-                Err(format!("expected {globals}, got {answer:?}"))
-            }
-            (Expected::Denied(errors), answer) => {
-                Err(format!("expected one of {errors:?}, got {answer:?}"))
-            }
+            (Expected::Globals(globals), answer) => Err(format!(
+                "expected an end with the globals {globals}, but {}",
+                told(&answer, &config.limits)
+            )),
+            (Expected::Denied(errors), answer) => Err(format!(
+                "expected \"{}\", but {}",
+                errors.join("\" or \""),
+                told(&answer, &config.limits)
+            )),
         }
     }
 
@@ -165,6 +171,79 @@ impl Probe {
             }
             Attempt::TooLate => Err(format!("no sandbox was ready in {PROBE_MAX:?}")),
             Attempt::NoneCould(error) => Err(format!("no sandbox could take it: {error}")),
+        }
+    }
+}
+
+/// What came of a run of the service's own, in an operator's words. What a limit did is said by its key.
+#[must_use]
+pub fn told(answer: &Answer, limits: &CodeJailLimits) -> String {
+    match answer {
+        Answer::Success(globals) => format!("the code ran to its end, with the globals {globals}"),
+        Answer::Failure { emsg, .. } => match limit_behind(emsg, limits) {
+            Some(limit) => {
+                format!("{limit} ended the code, which any execution would need: {emsg}")
+            }
+            None => format!("the code ended otherwise: {emsg}"),
+        },
+        Answer::Rejected(rejection) => rejection.to_string(),
+        Answer::Busy(refused) => refused.to_string(),
+        answer => format!("it was answered {}", answer.telemetry()),
+    }
+}
+
+/// The limit that ends a run like this, where there is one.
+fn limit_behind(emsg: &str, limits: &CodeJailLimits) -> Option<String> {
+    if emsg.ends_with("with status code: -9") && limits.REALTIME > 0.0 {
+        Some(format!("limits.REALTIME = {}", limits.REALTIME))
+    } else if emsg.ends_with("with status code: -24") {
+        Some(format!("limits.CPU = {}", limits.CPU))
+    } else if limits.VMEM > 0
+        && ["MemoryError", "failed to map segment"]
+            .iter()
+            .any(|part| emsg.contains(part))
+    {
+        Some(format!("limits.VMEM = {}", limits.VMEM))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_named_where_it_is_the_cause() {
+        let limits = CodeJailLimits {
+            REALTIME: 0.01,
+            VMEM: 1000,
+            ..CodeJailLimits::default()
+        };
+        let told = |emsg: &str| {
+            let (globals, emsg) = ("{}".to_owned(), emsg.to_owned());
+            told(&Answer::Failure { globals, emsg }, &limits)
+        };
+        for (emsg, limit) in [
+            (
+                "stderr: b'' with status code: -9",
+                "limits.REALTIME = 0.01 ended the code",
+            ),
+            (
+                "stderr: b'' with status code: -24",
+                "limits.CPU = 1 ended the code",
+            ),
+            (
+                "stderr: b'MemoryError' with status code: 1",
+                "limits.VMEM = 1000 ended the code",
+            ),
+            (
+                "stderr: b'ValueError' with status code: 1",
+                "the code ended otherwise",
+            ),
+        ] {
+            let found = told(emsg);
+            assert!(found.starts_with(limit) && found.ends_with(emsg), "{found}");
         }
     }
 }

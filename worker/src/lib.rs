@@ -51,7 +51,10 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let own_process = OwnProcess::open().map_err(text)?;
     let own_paths = interpreter::own_paths(py).map_err(text)?;
     let confined = confine::worker(&config, own_paths).map_err(text)?;
-    let warm = warm_up::run(py, &config.preload).map_err(text)?;
+    let warm = warm_up::run(py, &config.preload).map_err(|error| match py.import("six") {
+        Ok(_) => text(error),
+        Err(missing) => six_is_missing(missing),
+    })?;
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
     heap::fill_holes(py);
@@ -99,10 +102,14 @@ fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Resu
 fn require_six(failed: &[(String, String)]) -> Result<(), String> {
     match failed.iter().find(|(module, _)| module == "six") {
         None => Ok(()),
-        Some((_, error)) => Err(format!(
-            "six must be importable in the sandbox venv: {error}"
-        )),
+        Some((_, error)) => Err(six_is_missing(error)),
     }
+}
+
+fn six_is_missing(error: impl std::fmt::Display) -> String {
+    format!(
+        "six must be importable in the sandbox venv ({error}): install it there, by -m pip install six"
+    )
 }
 
 fn text(error: impl std::fmt::Display) -> String {

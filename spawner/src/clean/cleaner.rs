@@ -129,7 +129,16 @@ impl Cleaner {
 fn work(trash: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
     for task in queue {
         match task {
-            Task::Remove(dir) => remove_or_say(trash, &dir),
+            Task::Remove(dir) => {
+                let errno = removal::remove(trash, &dir).err();
+                let error = errno.map(|errno| errno.to_string());
+                let name = dir.clone();
+                let told = socket.send(&SpawnerReport::Removed { dir, error }, &[]);
+                // A supervisor that is gone tells nobody.
+                if let (Some(errno), Err(_)) = (errno, told) {
+                    say_stays(trash, &name, errno);
+                }
+            }
             Task::Empty(dir, seat) => {
                 let error = removal::empty(&*seat).err().map(|errno| errno.to_string());
                 // A supervisor that is gone needs no report, and the loop that serves it sees that
@@ -142,6 +151,10 @@ fn work(trash: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
 
 fn remove_or_say(root: &Path, name: &ScratchName) {
     if let Err(errno) = removal::remove(root, name) {
-        eprintln!("spawner: {}/{name} stays: {errno}", root.display());
+        say_stays(root, name, errno);
     }
+}
+
+fn say_stays(root: &Path, name: &ScratchName, errno: Errno) {
+    eprintln!("spawner: {}/{name} stays: {errno}", root.display());
 }

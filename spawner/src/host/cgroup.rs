@@ -31,7 +31,8 @@ const EMPTY_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Cgroups {
     group: PathBuf,
-    limits: Option<CgroupLimits>,
+    /// Whether the host has memory and pids to hand down: then each worker's bounds hold.
+    pub controllers: bool,
 }
 
 /// One worker's cgroup.
@@ -45,14 +46,13 @@ impl Cgroups {
     /// The layer is required, and the host does not give all of it.
     pub fn find(
         mode: LayerMode,
-        limits: CgroupLimits,
         tag: &ScratchName,
     ) -> Result<(Option<Self>, LayerState), LaunchError> {
         if mode == LayerMode::Off {
             return Ok((None, LayerState::left_out(LAYER)));
         }
-        let missing = match Self::make(limits, tag) {
-            Ok(cgroups) if cgroups.limits.is_some() || mode == LayerMode::Auto => {
+        let missing = match Self::make(tag) {
+            Ok(cgroups) if cgroups.controllers || mode == LayerMode::Auto => {
                 let state = LayerState::on(LAYER, cgroups.got());
                 return Ok((Some(cgroups), state));
             }
@@ -68,17 +68,16 @@ impl Cgroups {
         }
     }
 
-    fn make(limits: CgroupLimits, tag: &ScratchName) -> io::Result<Self> {
+    fn make(tag: &ScratchName) -> io::Result<Self> {
         let base = own_cgroup()?;
         let group = base.join(tag.as_str());
         fs::create_dir(&group)?;
         let mut cgroups = Self {
             group,
-            limits: None,
+            controllers: false,
         };
         match cgroups.take_controllers(&base) {
-            Ok(true) => cgroups.limits = Some(limits),
-            Ok(false) => {}
+            Ok(controllers) => cgroups.controllers = controllers,
             Err(error) => {
                 cgroups.remove();
                 return Err(error);
@@ -112,22 +111,12 @@ impl Cgroups {
     }
 
     /// For the operator.
-    fn got(&self) -> String {
-        let bound = |number: u64| match number {
-            0 => "none".to_owned(),
-            number => number.to_string(),
-        };
-        match self.limits {
-            Some(limits) => format!(
-                "one for each worker; memory.max {}, pids.max {}",
-                bound(limits.memory_bytes_max),
-                bound(limits.pids_max)
-            ),
-            None => {
-                "one for each worker, to kill it by; this host has no memory and pids controllers \
-                     in its cgroup v2"
-                    .to_owned()
-            }
+    fn got(&self) -> &'static str {
+        if self.controllers {
+            "one for each worker"
+        } else {
+            "one for each worker, to kill it by; this host has no memory and pids controllers in its \
+             cgroup v2"
         }
     }
 
@@ -135,21 +124,21 @@ impl Cgroups {
     ///
     /// # Errors
     /// It can't be made, or takes no limit.
-    pub fn for_worker(&self, worker: WorkerId) -> io::Result<WorkerCgroup> {
+    pub fn for_worker(&self, worker: WorkerId, limits: CgroupLimits) -> io::Result<WorkerCgroup> {
         let path = self.group.join(format!("worker-{}", worker.0));
         fs::create_dir(&path)?;
         let cgroup = WorkerCgroup(path);
-        if let Err(error) = self.set_limits(&cgroup) {
+        if let Err(error) = self.set_limits(&cgroup, limits) {
             cgroup.remove();
             return Err(error);
         }
         Ok(cgroup)
     }
 
-    fn set_limits(&self, cgroup: &WorkerCgroup) -> io::Result<()> {
-        let Some(limits) = self.limits else {
+    fn set_limits(&self, cgroup: &WorkerCgroup, limits: CgroupLimits) -> io::Result<()> {
+        if !self.controllers {
             return Ok(());
-        };
+        }
         if limits.memory_bytes_max != 0 {
             cgroup.write("memory.max", &limits.memory_bytes_max.to_string())?;
             // Swapped memory counts as used too, so there is none. Kernels without swap lack the

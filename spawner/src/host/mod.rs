@@ -2,9 +2,11 @@
 
 pub mod apparmor;
 pub mod cgroup;
+pub mod claim;
 mod mounts;
 mod namespaces;
 mod python_paths;
+pub mod reach;
 
 use crate::error::LaunchError;
 use crate::worker_root::RootPlan;
@@ -46,8 +48,7 @@ impl HostLayers {
         let with_root = namespaces.with_root();
         let (root, mounts_state) = mounts::find(config, with_root)?;
         // The last, as it leaves something on the host that has to be removed.
-        let (cgroups, cgroup_state) =
-            Cgroups::find(wanted.cgroup, config.cgroup, &config.scratch_tag)?;
+        let (cgroups, cgroup_state) = Cgroups::find(wanted.cgroup, &config.scratch_tag)?;
         let apparmor_state = apparmor.state(wanted.apparmor);
         Ok(Self {
             namespaces: if root.is_some() {

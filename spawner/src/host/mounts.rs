@@ -34,11 +34,8 @@ pub fn find(
     let plan = RootPlan::new(&readable, &config.scratch_root)?;
     match try_root(&plan, namespaces) {
         Ok(()) => {
-            let (bytes, files) = (config.scratch_bytes_max, config.scratch_files_max);
-            let got = format!(
-                "a root with Python and its libraries for each worker; {bytes} bytes and {files} \
-                 files for each sandbox"
-            );
+            let got = "a root with Python and its libraries for each worker, a file system for \
+                       each sandbox";
             Ok((Some(plan), LayerState::on(LAYER, got)))
         }
         Err(error) if error.refusal_of_host().is_some() => {

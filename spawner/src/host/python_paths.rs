@@ -5,6 +5,7 @@
 //! as the first worker's user, never as root. It is the operator's Python and is not confined
 //! otherwise.
 
+use super::reach::what_keeps_out;
 use crate::error::LaunchError;
 use codejail_protocol::spawn::SpawnerConfig;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -36,7 +37,7 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024;
 /// # Errors
 /// It does not answer as a Python does. The error has the last line that it said.
 pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
-    let (said, status) = run(config).map_err(|error| wrong(config, error))?;
+    let (said, status) = run(config).map_err(|error| wrong(config, explained(config, error)))?;
     let mut parts = said.split(|byte| *byte == 0).skip(1);
     let paths: Vec<PathBuf> = parts
         .by_ref()
@@ -49,12 +50,25 @@ pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
     }
     let said = String::from_utf8_lossy(&said);
     let last_line = said.trim_end().rsplit('\n').next().unwrap_or_default();
+    let last_line = match last_line {
+        "" => "it said nothing",
+        last_line => last_line,
+    };
     let error = format!("it does not answer as a Python does ({status}): {last_line}");
     Err(wrong(config, io::Error::other(error)))
 }
 
 fn wrong(config: &SpawnerConfig, error: io::Error) -> LaunchError {
     LaunchError::File(format!("python.bin = {:?}", config.python_bin), error)
+}
+
+/// A refusal with its reason, where the way to Python tells it.
+fn explained(config: &SpawnerConfig, error: io::Error) -> io::Error {
+    let refused = error.kind() == io::ErrorKind::PermissionDenied && geteuid().is_root();
+    match what_keeps_out(&config.python_bin, config.uid_base) {
+        Some(why) if refused => io::Error::other(format!("{error}: {why}")),
+        _ => error,
+    }
 }
 
 /// What Python says, and how it ended.

@@ -10,11 +10,13 @@ use crate::child::failure::hear;
 use crate::error::{LaunchError, system};
 use crate::host::HostLayers;
 use crate::host::cgroup::WorkerCgroup;
+use crate::host::claim::Claims;
+use crate::host::reach::what_keeps_out;
 use crate::paths::{c_path, c_string};
 use crate::policy::LaunchRequest;
 use crate::sys::clone::{Cloned, clone};
 use crate::sys::process::CStringArray;
-use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, WorkerId};
+use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, WorkerBounds, WorkerId};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::wait::waitpid;
@@ -68,6 +70,7 @@ pub struct Launcher {
     environment: Vec<CString>,
     module: OwnedFd,
     host: HostLayers,
+    claims: Claims,
 }
 
 impl Launcher {
@@ -78,6 +81,8 @@ impl Launcher {
     /// The module can't be opened, the interpreter can't be executed, or a required layer is
     /// missing.
     pub fn new(config: &SpawnerConfig) -> Result<Self, LaunchError> {
+        // First of all: everything after it may leave something that is named by these uids.
+        let claims = Claims::make(config)?;
         let module = File::open(&config.worker_module).map_err(|error| {
             LaunchError::File(config.worker_module.display().to_string(), error)
         })?;
@@ -93,6 +98,7 @@ impl Launcher {
             environment: variables.collect::<Result<_, _>>()?,
             module: OwnedFd::from(module),
             host: HostLayers::find(config)?,
+            claims,
             config: config.clone(),
         })
     }
@@ -102,8 +108,19 @@ impl Launcher {
         SpawnerReport::Configured {
             layers: self.host.states.clone(),
             seats: self.has_seats(),
+            cgroup_bounds: self
+                .host
+                .cgroups
+                .as_ref()
+                .is_some_and(|cgroups| cgroups.controllers),
+            warnings: self.claims.warning().into_iter().collect(),
             apparmor: self.host.apparmor.found.clone(),
         }
+    }
+
+    /// Bounds the workers that are launched from now on.
+    pub fn bound(&mut self, bounds: WorkerBounds) {
+        self.config.bounds = bounds;
     }
 
     /// Whether a worker's end takes its sandboxes along.
@@ -169,7 +186,7 @@ impl Launcher {
             Ok(()) => Ok(launched),
             Err(error) => {
                 launched.undo()?;
-                Err(error)
+                Err(self.explained(error, uid))
             }
         }
     }
@@ -197,7 +214,7 @@ impl Launcher {
     ) -> Result<(Cloned, Option<WorkerCgroup>), LaunchError> {
         let cgroups = self.host.cgroups.as_ref();
         let cgroup = cgroups
-            .map(|cgroups| cgroups.for_worker(worker))
+            .map(|cgroups| cgroups.for_worker(worker, self.config.bounds.cgroup))
             .transpose()
             .map_err(|error| LaunchError::File("a cgroup".to_owned(), error))?;
         match clone(self.host.namespaces.flags, || become_worker::run(plan)) {
@@ -208,6 +225,17 @@ impl Launcher {
                 }
                 Err(LaunchError::System("clone", errno))
             }
+        }
+    }
+
+    /// A refusal to execute Python with its reason, where the way to it tells that.
+    fn explained(&self, error: LaunchError, uid: Option<u32>) -> LaunchError {
+        let LaunchError::Child(step, Errno::EACCES) = &error else {
+            return error;
+        };
+        match uid.and_then(|uid| what_keeps_out(&self.config.python_bin, uid)) {
+            Some(why) => LaunchError::Child(format!("{step}: {why}"), Errno::EACCES),
+            None => error,
         }
     }
 

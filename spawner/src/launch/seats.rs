@@ -47,7 +47,8 @@ impl Seats {
         let seats = names
             .into_iter()
             .map(|name| {
-                let (bytes, files) = (config.scratch_bytes_max, config.scratch_files_max);
+                let bounds = &config.bounds;
+                let (bytes, files) = (bounds.scratch_bytes_max, bounds.scratch_files_max);
                 // The group may write there until the job's files are in place.
                 let mount = file_system(bytes, files, c"0775", uid).map_err(failed)?;
                 Ok((name, Arc::new(mount)))

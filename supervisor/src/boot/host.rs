@@ -2,9 +2,10 @@
 
 use super::ending::Ending;
 use super::error::{BootError, system};
-use super::privileges;
+use super::{memory, privileges};
 use crate::config::Config;
 use crate::config::current::Current;
+use crate::config::note::Note;
 use crate::health::Health;
 use crate::library_cache::LibraryCache;
 use crate::pool::{self, CheckWorker, Pool};
@@ -14,7 +15,7 @@ use crate::spawner_link::SpawnerLink;
 use crate::{metrics, startup_check};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
-use codejail_protocol::spawn::{CgroupLimits, SpawnerConfig, SpawnerLayers};
+use codejail_protocol::spawn::{CgroupLimits, SpawnerConfig, SpawnerLayers, WorkerBounds};
 use codejail_transport::PacketSocket;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
@@ -23,14 +24,14 @@ use std::sync::{Arc, OnceLock};
 
 /// A host on which workers can be started.
 pub struct Host {
-    /// The configuration.
+    /// The configuration as the service was started; a reload measures by it what may change.
     pub config: Arc<Config>,
+    /// The configuration as it is now.
+    pub current: Arc<Current>,
     /// The way to the spawner.
     pub spawner: Arc<SpawnerLink>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
-    /// What became of the layers that are the same for all workers.
-    pub layers: Vec<LayerState>,
     /// What can end the service.
     pub ending: Ending,
     /// What `/metrics` shows.
@@ -44,39 +45,83 @@ impl Host {
     /// # Errors
     /// The spawner refuses the configuration, or something ended the service.
     pub async fn prepare(
-        config: Config,
+        current: Arc<Current>,
         socket: PacketSocket,
         own_uids: bool,
     ) -> Result<Self, BootError> {
         let ending = Ending::listen()?;
+        let config = current.get();
         let metrics = metrics::install()?;
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
         let gone = ending.spawner_gone.clone();
         let connecting = async { Ok(SpawnerLink::connect(socket, orders, gone).await?) };
         let spawner = ending.unless(connecting).await?;
-        let mut layers = vec![privileges::layer(own_uids)];
-        layers.extend_from_slice(spawner.layers());
         Ok(Self {
-            config: Arc::new(config),
+            config,
+            current,
             spawner,
             own_uids,
-            layers,
             ending,
             metrics,
             tag,
         })
     }
 
+    /// What became of the layers that are the same for all workers, with the bounds of new workers.
+    #[must_use]
+    pub fn layers(&self, config: &Config) -> Vec<LayerState> {
+        let mut layers = vec![privileges::layer(self.own_uids)];
+        layers.extend_from_slice(self.spawner.layers());
+        for layer in layers.iter_mut().filter(|layer| layer.on) {
+            if let Some(bounds) = self.bounds(config, &layer.layer) {
+                layer.detail = format!("{}; {bounds}", layer.detail);
+            }
+        }
+        layers
+    }
+
+    fn bounds(&self, config: &Config, layer: &str) -> Option<String> {
+        let bound = |number: u64| match number {
+            0 => "none".to_owned(),
+            number => number.to_string(),
+        };
+        match layer {
+            "mounts" => Some(format!(
+                "{} bytes and {} files for each sandbox",
+                config.scratch_bytes_max, config.scratch_files_max
+            )),
+            "cgroup" if self.spawner.cgroup_bounds() => Some(format!(
+                "memory.max {}, pids.max {}",
+                bound(config.cgroup.memory_bytes_max),
+                bound(config.cgroup.pids_max)
+            )),
+            _ => None,
+        }
+    }
+
+    /// What an operator should know of this host, and what stops no service.
+    #[must_use]
+    pub fn notes(&self, config: &Config, workers: usize) -> Vec<Note> {
+        let layers = self.spawner.layers();
+        let cgroup = layers.iter().find(|layer| layer.layer == "cgroup");
+        let unbounded = cgroup.filter(|_| !self.spawner.cgroup_bounds());
+        let unbounded = unbounded.map(|layer| layer.detail.as_str());
+        let memory = memory::note(config, workers, unbounded);
+        let warnings = self.spawner.warnings().iter().cloned();
+        warnings.chain(memory).map(Note::Warning).collect()
+    }
+
     /// What answers requests; it has no pool yet and refuses to execute.
     #[must_use]
     pub fn service(&self) -> Service {
         let health = Health::default();
-        health.set_layers(self.layers.clone());
+        health.set_layers(self.layers(&self.config));
         Service {
             admission: Arc::new(Admission::new(&self.config)),
-            config: Arc::new(Current::new(Arc::clone(&self.config))),
+            config: Arc::clone(&self.current),
             pool: Arc::new(OnceLock::new()),
+            drain: self.ending.drain.clone(),
             health: Arc::new(health),
             libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
         }
@@ -88,12 +133,12 @@ impl Host {
     /// # Errors
     /// The first worker could not be started.
     pub async fn boot(&self, service: &Service) -> Result<(), BootError> {
-        let configs = (Arc::clone(&self.config), Arc::clone(&service.config));
+        let current = Arc::clone(&service.config);
         let health = Arc::clone(&service.health);
         let spawner = Arc::clone(&self.spawner);
         let (pool, own) = tokio::join!(
             Pool::start(
-                configs,
+                current,
                 health,
                 spawner,
                 self.tag.clone(),
@@ -127,13 +172,9 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         // Checked to end below 2^32.
         uid_count: u32::try_from(config.uid_count()).unwrap_or(u32::MAX),
         uids_per_worker: u32::try_from(config.uids_per_worker()).unwrap_or(u32::MAX),
+        shares_uids: config.is_tool,
         read_paths: config.read_paths(),
-        scratch_bytes_max: config.scratch_bytes_max,
-        scratch_files_max: config.scratch_files_max,
-        cgroup: CgroupLimits {
-            memory_bytes_max: config.cgroup.memory_bytes_max,
-            pids_max: config.cgroup.pids_max,
-        },
+        bounds: worker_bounds(config),
         layers: SpawnerLayers {
             namespaces: config.layers.namespaces,
             mounts: config.layers.mounts,
@@ -141,6 +182,19 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
             apparmor: config.layers.apparmor,
         },
     })
+}
+
+/// What a worker and its sandboxes may use.
+#[must_use]
+pub fn worker_bounds(config: &Config) -> WorkerBounds {
+    WorkerBounds {
+        scratch_bytes_max: config.scratch_bytes_max,
+        scratch_files_max: config.scratch_files_max,
+        cgroup: CgroupLimits {
+            memory_bytes_max: config.cgroup.memory_bytes_max,
+            pids_max: config.cgroup.pids_max,
+        },
+    }
 }
 
 /// The module of the same build lies beside the executable.

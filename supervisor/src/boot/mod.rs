@@ -1,23 +1,27 @@
 //! From a configuration to a service that could execute: spawner, privileges, runtime, pool, safety
 //! checks. `serve`, `check` and `run` all start here, so none of them is less confined than another.
 
+mod accounts;
 mod ending;
 mod error;
 mod host;
 mod log;
+mod memory;
 pub mod privileges;
 
 pub use ending::Ending;
 pub use error::{BootError, system};
-pub use host::Host;
+pub use host::{Host, worker_bounds};
 pub use log::log_to_stderr;
 
 use crate::config::Config;
+use crate::config::current::Current;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_transport::PacketSocket;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the spawner may at least take to kill and remove everything at the end, however little
@@ -34,20 +38,26 @@ pub fn run<T>(
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let own_uids = privileges::own_uids(config.layers.uid)?;
-    let end_max = Duration::from_millis(config.graceful_timeout_ms).max(SPAWNER_END_MIN);
     // First of all, while this is root and has one thread.
     let (socket, spawner) = start_spawner()?;
-    let result = privileges::become_app_user(&config)
+    let became = privileges::become_app_user(&config);
+    let current = Arc::new(Current::new(Arc::new(config)));
+    let result = became
         .map_err(BootError::from)
-        .and_then(|()| in_runtime(config, socket, own_uids, end_max, job));
+        .and_then(|()| in_runtime(&current, socket, own_uids, job));
     // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
-    let ended = wait_for_spawner(spawner, end_max);
+    let ended = wait_for_spawner(spawner, end_max(&current));
     match (result, ended) {
         (Ok(value), Ok(())) => Ok(value),
         // That it was told to end is no news; that it could not is.
         (Ok(_) | Err(BootError::Interrupted), Err(error)) => Err(error),
         (Err(error), _) => Err(error),
     }
+}
+
+/// How long the end may take, by the configuration as it is now: a reload may have changed it.
+fn end_max(current: &Current) -> Duration {
+    Duration::from_millis(current.get().graceful_timeout_ms).max(SPAWNER_END_MIN)
 }
 
 /// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck can't
@@ -86,10 +96,9 @@ fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
 }
 
 fn in_runtime<T>(
-    config: Config,
+    current: &Arc<Current>,
     socket: PacketSocket,
     own_uids: bool,
-    end_max: Duration,
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,10 +106,10 @@ fn in_runtime<T>(
         .build()
         .map_err(system("start the runtime"))?;
     let result = runtime.block_on(async {
-        let host = Host::prepare(config, socket, own_uids).await?;
+        let host = Host::prepare(Arc::clone(current), socket, own_uids).await?;
         job(host).await
     });
     // Dropping it drops every task, and with the last of them the spawner's socket.
-    runtime.shutdown_timeout(end_max);
+    runtime.shutdown_timeout(end_max(current));
     result
 }

@@ -1,9 +1,16 @@
 //! Who the service is: what it may give its workers, and how it gives up its own rights.
 
+use super::accounts::{self, Account};
 use crate::config::Config;
+use crate::config::load::Loaded;
+use crate::config::note::Note;
+use crate::config::settings::Origin;
 use codejail_protocol::control::{LayerMode, LayerState};
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    Gid, Uid, User, geteuid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid,
+};
+use std::ops::Range;
 
 /// Why the service can't run as whom it was started.
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +21,31 @@ pub enum PrivilegeError {
     /// The user of the configuration is root.
     #[error("user = {0:?}: the HTTP side must not be root")]
     Root(String),
-    /// It must be somebody that no worker or sandbox is.
+    /// To the system it means that nothing is to change.
+    #[error("user = {0:?}: no user can have this number; give another, or a name")]
+    NoNumber(String),
+    /// It must be somebody that no worker or sandbox is, and in no group that one of them is in.
     #[error(
-        "user = {0:?}: its uid lies in the range of workers and sandboxes from sandbox.uid_base on"
+        "user = {user:?}: its {what} {id} lies in the range of workers and sandboxes, {}: choose \
+         another user, or set sandbox.uid_base{}",
+        shown(range),
+        suggested(base)
     )]
-    InRange(String),
+    InRange {
+        /// As configured.
+        user: String,
+        /// uid or gid.
+        what: &'static str,
+        /// Its number.
+        id: u32,
+        /// From `sandbox.uid_base` on.
+        range: Range<u64>,
+        /// From which on as many are free.
+        base: Option<u32>,
+    },
+    /// The system said that it gave up its rights, and did not.
+    #[error("the service is still {0} after it became its user: it won't serve as that")]
+    NotDropped(String),
     /// A required layer is missing.
     #[error(
         "layers.uid is required, but the service was not started as root: start it as root, or set \
@@ -73,8 +100,31 @@ pub fn become_app_user(config: &Config) -> Result<(), PrivilegeError> {
     setgroups(&[]).map_err(refused("setgroups"))?;
     setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
+    assert_dropped(uid, gid)?;
     nix::sys::prctl::set_no_new_privs().map_err(refused("PR_SET_NO_NEW_PRIVS"))?;
     nix::sys::prctl::set_dumpable(false).map_err(refused("PR_SET_DUMPABLE"))
+}
+
+/// Makes sure that it is this user in every respect, and that there is no way back.
+fn assert_dropped(uid: Uid, gid: Gid) -> Result<(), PrivilegeError> {
+    let refused = |step| move |errno| PrivilegeError::System(step, errno);
+    let users = getresuid().map_err(refused("getresuid"))?;
+    let groups = getresgid().map_err(refused("getresgid"))?;
+    let more = getgroups().map_err(refused("getgroups"))?;
+    if [users.real, users.effective, users.saved] != [uid; 3]
+        || [groups.real, groups.effective, groups.saved] != [gid; 3]
+        || !more.is_empty()
+    {
+        return Err(PrivilegeError::NotDropped(format!(
+            "{users:?} {groups:?} {more:?}"
+        )));
+    }
+    let (root, root_group) = (Uid::from_raw(0), Gid::from_raw(0));
+    if setresuid(root, root, root).is_ok() || setresgid(root_group, root_group, root_group).is_ok()
+    {
+        return Err(PrivilegeError::NotDropped("able to become root".to_owned()));
+    }
+    Ok(())
 }
 
 /// Whom the service would become; nobody else where it was not started as root.
@@ -86,14 +136,76 @@ pub fn check_user(config: &Config) -> Result<Option<(Uid, Gid)>, PrivilegeError>
         return Ok(None);
     }
     let (uid, gid) = find_user(&config.user)?;
-    let first = u64::from(config.sandbox.uid_base);
-    if uid.is_root() || gid.as_raw() == 0 {
-        return Err(PrivilegeError::Root(config.user.clone()));
-    }
-    if (first..first + config.uid_count()).contains(&u64::from(uid.as_raw())) {
-        return Err(PrivilegeError::InRange(config.user.clone()));
-    }
+    check_ids(config, uid, gid, &accounts::all())?;
     Ok(Some((uid, gid)))
+}
+
+fn check_ids(
+    config: &Config,
+    uid: Uid,
+    gid: Gid,
+    accounts: &[Account],
+) -> Result<(), PrivilegeError> {
+    let user = config.user.clone();
+    if uid.is_root() || gid.as_raw() == 0 {
+        return Err(PrivilegeError::Root(user));
+    }
+    if uid.as_raw() == u32::MAX || gid.as_raw() == u32::MAX {
+        return Err(PrivilegeError::NoNumber(user));
+    }
+    let range = config.uid_range();
+    for (what, id) in [("uid", uid.as_raw()), ("gid", gid.as_raw())] {
+        if range.contains(&u64::from(id)) {
+            let own = [uid.as_raw(), gid.as_raw()];
+            let base = accounts::free_base(config, accounts, &own);
+            return Err(PrivilegeError::InRange {
+                user,
+                what,
+                id,
+                range,
+                base,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What an operator should know of users on this host, and what stops no service.
+#[must_use]
+pub fn notes(loaded: &Loaded) -> Vec<Note> {
+    let config = &loaded.config;
+    if !geteuid().is_root() {
+        let origin = loaded.settings.origin(&["user".to_owned()]);
+        return match origin {
+            Origin::Default => Vec::new(),
+            origin => vec![Note::Ignored(format!(
+                "user = {:?} ({origin}) has no effect: not started as root, the service stays who it is",
+                config.user
+            ))],
+        };
+    }
+    let all = accounts::all();
+    let range = config.uid_range_with_tools();
+    let inside = all.iter().filter(|account| account.is_in(&range));
+    let inside: Vec<&str> = inside.map(|account| account.name.as_str()).collect();
+    if inside.is_empty() {
+        return Vec::new();
+    }
+    vec![Note::Warning(format!(
+        "accounts of this host have uids or gids of the range of workers and sandboxes, {}: {}; set \
+         sandbox.uid_base{}",
+        shown(&range),
+        inside.join(", "),
+        suggested(&accounts::free_base(config, &all, &[]))
+    ))]
+}
+
+fn shown(range: &Range<u64>) -> String {
+    format!("{} to {}", range.start, range.end - 1)
+}
+
+fn suggested(base: &Option<u32>) -> String {
+    base.map_or_else(String::new, |base| format!(", to {base} for example"))
 }
 
 fn find_user(name: &str) -> Result<(Uid, Gid), PrivilegeError> {
@@ -104,5 +216,51 @@ fn find_user(name: &str) -> Result<(Uid, Gid), PrivilegeError> {
         Ok(Some(user)) => Ok((user.uid, user.gid)),
         Ok(None) => Err(PrivilegeError::NoSuchUser(name.to_owned())),
         Err(errno) => Err(PrivilegeError::System("getpwnam", errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(uid: u32, gid: u32) -> Result<(), String> {
+        let config = Config::default();
+        let accounts = [Account {
+            name: "somebody".to_owned(),
+            uid: 349_600_001,
+            gid: 100,
+        }];
+        check_ids(&config, Uid::from_raw(uid), Gid::from_raw(gid), &accounts)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_user_is_nobody_whom_a_sandbox_could_be() {
+        assert_eq!(checked(1000, 1000), Ok(()));
+        assert_eq!(checked(349_589_999, 349_589_999), Ok(()));
+        let first = Config::default().sandbox.uid_base;
+        let last = first + 107;
+        assert_eq!(checked(last + 1, 1000), Ok(()));
+        for (uid, gid, part) in [
+            (0, 1000, "must not be root"),
+            (1000, 0, "must not be root"),
+            (u32::MAX, u32::MAX, "no user can have this number"),
+            (1000, u32::MAX, "no user can have this number"),
+            (
+                first,
+                1000,
+                "its uid 349590000 lies in the range of workers and sandboxes, 349590000 to",
+            ),
+            (1000, last, "its gid 349590107 lies in the range"),
+            // The next round number is too near to an account.
+            (
+                last,
+                last,
+                "or set sandbox.uid_base, to 349610000 for example",
+            ),
+        ] {
+            let error = checked(uid, gid).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

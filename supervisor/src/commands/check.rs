@@ -6,12 +6,16 @@
 use crate::boot::privileges;
 use crate::boot::{self, BootError, Host};
 use crate::config::Config;
+use crate::config::load::Loaded;
 use crate::request::answer::Answer;
 use crate::request::execute;
 use crate::request::payload::Form;
 use crate::service::Service;
+use crate::startup_check::{SANDBOXES_TAKEN, told};
 use codejail_protocol::control::{Hello, LayerState};
 use serde_json::Value;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Says what it sees of itself.
 const PROBE: &str = "
@@ -22,32 +26,54 @@ limits = {name: resource.getrlimit(getattr(resource, 'RLIMIT_' + name))[0]
 del os, resource
 ";
 
-/// Checks, and prints a line for each thing found; whether a service would serve.
+/// How long the sandboxes of the checks may take to be gone, and what they left with them.
+const CLEANINGS_MAX: Duration = Duration::from_secs(10);
+
+/// Checks, and prints a line for each thing found; whether a service would serve. What is worth a look and
+/// stops no service is printed as a warning.
 ///
 /// # Errors
 /// The service could not even start.
-pub fn run(config: Config) -> Result<bool, BootError> {
+pub fn run(loaded: Loaded) -> Result<bool, BootError> {
     println!("configuration     ok");
-    privileges::check_user(&config)?;
-    boot::run(config.for_tool(), async |host| {
-        host.ending.unless(check(&host)).await
+    privileges::check_user(&loaded.config)?;
+    let of_host = privileges::notes(&loaded);
+    for note in loaded.notes.iter().chain(&of_host) {
+        warn(note.text());
+    }
+    let workers = loaded.config.workers;
+    boot::run(loaded.config.for_tool(), async |host| {
+        host.ending.unless(check(&host, workers)).await
     })
 }
 
-async fn check(host: &Host) -> Result<bool, BootError> {
+fn warn(text: &str) {
+    println!("warning           {text}");
+}
+
+async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
     let service = host.service();
     host.boot(&service).await?;
     let hello = service.pool.get().and_then(|pool| pool.first_worker());
     if let Some(hello) = hello {
         print_python(&host.config, hello);
     }
-    let seen = if service.health.is_safe() {
-        seen_by_a_sandbox(host, &service).await
-    } else {
-        // No worker may serve; why is below.
-        Value::Null
-    };
-    print_layers(&host.config, &service.health.layers(), &seen);
+    let mut serves = service.health.is_safe();
+    // No worker may serve; why is below.
+    let mut seen = Value::Null;
+    if serves {
+        let probed = seen_by_a_sandbox(host, &service).await;
+        let emptied = emptied(host).await;
+        for failure in [probed.as_ref().err(), emptied.as_ref().err()]
+            .into_iter()
+            .flatten()
+        {
+            println!("{failure}");
+            serves = false;
+        }
+        seen = probed.unwrap_or_default();
+    }
+    print_layers(host, &service.health.layers(), &seen);
     for (name, mode) in &host.spawner.apparmor().loaded {
         println!("profile           {name}: {mode}");
     }
@@ -55,12 +81,15 @@ async fn check(host: &Host) -> Result<bool, BootError> {
         let result = check.failure.as_deref().unwrap_or("passed");
         println!("check {:<11} {result}", check.id);
     }
+    for note in host.notes(&host.config, workers) {
+        warn(note.text());
+    }
     if !host.config.enabled {
         println!(
             "enabled           false: the service would refuse every execution until it is true"
         );
     }
-    Ok(service.health.is_safe())
+    Ok(serves)
 }
 
 fn print_python(config: &Config, hello: &Hello) {
@@ -70,11 +99,17 @@ fn print_python(config: &Config, hello: &Hello) {
     println!("worker module     of this build");
     let wanted = config.python.preload.len();
     let failed = hello.preload_failed.len();
-    println!(
-        "preload           {} of {wanted} modules; {} MiB mapped",
-        wanted.saturating_sub(failed),
-        hello.image_bytes >> 20
-    );
+    if wanted == 0 {
+        println!(
+            "preload           nothing: each execution imports what it needs, see python.preload"
+        );
+    } else {
+        println!(
+            "preload           {} of {wanted} modules; {} MiB mapped",
+            wanted.saturating_sub(failed),
+            hello.image_bytes >> 20
+        );
+    }
     println!(
         "memory            {} MiB for each worker with this preload list, {} MiB of it in huge pages, and what \
          its runs use",
@@ -82,34 +117,65 @@ fn print_python(config: &Config, hello: &Hello) {
         hello.huge_bytes >> 20
     );
     for (module, error) in &hello.preload_failed {
-        println!("preload           {module}: it can't be imported: {error}");
+        warn(&format!(
+            "python.preload: {module} can't be imported: {error}"
+        ));
     }
 }
 
-/// The globals that the probe leaves; nothing if it could not run, which the safety checks explain.
-async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Value {
+/// The globals that the probe leaves; or why there are none, when no execution like it would end well.
+async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Result<Value, String> {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
+    let limits = &host.config.limits;
     match execute(service, &Form::of_payload(payload), &host.config).await {
-        Answer::Success(globals) => serde_json::from_str(&globals).unwrap_or_else(|error| {
-            println!("probe             its globals can't be read: {error}");
-            Value::Null
-        }),
-        answer => {
-            println!("probe             it did not run: {answer:?}");
-            Value::Null
-        }
+        Answer::Success(globals) => serde_json::from_str(&globals)
+            .map_err(|error| format!("probe             its globals can't be read: {error}")),
+        answer => Err(format!(
+            "probe             expected to see what a sandbox has, but {}",
+            told(&answer, limits)
+        )),
     }
+}
+
+/// Waits until what the sandboxes so far have left is gone.
+async fn emptied(host: &Host) -> Result<(), String> {
+    let mut cleanings = host.spawner.cleanings();
+    // The probe's is one more.
+    let all = SANDBOXES_TAKEN + 1;
+    let done = timeout(
+        CLEANINGS_MAX,
+        cleanings.wait_for(|cleanings| cleanings.done >= all),
+    )
+    .await;
+    let cleanings = match done {
+        Ok(Ok(cleanings)) => *cleanings,
+        Ok(Err(_)) => return Err("scratch           the spawner is gone".to_owned()),
+        Err(_) => {
+            return Err(format!(
+                "scratch           what {all} sandboxes have left is not gone after {CLEANINGS_MAX:?}"
+            ));
+        }
+    };
+    if cleanings.failed == 0 {
+        return Ok(());
+    }
+    let dir = host.config.sandbox.scratch_dir.display();
+    Err(format!(
+        "scratch           {} of {} directories of executions below {dir} can't be removed; as root \
+         the service needs CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER",
+        cleanings.failed, cleanings.done
+    ))
 }
 
 /// A line for each layer: what was got, or why nothing.
-fn print_layers(config: &Config, layers: &[LayerState], seen: &Value) {
+fn print_layers(host: &Host, layers: &[LayerState], seen: &Value) {
     for LayerState { layer, on, detail } in layers {
         let seen = match layer.as_str() {
             // None ran, or there is nothing to see.
             _ if !on || seen.is_null() => String::new(),
             "uid" => format!("; a sandbox had {}", seen["uid"]),
             "namespaces" => format!("; a sandbox was process {}", seen["pid"]),
-            "rlimits" => format!("; {}", rlimits(config, seen)),
+            "rlimits" => format!("; {}", rlimits(host, seen)),
             _ => String::new(),
         };
         let got = if *on { "on" } else { "none" };
@@ -117,7 +183,8 @@ fn print_layers(config: &Config, layers: &[LayerState], seen: &Value) {
     }
 }
 
-fn rlimits(config: &Config, seen: &Value) -> String {
+fn rlimits(host: &Host, seen: &Value) -> String {
+    let limits = &host.config.limits;
     let shown = |name: &str| match seen["limits"][name].as_i64() {
         Some(-1) => format!("{name} unlimited"),
         Some(number) => format!("{name} {number}"),
@@ -127,6 +194,21 @@ fn rlimits(config: &Config, seen: &Value) -> String {
         .into_iter()
         .map(shown)
         .collect();
-    let realtime = config.limits.REALTIME;
-    format!("{}; REALTIME {realtime} s by timers", kernel.join(", "))
+    // The kernel counts by user.
+    let more = seen["limits"]["NPROC"]
+        .as_u64()
+        .unwrap_or(0)
+        .saturating_sub(limits.NPROC);
+    let shared = match host.own_uids || limits.NPROC == 0 {
+        true => String::new(),
+        false => format!(
+            " (of NPROC {} for the execution and {more} for the processes that share its user)",
+            limits.NPROC
+        ),
+    };
+    let realtime = limits.REALTIME;
+    format!(
+        "{}{shared}; REALTIME {realtime} s by timers",
+        kernel.join(", ")
+    )
 }

@@ -6,6 +6,7 @@ use crate::python_json::scan::{self, JsonType};
 use crate::request::answer::Answer;
 use crate::request::execute;
 use crate::request::payload::Form;
+use crate::service::Service;
 use axum::body::Bytes;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -32,8 +33,8 @@ pub enum Ran {
     Failed(String),
     /// It could not be run.
     Refused(String),
-    /// The safety checks did not pass, so nothing is run.
-    Unsafe(String),
+    /// The safety checks did not pass, so nothing is run: which failed, and why.
+    Unsafe(Vec<String>),
 }
 
 /// Why a request can't be made.
@@ -105,17 +106,24 @@ pub fn run(config: Config, form: &Form) -> Result<Ran, BootError> {
         let work = async {
             host.boot(&service).await?;
             if !service.health.is_safe() {
-                return Ok(Ran::Unsafe(service.health.body()));
+                return Ok(Ran::Unsafe(failures(&service)));
             }
             Ok(match execute(&service, form, &host.config).await {
                 Answer::Success(globals) => Ran::Globals(globals),
                 Answer::Failure { emsg, .. } => Ran::Failed(emsg),
                 Answer::Rejected(rejection) => Ran::Refused(rejection.to_string()),
-                answer => Ran::Unsafe(format!("{answer:?}")),
+                answer => Ran::Unsafe(vec![format!("{answer:?}")]),
             })
         };
         host.ending.unless(work).await
     })
+}
+
+/// A line for each check that failed.
+fn failures(service: &Service) -> Vec<String> {
+    let checks = service.health.checks().into_iter();
+    let failed = checks.filter_map(|check| Some(format!("{}: {}", check.id, check.failure?)));
+    failed.collect()
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, RunError> {

@@ -33,6 +33,9 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!(event = "service_listening", "listening on {address}");
     let service = host.service();
+    for note in host.notes(&host.config, host.config.workers) {
+        note.log();
+    }
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
     let connections_max = connections::connections_max(&host.config);

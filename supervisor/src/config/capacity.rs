@@ -3,6 +3,14 @@
 use super::error::ConfigError;
 use super::model::{Config, WORKERS_MAX};
 use super::settings::Settings;
+use std::ops::Range;
+
+/// Of memory, for a worker and the sandboxes that wait: the libraries of Open edX take some 300 MB once,
+/// huge pages and the pages that each sandbox copies as much again.
+const WORKER_BYTES: u64 = 1 << 30;
+/// For a run, beside its files, which are memory too: scipy or matplotlib with a large figure take some
+/// 200 MB over the warm image, and this is three times that.
+const RUN_BYTES: u64 = 768 << 20;
 
 impl Config {
     /// Checks what depends on more than one key.
@@ -24,6 +32,7 @@ impl Config {
     pub fn for_tool(mut self) -> Self {
         // Checked to fit.
         self.sandbox.uid_base += u32::try_from(self.uid_count()).unwrap_or(0);
+        self.is_tool = true;
         self.workers = 1;
         self.sandboxes_per_worker = 1;
         self.max_requests = 0;
@@ -34,6 +43,20 @@ impl Config {
         self
     }
 
+    /// The uids of the service's workers and sandboxes.
+    #[must_use]
+    pub fn uid_range(&self) -> Range<u64> {
+        let first = u64::from(self.sandbox.uid_base);
+        first..first + self.uid_count()
+    }
+
+    /// These, and those of `check` and `run` beside it, which follow.
+    #[must_use]
+    pub fn uid_range_with_tools(&self) -> Range<u64> {
+        let range = self.uid_range();
+        range.start..range.end + Self::tool_uid_count()
+    }
+
     fn tool_uid_count() -> u64 {
         let one = Self {
             workers: 1,
@@ -41,6 +64,18 @@ impl Config {
             ..Self::default()
         };
         one.uid_count()
+    }
+
+    /// `cgroup.memory_bytes_max` where nobody sets it: a bound that ordinary work stays far below, so that
+    /// one run can't have the host's memory.
+    #[must_use]
+    pub fn memory_bytes_default(&self) -> u64 {
+        let sandboxes = self.sandboxes_per_worker as u64;
+        let one = RUN_BYTES.saturating_add(self.scratch_bytes_max);
+        // What TOML can write.
+        WORKER_BYTES
+            .saturating_add(one.saturating_mul(sandboxes))
+            .min(i64::MAX as u64)
     }
 
     /// Sandboxes that a worker keeps ready while nothing runs: a spare beside each that may run.

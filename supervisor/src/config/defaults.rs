@@ -34,6 +34,7 @@ impl Default for Config {
             cgroup: Cgroup::default(),
             library_cache: LibraryCache::default(),
             layers: Layers::default(),
+            is_tool: false,
         }
     }
 }
@@ -66,7 +67,8 @@ impl Default for CodeJailLimits {
 impl Default for Cgroup {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 0,
+            // For the other defaults; `Config::memory_bytes_default` where they are changed.
+            memory_bytes_max: 2 << 30,
             // Far over what a full worker's sandboxes may have by NPROC, far below what a host has.
             pids_max: 4096,
         }

@@ -1,12 +1,10 @@
-//! Every key that a configuration can have: its type, its bounds, how it is written as text.
+//! Every key that a configuration can have: its type, its bounds, and when a reload applies it.
 //!
-//! The one list that all sources, `--print-config` and docs/configuration.md are checked against.
+//! The one list that all sources, reloads, `--print-config` and docs/configuration.md are checked
+//! against.
 
 use super::model::WORKERS_MAX;
-use codejail_protocol::SABOTAGE;
-use std::net::SocketAddr;
-use std::path::Path;
-use toml::Value;
+use super::value_type::{KERNEL_MAX, ValueType};
 
 /// One key; a `*` in its name stands for a name of the operator's own.
 #[derive(Debug)]
@@ -15,43 +13,26 @@ pub struct Key {
     pub name: &'static str,
     /// What its value may be.
     pub kind: ValueType,
+    /// When a new value counts that a service learns of while it runs.
+    pub applies: Applies,
 }
 
-/// What a value may be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ValueType {
-    /// Yes or no.
-    Boolean,
-    /// A whole number, both bounds included.
-    Integer(u64, u64),
-    /// Seconds up to a bound; fractions are allowed.
-    Seconds(f64),
-    /// Where to listen.
-    Address,
-    /// Whom to connect to.
-    Endpoint,
-    /// Text that says something.
-    Name,
-    /// Any text.
-    Text,
-    /// From the root on, since a service's working directory is chance.
-    Path,
-    /// Several names.
-    Names,
-    /// Several paths.
-    Paths,
-    /// How much a layer is wanted.
-    Mode,
-    /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
-    Always,
+/// When a key's new value counts after a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// For the next request, connection or check; nothing holds on to the old value.
+    AtOnce,
+    /// For each worker that is launched from then on. A reload replaces all workers.
+    NewWorkers,
+    /// When the service is started again: the port, the uids or the spawner's preparations depend on it.
+    Restart,
 }
 
-use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Name, Names, Paths, Seconds, Text};
+use Applies::{AtOnce, NewWorkers, Restart};
+use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Modules, Name, Paths, Seconds, Text};
 
 const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
-/// Bytes and processes: what the kernel takes for a number that TOML can write.
-const KERNEL_MAX: u64 = i64::MAX as u64;
 /// PID_MAX_LIMIT of the kernel's include/linux/threads.h.
 const PIDS_MAX: u64 = 1 << 22;
 /// CPU seconds: 30 years, so that the hard limit of one more is a number too.
@@ -59,64 +40,76 @@ const CPU_MAX: u64 = 1_000_000_000;
 /// Seconds by the wall clock; a client gives up after four.
 const REALTIME_MAX: f64 = 3600.0;
 
-const fn key(name: &'static str, kind: ValueType) -> Key {
-    Key { name, kind }
+const fn key(name: &'static str, kind: ValueType, applies: Applies) -> Key {
+    Key {
+        name,
+        kind,
+        applies,
+    }
 }
 
 /// All of them, in the order in which they are printed: a table's keys are together.
 pub const KEYS: &[Key] = &[
-    key("bind", Address),
-    key("enabled", Boolean),
-    key("user", Name),
-    key("workers", Integer(1, WORKERS_MAX as u64)),
+    key("bind", Address, Restart),
+    key("enabled", Boolean, AtOnce),
+    key("user", Name, Restart),
+    key("workers", Integer(1, WORKERS_MAX as u64), AtOnce),
     // With one descriptor for each in their worker: SANDBOXES_MAX of the protocol.
-    key("sandboxes_per_worker", Integer(1, 200)),
-    key("max_requests", Integer(0, 1_000_000_000)),
-    key("max_requests_jitter", Integer(0, 1_000_000_000)),
-    key("queue_length_max", Integer(0, 1 << 20)),
-    key("queue_wait_max_ms", Integer(1, HOUR_MS)),
-    key("graceful_timeout_ms", Integer(0, HOUR_MS)),
-    key("connections_max", Integer(1, 65536)),
-    key("head_timeout_ms", Integer(1, HOUR_MS)),
-    key("body_timeout_ms", Integer(1, HOUR_MS)),
-    key("body_bytes_max", Integer(1024, GIB)),
-    key("output_bytes_max", Integer(1024, GIB)),
-    key("reply_bytes_max", Integer(1024, GIB)),
+    key("sandboxes_per_worker", Integer(1, 200), Restart),
+    key("max_requests", Integer(0, 1_000_000_000), NewWorkers),
+    key("max_requests_jitter", Integer(0, 1_000_000_000), NewWorkers),
+    key("queue_length_max", Integer(0, 1 << 20), AtOnce),
+    key("queue_wait_max_ms", Integer(1, HOUR_MS), AtOnce),
+    key("graceful_timeout_ms", Integer(0, HOUR_MS), AtOnce),
+    key("connections_max", Integer(1, 65536), Restart),
+    key("head_timeout_ms", Integer(1, HOUR_MS), AtOnce),
+    key("body_timeout_ms", Integer(1, HOUR_MS), AtOnce),
+    key("body_bytes_max", Integer(1024, GIB), AtOnce),
+    key("output_bytes_max", Integer(1024, GIB), AtOnce),
+    key("reply_bytes_max", Integer(1024, GIB), AtOnce),
     // At least what a run's own files take.
-    key("scratch_bytes_max", Integer(1 << 20, KERNEL_MAX)),
-    key("scratch_files_max", Integer(16, 1 << 24)),
-    key("egress_check", Endpoint),
-    key("python.bin", ValueType::Path),
-    key("python.preload", Names),
-    key("python.read_paths", Paths),
-    key("python.huge_pages", Boolean),
-    key("python.worker_module", ValueType::Path),
-    key("python.env.*", Text),
-    key("limits.CPU", Integer(0, CPU_MAX)),
-    key("limits.REALTIME", Seconds(REALTIME_MAX)),
-    key("limits.VMEM", Integer(0, KERNEL_MAX)),
-    key("limits.FSIZE", Integer(0, KERNEL_MAX)),
-    key("limits.NPROC", Integer(0, KERNEL_MAX)),
-    key("limit_overrides.*.CPU", Integer(0, CPU_MAX)),
-    key("limit_overrides.*.REALTIME", Seconds(REALTIME_MAX)),
-    key("limit_overrides.*.VMEM", Integer(0, KERNEL_MAX)),
-    key("limit_overrides.*.FSIZE", Integer(0, KERNEL_MAX)),
-    key("limit_overrides.*.NPROC", Integer(0, KERNEL_MAX)),
+    key(
+        "scratch_bytes_max",
+        Integer(1 << 20, KERNEL_MAX),
+        NewWorkers,
+    ),
+    key("scratch_files_max", Integer(16, 1 << 24), NewWorkers),
+    key("egress_check", Endpoint, AtOnce),
+    key("python.bin", ValueType::Path, Restart),
+    key("python.preload", Modules, NewWorkers),
+    key("python.read_paths", Paths, Restart),
+    key("python.huge_pages", Boolean, NewWorkers),
+    key("python.worker_module", ValueType::Path, Restart),
+    key("python.env.*", Text, Restart),
+    key("limits.CPU", Integer(0, CPU_MAX), AtOnce),
+    key("limits.REALTIME", Seconds(REALTIME_MAX), AtOnce),
+    key("limits.VMEM", Integer(0, KERNEL_MAX), AtOnce),
+    key("limits.FSIZE", Integer(0, KERNEL_MAX), AtOnce),
+    key("limits.NPROC", Integer(0, KERNEL_MAX), AtOnce),
+    key("limit_overrides.*.CPU", Integer(0, CPU_MAX), AtOnce),
+    key("limit_overrides.*.REALTIME", Seconds(REALTIME_MAX), AtOnce),
+    key("limit_overrides.*.VMEM", Integer(0, KERNEL_MAX), AtOnce),
+    key("limit_overrides.*.FSIZE", Integer(0, KERNEL_MAX), AtOnce),
+    key("limit_overrides.*.NPROC", Integer(0, KERNEL_MAX), AtOnce),
     // The last uid is bounded with the number of workers (`Config::check`).
-    key("sandbox.uid_base", Integer(1000, u32::MAX as u64)),
-    key("sandbox.scratch_dir", ValueType::Path),
-    key("cgroup.memory_bytes_max", Integer(0, KERNEL_MAX)),
-    key("cgroup.pids_max", Integer(0, PIDS_MAX)),
+    key("sandbox.uid_base", Integer(1000, u32::MAX as u64), Restart),
+    key("sandbox.scratch_dir", ValueType::Path, Restart),
+    key(
+        "cgroup.memory_bytes_max",
+        Integer(0, KERNEL_MAX),
+        NewWorkers,
+    ),
+    key("cgroup.pids_max", Integer(0, PIDS_MAX), NewWorkers),
     // Half a GiB: beyond that memory is better spent on workers.
-    key("library_cache.bytes_max", Integer(0, GIB / 2)),
-    key("layers.uid", Mode),
-    key("layers.namespaces", Mode),
-    key("layers.mounts", Mode),
-    key("layers.landlock", Mode),
-    key("layers.seccomp", ValueType::Always),
-    key("layers.rlimits", ValueType::Always),
-    key("layers.cgroup", Mode),
-    key("layers.apparmor", Mode),
+    key("library_cache.bytes_max", Integer(0, GIB / 2), AtOnce),
+    key("layers.uid", Mode, Restart),
+    key("layers.namespaces", Mode, Restart),
+    key("layers.mounts", Mode, Restart),
+    key("layers.landlock", Mode, NewWorkers),
+    key("layers.seccomp", ValueType::Always, NewWorkers),
+    key("layers.rlimits", ValueType::Always, NewWorkers),
+    key("layers.cgroup", Mode, Restart),
+    key("layers.apparmor", Mode, Restart),
 ];
 
 /// The key of this path, with its place in the list.
@@ -138,13 +131,23 @@ pub fn first_in(table: &[String]) -> Option<usize> {
 }
 
 /// What may stand in the table of this path, for whoever wrote something else.
-pub fn names_in(table: &[String]) -> String {
+pub fn names_in(table: &[String]) -> Vec<&'static str> {
     let below = KEYS.iter().filter(|key| key.begins_with(table));
     let mut names: Vec<&str> = below
         .filter_map(|key| key.name.split('.').nth(table.len()))
         .collect();
     names.dedup();
-    names.join(", ")
+    names
+}
+
+impl std::fmt::Display for Applies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce => "at once",
+            Self::NewWorkers => "new workers",
+            Self::Restart => "restart",
+        })
+    }
 }
 
 impl Key {
@@ -164,96 +167,6 @@ impl Key {
     }
 }
 
-impl ValueType {
-    /// What would be right, after "must be".
-    pub fn right(self) -> String {
-        match self {
-            Boolean => "true or false".to_owned(),
-            Integer(least, KERNEL_MAX) => format!("a number from {least} on, below 2^63"),
-            Integer(least, most) => format!("a number from {least} to {most}"),
-            Seconds(most) => format!("a number of seconds from 0 to {most}"),
-            Address => "an address with a port, such as 127.0.0.1:8080 or [::]:8080".to_owned(),
-            Endpoint => "a name or an address with a port, such as example.org:443".to_owned(),
-            Name => "text, and not empty".to_owned(),
-            Text => "text without a zero byte".to_owned(),
-            ValueType::Path => "an absolute path".to_owned(),
-            Names => "a list of names".to_owned(),
-            Paths => "a list of absolute paths".to_owned(),
-            ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
-            Mode | ValueType::Always => "require, auto or off".to_owned(),
-        }
-    }
-
-    /// Whether `value` may be one.
-    pub fn admits(self, value: &Value) -> bool {
-        match (self, value) {
-            (Boolean, Value::Boolean(_)) => true,
-            (Integer(least, most), Value::Integer(number)) => {
-                u64::try_from(*number).is_ok_and(|number| (least..=most).contains(&number))
-            }
-            (Seconds(most), Value::Float(number)) => (0.0..=most).contains(number),
-            (Seconds(most), Value::Integer(number)) => (0.0..=most).contains(&(*number as f64)),
-            (Address, Value::String(text)) => text.parse::<SocketAddr>().is_ok(),
-            (Endpoint, Value::String(text)) => is_endpoint(text),
-            (Name, Value::String(text)) => !text.is_empty() && !text.contains('\0'),
-            (Text, Value::String(text)) => !text.contains('\0'),
-            (ValueType::Path, Value::String(text)) => {
-                Path::new(text).is_absolute() && !text.contains('\0')
-            }
-            (Names, Value::Array(values)) => values.iter().all(|value| Name.admits(value)),
-            (Paths, Value::Array(values)) => {
-                values.iter().all(|value| ValueType::Path.admits(value))
-            }
-            (ValueType::Always, Value::String(text)) if !SABOTAGE => {
-                ["require", "auto"].contains(&text.as_str())
-            }
-            (Mode | ValueType::Always, Value::String(text)) => {
-                ["require", "auto", "off"].contains(&text.as_str())
-            }
-            _ => false,
-        }
-    }
-
-    /// Reads a variable's or a flag's text; what can't be read stays text, which is then refused.
-    pub fn read(self, text: &str) -> Value {
-        let as_text = || Value::String(text.to_owned());
-        match self {
-            Boolean => match text.to_ascii_lowercase().parse() {
-                Ok(value) => Value::Boolean(value),
-                Err(_) => as_text(),
-            },
-            Integer(..) => text.parse().map_or_else(|_| as_text(), Value::Integer),
-            Seconds(_) => match (text.parse(), text.parse()) {
-                (Ok(whole), _) => Value::Integer(whole),
-                (_, Ok(number)) => Value::Float(number),
-                _ => as_text(),
-            },
-            Names | Paths => {
-                let items = text.split(',').map(str::trim);
-                let items = items.filter(|item| !item.is_empty());
-                Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
-            }
-            Address | Endpoint | Name | Text | ValueType::Path | Mode | ValueType::Always => {
-                as_text()
-            }
-        }
-    }
-}
-
-/// `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
-fn is_endpoint(text: &str) -> bool {
-    let named = |(host, port): (&str, &str)| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-        !host.is_empty()
-            && host.bytes().all(plain)
-            && port.parse::<u16>().is_ok_and(|port| port > 0)
-    };
-    text.rsplit_once(':').is_some_and(named)
-        || text
-            .parse::<SocketAddr>()
-            .is_ok_and(|address| address.port() > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +184,7 @@ mod tests {
         assert!(find(&path("limits.CPU.x")).is_none());
         assert!(is_table(&path("limits")) && is_table(&context[..2]) && is_table(&[]));
         assert!(!is_table(&path("limits.CPU")) && !is_table(&path("limit")));
-        assert_eq!(names_in(&path("cgroup")), "memory_bytes_max, pids_max");
+        assert_eq!(names_in(&path("cgroup")), ["memory_bytes_max", "pids_max"]);
     }
 
     #[test]
@@ -280,17 +193,5 @@ mod tests {
         assert_eq!(variable("workers").unwrap(), "CODEJAIL_WORKERS");
         assert_eq!(variable("limits.CPU").unwrap(), "CODEJAIL_LIMITS__CPU");
         assert_eq!(variable("python.env.HOME"), None);
-    }
-
-    #[test]
-    fn text_is_read_by_kind() {
-        assert_eq!(Boolean.read("True"), Value::Boolean(true));
-        assert_eq!(Integer(0, 9).read("4"), Value::Integer(4));
-        assert!(!Integer(0, 9).admits(&Integer(0, 9).read("four")));
-        assert_eq!(Seconds(9.0).read("0.5"), Value::Float(0.5));
-        assert!(!Seconds(9.0).admits(&Seconds(9.0).read("nan")));
-        let list = |items: &[&str]| Value::from(items.to_vec());
-        assert_eq!(Names.read(" numpy, scipy,"), list(&["numpy", "scipy"]));
-        assert_eq!(Names.read(""), list(&[]));
     }
 }

@@ -6,16 +6,14 @@ use super::model::Config;
 use super::note::Note;
 use super::original_yaml;
 use super::settings::{Origin, Settings};
+use super::variables::{self, TOML_VARIABLE, YAML_VARIABLE};
+use super::yaml::{self, Node};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
-
-/// Names the original's YAML file, as it always did.
-pub const YAML_VARIABLE: &str = "CODEJAIL_SERVICE_CFG";
-/// Names the TOML file where `--config` does not.
-pub const TOML_VARIABLE: &str = "CODEJAIL_CONFIG";
 
 /// A flag that gives a key's value.
 #[derive(Debug, Clone)]
@@ -64,18 +62,22 @@ impl Sources {
     /// Reads all sources, and checks what they say.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// All that is wrong, as far as the files can be read.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let mut settings = Settings::default();
-        let mut notes = Vec::new();
+        let mut notes = variables::unknown(&self.environment);
         if let Some(path) = self.path(YAML_VARIABLE) {
-            notes = original_yaml::read(&path, &read_file(&path)?, &mut settings)?;
+            match read_yaml(&path, &mut settings) {
+                Ok(more) => notes.extend(more),
+                Err(error) => settings.note(Err(error)),
+            }
         }
         if let Some(path) = self.file.clone().or_else(|| self.path(TOML_VARIABLE)) {
-            read_toml(&path, &read_file(&path)?, &mut settings)?;
+            let read = read_toml(&path, &mut settings);
+            settings.note(read);
         }
-        self.read_environment(&mut settings)?;
-        self.read_flags(&mut settings)?;
+        self.read_environment(&mut settings);
+        self.read_flags(&mut settings);
         let config = settings.to_config()?;
         config.check(&settings)?;
         Ok(Loaded {
@@ -93,7 +95,7 @@ impl Sources {
 
     /// Only names that belong to keys are looked at: beside a service named codejail, Kubernetes sets
     /// `CODEJAIL_PORT=tcp://...` and others.
-    fn read_environment(&self, settings: &mut Settings) -> Result<(), ConfigError> {
+    fn read_environment(&self, settings: &mut Settings) {
         for key in KEYS {
             let Some(variable) = key.variable() else {
                 continue;
@@ -103,19 +105,19 @@ impl Sources {
             };
             // What is not UTF-8 is refused by the key, or names no file.
             let value = key.kind.read(&text.to_string_lossy());
-            settings.set(&segments(key.name), value, Origin::Environment(variable))?;
+            let set = settings.set(&segments(key.name), value, Origin::Environment(variable));
+            settings.note(set);
         }
-        Ok(())
     }
 
-    fn read_flags(&self, settings: &mut Settings) -> Result<(), ConfigError> {
+    fn read_flags(&self, settings: &mut Settings) {
         for flag in &self.flags {
             let path = segments(flag.key);
             if let Some((_, key)) = keys::find(&path) {
-                settings.set(&path, key.kind.read(&flag.text), Origin::Flag(flag.name))?;
+                let set = settings.set(&path, key.kind.read(&flag.text), Origin::Flag(flag.name));
+                settings.note(set);
             }
         }
-        Ok(())
     }
 }
 
@@ -127,32 +129,79 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))
 }
 
-fn read_toml(path: &Path, text: &str, settings: &mut Settings) -> Result<(), ConfigError> {
-    let table: Table = toml::from_str(text)
-        .map_err(|error| ConfigError::Toml(path.to_owned(), Box::new(error)))?;
-    take_table(
-        table,
-        &mut Vec::new(),
-        &Origin::Toml(Arc::from(path)),
-        settings,
-    )
+const IS_YAML: &str = "this is YAML, the original's format: a file of it is named by \
+                       CODEJAIL_SERVICE_CFG, not by --config or CODEJAIL_CONFIG";
+const IS_TOML: &str = "this is TOML: a file of it is named by --config or CODEJAIL_CONFIG; \
+                       CODEJAIL_SERVICE_CFG names the original's YAML";
+
+fn read_yaml(path: &Path, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
+    let text = read_file(path)?;
+    let is_mapping = matches!(yaml::load(&text).as_deref(), Ok(Node::Map(_) | Node::Null));
+    if !is_mapping && text.parse::<Table>().is_ok_and(|table| !table.is_empty()) {
+        return Err(ConfigError::OtherFormat(path.to_owned(), IS_TOML));
+    }
+    original_yaml::read(path, &text, settings)
 }
 
-fn take_table(
-    table: Table,
-    path: &mut Vec<String>,
-    origin: &Origin,
-    settings: &mut Settings,
-) -> Result<(), ConfigError> {
+fn read_toml(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
+    let text = read_file(path)?;
+    let parsed =
+        toml::from_str::<Table>(&text).and_then(|table| Ok((table, DeTable::parse(&text)?)));
+    let (table, places) = match parsed {
+        Ok(parsed) => parsed,
+        Err(_) if is_settings_yaml(&text) => {
+            return Err(ConfigError::OtherFormat(path.to_owned(), IS_YAML));
+        }
+        Err(error) => return Err(ConfigError::Toml(path.to_owned(), Box::new(error))),
+    };
+    let mut mistakes = Vec::new();
+    let origin = Origin::Toml(Arc::from(path));
+    take_table(table, &mut Vec::new(), &mut |path, value| {
+        if let Err(mistake) = settings.set(path, value, origin.clone()) {
+            mistakes.push((place(places.get_ref(), path), mistake));
+        }
+    });
+    mistakes.sort_by_key(|(place, _)| *place);
+    for (_, mistake) in mistakes {
+        settings.note(Err(mistake));
+    }
+    Ok(())
+}
+
+/// A mapping of plain names: some broken TOML is YAML too, but not of this kind.
+fn is_settings_yaml(text: &str) -> bool {
+    let plain = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    match yaml::load(text).as_deref() {
+        Ok(Node::Map(entries)) => entries.iter().all(|(name, _)| plain(name)),
+        _ => false,
+    }
+}
+
+/// Gives each value to `take`, with the path of its key.
+fn take_table(table: Table, path: &mut Vec<String>, take: &mut impl FnMut(&[String], Value)) {
     for (name, value) in table {
         path.push(name);
         match value {
-            Value::Table(inner) if keys::is_table(path) => {
-                take_table(inner, path, origin, settings)?;
-            }
-            value => settings.set(path, value, origin.clone())?,
+            Value::Table(inner) if keys::is_table(path) => take_table(inner, path, take),
+            value => take(path, value),
         }
         path.pop();
     }
-    Ok(())
+}
+
+/// Where in the file a key stands.
+fn place(table: &DeTable<'_>, path: &[String]) -> usize {
+    let Some((name, rest)) = path.split_first() else {
+        return 0;
+    };
+    match table.get_key_value(name.as_str()) {
+        Some((key, value)) => match value.get_ref() {
+            DeValue::Table(inner) if !rest.is_empty() => place(inner, rest),
+            _ => key.span().start,
+        },
+        None => 0,
+    }
 }

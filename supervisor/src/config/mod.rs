@@ -16,6 +16,9 @@ mod original_yaml;
 pub mod print;
 mod reload;
 pub mod settings;
+mod suggest;
+pub mod value_type;
+mod variables;
 mod yaml;
 
 pub use error::ConfigError;
@@ -23,6 +26,7 @@ pub use model::{
     Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Python, Sandbox,
     WORKERS_MAX,
 };
+pub use reload::Change;
 
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,9 @@ pub struct Config {
     pub library_cache: LibraryCache,
     /// What confines them.
     pub layers: Layers,
+    /// Whether it is that of `check` or `run`; no key.
+    #[serde(skip)]
+    pub is_tool: bool,
 }
 
 /// `[python]`

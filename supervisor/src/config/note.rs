@@ -7,6 +7,10 @@ pub enum Note {
     Ignored(String),
     /// It is a mistake there too, but none that stops the original.
     Mistake(String),
+    /// Nothing reads it: most likely a typing error.
+    Unknown(String),
+    /// What it asks for this host does not give, or not as it seems.
+    Warning(String),
 }
 
 impl Note {
@@ -15,6 +19,19 @@ impl Note {
         match self {
             Self::Ignored(text) => tracing::info!(event = "setting_ignored", "{text}"),
             Self::Mistake(text) => tracing::error!(event = "setting_mistaken", "{text}"),
+            Self::Unknown(text) => tracing::warn!(event = "setting_unknown", "{text}"),
+            Self::Warning(text) => tracing::warn!(event = "setting_warning", "{text}"),
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Ignored(text)
+            | Self::Mistake(text)
+            | Self::Unknown(text)
+            | Self::Warning(text) => text,
         }
     }
 }

@@ -4,12 +4,17 @@
 use super::error::ConfigError;
 use super::note::Note;
 use super::settings::{Origin, Settings};
+use super::suggest;
 use super::yaml::{self, Node};
 use std::path::Path;
 use std::sync::Arc;
 use toml::Value;
 
-/// Reads a file into `settings`. Returns the keys that have no effect here.
+/// Reads a file into `settings`, which keep what is wrong in it. Returns the keys that have no effect
+/// here.
+///
+/// # Errors
+/// It can't be read as YAML.
 pub fn read(path: &Path, text: &str, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
     let document =
         yaml::load(text).map_err(|error| ConfigError::Yaml(path.to_owned(), Box::new(error)))?;
@@ -18,7 +23,8 @@ pub fn read(path: &Path, text: &str, settings: &mut Settings) -> Result<Vec<Note
         settings,
         notes: Vec::new(),
     };
-    file.take(&document)?;
+    let taken = file.take(&document);
+    file.settings.note(taken);
     Ok(file.notes)
 }
 
@@ -28,6 +34,11 @@ struct File<'a> {
     notes: Vec<Note>,
 }
 
+/// What the original's table can have.
+const CODE_JAIL: &[&str] = &["python_bin", "user", "limits", "limit_overrides"];
+/// What its limits can be.
+const LIMITS: &[&str] = &["CPU", "REALTIME", "VMEM", "FSIZE", "NPROC", "PROXY"];
+
 type Entries = [(String, std::rc::Rc<Node>)];
 
 impl File<'_> {
@@ -35,8 +46,11 @@ impl File<'_> {
         let mut ignored = Vec::new();
         for (name, node) in self.mapping("the file", document)? {
             match name.as_str() {
-                "CODEJAIL_ENABLED" => self.set(name, &["enabled"], node, None)?,
-                "CODE_JAIL" => self.code_jail(node)?,
+                "CODEJAIL_ENABLED" => self.set(name, &["enabled"], node, None),
+                "CODE_JAIL" => {
+                    let taken = self.code_jail(node);
+                    self.settings.note(taken);
+                }
                 _ => ignored.push(name.as_str()),
             }
         }
@@ -58,25 +72,36 @@ impl File<'_> {
                 // There, an empty one leaves Python unconfigured.
                 "python_bin" if matches!(&**node, Node::Null) => {}
                 "python_bin" if matches!(&**node, Node::Text(text) if text.is_empty()) => {}
-                "python_bin" => self.set(&place, &["python", "bin"], node, None)?,
+                "python_bin" => self.set(&place, &["python", "bin"], node, None),
                 "user" => self.ignore(
                     "CODE_JAIL.user has no effect: every sandbox has a uid of its own, from \
                      sandbox.uid_base on",
                 ),
-                "limits" => self.limits(&place, &["limits"], node, None)?,
+                "limits" => {
+                    let taken = self.limits(&place, &["limits"], node, None);
+                    self.settings.note(taken);
+                }
                 "limit_overrides" => {
-                    for (context, overrides) in self.mapping(&place, node)? {
-                        let place = format!("{place}.{context}");
-                        let table = ["limit_overrides", context.as_str()];
-                        self.limits(&place, &table, overrides, Some(global_proxy))?;
-                    }
+                    let taken = self.limit_overrides(&place, node, global_proxy);
+                    self.settings.note(taken);
                 }
-                _ => {
-                    let right = "no such key; CODE_JAIL has python_bin, user, limits, \
-                                 limit_overrides";
-                    return Err(self.refuse(&place, node, right));
-                }
+                _ => self.unknown("no such key; CODE_JAIL has", CODE_JAIL, &place, node),
             }
+        }
+        Ok(())
+    }
+
+    fn limit_overrides(
+        &mut self,
+        place: &str,
+        node: &Node,
+        global_proxy: &Node,
+    ) -> Result<(), ConfigError> {
+        for (context, overrides) in self.mapping(place, node)? {
+            let place = format!("{place}.{context}");
+            let table = ["limit_overrides", context.as_str()];
+            let taken = self.limits(&place, &table, overrides, Some(global_proxy));
+            self.settings.note(taken);
         }
         Ok(())
     }
@@ -103,25 +128,16 @@ impl File<'_> {
                 ))),
                 // There, what is false sets no limit; of FSIZE, it breaks every execution.
                 ("CPU" | "REALTIME" | "VMEM" | "NPROC", _) => {
-                    self.set(&place, &[table, &[name]].concat(), node, Some(0))?;
+                    self.set(&place, &[table, &[name]].concat(), node, Some(0));
                 }
-                ("FSIZE", _) => self.set(&place, &[table, &[name]].concat(), node, None)?,
-                _ => {
-                    let right = "no such limit; there are CPU, REALTIME, VMEM, FSIZE, NPROC, PROXY";
-                    return Err(self.refuse(&place, node, right));
-                }
+                ("FSIZE", _) => self.set(&place, &[table, &[name]].concat(), node, None),
+                _ => self.unknown("no such limit; there are", LIMITS, &place, node),
             }
         }
         Ok(())
     }
 
-    fn set(
-        &mut self,
-        place: &str,
-        path: &[&str],
-        node: &Node,
-        null: Option<i64>,
-    ) -> Result<(), ConfigError> {
+    fn set(&mut self, place: &str, path: &[&str], node: &Node, null: Option<i64>) {
         let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
         let value = match (node, null) {
             (Node::Null, Some(number)) => Value::Integer(number),
@@ -132,11 +148,23 @@ impl File<'_> {
             (Node::Null | Node::List(_) | Node::Map(_), _) => {
                 let right = super::keys::find(&path).map(|(_, key)| key.kind.right());
                 let right = format!("must be {}", right.unwrap_or_default());
-                return Err(self.refuse(place, node, &right));
+                return self.settings.note(Err(self.refuse(place, node, &right)));
             }
         };
         let origin = Origin::Yaml(Arc::clone(&self.path), place.to_owned());
-        self.settings.set(&path, value, origin)
+        let set = self.settings.set(&path, value, origin);
+        self.settings.note(set);
+    }
+
+    /// A name of the original's tables that is none of `names`.
+    fn unknown(&mut self, what: &str, names: &[&str], place: &str, node: &Node) {
+        let name = place.rsplit('.').next().unwrap_or_default();
+        let right = match suggest::nearest(name, names.iter().copied()) {
+            Some(meant) => format!("{what} {}; did you mean {meant}?", names.join(", ")),
+            None => format!("{what} {}", names.join(", ")),
+        };
+        let mistake = self.refuse(place, node, &right);
+        self.settings.note(Err(mistake));
     }
 
     fn mapping<'n>(&self, place: &str, node: &'n Node) -> Result<&'n Entries, ConfigError> {

@@ -4,6 +4,7 @@
 use super::error::ConfigError;
 use super::keys;
 use super::model::Config;
+use super::suggest;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,9 +25,12 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-/// Values by the paths of their keys.
+/// Values by the paths of their keys, and what is wrong in the sources.
 #[derive(Debug, Default)]
-pub struct Settings(BTreeMap<Vec<String>, (Value, Origin)>);
+pub struct Settings {
+    values: BTreeMap<Vec<String>, (Value, Origin)>,
+    mistakes: Vec<ConfigError>,
+}
 
 impl Settings {
     /// Takes a value that is right for its key; it replaces what an earlier source said.
@@ -43,31 +47,46 @@ impl Settings {
             return Err(refuse(path, &value, &origin));
         };
         if !key.kind.admits(&value) {
-            return Err(origin.refuse(path, &value, &format!("must be {}", key.kind.right())));
+            return Err(origin.refuse(path, &value, &key.kind.refusal(&value)));
         }
-        self.0.insert(path.to_vec(), (value, origin));
+        self.values.insert(path.to_vec(), (value, origin));
         Ok(())
+    }
+
+    /// Keeps what is wrong until all sources are read.
+    pub fn note(&mut self, result: Result<(), ConfigError>) {
+        self.mistakes.extend(result.err());
     }
 
     /// Where the value of this key came from.
     pub fn origin(&self, path: &[String]) -> &Origin {
-        self.0
+        self.values
             .get(path)
             .map_or(&Origin::Default, |(_, origin)| origin)
     }
 
     /// The configuration that they make, completed by the defaults.
-    pub fn to_config(&self) -> Result<Config, ConfigError> {
+    ///
+    /// # Errors
+    /// All that is wrong in the sources.
+    pub fn to_config(&mut self) -> Result<Config, ConfigError> {
+        ConfigError::of_all(std::mem::take(&mut self.mistakes))?;
         let mut root = Table::new();
-        for (path, (value, _)) in &self.0 {
+        for (path, (value, _)) in &self.values {
             insert(&mut root, path, value.clone());
         }
         // Every value was admitted by its key, so what fails here is a key that `Config` lacks.
-        root.try_into().map_err(ConfigError::Inconsistent)
+        let mut config: Config = root.try_into().map_err(ConfigError::Inconsistent)?;
+        let memory = ["cgroup", "memory_bytes_max"].map(str::to_owned);
+        if *self.origin(&memory) == Origin::Default {
+            config.cgroup.memory_bytes_max = config.memory_bytes_default();
+        }
+        Ok(config)
     }
 }
 
-fn insert(table: &mut Table, path: &[String], value: Value) {
+/// Puts a value where its path says; tables on the way are made.
+pub fn insert(table: &mut Table, path: &[String], value: Value) {
     match path {
         [] => {}
         [name] => {
@@ -94,15 +113,21 @@ fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
     while !keys::is_table(table) {
         table = &table[..table.len() - 1];
     }
-    let place = match table {
-        [] => "the keys are".to_owned(),
-        table => format!("[{}] has", dotted(table)),
+    let right = match (suggest::key(path, table), table) {
+        // A top-level key that came behind a table's head belongs to that table.
+        (Some(meant), [_, ..]) if meant.len() == 1 => format!(
+            "did you mean {}, which stands before the first [table]?",
+            dotted(&meant)
+        ),
+        (Some(meant), _) => format!("did you mean {}?", dotted(&meant)),
+        (None, []) => format!("the keys are {}", keys::names_in(table).join(", ")),
+        (None, table) => format!(
+            "[{}] has {}",
+            dotted(table),
+            keys::names_in(table).join(", ")
+        ),
     };
-    origin.refuse(
-        path,
-        value,
-        &format!("no such key; {place} {}", keys::names_in(table)),
-    )
+    origin.refuse(path, value, &format!("no such key; {right}"))
 }
 
 impl Origin {

@@ -42,14 +42,24 @@ async fn health(State(service): State<Service>) -> Response {
     json(service.health.is_safe(), service.health.body())
 }
 
-/// Would an execution be accepted now?
+/// Should a balancer send executions here? That all sandboxes are busy for a moment is no reason against
+/// it: an execution waits for the next one.
 async fn ready(State(service): State<Service>) -> Response {
     let enabled = service.config.get().enabled;
     let safe = service.health.is_safe();
-    let sandboxes = service.pool.get().map_or(0, crate::pool::Pool::ready);
-    let body =
-        serde_json::json!({ "enabled": enabled, "safe": safe, "sandboxes_ready": sandboxes });
-    json(enabled && safe && sandboxes > 0, body.to_string())
+    let workers = service.health.workers();
+    let draining = service.drain.is_cancelled();
+    let body = serde_json::json!({
+        "enabled": enabled,
+        "safe": safe,
+        "workers": workers,
+        "draining": draining,
+        "sandboxes_ready": service.pool.get().map_or(0, crate::pool::Pool::ready),
+    });
+    json(
+        enabled && safe && workers > 0 && !draining,
+        body.to_string(),
+    )
 }
 
 fn json(good: bool, body: String) -> Response {

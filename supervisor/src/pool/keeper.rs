@@ -154,7 +154,8 @@ impl Keeper {
                 return Err(error);
             }
         };
-        log_hello(id, &hello);
+        let news = self.shared.new_preload_failures(&hello.preload_failed);
+        log_hello(id, &hello, &news);
         self.shared.health.set_worker_layers(hello.layers.clone());
         // Only the first is kept.
         let _ = self.shared.first_worker.set(hello);
@@ -245,8 +246,9 @@ async fn run(
     (!matches!(result, Err(WorkerError::Stays(_)))).then_some(slot)
 }
 
-fn log_hello(id: WorkerId, hello: &Hello) {
-    for (module, error) in &hello.preload_failed {
+/// `failed` are the modules of the preload list that workers could import so far.
+fn log_hello(id: WorkerId, hello: &Hello, failed: &[(String, String)]) {
+    for (module, error) in failed {
         tracing::warn!(
             event = "preload_failed",
             worker = id.0,

@@ -4,7 +4,6 @@ use super::keeper::Keeper;
 use super::ready::{ReadySandbox, Shelf};
 use super::shared::{CheckWorker, Shared, fill_random};
 use super::worker::WorkerError;
-use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::Health;
 use crate::spawner_link::SpawnerLink;
@@ -52,17 +51,18 @@ impl Pool {
     /// The first attempt to start a worker failed: a service that cannot boot stops instead of
     /// looping.
     pub async fn start(
-        (config, current): (Arc<Config>, Arc<Current>),
+        current: Arc<Current>,
         health: Arc<Health>,
         spawner: Arc<SpawnerLink>,
         (tag, trash): ([u8; 4], ScratchName),
         own_uids: bool,
         check_worker: CheckWorker,
     ) -> Result<Self, WorkerError> {
+        let config = current.get();
         let workers = config.workers;
         let shared = Arc::new(Shared {
-            config,
             current,
+            workers_max: config.workers_max(),
             health,
             spawner,
             shelf: Shelf::default().into(),
@@ -70,6 +70,7 @@ impl Pool {
             // The spawner has this one for what waits to be removed.
             names: Mutex::new(HashSet::from([trash])),
             first_worker: OnceLock::new(),
+            preload_failed: Mutex::default(),
             own_uids,
             check_worker,
         });
@@ -114,7 +115,7 @@ impl Pool {
         workers: usize,
         boot: Option<&mpsc::Sender<Result<(), WorkerError>>>,
     ) -> usize {
-        let workers = workers.clamp(1, self.shared.config.workers_max());
+        let workers = workers.clamp(1, self.shared.workers_max);
         let mut keepers = self.keepers.lock();
         while keepers.workers > workers {
             keepers.workers -= 1;

@@ -90,7 +90,7 @@ impl LiveSandboxes {
     /// long as those on their way out leave room.
     pub fn wants_more(&self) -> bool {
         let useful = self.sandboxes.values().filter(|live| !live.state.is_over());
-        useful.count() < self.shared.config.sandboxes_ready() && !self.free_seats.is_empty()
+        useful.count() < self.shared.current.get().sandboxes_ready() && !self.free_seats.is_empty()
     }
 
     /// Adds one that is about to be ordered: its number, its directory, its uid. None if no seat is

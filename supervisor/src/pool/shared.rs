@@ -30,10 +30,10 @@ impl std::fmt::Debug for CheckWorker {
 /// The pool's common part.
 #[derive(Debug)]
 pub struct Shared {
-    /// The configuration as the service was started; what a reload can't change is read here.
-    pub config: Arc<Config>,
-    /// The configuration as it is now.
+    /// The configuration as it is now. What takes a restart never changes in it.
     pub current: Arc<Current>,
+    /// Most workers: when the service was started uids were set aside for so many.
+    pub workers_max: usize,
     /// Told what the checks of each worker found.
     pub health: Arc<Health>,
     /// The way to the spawner.
@@ -46,6 +46,8 @@ pub struct Shared {
     pub names: Mutex<HashSet<ScratchName>>,
     /// What the first warm worker said of itself; the others are as it is.
     pub first_worker: OnceLock<Hello>,
+    /// The modules that the last warm worker could not preload, with the reasons: said once.
+    pub preload_failed: Mutex<Vec<(String, String)>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
     /// What a new worker must pass before it joins.
@@ -62,6 +64,15 @@ pub struct Seat {
 }
 
 impl Shared {
+    /// The failures that no worker has had before, if this is news.
+    pub fn new_preload_failures(&self, failed: &[(String, String)]) -> Vec<(String, String)> {
+        let mut known = self.preload_failed.lock();
+        let mut news = failed.to_vec();
+        news.retain(|failure| !known.contains(failure));
+        *known = failed.to_vec();
+        news
+    }
+
     /// A new name for a directory.
     pub fn scratch_name(&self) -> io::Result<ScratchName> {
         let mut random = [0; 8];
@@ -87,7 +98,7 @@ impl Shared {
                 dir: named.transpose()?,
             })
         };
-        (0..self.config.sandboxes_max()).map(seat).collect()
+        (0..self.current.get().sandboxes_max()).map(seat).collect()
     }
 
     /// The name's directory is gone.
@@ -97,8 +108,9 @@ impl Shared {
 
     /// The uids of the worker on `slot`: its own first, then its sandboxes'.
     pub fn worker_uids(&self, slot: usize) -> Option<Range<u32>> {
-        let count = self.config.uids_per_worker();
-        let first = u64::from(self.config.sandbox.uid_base) + slot as u64 * count;
+        let config = self.current.get();
+        let count = config.uids_per_worker();
+        let first = u64::from(config.sandbox.uid_base) + slot as u64 * count;
         // The configuration's check bounds the last of them.
         let (first, end) = (
             u32::try_from(first).ok()?,

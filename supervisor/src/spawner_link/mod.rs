@@ -3,17 +3,18 @@
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
-    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerId,
+    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
 };
 use codejail_transport::{PacketError, PacketSocket};
 use codejail_transport_asynchronous::AsyncPacketSocket;
+use metrics::counter;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -58,15 +59,33 @@ struct Waiting {
     cleanings: HashMap<String, oneshot::Sender<bool>>,
 }
 
+/// What became of the directories and seats that the spawner was to clean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleanings {
+    /// Those that are gone for good, or stay.
+    pub done: u64,
+    /// Those of them that stay.
+    pub failed: u64,
+}
+
 /// The spawner as the rest of the service sees it. When it is gone, `gone` is cancelled and every
 /// waiter is told by its closed channel.
 #[derive(Debug)]
 pub struct SpawnerLink {
     socket: AsyncPacketSocket,
     waiting: Mutex<Waiting>,
+    cleanings: watch::Sender<Cleanings>,
     gone: CancellationToken,
+    host: SpawnerHost,
+}
+
+/// What the spawner found on this host.
+#[derive(Debug)]
+struct SpawnerHost {
     layers: Vec<LayerState>,
     seats: bool,
+    cgroup_bounds: bool,
+    warnings: Vec<String>,
     apparmor: FoundAppArmor,
 }
 
@@ -81,16 +100,15 @@ impl SpawnerLink {
         gone: CancellationToken,
     ) -> Result<Arc<Self>, SpawnerLinkError> {
         let socket = AsyncPacketSocket::new(socket)?;
-        let (layers, seats, apparmor) = timeout(SILENCE_MAX, configure(&socket, config))
+        let host = timeout(SILENCE_MAX, configure(&socket, config))
             .await
             .map_err(|_| SpawnerLinkError::Silent)??;
         let link = Arc::new(Self {
             socket,
             waiting: Mutex::default(),
+            cleanings: watch::Sender::default(),
             gone,
-            layers,
-            seats,
-            apparmor,
+            host,
         });
         tokio::spawn(Arc::clone(&link).listen());
         Ok(link)
@@ -98,17 +116,32 @@ impl SpawnerLink {
 
     /// What became of the spawner's layers.
     pub fn layers(&self) -> &[LayerState] {
-        &self.layers
+        &self.host.layers
     }
 
     /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
     pub fn seats(&self) -> bool {
-        self.seats
+        self.host.seats
+    }
+
+    /// Whether each worker has a cgroup whose bounds the kernel enforces.
+    pub fn cgroup_bounds(&self) -> bool {
+        self.host.cgroup_bounds
+    }
+
+    /// What the spawner wants the operator to know.
+    pub fn warnings(&self) -> &[String] {
+        &self.host.warnings
+    }
+
+    /// What became of the directories and seats so far.
+    pub fn cleanings(&self) -> watch::Receiver<Cleanings> {
+        self.cleanings.subscribe()
     }
 
     /// What there is of AppArmor.
     pub fn apparmor(&self) -> &FoundAppArmor {
-        &self.apparmor
+        &self.host.apparmor
     }
 
     /// Waits for a conversation's end, but not for ever.
@@ -162,6 +195,16 @@ impl SpawnerLink {
             }
         })
         .await
+    }
+
+    /// Bounds the workers that are launched from now on.
+    ///
+    /// # Errors
+    /// The spawner is gone or silent.
+    pub async fn bound(&self, bounds: WorkerBounds) -> Result<(), SpawnerLinkError> {
+        let order = SpawnerRequest::Bound(bounds);
+        self.unless_silent(async { Ok(self.socket.send(&order, &[]).await?) })
+            .await
     }
 
     /// Kills a worker and so all its sandboxes. Its end is told by the channel of its launch.
@@ -220,6 +263,23 @@ impl SpawnerLink {
         self.gone.cancel();
     }
 
+    /// Counts what a sandbox left and is gone; or stays, which is said.
+    fn count_cleaning(&self, dir: &ScratchName, error: Option<String>) {
+        self.cleanings.send_modify(|cleanings| {
+            cleanings.done += 1;
+            cleanings.failed += u64::from(error.is_some());
+        });
+        if let Some(error) = error {
+            counter!("codejail_scratch_failures_total").increment(1);
+            tracing::error!(
+                event = "scratch_removal_failed",
+                %dir,
+                %error,
+                "a scratch directory can't be removed"
+            );
+        }
+    }
+
     /// Whether the report was legal. A waiter that has left is no fault: it was cancelled.
     fn pass_on(&self, report: SpawnerReport) -> bool {
         let mut waiting = self.waiting.lock();
@@ -241,19 +301,16 @@ impl SpawnerLink {
             },
             SpawnerReport::Cleaned { dir, error } => {
                 let removed = error.is_none();
-                if let Some(error) = error {
-                    tracing::error!(
-                        event = "scratch_removal_failed",
-                        %dir,
-                        %error,
-                        "a scratch directory can't be removed"
-                    );
+                // A directory that is out of the way has yet to be removed.
+                if self.host.seats || !removed {
+                    self.count_cleaning(&dir, error);
                 }
                 match waiting.cleanings.remove(dir.as_str()) {
                     Some(cleaned) => drop(cleaned.send(removed)),
                     None => return false,
                 }
             }
+            SpawnerReport::Removed { dir, error } => self.count_cleaning(&dir, error),
             SpawnerReport::Configured { .. } | SpawnerReport::ConfigureFailed { .. } => {
                 return false;
             }
@@ -262,18 +319,26 @@ impl SpawnerLink {
     }
 }
 
-/// Tells the spawner what it works with; what became of its layers, and whether sandboxes have seats.
+/// Tells the spawner what it works with; what it found.
 async fn configure(
     socket: &AsyncPacketSocket,
     config: SpawnerConfig,
-) -> Result<(Vec<LayerState>, bool, FoundAppArmor), SpawnerLinkError> {
+) -> Result<SpawnerHost, SpawnerLinkError> {
     socket.send(&SpawnerRequest::Configure(config), &[]).await?;
     match socket.receive().await? {
         Some(SpawnerReport::Configured {
             layers,
             seats,
+            cgroup_bounds,
+            warnings,
             apparmor,
-        }) => Ok((layers, seats, apparmor)),
+        }) => Ok(SpawnerHost {
+            layers,
+            seats,
+            cgroup_bounds,
+            warnings,
+            apparmor,
+        }),
         Some(SpawnerReport::ConfigureFailed { error }) => Err(SpawnerLinkError::Configure(error)),
         Some(_) | None => Err(SpawnerLinkError::Gone),
     }

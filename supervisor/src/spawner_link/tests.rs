@@ -1,6 +1,6 @@
 use super::*;
 use codejail_protocol::control::LayerMode;
-use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers};
+use codejail_protocol::spawn::{CgroupLimits, SpawnerLayers, WorkerBounds};
 use std::os::unix::net::UnixStream;
 
 fn name() -> ScratchName {
@@ -17,12 +17,15 @@ fn config() -> SpawnerConfig {
         uid_base: 1000,
         uid_count: 1,
         uids_per_worker: 1,
+        shares_uids: false,
         read_paths: Vec::new(),
-        scratch_bytes_max: 0,
-        scratch_files_max: 0,
-        cgroup: CgroupLimits {
-            memory_bytes_max: 0,
-            pids_max: 0,
+        bounds: WorkerBounds {
+            scratch_bytes_max: 0,
+            scratch_files_max: 0,
+            cgroup: CgroupLimits {
+                memory_bytes_max: 0,
+                pids_max: 0,
+            },
         },
         layers: SpawnerLayers {
             namespaces: LayerMode::Off,
@@ -39,6 +42,8 @@ async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket)
     let configured = SpawnerReport::Configured {
         layers: Vec::new(),
         seats: false,
+        cgroup_bounds: false,
+        warnings: Vec::new(),
         apparmor: FoundAppArmor::default(),
     };
     theirs.send(&configured, &[]).unwrap();

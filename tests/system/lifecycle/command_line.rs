@@ -168,7 +168,7 @@ fn check_prints_what_each_layer_got() {
         "configuration     ok\n",
         "six is there\n",
         "preload           1 of 2 modules",
-        "no_such_module: it can't be imported: ModuleNotFoundError",
+        "warning           python.preload: no_such_module can't be imported: ModuleNotFoundError",
         "layer uid         ",
         "layer namespaces  ",
         "layer landlock    ",
@@ -277,7 +277,7 @@ fn serve_checks_and_prints_its_configuration() {
     assert_eq!(said.err, "");
     let said = serve(&["--check-config", "--workers", "0"], &[]);
     assert_eq!((said.status, &*said.out), (Some(78), ""));
-    let error = "codejail: --workers 0: must be a number from 1 to 256\n";
+    let error = "codejail: --workers 0: must be a whole number from 1 to 256\n";
     assert_eq!(said.err, error);
     let said = serve(
         &["--print-config", "--workers", "3"],

@@ -94,7 +94,7 @@ fn the_originals_file_starts_the_service_with_the_same_limits() {
     assert!(big.contains("MemoryError"), "{big}");
     let log = service.log();
     for part in [
-        "SECRET_KEY, ALLOWED_HOSTS, LOGGING_FORMAT_STRING, DATABASES, CACHES are the original's",
+        "SECRET_KEY, ALLOWED_HOSTS, LOGGING_FORMAT_STRING, DATABASES, CACHES are ignored: they are Django's settings",
         "CODE_JAIL.user has no effect",
         "CODE_JAIL.limits.PROXY has no effect",
         "PROXY can't be overridden per context",

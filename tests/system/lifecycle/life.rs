@@ -142,7 +142,7 @@ fn a_configuration_that_cannot_work_is_refused_by_name() {
         (
             "workers = 0",
             78,
-            "workers = 0: must be a number from 1 to 256",
+            "workers = 0: must be a whole number from 1 to 256",
         ),
         ("[limits]\nREALTIME = -1", 78, "limits.REALTIME = -1"),
         ("[layers]\nselinux = 'auto'", 78, "selinux"),

@@ -3,5 +3,7 @@
 mod command_line;
 mod configuration;
 mod life;
+mod mistakes;
+mod reload;
 mod signals;
 mod startup_checks;

@@ -12,7 +12,8 @@ use codejail_harness::wait::{END_MAX, wait_for};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
 use codejail_protocol::spawn::{
-    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerReport, SpawnerRequest, WorkerId,
+    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerReport, SpawnerRequest, WorkerBounds,
+    WorkerId,
 };
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
@@ -82,15 +83,18 @@ impl Spawner {
             uid_base: spawner.uids.uid_base(),
             uid_count: UIDS,
             uids_per_worker: UIDS / 5,
+            shares_uids: false,
             // Where the interpreter's own libraries are.
             read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
                 .map(PathBuf::from)
                 .to_vec(),
-            scratch_bytes_max: 1 << 20,
-            scratch_files_max: 100,
-            cgroup: CgroupLimits {
-                memory_bytes_max: 0,
-                pids_max: 0,
+            bounds: WorkerBounds {
+                scratch_bytes_max: 1 << 20,
+                scratch_files_max: 100,
+                cgroup: CgroupLimits {
+                    memory_bytes_max: 0,
+                    pids_max: 0,
+                },
             },
             layers: SpawnerLayers {
                 namespaces: LayerMode::Auto,
@@ -111,9 +115,15 @@ impl Spawner {
         is_root().then_some(self.uids.uid_base() + number)
     }
 
+    /// The next report, but for those of directories that are out of the way already.
     fn hear(&self) -> SpawnerReport {
-        let packet = self.socket.receive().expect("receive");
-        packet.expect("the spawner is gone")
+        loop {
+            let packet = self.socket.receive().expect("receive");
+            match packet.expect("the spawner is gone") {
+                SpawnerReport::Removed { error: None, .. } => {}
+                report => return report,
+            }
+        }
     }
 
     /// A name with this service's tag.

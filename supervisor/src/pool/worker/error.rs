@@ -24,6 +24,14 @@ pub enum WorkerError {
     /// It could not start.
     #[error("{0}")]
     Start(String),
+    /// It said itself why it could not get warm, with this Python.
+    #[error("python.bin = {bin:?}: {error}")]
+    Refused {
+        /// As configured.
+        bin: PathBuf,
+        /// In the worker's words.
+        error: String,
+    },
     /// It did not get warm in time.
     #[error("it was not warm after {0:?}")]
     Slow(Duration),

@@ -66,7 +66,7 @@ impl Worker {
             live,
             executions_left: shared.executions()?,
             failures: 0,
-            pause: Pause::new(shared.config.sandboxes_ready()),
+            pause: Pause::new(shared.current.get().sandboxes_ready()),
             shelf,
             joined: false,
             shared,
@@ -94,7 +94,7 @@ impl Worker {
         }
         match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
             Ok(Some(status)) => {
-                let bin = self.shared.config.python.bin.clone();
+                let bin = self.shared.current.get().python.bin.clone();
                 WorkerError::Exited { bin, status }
             }
             Ok(None) | Err(_) => error,
@@ -102,16 +102,15 @@ impl Worker {
     }
 
     async fn warm_up(&self, sandbox_uids: Option<(u32, u32)>) -> Result<Hello, WorkerError> {
-        let config = &self.shared.config;
-        let current = self.shared.current.get();
+        let config = self.shared.current.get();
         let start = WorkerRequest::Start(WorkerConfig {
-            preload: current.python.preload.clone(),
+            preload: config.python.preload.clone(),
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             own_uids: sandbox_uids.is_some(),
             seats: self.shared.spawner.seats(),
-            huge_pages: current.python.huge_pages,
+            huge_pages: config.python.huge_pages,
             layers: WorkerLayers {
                 landlock: config.layers.landlock,
                 seccomp: config.layers.seccomp,
@@ -126,7 +125,10 @@ impl Worker {
                 "the worker module is {}, the service {BUILD}: install both from one build",
                 hello.build
             ))),
-            Some(WorkerReport::StartFailed { error }) => Err(WorkerError::Start(error)),
+            Some(WorkerReport::StartFailed { error }) => {
+                let bin = config.python.bin.clone();
+                Err(WorkerError::Refused { bin, error })
+            }
             Some(_) => Err(WorkerError::Protocol("expected Hello")),
             None => Err(WorkerError::Ended),
         }

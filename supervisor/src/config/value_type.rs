@@ -1,0 +1,201 @@
+//! What a key's value may be: how it is told to an operator, checked, and read from text.
+
+use codejail_protocol::SABOTAGE;
+use std::net::SocketAddr;
+use std::path::Path;
+use toml::Value;
+
+/// Bytes and processes: what the kernel takes for a number that TOML can write.
+pub const KERNEL_MAX: u64 = i64::MAX as u64;
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueType {
+    /// Yes or no.
+    Boolean,
+    /// A whole number, both bounds included.
+    Integer(u64, u64),
+    /// Seconds up to a bound; fractions are allowed.
+    Seconds(f64),
+    /// Where to listen.
+    Address,
+    /// Whom to connect to.
+    Endpoint,
+    /// Text that says something.
+    Name,
+    /// Any text.
+    Text,
+    /// From the root on, since a service's working directory is chance.
+    Path,
+    /// Several modules of Python, as `import` names them.
+    Modules,
+    /// Several paths.
+    Paths,
+    /// How much a layer is wanted.
+    Mode,
+    /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
+    Always,
+}
+
+use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Modules, Name, Paths, Seconds, Text};
+
+impl ValueType {
+    /// What would be right, after "must be".
+    pub fn right(self) -> String {
+        match self {
+            Boolean => "true or false".to_owned(),
+            Integer(least, KERNEL_MAX) => format!("a whole number from {least} on, below 2^63"),
+            Integer(least, most) => format!("a whole number from {least} to {most}"),
+            Seconds(most) => format!("a number of seconds from 0 to {most}"),
+            Address => "an address with a port, such as 127.0.0.1:8080 or [::]:8080".to_owned(),
+            Endpoint => "a name or an address with a port, such as example.org:443".to_owned(),
+            Name => "text, and not empty".to_owned(),
+            Text => "text without a zero byte".to_owned(),
+            ValueType::Path => "an absolute path".to_owned(),
+            Modules => "a list of modules, such as numpy or scipy.stats".to_owned(),
+            Paths => "a list of absolute paths".to_owned(),
+            ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
+            Mode | ValueType::Always => "require, auto or off".to_owned(),
+        }
+    }
+
+    /// Why `value`, which may not be one, is refused.
+    pub fn refusal(self, value: &Value) -> String {
+        let hint = match (self, value) {
+            (Boolean | Integer(..) | Seconds(_), Value::String(text))
+                if self.admits(&self.read(text)) =>
+            {
+                ", without quotes"
+            }
+            (_, Value::Integer(_) | Value::Float(_) | Value::Boolean(_))
+                if self.admits(&Value::String(value.to_string())) =>
+            {
+                ", in quotes"
+            }
+            _ => "",
+        };
+        format!("must be {}{hint}", self.right())
+    }
+
+    /// Whether `value` may be one.
+    pub fn admits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Boolean, Value::Boolean(_)) => true,
+            (Integer(least, most), Value::Integer(number)) => {
+                u64::try_from(*number).is_ok_and(|number| (least..=most).contains(&number))
+            }
+            (Seconds(most), Value::Float(number)) => (0.0..=most).contains(number),
+            (Seconds(most), Value::Integer(number)) => (0.0..=most).contains(&(*number as f64)),
+            (Address, Value::String(text)) => text.parse::<SocketAddr>().is_ok(),
+            (Endpoint, Value::String(text)) => is_endpoint(text),
+            (Name, Value::String(text)) => !text.is_empty() && !text.contains('\0'),
+            (Text, Value::String(text)) => !text.contains('\0'),
+            (ValueType::Path, Value::String(text)) => {
+                Path::new(text).is_absolute() && !text.contains('\0')
+            }
+            (Modules, Value::Array(values)) => values
+                .iter()
+                .all(|value| value.as_str().is_some_and(is_module)),
+            (Paths, Value::Array(values)) => {
+                values.iter().all(|value| ValueType::Path.admits(value))
+            }
+            (ValueType::Always, Value::String(text)) if !SABOTAGE => {
+                ["require", "auto"].contains(&text.as_str())
+            }
+            (Mode | ValueType::Always, Value::String(text)) => {
+                ["require", "auto", "off"].contains(&text.as_str())
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads a variable's or a flag's text; what can't be read stays text, which is then refused.
+    pub fn read(self, text: &str) -> Value {
+        let as_text = || Value::String(text.to_owned());
+        match self {
+            Boolean => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => Value::Boolean(true),
+                "false" | "no" | "off" | "0" => Value::Boolean(false),
+                _ => as_text(),
+            },
+            Integer(..) => text.parse().map_or_else(|_| as_text(), Value::Integer),
+            Seconds(_) => match (text.parse(), text.parse()) {
+                (Ok(whole), _) => Value::Integer(whole),
+                (_, Ok(number)) => Value::Float(number),
+                _ => as_text(),
+            },
+            Modules | Paths => {
+                let items = text.split(',').map(str::trim);
+                let items = items.filter(|item| !item.is_empty());
+                Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+            }
+            Address | Endpoint | Name | Text | ValueType::Path | Mode | ValueType::Always => {
+                as_text()
+            }
+        }
+    }
+}
+
+/// Identifiers of Python, joined by dots.
+fn is_module(text: &str) -> bool {
+    text.split('.').all(|name| {
+        let plain = |character: char| character.is_alphanumeric() || character == '_';
+        name.chars().all(plain) && name.starts_with(|first: char| !first.is_numeric())
+    })
+}
+
+/// `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
+fn is_endpoint(text: &str) -> bool {
+    let named = |(host, port): (&str, &str)| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        !host.is_empty()
+            && host.bytes().all(plain)
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    text.rsplit_once(':').is_some_and(named)
+        || text
+            .parse::<SocketAddr>()
+            .is_ok_and(|address| address.port() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_by_kind() {
+        for (text, value) in [
+            ("True", true),
+            ("yes", true),
+            ("1", true),
+            ("OFF", false),
+            ("0", false),
+        ] {
+            assert_eq!(Boolean.read(text), Value::Boolean(value));
+        }
+        assert!(!Boolean.admits(&Boolean.read("perhaps")));
+        assert_eq!(Integer(0, 9).read("4"), Value::Integer(4));
+        assert!(!Integer(0, 9).admits(&Integer(0, 9).read("four")));
+        assert_eq!(Seconds(9.0).read("0.5"), Value::Float(0.5));
+        assert!(!Seconds(9.0).admits(&Seconds(9.0).read("nan")));
+        let list = |items: &[&str]| Value::from(items.to_vec());
+        assert_eq!(Modules.read(" numpy, scipy,"), list(&["numpy", "scipy"]));
+        assert_eq!(Modules.read(""), list(&[]));
+    }
+
+    #[test]
+    fn modules_are_named_as_import_names_them() {
+        for (text, good) in [
+            ("numpy", true),
+            ("scipy.stats,_x.y2,größe", true),
+            ("[\"numpy\"", false),
+            ("scipy.", false),
+            (".stats", false),
+            ("2to3", false),
+            ("a b", false),
+            ("os;print()", false),
+        ] {
+            assert_eq!(Modules.admits(&Modules.read(text)), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `CODEJAIL_*` variables that name files, and those that say nothing here: a typing error would otherwise
+//! go unnoticed.
+
+use super::keys::KEYS;
+use super::note::Note;
+use super::suggest;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// Names the original's YAML file, as it always did.
+pub const YAML_VARIABLE: &str = "CODEJAIL_SERVICE_CFG";
+/// Names the TOML file where `--config` does not.
+pub const TOML_VARIABLE: &str = "CODEJAIL_CONFIG";
+
+/// Beside `CODEJAIL_BIN`, the beginnings of what this repository's own tests are told by
+/// (tests/README.md).
+const OF_TESTS: &[&str] = &[
+    "CODEJAIL_SABOTAGE",
+    "CODEJAIL_SANDBOX_PYTHON",
+    "CODEJAIL_SOAK_",
+    "CODEJAIL_TEST_",
+];
+
+/// Tables of which no part can be set by a variable.
+const WITHOUT_VARIABLES: &[&str] = &["CODEJAIL_LIMIT_OVERRIDES_", "CODEJAIL_PYTHON__ENV_"];
+
+/// A note for each variable that nothing reads. Kubernetes sets some beside a service named codejail
+/// (`CODEJAIL_PORT_8080_TCP`, `CODEJAIL_SERVICE_HOST`): these are passed over, unless one is next to a
+/// name that counts. Values are not shown: who knows what they are.
+pub fn unknown(environment: &BTreeMap<OsString, OsString>) -> Vec<Note> {
+    let known: Vec<String> = KEYS.iter().filter_map(|key| key.variable()).collect();
+    let files = [YAML_VARIABLE, TOML_VARIABLE];
+    let known: Vec<&str> = known.iter().map(String::as_str).chain(files).collect();
+    let names = environment.keys().map(|name| name.to_string_lossy());
+    let names = names.filter(|name| name.starts_with("CODEJAIL_"));
+    names
+        .filter(|name| !known.contains(&&**name) && !is_of_tests(name))
+        .filter_map(|name| why(&name, &known))
+        .map(Note::Unknown)
+        .collect()
+}
+
+fn is_of_tests(name: &str) -> bool {
+    name == "CODEJAIL_BIN" || OF_TESTS.iter().any(|start| name.starts_with(start))
+}
+
+fn why(name: &str, known: &[&str]) -> Option<String> {
+    if WITHOUT_VARIABLES
+        .iter()
+        .any(|table| name.starts_with(table))
+    {
+        return Some(format!(
+            "{name} is ignored: limit_overrides and python.env have no variables, a file has them"
+        ));
+    }
+    // The common beginning would make everything similar.
+    let short = |name: &str| name.trim_start_matches("CODEJAIL_").to_owned();
+    let candidates: Vec<String> = known.iter().map(|name| short(name)).collect();
+    match suggest::nearest(&short(name), candidates.iter().map(String::as_str)) {
+        Some(meant) => Some(format!(
+            "{name} is ignored: there is no such variable; did you mean CODEJAIL_{meant}?"
+        )),
+        None if name.contains("_PORT") || name.contains("_SERVICE_") => None,
+        None => Some(format!("{name} is ignored: there is no such variable")),
+    }
+}
