@@ -14,6 +14,7 @@ mod launch;
 mod paths;
 mod policy;
 mod reaping;
+mod say;
 mod service;
 mod sys;
 mod worker_root;
@@ -22,12 +23,15 @@ mod workers;
 pub use error::{LaunchError, SpawnerError};
 
 use clean::cleaner::Cleaner;
+use clean::removal::Owners;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest};
 use codejail_transport::{PacketError, PacketSocket};
+use host::capabilities;
 use launch::Launcher;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::geteuid;
 use service::Service;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -44,6 +48,7 @@ pub fn run() -> Result<(), SpawnerError> {
     let socket = sys::process::take_standard_input();
     let socket = socket.ok_or(SpawnerError::System("take the socket", Errno::EBADF))?;
     let socket = Arc::new(PacketSocket::from(socket));
+    say::over(&socket);
     let Some(config) = wait_for_configuration(&socket)? else {
         return Ok(());
     };
@@ -51,7 +56,7 @@ pub fn run() -> Result<(), SpawnerError> {
         Ok(prepared) => prepared,
         Err(error) => {
             let report = SpawnerReport::ConfigureFailed {
-                error: error.to_string(),
+                error: capabilities::told(&error, error.errno()),
             };
             socket.send(&report, &[])?;
             return Err(error.into());
@@ -71,8 +76,12 @@ pub fn run() -> Result<(), SpawnerError> {
 /// Ignores a terminal's Ctrl-C and what a service manager sends to the whole service. The
 /// supervisor decides when to stop; it drains first, and its end closes the socket.
 fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1};
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1] {
+    use signal_hook::consts::{
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
+    };
+    for signal in [
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
+    ] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
@@ -98,7 +107,7 @@ fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>
     }
 }
 
-/// Finds out what this host gives, then starts the cleaner: the launcher needs a process with one
+/// Finds out what this host gives, then starts the cleaner's threads: the launcher needs a process with one
 /// thread.
 fn prepare(
     config: &SpawnerConfig,
@@ -106,7 +115,13 @@ fn prepare(
 ) -> Result<(Launcher, Cleaner), LaunchError> {
     let launcher = Launcher::new(config)?;
     let root = config.scratch_root.clone();
-    match Cleaner::start(root, &config.scratch_tag, Arc::clone(socket)) {
+    let owners = Owners(config.uid_base..config.uid_base.saturating_add(config.uid_count));
+    let owners = if geteuid().is_root() {
+        owners
+    } else {
+        Owners(0..0)
+    };
+    match Cleaner::start(root, &config.scratch_tag, owners, Arc::clone(socket)) {
         Ok(cleaner) => Ok((launcher, cleaner)),
         Err(error) => {
             launcher.end();

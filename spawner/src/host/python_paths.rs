@@ -8,6 +8,7 @@
 use super::reach::what_keeps_out;
 use crate::error::LaunchError;
 use codejail_protocol::spawn::SpawnerConfig;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 use std::ffi::OsString;
@@ -106,10 +107,15 @@ fn listen(mut listener: PipeReader) -> io::Result<Vec<u8>> {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut polled, timeout)? == 0 {
-            let error = format!("it gave no answer in {ANSWER_MAX:?}");
-            return Err(io::Error::other(error));
-        }
+        match poll(&mut polled, timeout) {
+            Ok(0) => {
+                let error = format!("it gave no answer in {ANSWER_MAX:?}");
+                return Err(io::Error::other(error));
+            }
+            // A signal, which is the supervisor's business.
+            Err(Errno::EINTR) => continue,
+            ready => ready?,
+        };
         match listener.read(&mut chunk)? {
             0 => break,
             count => said.extend_from_slice(&chunk[..count]),
