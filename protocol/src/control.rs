@@ -167,6 +167,8 @@ pub struct Hello {
     pub preload_failed: Vec<(String, String)>,
     /// Top-level names of what is installed in the sandbox venv, at most 500.
     pub libraries: Vec<String>,
+    /// Where it imports from: the absolute paths of `sys.path`, at most 32.
+    pub import_paths: Vec<PathBuf>,
     /// What became of each of its layers.
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.

@@ -27,6 +27,7 @@
 
 pub mod apparmor;
 pub mod control;
+pub mod environment;
 pub mod frame;
 pub mod job;
 pub mod name;

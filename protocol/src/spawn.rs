@@ -53,6 +53,8 @@ pub struct SpawnerConfig {
     pub worker_module: PathBuf,
     /// The whole environment of workers and sandboxes.
     pub env: Vec<(String, String)>,
+    /// What Python's hashes of text start from; none is a new number for each worker.
+    pub hash_seed: Option<u32>,
     /// Where scratch directories are made.
     pub scratch_root: PathBuf,
     /// A name with this service's tag: at its end the spawner removes all directories that carry

@@ -31,6 +31,7 @@ use launch::Launcher;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::SigSet;
 use nix::unistd::geteuid;
 use service::Service;
 use std::sync::Arc;
@@ -77,15 +78,17 @@ pub fn run() -> Result<(), SpawnerError> {
 /// supervisor decides when to stop; it drains first, and its end closes the socket.
 fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
     use signal_hook::consts::{
-        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
     };
     for signal in [
-        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
     ] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
-    Ok(())
+    // A service that starts holds signals back, and so did this process until here. Workers must not.
+    let none_held = SigSet::empty().thread_set_mask();
+    none_held.map_err(|errno| SpawnerError::System("pthread_sigmask", errno))
 }
 
 /// Each seat of each worker is a descriptor here. With the default of 8 seats, and a descriptor of

@@ -1,7 +1,8 @@
 //! Whether executing is safe: what the checks of each worker and of the service itself found.
 //!
 //! Safe once a worker has passed its checks. Unsafe again when a new worker fails them while no checked
-//! worker is serving. A worker that fails never serves: beside others that serve it is only reported.
+//! worker is serving, and while none has served for long: what could start none may be broken in any way.
+//! A worker that fails never serves: beside others that serve it is only reported.
 
 use codejail_protocol::SABOTAGE;
 use codejail_protocol::control::LayerState;
@@ -9,6 +10,12 @@ use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long no worker may serve before that says something about the host: the longest pause between two
+/// attempts to start one.
+const UNSERVED_MAX: Duration = Duration::from_secs(30);
 
 /// One check and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -27,6 +34,8 @@ pub struct Health(RwLock<State>);
 struct State {
     /// Workers that have passed and serve.
     serving: BTreeSet<WorkerId>,
+    /// Since when none serves, once one has.
+    unserved: Option<Instant>,
     /// Whether the last that was learnt of workers is good.
     workers_safe: bool,
     /// What the last worker of each keeper said: a failure shows until a worker of that keeper passes.
@@ -46,7 +55,10 @@ fn all_passed(checks: &[Check]) -> bool {
 
 impl State {
     fn is_safe(&self) -> bool {
-        self.workers_safe && self.own.as_deref().is_some_and(all_passed)
+        let served = self
+            .unserved
+            .is_none_or(|since| since.elapsed() < UNSERVED_MAX);
+        self.workers_safe && served && self.own.as_deref().is_some_and(all_passed)
     }
 
     /// Each check once, with a failure if there is any.
@@ -91,6 +103,7 @@ impl Health {
         let passed = all_passed(&checks);
         if passed {
             state.serving.insert(worker);
+            state.unserved = None;
         }
         count_failures(&checks);
         state.workers_safe = passed || (state.workers_safe && !state.serving.is_empty());
@@ -136,7 +149,10 @@ impl Health {
 
     /// A worker serves no more.
     pub fn worker_left(&self, worker: WorkerId) {
-        self.0.write().serving.remove(&worker);
+        let mut state = self.0.write();
+        if state.serving.remove(&worker) && state.serving.is_empty() {
+            state.unserved = Some(Instant::now());
+        }
     }
 
     /// A keeper has ended, and what its workers said goes with it.
@@ -189,6 +205,7 @@ fn count_failures(checks: &[Check]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::advance;
 
     fn checks(failure: Option<&str>) -> Vec<Check> {
         let check = |id, failure: Option<&str>| Check {
@@ -226,6 +243,29 @@ mod tests {
         assert_eq!(health.checks(), checks(Some("listed /")));
         assert!(health.worker_checked(1, WorkerId(4), checks(None)));
         assert_eq!(health.checks(), checks(None));
+    }
+
+    // The clock stands still but for what the test adds.
+    #[tokio::test(start_paused = true)]
+    async fn it_is_unsafe_when_no_worker_has_served_for_long_and_safe_when_one_does() {
+        let health = Health::default();
+        health.own_checked(Vec::new());
+        for worker in [FIRST, SECOND] {
+            assert!(health.worker_checked(0, worker, checks(None)));
+        }
+        health.worker_left(FIRST);
+        advance(2 * UNSERVED_MAX).await;
+        assert!(health.is_safe());
+        health.worker_left(SECOND);
+        advance(UNSERVED_MAX / 2).await;
+        // Its task says so too.
+        health.worker_left(SECOND);
+        assert!(health.is_safe());
+        advance(UNSERVED_MAX / 2).await;
+        assert!(!health.is_safe());
+        assert!(health.body().contains("UNAVAILABLE"));
+        assert!(health.worker_checked(0, WorkerId(3), checks(None)));
+        assert!(health.is_safe());
     }
 
     #[test]

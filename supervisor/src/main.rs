@@ -110,6 +110,9 @@ fn main() -> ExitCode {
             check_config,
             print_config,
         } => {
+            if let Err(error) = serve::hold_signals() {
+                return fail(&error, error.exit_status());
+            }
             let flags = [("--bind", "bind", bind), ("--workers", "workers", workers)];
             with_config(sources, flags, |loaded, sources| {
                 if check_config {

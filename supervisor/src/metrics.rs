@@ -66,6 +66,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         ("compiled", "Libraries compiled"),
         ("failed", "Libraries that could not be compiled"),
         ("evicted", "Libraries that others took the place of"),
+        ("postponed", "Compilations for which there was no time"),
     ] {
         describe_counter!(format!("codejail_library_cache_{name}_total"), what);
     }
@@ -76,6 +77,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(
         "codejail_startup_check",
         "1 for a startup check that passed"
+    );
+    describe_counter!(
+        "codejail_python_changes_total",
+        "Changes of Python's files in place, each with the upgrade that it is a part of"
     );
     describe_counter!(
         "codejail_startup_check_failures_total",

@@ -4,6 +4,7 @@ use crate::config::current::Current;
 use crate::health::Health;
 use crate::library_cache::LibraryCache;
 use crate::pool::Pool;
+use crate::received_signals::ReceivedSignals;
 use crate::request::admission::Admission;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ pub struct Service {
     pub drain: CancellationToken,
     /// Whether executing is safe.
     pub health: Arc<Health>,
+    /// Which signals the service was sent.
+    pub signals: Arc<ReceivedSignals>,
     /// Bytecode of course libraries.
     pub libraries: Arc<LibraryCache>,
 }

@@ -61,8 +61,10 @@ def install(order):
     """What its README says to put on the host."""
     mount("-t", "tmpfs", "-o", "mode=1777", "codejail-original", "/tmp")
     accounts = [("app", order["app"]), ("sandbox", order["sandbox"])]
-    put("/etc/passwd", "".join(f"{n}:*:{i}:{i}::/nonexistent:/usr/sbin/nologin\n" for n, i in accounts), append=True)
-    put("/etc/group", "".join(f"{name}:*:{number}:\n" for name, number in accounts), append=True)
+    names = [name for name, _ in accounts]
+    entries = "".join(f"{n}:*:{i}:{i}::/nonexistent:/usr/sbin/nologin\n" for n, i in accounts)
+    put("/etc/passwd", others("/etc/passwd", names) + entries)
+    put("/etc/group", others("/etc/group", names) + "".join(f"{name}:*:{number}:\n" for name, number in accounts))
     put(
         "/etc/sudoers",
         'Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"\n'
@@ -80,10 +82,14 @@ def mount(*arguments):
     subprocess.run(["mount", *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
-def put(path, text, append=False):
+def others(path, names):
+    """The host's entries but those of these names: a prepared host has accounts of its own so named."""
+    lines = Path(path).read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition(":")[0] not in names)
+
+
+def put(path, text):
     """A file in place of the host's, in this namespace only."""
-    if append:
-        text = Path(path).read_text() + text
     Path("/tmp/put").write_text(text)
     os.chmod("/tmp/put", 0o644)
     mount("--bind", "/tmp/put", path)

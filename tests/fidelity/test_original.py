@@ -1,6 +1,8 @@
 """The original works wherever the checkout is: its caller may not be able to read that."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import codejail
@@ -24,6 +26,35 @@ def test_the_original_answers_from_a_place_that_its_caller_can_not_read(tmp_path
     finally:
         original.close()
     assert answer == ('{"x": 1}', None)
+
+
+# On a host that has an account and a group of the original's names, in this namespace only.
+PREPARED_HOST = """
+import subprocess, sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from original import Original
+for name, entry in [("passwd", "sandbox:x:4242:4242::/srv/other:/bin/sh\\n"), ("group", "sandbox:x:4242:\\n")]:
+    own = Path({directory!r}, name)
+    own.write_text(entry + Path("/etc", name).read_text())
+    subprocess.run(["mount", "--bind", str(own), "/etc/" + name], check=True)
+original = Original({python!r}, {limits!r}, {{}})
+code = "import os; x = [os.environ['HOME'], os.environ['SHELL'], os.getuid() == 4242]"
+request = {{"code": code, "globals": "{{}}", "python_path": False, "context": None, "library": None}}
+print(original.execute(request)[0])
+original.close()
+"""
+
+
+def test_the_original_has_its_own_accounts_on_a_host_that_has_such_accounts(tmp_path):
+    reason = can_run()
+    if reason:
+        pytest.skip(reason)
+    path = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    script = PREPARED_HOST.format(path=path, directory=str(tmp_path), python=SANDBOX_PYTHON, limits=LIMITS)
+    alone = ["unshare", "--mount", "--propagation", "private"]
+    done = subprocess.run([*alone, sys.executable, "-c", script], capture_output=True, encoding="utf-8")
+    assert done.stdout == '{"x": ["/nonexistent", "/usr/sbin/nologin", false]}\n', done.stderr
 
 
 def test_a_python_that_the_original_would_not_find_is_refused():

@@ -29,6 +29,8 @@ UNSAFE = {
     "worker/src/layers/identity.rs": "setresuid and setresgid without libc's signals to threads",
     "worker/src/layers/landlock.rs": "what Landlock's crate does not have",
     "worker/src/runner.rs": "PyEval_EvalCode",
+    "worker/src/signals.rs": "sigaction",
+    "worker/src/start.rs": "sys.flags, and the interpreter's flags in C",
     "worker/src/warm_up.rs": "fflush",
     "tests/harness/src/inject.rs": "a descriptor taken from a process under test",
 }

@@ -66,6 +66,9 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
         landlock.confine_worker(&config.scratch_root, apparmor.is_some())?;
     }
     let sandbox_uids = sandbox_uids(config)?;
+    if config.seats && sandbox_uids.is_none() && apparmor.is_none() {
+        process::close_proc()?;
+    }
     if seccomp {
         seccomp::confine_worker(sandbox_uids, truncates)?;
     }

@@ -1,5 +1,6 @@
 //! The worker's end of its conversation with the supervisor.
 
+use crate::report;
 use codejail_protocol::control::{WorkerConfig, WorkerReport, WorkerRequest};
 use codejail_transport::{Packet, PacketError, PacketSocket};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -49,9 +50,13 @@ impl Control {
         Ok(self.0.receive_with_descriptors()?)
     }
 
-    /// Sends one report; blocks while the supervisor's queue is full.
+    /// Sends one report; blocks while the supervisor's queue is full. A report that does not fit into
+    /// a frame goes with shorter texts.
     pub fn report(&self, report: &WorkerReport) -> Result<(), ControlError> {
-        Ok(self.0.send(report, &[])?)
+        match self.0.send(report, &[]) {
+            Err(PacketError::Frame(_)) => Ok(self.0.send(&report::shortened(report), &[])?),
+            sent => Ok(sent?),
+        }
     }
 }
 

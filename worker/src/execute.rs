@@ -12,6 +12,7 @@ use crate::layers::LayerError;
 use crate::layers::scratch::{JAILED_CODE, PYTHON_LIB};
 use crate::runner;
 use crate::sandbox::{self, Sandbox, SandboxSpec};
+use crate::signals::Ignored;
 use crate::status::Status;
 use crate::warm_up::Warm;
 use codejail_protocol::job::SandboxReport;
@@ -37,6 +38,8 @@ pub struct Inherited<'a> {
     pub warm: &'a Warm,
     /// What to be confined with.
     pub confined: &'a Confined,
+    /// The signals that the worker ignores.
+    pub ignored: &'a Ignored,
 }
 
 /// Runs in the forked child and never returns.
@@ -70,6 +73,8 @@ fn prepare(
     inherited: &Inherited<'_>,
     spec: SandboxSpec,
 ) -> Result<Sandbox, String> {
+    let ignored = inherited.ignored.restore();
+    ignored.map_err(|errno| format!("actions of signals: {errno}"))?;
     let sandbox = sandbox::enter(spec, runner::SCRIPT.as_bytes(), inherited.confined)
         .map_err(|error| error.to_string())?;
     stand_in_place(py, inherited, &sandbox).map_err(|error| error.to_string())?;

@@ -1,12 +1,10 @@
 //! The worker's loop: order, fork, reap. It never reads a request and holds nothing of one.
 
-use crate::confine::Confined;
 use crate::control::{Control, ControlError};
 use crate::execute::{self, Inherited};
 use crate::interpreter::OwnProcess;
 use crate::layers::descriptors;
 use crate::sandbox::SandboxSpec;
-use crate::warm_up::Warm;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerReport, WorkerRequest};
 use nix::errno::Errno;
@@ -45,12 +43,10 @@ pub fn run(
     py: Python<'_>,
     control: &Control,
     config: &WorkerConfig,
-    confined: &Confined,
-    warm: &Warm,
+    inherited: &Inherited<'_>,
     own_process: &OwnProcess,
     image_bytes: u64,
 ) -> Result<(), ForkServerError> {
-    let inherited = Inherited { warm, confined };
     let sandboxes_max = config.sandboxes_max as usize;
     let mut children: Vec<Child> = Vec::new();
     loop {
@@ -78,7 +74,7 @@ pub fn run(
                     // The worker and its other sandboxes.
                     uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
                 };
-                match fork(py, &inherited, spec, packet.descriptors) {
+                match fork(py, inherited, spec, packet.descriptors) {
                     Ok((pid, pidfd)) => children.push(Child {
                         sandbox,
                         pid,

@@ -16,6 +16,17 @@ pub fn own_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     Ok(vec![prefix, base.join("lib"), stdlib])
 }
 
+/// Where it imports from, but for paths that depend on the working directory. Bounded, since it goes into
+/// one frame: a venv has four.
+pub fn import_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
+    const PATHS_MAX: usize = 32;
+    const PATH_BYTES_MAX: usize = 512;
+    let paths: Vec<PathBuf> = py.import("sys")?.getattr("path")?.extract()?;
+    let short = |path: &PathBuf| path.as_os_str().len() <= PATH_BYTES_MAX;
+    let paths = paths.into_iter().filter(|path| path.is_absolute());
+    Ok(paths.filter(short).take(PATHS_MAX).collect())
+}
+
 /// `3.11.2` and the like.
 pub fn version(py: Python<'_>) -> PyResult<String> {
     let text: String = py.import("sys")?.getattr("version")?.extract()?;

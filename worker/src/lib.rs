@@ -17,16 +17,21 @@ mod interpreter;
 mod job;
 mod json_depth;
 mod layers;
+mod report;
 mod runner;
 mod sandbox;
+mod signals;
+mod start;
 mod status;
 mod warm_up;
 
 use codejail_protocol::control::{Hello, WorkerReport};
 use control::Control;
+use execute::Inherited;
 use interpreter::OwnProcess;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use signals::Ignored;
 
 /// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
 const CANNOT_START: i32 = 69;
@@ -47,6 +52,8 @@ fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
 
 /// Confine, warm up, say hello, fork until the supervisor closes the conversation.
 fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
+    let ignored = Ignored::ignore().map_err(text)?;
+    start::as_with_e(py).map_err(text)?;
     let config = control.wait_for_start().map_err(text)?;
     let own_process = OwnProcess::open().map_err(text)?;
     let own_paths = interpreter::own_paths(py).map_err(text)?;
@@ -55,6 +62,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         Ok(_) => text(error),
         Err(missing) => six_is_missing(missing),
     })?;
+    ignored.ignore_again().map_err(text)?;
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
     heap::fill_holes(py);
@@ -66,24 +74,21 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let hello = Hello {
         build: codejail_protocol::BUILD.to_owned(),
         python: interpreter::version(py).map_err(text)?,
-        preload_failed: warm.failed.clone(),
+        preload_failed: report::bounded(&warm.failed),
         libraries: warm.libraries.clone(),
+        import_paths: interpreter::import_paths(py).map_err(text)?,
         layers: confined.layers.clone(),
         image_bytes,
         anonymous_bytes: memory.anonymous_bytes,
         huge_bytes: memory.huge_bytes,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
-    fork_server::run(
-        py,
-        control,
-        &config,
-        &confined,
-        &warm,
-        &own_process,
-        image_bytes,
-    )
-    .map_err(text)
+    let inherited = Inherited {
+        warm: &warm,
+        confined: &confined,
+        ignored: &ignored,
+    };
+    fork_server::run(py, control, &config, &inherited, &own_process, image_bytes).map_err(text)
 }
 
 /// Forking beside other threads would copy locks that nobody holds. After warm-up nothing but this
@@ -93,7 +98,8 @@ fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Resu
         1 => Ok(()),
         count => Err(format!(
             "{count} threads run in this worker, where one may: a preloaded module started them \
-             (python.preload, {failed:?})"
+             (python.preload, {:?})",
+            report::bounded(failed)
         )),
     }
 }

@@ -52,12 +52,16 @@ pub fn enter(
     let directory = Directory::enter(spec.scratch, spec.seat)?;
     identity::make_files_for(spec.uid)?;
     let scratch = directory.furnish(jailed_code)?;
+    let apparmor = confined.apparmor.as_ref();
+    let apparmor = apparmor
+        .map(|apparmor| Ok((apparmor, apparmor.open_attributes()?)))
+        .transpose()?;
     identity::become_user(spec.uid)?;
     process::not_dumpable()?;
     process::die_with_parent(spec.worker)?;
     scratch.make_tmp()?;
-    if let Some(apparmor) = &confined.apparmor {
-        apparmor.confine_sandbox()?;
+    if let Some((apparmor, attributes)) = apparmor {
+        apparmor.confine_sandbox(attributes)?;
     }
     let landlock = confined.landlock.as_ref();
     let landlock = landlock

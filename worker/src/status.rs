@@ -1,5 +1,6 @@
 //! The sandbox's end of its status pipe.
 
+use crate::report::cut;
 use codejail_protocol::frame;
 use codejail_protocol::job::SandboxReport;
 use std::fs::File;
@@ -17,11 +18,28 @@ impl Status {
         Self(pipe.into())
     }
 
-    /// Sends one report. A supervisor that is gone, or a pipe that the code closed, cannot be told
+    /// Sends one report; what does not fit into a frame goes with shorter texts. A supervisor that is gone, or a pipe that the code closed, cannot be told
     /// anything; the process ends all the same, and its exit says enough.
     pub fn report(&mut self, report: &SandboxReport) {
-        if let Ok(frame) = frame::encode(report) {
+        let frame = frame::encode(report).or_else(|_| frame::encode(&shortened(report)));
+        if let Ok(frame) = frame {
             let _ = self.0.write_all(&frame);
         }
+    }
+}
+
+fn shortened(report: &SandboxReport) -> SandboxReport {
+    match report.clone() {
+        SandboxReport::PrepareFailed { error } => {
+            SandboxReport::PrepareFailed { error: cut(&error) }
+        }
+        SandboxReport::Unloadable { message } => SandboxReport::Unloadable {
+            message: cut(&message),
+        },
+        SandboxReport::Finished { status, .. } => SandboxReport::Finished {
+            status,
+            cold_imports: Vec::new(),
+        },
+        fits => fits,
     }
 }

@@ -5,6 +5,7 @@ mod outside;
 mod questions;
 mod reading;
 mod runner;
+mod set_id;
 
 use crate::probe::{Need, Probe};
 
@@ -13,6 +14,7 @@ pub const PARTS: &[&[Probe]] = &[
     reading::PROBES,
     runner::PROBES,
     outside::PROBES,
+    set_id::PROBES,
     questions::PROBES,
     other_runs::PROBES,
 ];

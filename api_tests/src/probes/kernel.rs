@@ -82,6 +82,29 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('add_key', None, None, None, 1 << 30, 0), CALLS, ('EINVAL',))";
     "deny_requesting_keys", "Nor requested, which would start a program.", CODE,
     "x = outcome(lambda: call('request_key', None, None, None, 0), CALLS, ('EFAULT',))";
+    "deny_openings_whose_mode_no_filter_sees", "The call that opens files by a structure in memory is not there.", CODE,
+    "x = outcome(lambda: call('openat2', -1, None, None, 0), CALLS, ('EINVAL',))";
+    "deny_barriers_on_other_processors", "Other processes can't be interrupted to order their memory accesses.",
+    "it only costs time",
+    "GLOBAL_EXPEDITED = 2\nx = outcome(lambda: call('membarrier', GLOBAL_EXPEDITED, 0, 0))";
+    "deny_merging_memory_with_others", "The kernel can't be told to look for equal pages in other processes.",
+    "the others would have to ask for it too",
+    "import mmap\nMERGEABLE = 12\n\
+     x = outcome(lambda: mmap.mmap(-1, 4096).madvise(MERGEABLE) or 'it was advised', CALLS, ('EINVAL',))";
+    "deny_taking_memory_out", "Pages can't be taken out of memory.", "the kernel leaves pages that others use",
+    "import mmap\nPAGEOUT = 21\n\
+     x = outcome(lambda: mmap.mmap(-1, 4096).madvise(PAGEOUT) or 'it was advised', CALLS, ('EINVAL',))";
+    "deny_asking_whether_a_file_is_in_memory", "A read can't tell whether a library's file is in memory.",
+    "how long an ordinary read takes tells it too",
+    "library = os.open(os.__file__, os.O_RDONLY)\n\
+     x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, os.RWF_NOWAIT), CALLS, ('EAGAIN', 'ENOTSUP'))";
+    "deny_reads_that_take_a_file_out_of_memory", "Nor take the file out of memory for others.", "it only costs time",
+    "DONTCACHE = 0x80\nlibrary = os.open(os.__file__, os.O_RDONLY)\n\
+     x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, DONTCACHE), CALLS, ('ENOTSUP',))";
+    "deny_writes_that_wait_for_the_disk", "A write can't make the disk flush what it holds.",
+    "only where a run's files are on a disk is there something to wait for",
+    "file = os.open('tmp/file', os.O_RDWR | os.O_CREAT)\n\
+     x = outcome(lambda: os.pwritev(file, [b'x'], 0, os.RWF_SYNC), CALLS, ('ENOTSUP', 'EFBIG'))";
     "deny_rings", "No ring for input and output can be made, past all filters of calls.", CODE,
     "x = outcome(lambda: call('io_uring_setup', 1, None), CALLS, ('EFAULT',))";
     "deny_using_rings", "Nor used.", CODE,

@@ -1,6 +1,8 @@
-//! This build beside an earlier one: rounds in which both are asked in turn. What the machine does else hits
-//! both alike, so the ratio of a round says more than either figure, and the median of the rounds more
-//! than one of them.
+//! This build beside an earlier one, in rounds. Each round starts both anew and asks them in turn.
+//!
+//! What else the machine does hits both alike, so the ratio of a round says more than either figure; two
+//! services of one build differ too (by the huge pages that each one got), so the median of the rounds
+//! says more than a single ratio.
 
 use super::cost::{NEVER_REPLACED, of_service};
 use super::{BenchPlan, PAUSE, say};
@@ -20,65 +22,70 @@ const CALLS: usize = 100;
 /// Of each, in each round: some 900 ms of CPU, of which the kernel's ticks are one per cent.
 const EXECUTIONS: usize = 300;
 
-/// Two services and their clients: this build's first.
+/// Two services: this build's, and the earlier one's.
 struct Pair {
     services: [Ours; 2],
+    /// Which of them comes first in this round.
+    order: [usize; 2],
 }
 
 /// Compares the time of each workload.
 pub fn latency(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Comparison>> {
-    let pair = Pair::start(plan)?;
-    let mut all = Vec::new();
-    for workload in &suite.workloads {
-        say(&format!("before: latency of {}", workload.name));
-        let mut comparison = Comparison::new(&workload.name, "p50 ms");
-        for round in 0..ROUNDS {
-            let medians = pair.medians(workload, plan.count(CALLS), round)?;
+    let mut all: Vec<Comparison> = (suite.workloads.iter())
+        .map(|workload| Comparison::new(&workload.name, "p50 ms"))
+        .collect();
+    for round in 0..ROUNDS {
+        say(&format!("before: latency, round {}", round + 1));
+        let pair = Pair::start(plan, round)?;
+        for (workload, comparison) in suite.workloads.iter().zip(&mut all) {
+            let medians = pair.medians(workload, plan.count(CALLS))?;
             comparison.add(medians.map(|us| f64::from(us) / 1e3));
         }
-        all.push(comparison);
+        pair.stop()?;
     }
-    pair.stop()?;
     Ok(all)
 }
 
 /// Compares CPU and page faults of each workload.
 pub fn cost(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Comparison>> {
-    let pair = Pair::start(plan)?;
-    let mut all = Vec::new();
-    for workload in &suite.workloads {
-        say(&format!("before: cost of {}", workload.name));
-        let mut cpu = Comparison::new(&workload.name, "CPU ms");
-        let mut faults = Comparison::new(&workload.name, "page faults");
-        for round in 0..ROUNDS {
-            let costs = pair.costs(workload, plan.count(EXECUTIONS), round)?;
+    let mut all: Vec<[Comparison; 2]> = (suite.workloads.iter())
+        .map(|workload| ["CPU ms", "page faults"].map(|what| Comparison::new(&workload.name, what)))
+        .collect();
+    for round in 0..ROUNDS {
+        say(&format!("before: cost, round {}", round + 1));
+        let pair = Pair::start(plan, round)?;
+        for (workload, [cpu, faults]) in suite.workloads.iter().zip(&mut all) {
+            let costs = pair.costs(workload, plan.count(EXECUTIONS))?;
             cpu.add(costs.map(|(cpu, _)| cpu.as_secs_f64() * 1e3));
             faults.add(costs.map(|(_, faults)| faults));
         }
-        all.extend([cpu, faults]);
+        pair.stop()?;
     }
-    pair.stop()?;
-    Ok(all)
+    Ok(all.into_iter().flatten().collect())
 }
 
 impl Pair {
-    fn start(plan: &BenchPlan) -> Result<Self> {
-        let before = plan.before(NEVER_REPLACED)?.context("--before")?;
-        let ours = plan.ours(NEVER_REPLACED)?;
-        Ok(Self {
-            services: [ours, before],
-        })
+    fn start(plan: &BenchPlan, round: usize) -> Result<Self> {
+        let before = || plan.before(NEVER_REPLACED)?.context("--before");
+        let ours = || plan.ours(NEVER_REPLACED);
+        let (services, order) = if round.is_multiple_of(2) {
+            ([ours()?, before()?], [0, 1])
+        } else {
+            let before = before()?;
+            ([ours()?, before], [1, 0])
+        };
+        Ok(Self { services, order })
     }
 
     /// Medians in microseconds, each call of the one followed by a call of the other.
-    fn medians(&self, workload: &Workload, calls: usize, round: usize) -> Result<[u32; 2]> {
+    fn medians(&self, workload: &Workload, calls: usize) -> Result<[u32; 2]> {
         let mut clients = self.clients();
         for client in &mut clients {
             client.execute(workload)?;
         }
         let mut times_us = [Vec::new(), Vec::new()];
         for _ in 0..calls {
-            for which in order(round) {
+            for which in self.order {
                 std::thread::sleep(PAUSE);
                 times_us[which].push(micros(clients[which].execute(workload)?));
             }
@@ -88,15 +95,10 @@ impl Pair {
 
     /// CPU and page faults per execution, one after the other: a service's figures are its whole
     /// processes'.
-    fn costs(
-        &self,
-        workload: &Workload,
-        executions: usize,
-        round: usize,
-    ) -> Result<[(Duration, f64); 2]> {
+    fn costs(&self, workload: &Workload, executions: usize) -> Result<[(Duration, f64); 2]> {
         let mut clients = self.clients();
         let mut costs = [(Duration::ZERO, 0.0); 2];
-        for which in order(round) {
+        for which in self.order {
             let pid = self.services[which].pid();
             costs[which] = of_service(pid, &mut clients[which], workload, executions)?;
         }
@@ -111,13 +113,5 @@ impl Pair {
 
     fn stop(self) -> Result<()> {
         self.services.into_iter().try_for_each(Ours::stop)
-    }
-}
-
-fn order(round: usize) -> [usize; 2] {
-    if round.is_multiple_of(2) {
-        [0, 1]
-    } else {
-        [1, 0]
     }
 }

@@ -48,7 +48,7 @@ pub fn find(
 
 /// Makes a root and has a child enter it and end.
 fn try_root(plan: &RootPlan, namespaces: Namespaces) -> Result<(), LaunchError> {
-    let mut root = plan.make(std::iter::empty())?;
+    let mut root = plan.make(std::iter::empty(), None)?;
     let (hears, failed) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;
     let child = clone(namespaces.flags, || {
         become_worker::try_root(&mut root, &failed)

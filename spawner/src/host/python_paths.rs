@@ -112,9 +112,9 @@ fn listen(mut listener: PipeReader) -> io::Result<Vec<u8>> {
                 let error = format!("it gave no answer in {ANSWER_MAX:?}");
                 return Err(io::Error::other(error));
             }
-            // A signal, which is the supervisor's business.
+            // A signal that is the supervisor's to obey.
             Err(Errno::EINTR) => continue,
-            ready => ready?,
+            polled => polled?,
         };
         match listener.read(&mut chunk)? {
             0 => break,

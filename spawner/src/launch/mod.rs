@@ -17,6 +17,7 @@ use crate::paths::{c_path, c_string};
 use crate::policy::LaunchRequest;
 use crate::sys::clone::{Cloned, clone};
 use crate::sys::process::CStringArray;
+use codejail_protocol::environment;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, WorkerBounds, WorkerId};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -91,9 +92,10 @@ impl Launcher {
             let key = format!("python.bin = {:?}", config.python_bin);
             LaunchError::File(key, io::Error::from(errno))
         })?;
-        let variables = config.env.iter();
-        let variables =
-            variables.map(|(name, value)| c_string(format!("{name}={value}").as_bytes()));
+        let variables = environment::for_start(&config.env, config.hash_seed);
+        let variables = variables
+            .iter()
+            .map(|(name, value)| c_string(format!("{name}={value}").as_bytes()));
         Ok(Self {
             python: c_path(&config.python_bin)?,
             environment: variables.collect::<Result<_, _>>()?,
@@ -158,7 +160,7 @@ impl Launcher {
         let directory = self.config.scratch_root.join(request.dir.as_str());
         let seats = self.furnish(&directory, request)?;
         let root = match (&self.host.root, &seats) {
-            (Some(plan), Some(seats)) => Some(plan.make(seats.mounts())?),
+            (Some(plan), Some(seats)) => Some(plan.make(seats.mounts(), uid)?),
             _ => None,
         };
         let (input, go) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;
@@ -174,7 +176,8 @@ impl Launcher {
                 .map_err(|error| LaunchError::File("the worker module".to_owned(), error))?,
             failed,
         };
-        let arguments = [&self.python, c"-E", c"-B", c"jailed_code"];
+        // Not -E: it would keep the hash seed from Python. The worker makes it look as if it were there.
+        let arguments = [&self.python, c"-B", c"jailed_code"];
         let mut plan = ExecPlan {
             python: &self.python,
             arguments: CStringArray::new(arguments.into_iter()),

@@ -77,6 +77,7 @@ pub fn find(
     names
         .lead_to(scratch_root, false)
         .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
+    // `proc.rs` makes what is in it.
     names
         .kinds
         .insert(PathBuf::from("/proc"), EntryKind::Passage);

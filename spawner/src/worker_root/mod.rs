@@ -2,13 +2,14 @@
 //! can be changed.
 //!
 //! The root holds the interpreter's directories, the shared libraries, time zones, four devices and
-//! a `/proc` of the worker's own PID namespace. A worker can't reach anything else of the host, nor
-//! ask whether it is there. Directories that only lead somewhere can be passed and not listed. In
-//! the host's usual directories the other names stay, as empty files and directories that nobody
-//! may open: so a path that is there and forbidden answers `EACCES` here too, as AppArmor does for
-//! the original.
+//! a `/proc` of the worker's own PID namespace, which the worker alone may enter. A worker can't
+//! reach anything else of the host, nor ask whether it is there. Directories that only lead
+//! somewhere can be passed and not listed. In the host's usual directories the other names stay, as
+//! empty files and directories that nobody may open: so a path that is there and forbidden answers
+//! `EACCES` here too, as AppArmor does for the original.
 
 mod entries;
+mod proc;
 
 use crate::error::LaunchError;
 use crate::paths::relative;
@@ -17,7 +18,7 @@ use entries::{Bind, Entry};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
+use nix::unistd::{Uid, chdir, fchdir, pivot_root, symlinkat};
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -69,13 +70,15 @@ impl RootPlan {
         })
     }
 
-    /// Makes a root with these file systems below the scratch root, each with its name there.
+    /// Makes a root with these file systems below the scratch root, each with its name there. `worker`
+    /// is whom `/proc` is for; none where the worker stays this process's user.
     ///
     /// # Errors
     /// The kernel can't or won't make it.
     pub fn make<'a>(
         &'a self,
         scratches: impl Iterator<Item = (BorrowedFd<'a>, &'a str)>,
+        worker: Option<u32>,
     ) -> Result<Root<'a>, LaunchError> {
         let failed = |errno| LaunchError::System("make a root", errno);
         let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -84,6 +87,7 @@ impl RootPlan {
         for entry in &self.entries {
             make_entry(&root, entry).map_err(failed)?;
         }
+        proc::furnish(&root, worker.map(Uid::from_raw)).map_err(failed)?;
         let scratches = scratches
             .map(|(mount, name)| {
                 let place = Path::new(OsStr::from_bytes(self.scratch.as_bytes()));
@@ -160,7 +164,7 @@ impl Root<'_> {
         for (scratch, place) in &self.scratches {
             mount::attach(scratch, place)?;
         }
-        attach_proc()?;
+        proc::attach()?;
         leave_old_root()?;
         Ok(())
     }
@@ -177,15 +181,6 @@ fn copy_of(bind: &Bind) -> Result<OwnedFd, Errno> {
     let copy = mount::copy_of(&bind.source)?;
     mount::add_attributes(copy.as_fd(), bind.attributes)?;
     Ok(copy)
-}
-
-/// Processes of this PID namespace only, each visible only to those that may trace it, and nothing
-/// of the kernel (`subset=pid`, Linux 5.8).
-fn attach_proc() -> Result<(), Errno> {
-    let options = [(c"subset", c"pid"), (c"hidepid", c"invisible")];
-    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    let proc = mount::new_mount(c"proc", &options, attributes)?;
-    mount::attach(proc, c"proc")
 }
 
 /// Makes the current directory, a mount, the root and lets the old root go: `pivot_root(".", ".")`,

@@ -1,7 +1,9 @@
 //! What ends a service: signals, and the loss of its spawner.
 
 use super::error::{BootError, system};
+use crate::received_signals::ReceivedSignals;
 use crate::spawner_link::SpawnerLinkError;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,8 @@ pub struct Ending {
     pub quick: CancellationToken,
     /// There is no service without its spawner.
     pub spawner_gone: CancellationToken,
+    /// Which signals came, of these and of those that a running service obeys.
+    pub signals: Arc<ReceivedSignals>,
 }
 
 impl Ending {
@@ -25,6 +29,7 @@ impl Ending {
             drain: CancellationToken::new(),
             quick: CancellationToken::new(),
             spawner_gone: CancellationToken::new(),
+            signals: Arc::default(),
         };
         for (kind, quick) in [
             (SignalKind::terminate(), false),
@@ -33,8 +38,10 @@ impl Ending {
         ] {
             let mut signals = signal(kind).map_err(system("sigaction"))?;
             let (drain, at_once) = (ending.drain.clone(), ending.quick.clone());
+            let received = Arc::clone(&ending.signals);
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
+                    received.note(kind.as_raw_value());
                     if quick {
                         at_once.cancel();
                     }

@@ -120,11 +120,12 @@ impl Host {
         health.set_warnings(self.spawner.warnings());
         Service {
             admission: Arc::new(Admission::new(&self.config)),
+            libraries: Arc::new(LibraryCache::new(Arc::clone(&self.current))),
             config: Arc::clone(&self.current),
             pool: Arc::new(OnceLock::new()),
             drain: self.ending.drain.clone(),
             health: Arc::new(health),
-            libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
+            signals: Arc::clone(&self.ending.signals),
         }
     }
 
@@ -134,6 +135,13 @@ impl Host {
     /// # Errors
     /// The first worker could not be started.
     pub async fn boot(&self, service: &Service) -> Result<(), BootError> {
+        if self.config.python.hash_seed.fixed().is_none() {
+            tracing::info!(
+                event = "hash_seed_random",
+                "python.hash_seed = \"random\": each worker takes a hash seed of its own, so what an \
+                 author's code makes of a hash differs from worker to worker"
+            );
+        }
         let current = Arc::clone(&service.config);
         let health = Arc::clone(&service.health);
         let spawner = Arc::clone(&self.spawner);
@@ -149,7 +157,15 @@ impl Host {
             startup_check::of_service(&self.config),
         );
         // It is set once, here, and before anything is safe.
-        let _ = service.pool.set(pool?);
+        let pool = pool?;
+        let libraries = Arc::clone(&service.libraries);
+        let (config, watching) = (Arc::clone(&service.config), pool.clone());
+        tokio::spawn(async move {
+            // Their bytecode is another Python's.
+            let forget = || libraries.reset(config.get().library_cache.bytes_max);
+            watching.at_each_change_of_python(forget).await;
+        });
+        let _ = service.pool.set(pool);
         service.health.own_checked(own);
         Ok(())
     }
@@ -167,6 +183,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         python_bin: config.python.bin.clone(),
         worker_module: worker_module(config).map_err(system("find the worker module"))?,
         env: config.sandbox_env(),
+        hash_seed: config.python.hash_seed.fixed(),
         scratch_root: config.sandbox.scratch_dir.clone(),
         scratch_tag,
         uid_base: config.sandbox.uid_base,

@@ -6,11 +6,34 @@ use crate::config::load::Sources;
 use crate::http::{connections, router};
 use crate::reload;
 use crate::service::Service;
+use nix::sys::signal::{SigSet, Signal as Number};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
+
+/// Signals that a running service obeys. Those that end it are in `boot/ending.rs`.
+const OBEYED: [Number; 6] = [
+    Number::SIGHUP,
+    Number::SIGTTIN,
+    Number::SIGTTOU,
+    Number::SIGUSR1,
+    Number::SIGUSR2,
+    Number::SIGWINCH,
+];
+
+/// Keeps the signals of [`OBEYED`] waiting: the kernel delivers them when the service is able to obey.
+/// Without this they would end or stop a process that has no handlers yet. It must be called while the
+/// process has one thread: threads that are made later hold them too, as the spawner does until it has
+/// handlers.
+///
+/// # Errors
+/// The system refuses a signal mask, which it has no reason to.
+pub fn hold_signals() -> Result<(), BootError> {
+    let held = SigSet::from_iter(OBEYED).thread_block();
+    held.map_err(|errno| system("pthread_sigmask")(errno.into()))
+}
 
 /// Runs the service to its end.
 ///
@@ -55,7 +78,9 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     }
     loop {
         let step = async {
-            obey(signals.next().await, sources, &host, &service).await;
+            let signal = signals.next().await;
+            service.signals.note(signal.number() as i32);
+            obey(signal, sources, &host, &service).await;
             Ok(())
         };
         match ending.unless(step).await {
@@ -91,6 +116,16 @@ async fn obey(signal: ServiceSignal, sources: &Sources, host: &Host, service: &S
                 "USR1: the log is standard error; nothing to reopen"
             );
         }
+        ServiceSignal::Upgrade => {
+            tracing::warn!(
+                event = "upgrade_ignored",
+                "USR2: no second service is started beside this one; restart it to upgrade it"
+            );
+        }
+        // A terminal says it with each change of its size. gunicorn too has this line for debugging only.
+        ServiceSignal::NewWindow => {
+            tracing::debug!(event = "window_ignored", "WINCH: workers stay as they are");
+        }
     }
 }
 
@@ -100,6 +135,21 @@ enum ServiceSignal {
     AddWorker,
     RemoveWorker,
     ReopenLogs,
+    Upgrade,
+    NewWindow,
+}
+
+impl ServiceSignal {
+    fn number(&self) -> Number {
+        match self {
+            Self::Reload => Number::SIGHUP,
+            Self::AddWorker => Number::SIGTTIN,
+            Self::RemoveWorker => Number::SIGTTOU,
+            Self::ReopenLogs => Number::SIGUSR1,
+            Self::Upgrade => Number::SIGUSR2,
+            Self::NewWindow => Number::SIGWINCH,
+        }
+    }
 }
 
 /// The signals that gunicorn has for it. Those that come before the service is up wait until it is.
@@ -108,17 +158,27 @@ struct ServiceSignals {
     ttin: Signal,
     ttou: Signal,
     usr1: Signal,
+    usr2: Signal,
+    winch: Signal,
 }
 
 impl ServiceSignals {
+    /// Listens, and lets those come that were held. The calling thread must live as long as the service:
+    /// the kernel delivers signals to it, since all other threads hold them.
     fn listen() -> Result<Self, BootError> {
-        let listen = |number| signal(SignalKind::from_raw(number)).map_err(system("sigaction"));
-        Ok(Self {
-            hup: listen(libc::SIGHUP)?,
-            ttin: listen(libc::SIGTTIN)?,
-            ttou: listen(libc::SIGTTOU)?,
-            usr1: listen(libc::SIGUSR1)?,
-        })
+        let listen =
+            |number| signal(SignalKind::from_raw(number as i32)).map_err(system("sigaction"));
+        let signals = Self {
+            hup: listen(Number::SIGHUP)?,
+            ttin: listen(Number::SIGTTIN)?,
+            ttou: listen(Number::SIGTTOU)?,
+            usr1: listen(Number::SIGUSR1)?,
+            usr2: listen(Number::SIGUSR2)?,
+            winch: listen(Number::SIGWINCH)?,
+        };
+        let let_come = SigSet::from_iter(OBEYED).thread_unblock();
+        let_come.map_err(|errno| system("pthread_sigmask")(errno.into()))?;
+        Ok(signals)
     }
 
     async fn next(&mut self) -> ServiceSignal {
@@ -127,6 +187,8 @@ impl ServiceSignals {
             Some(()) = self.ttin.recv() => ServiceSignal::AddWorker,
             Some(()) = self.ttou.recv() => ServiceSignal::RemoveWorker,
             Some(()) = self.usr1.recv() => ServiceSignal::ReopenLogs,
+            Some(()) = self.usr2.recv() => ServiceSignal::Upgrade,
+            Some(()) = self.winch.recv() => ServiceSignal::NewWindow,
             // The streams end with the runtime.
             else => std::future::pending().await,
         }

@@ -1,6 +1,8 @@
 //! What a key is when no source says anything.
 
-use super::model::{Cgroup, CodeJailLimits, Config, Layers, LibraryCache, Python, Sandbox};
+use super::model::{
+    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Python, Sandbox,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +49,8 @@ impl Default for Python {
             env: BTreeMap::new(),
             read_paths: Vec::new(),
             huge_pages: true,
+            // Any constant does: what matters is that all workers of all services have the same.
+            hash_seed: HashSeed::Fixed(1),
             worker_module: None,
         }
     }

@@ -84,8 +84,39 @@ pub struct Python {
     pub read_paths: Vec<PathBuf>,
     /// Whether a worker moves its warm image into huge pages before it forks.
     pub huge_pages: bool,
+    /// What Python's hashes of text start from.
+    pub hash_seed: HashSeed,
     /// The worker module; beside the executable unless given.
     pub worker_module: Option<PathBuf>,
+}
+
+/// `python.hash_seed`: a number, or `random`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum HashSeed {
+    /// The same for all workers of a deployment.
+    Fixed(u32),
+    /// A new one for each worker.
+    Random(Random),
+}
+
+/// The word `random`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Random {
+    /// Itself.
+    Random,
+}
+
+impl HashSeed {
+    /// The number, if there is one.
+    #[must_use]
+    pub fn fixed(self) -> Option<u32> {
+        match self {
+            Self::Fixed(number) => Some(number),
+            Self::Random(Random::Random) => None,
+        }
+    }
 }
 
 /// `[limits]`, named as in `CODE_JAIL`; 0 is no limit, except that FSIZE 0 is nothing.

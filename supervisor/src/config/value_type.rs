@@ -27,6 +27,8 @@ pub enum ValueType {
     Text,
     /// From the root on, since a service's working directory is chance.
     Path,
+    /// A whole number of 32 bits, or `random`.
+    Seed,
     /// Several modules of Python, as `import` names them.
     Modules,
     /// Several paths.
@@ -52,6 +54,7 @@ impl ValueType {
             Name => "text, and not empty".to_owned(),
             Text => "text without a zero byte".to_owned(),
             ValueType::Path => "an absolute path".to_owned(),
+            ValueType::Seed => format!("a whole number from 0 to {}, or random", u32::MAX),
             Modules => "a list of modules, such as numpy or scipy.stats".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
             ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
@@ -62,7 +65,7 @@ impl ValueType {
     /// Why `value`, which may not be one, is refused.
     pub fn refusal(self, value: &Value) -> String {
         let hint = match (self, value) {
-            (Boolean | Integer(..) | Seconds(_), Value::String(text))
+            (Boolean | Integer(..) | Seconds(_) | ValueType::Seed, Value::String(text))
                 if self.admits(&self.read(text)) =>
             {
                 ", without quotes"
@@ -93,6 +96,8 @@ impl ValueType {
             (ValueType::Path, Value::String(text)) => {
                 Path::new(text).is_absolute() && !text.contains('\0')
             }
+            (ValueType::Seed, Value::Integer(number)) => u32::try_from(*number).is_ok(),
+            (ValueType::Seed, Value::String(text)) => text == "random",
             (Modules, Value::Array(values)) => values
                 .iter()
                 .all(|value| value.as_str().is_some_and(is_module)),
@@ -118,7 +123,9 @@ impl ValueType {
                 "false" | "no" | "off" | "0" => Value::Boolean(false),
                 _ => as_text(),
             },
-            Integer(..) => text.parse().map_or_else(|_| as_text(), Value::Integer),
+            Integer(..) | ValueType::Seed => {
+                text.parse().map_or_else(|_| as_text(), Value::Integer)
+            }
             Seconds(_) => match (text.parse(), text.parse()) {
                 (Ok(whole), _) => Value::Integer(whole),
                 (_, Ok(number)) => Value::Float(number),

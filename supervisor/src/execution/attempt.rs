@@ -27,7 +27,8 @@ pub enum Attempt {
 /// deadline is for taking: a run that has begun goes on after it, and no other follows.
 ///
 /// A job whose limits were set in a sandbox is never given to another one: however that sandbox ended,
-/// the end is the job's result.
+/// the end is the job's result. With one exception: a run during which Python's files changed may have
+/// imported old and new ones. Nobody sees what came of it; it has touched nothing but its own directory.
 pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
     take: impl Fn() -> Taking,
     job: Job<'_>,
@@ -35,16 +36,28 @@ pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
     deadline: Instant,
 ) -> Attempt {
     let mut last = String::new();
-    for attempt in 0..SANDBOXES_MAX {
+    let mut first = true;
+    let mut failed = 0;
+    while failed < SANDBOXES_MAX {
         // `timeout_at` would take one more that is ready.
-        if attempt > 0 && Instant::now() >= deadline {
+        if !first && Instant::now() >= deadline {
             return Attempt::TooLate;
         }
+        first = false;
         let Ok(sandbox) = timeout_at(deadline, take()).await else {
             return Attempt::TooLate;
         };
+        // One of a worker that has not been told yet; there is one less of these each time.
+        if !sandbox.python.is_current() {
+            continue;
+        }
+        let python = sandbox.python.clone();
         let started = Instant::now();
         match run(sandbox, job, bounds).await {
+            _ if !python.is_current() => tracing::warn!(
+                event = "job_repeated",
+                "Python's files changed during a run; it is repeated with the new ones"
+            ),
             Outcome::Unprepared(error) => {
                 counter!("codejail_sandbox_failures_total").increment(1);
                 tracing::warn!(
@@ -53,6 +66,7 @@ pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
                     "a sandbox could not take its job; the job goes to another"
                 );
                 last = error;
+                failed += 1;
             }
             outcome => return Attempt::Ran(outcome, started.elapsed()),
         }

@@ -20,15 +20,30 @@ const BYTECODE_BYTES_MAX: usize = 8 << 20;
 /// Base64 makes four bytes of three, and some names are beside it.
 const REPLY_BYTES_MAX: usize = BYTECODE_BYTES_MAX / 3 * 4 + (1 << 16);
 
-/// What the compilation may use, whatever executions may: some libraries are larger than one execution
-/// could compile in its time. Memory: a source of 4 MiB takes some 200 MiB.
-const LIMITS: Limits = Limits {
-    cpu_s: 10,
-    realtime_ms: 15_000,
-    vmem_bytes: 512 << 20,
-    fsize_bytes: 0,
-    nproc: 1,
-};
+/// CPU time of a compilation, at most, and as a multiple of what one execution has: some libraries are larger
+/// than one execution could compile in its time. An operator who gives executions less gives less here too.
+const CPU_S_MAX: u64 = 10;
+const CPU_TIMES: u64 = 5;
+/// By the wall clock, half as much again.
+const REALTIME_MS_PER_CPU_S: u64 = 1500;
+/// A source of 4 MiB takes some 200 MiB.
+const VMEM_BYTES: u64 = 512 << 20;
+
+/// What the compilation may use, where executions may use this.
+fn limits(of_executions: Limits) -> Limits {
+    // 0 is no limit.
+    let cpu_s = match of_executions.cpu_s {
+        0 => CPU_S_MAX,
+        cpu_s => CPU_S_MAX.min(cpu_s.saturating_mul(CPU_TIMES)),
+    };
+    Limits {
+        cpu_s,
+        realtime_ms: cpu_s * REALTIME_MS_PER_CPU_S,
+        vmem_bytes: VMEM_BYTES,
+        fsize_bytes: 0,
+        nproc: 1,
+    }
+}
 
 /// How often, at most, a moment is looked for in which no client waits; then it takes its place in line
 /// as a client's execution does. So a service that is never idle gets its bytecode too.
@@ -43,7 +58,7 @@ pub enum CompileError {
     /// No sandbox was to be had.
     #[error("no sandbox could take it")]
     NoSandbox,
-    /// The library was too much for the compiler, or is no library.
+    /// The library is none, or was too much for the compiler; or what ended it has nothing to do with it.
     #[error("it ended with {status}: {stderr}")]
     Ended {
         /// As of any execution.
@@ -59,6 +74,14 @@ pub enum CompileError {
     Lost(String),
 }
 
+impl CompileError {
+    /// Whether it is the library's own fault: Python's exit status after an exception. A signal may be the
+    /// host's (its load, its memory), and the rest is.
+    pub fn is_the_librarys(&self) -> bool {
+        matches!(self, Self::Ended { status: 1, .. })
+    }
+}
+
 /// The globals that the script leaves.
 #[derive(Deserialize)]
 struct CompiledJson {
@@ -66,15 +89,15 @@ struct CompiledJson {
 }
 
 /// The bytecode of all modules of `library`; none if it has no module that can be compiled without an
-/// error or a warning.
+/// error or a warning. Beside it the time for which it has had a sandbox.
 ///
-/// # Errors
-/// It could not be compiled.
+/// `of_executions` are the limits that executions have.
 pub async fn compile(
     library: &[u8],
+    of_executions: Limits,
     pool: &Pool,
     admission: &Admission,
-) -> Result<Option<Bytes>, CompileError> {
+) -> (Result<Option<Bytes>, CompileError>, Duration) {
     let code = serde_json::Value::from(SCRIPT).to_string();
     let globals = serde_json::json!({
         "sources_bytes_max": SOURCES_BYTES_MAX,
@@ -88,7 +111,7 @@ pub async fn compile(
         bytecode: None,
         // The library must not be able to put a module of its own in the place of one of the script's.
         python_path: false,
-        limits: LIMITS,
+        limits: limits(of_executions),
     };
     let bounds = CaptureBounds {
         reply_bytes_max: REPLY_BYTES_MAX,
@@ -102,8 +125,8 @@ pub async fn compile(
     }
     let take = || pool.take_for_service();
     match run_somewhere(take, job, bounds, Instant::now() + TAKE_MAX).await {
-        Attempt::Ran(outcome, _) => bytecode_of(outcome),
-        Attempt::TooLate | Attempt::NoneCould(_) => Err(CompileError::NoSandbox),
+        Attempt::Ran(outcome, elapsed) => (bytecode_of(outcome), elapsed),
+        Attempt::TooLate | Attempt::NoneCould(_) => (Err(CompileError::NoSandbox), Duration::ZERO),
     }
 }
 
@@ -146,4 +169,43 @@ fn last_line(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.trim_end().lines().next_back().unwrap_or_default();
     line.chars().take(CHARACTERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compilation_has_some_times_the_cpu_time_of_an_execution_and_at_most_ten_seconds() {
+        let limits_at = |cpu_s| {
+            let limits = limits(Limits {
+                cpu_s,
+                realtime_ms: 1,
+                vmem_bytes: 1,
+                fsize_bytes: 1,
+                nproc: 7,
+            });
+            (limits.cpu_s, limits.realtime_ms)
+        };
+        assert_eq!(limits_at(1), (5, 7_500));
+        assert_eq!(limits_at(2), (10, 15_000));
+        assert_eq!(limits_at(u64::MAX), (10, 15_000));
+        assert_eq!(limits_at(0), (10, 15_000), "no limit");
+    }
+
+    #[test]
+    fn an_exception_is_the_librarys_own_fault_and_a_signal_is_not() {
+        for (status, own) in [
+            (1, true),
+            (-9, false),
+            (-24, false),
+            (-15, false),
+            (7, false),
+        ] {
+            let stderr = String::new();
+            let error = CompileError::Ended { status, stderr };
+            assert_eq!(error.is_the_librarys(), own, "{status}");
+        }
+        assert!(!CompileError::NoSandbox.is_the_librarys());
+    }
 }

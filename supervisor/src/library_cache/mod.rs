@@ -1,23 +1,26 @@
 //! Bytecode of course libraries, by the SHA-256 of the whole zip file.
 //!
 //! A client sends the same `python_lib.zip` with every execution of a course, without bytecode. The first
-//! execution of a library runs as if there were no cache. Beside it a sandbox compiles the library, which
-//! it is given alone: no globals, no author's code, nothing of a learner. Executions of the same zip get
+//! two executions of a library run as if there were no cache. Beside the second a sandbox compiles the
+//! library, which it is given alone: no globals, no author's code, nothing of a learner. Executions of the same zip get
 //! what came of it, and no others do. So nothing but a library itself can spoil the bytecode of that
 //! library (decision 9).
 
+mod budget;
 mod compile;
 mod store;
 
+use crate::config::current::Current;
 use crate::pool::Pool;
 use crate::request::admission::Admission;
+use budget::Budget;
 use bytes::Bytes;
 use metrics::counter;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Instant;
-use store::{CompileTicket, Known, Store};
+use store::{CompileTicket, Compiled, Known, Store};
 use tokio::sync::Semaphore;
 
 /// Largest library that is looked at: hashing it takes some milliseconds. Courses' have up to 1 MB.
@@ -32,17 +35,22 @@ type Key = [u8; 32];
 /// All that is known of libraries.
 #[derive(Debug)]
 pub struct LibraryCache {
+    config: Arc<Current>,
     store: Mutex<Store>,
+    budget: Mutex<Budget>,
     /// One is compiled at a time, so that executions have all other cores.
     compiler: Semaphore,
 }
 
 impl LibraryCache {
-    /// Knows nothing; keeps at most `bytes_max`, where 0 turns it off.
+    /// Knows nothing; keeps at most as many bytes as configured, where 0 turns it off.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub fn new(config: Arc<Current>) -> Self {
+        let bytes_max = config.get().library_cache.bytes_max;
         Self {
+            config,
             store: Mutex::new(Store::new(bytes_max)),
+            budget: Mutex::new(Budget::new()),
             compiler: Semaphore::new(1),
         }
     }
@@ -53,8 +61,8 @@ impl LibraryCache {
         *store = store.successor(bytes_max);
     }
 
-    /// The bytecode of `library`, if it is there. If nothing is known of it, a sandbox of `pool`
-    /// compiles it meanwhile, when nobody waits for admission.
+    /// The bytecode of `library`, if it is there. If nothing is known of it but that it was here before, a
+    /// sandbox of `pool` compiles it meanwhile, when nobody waits for admission.
     pub fn bytecode(
         self: &Arc<Self>,
         library: &[u8],
@@ -69,14 +77,17 @@ impl LibraryCache {
         let bytecode = match store.find(&key) {
             Some(Known::Bytecode(bytecode)) => Some(bytecode),
             Some(Known::NotCompilable) => None,
-            None => {
-                if let Some(ticket) = store.ticket(key, PENDING_MAX) {
+            known @ (None | Some(Known::Failed(_))) => {
+                if (known.is_some() || store.was_seen(&key))
+                    && let Some(ticket) = store.ticket(key, PENDING_MAX)
+                {
                     let (cache, pool) = (Arc::clone(self), pool.clone());
                     let admission = Arc::clone(admission);
                     // A copy, since the slice would hold the whole request.
                     let library = library.to_vec();
                     tokio::spawn(async move {
-                        cache.compile(ticket, &library, &pool, &admission).await;
+                        let compiled = cache.compile(&ticket, &library, &pool, &admission).await;
+                        cache.store.lock().keep(ticket, compiled);
                     });
                 }
                 None
@@ -90,22 +101,29 @@ impl LibraryCache {
         bytecode
     }
 
+    /// Compiles a library when it is its turn, if there is time for it.
     async fn compile(
         &self,
-        ticket: CompileTicket,
+        ticket: &CompileTicket,
         library: &[u8],
         pool: &Pool,
         admission: &Admission,
-    ) {
+    ) -> Compiled {
         // It is never closed.
         let Ok(_turn) = self.compiler.acquire().await else {
-            return;
+            return Compiled::Postponed;
         };
+        if !self.budget.lock().allows() {
+            counter!("codejail_library_cache_postponed_total").increment(1);
+            return Compiled::Postponed;
+        }
         let started = Instant::now();
-        let compiled = compile::compile(library, pool, admission).await;
+        let limits = self.config.get().limits(None);
+        let (compiled, used) = compile::compile(library, limits, pool, admission).await;
+        self.budget.lock().spend(used);
         let name = ticket.name();
         let (milliseconds, library) = (started.elapsed().as_millis(), library.len());
-        let bytecode = match compiled {
+        match compiled {
             Ok(bytecode) => {
                 counter!("codejail_library_cache_compiled_total").increment(1);
                 let bytes = bytecode.as_ref().map_or(0, Bytes::len);
@@ -117,14 +135,16 @@ impl LibraryCache {
                     milliseconds,
                     "library compiled"
                 );
-                bytecode
+                bytecode.map_or(Compiled::NotCompilable, Compiled::Bytecode)
             }
             Err(error) => {
                 counter!("codejail_library_cache_failed_total").increment(1);
                 tracing::warn!(event = "library_compile_failed", name, library, milliseconds, %error, "library not compiled");
-                None
+                match error.is_the_librarys() {
+                    true => Compiled::NotCompilable,
+                    false => Compiled::Failed,
+                }
             }
-        };
-        self.store.lock().keep(ticket, bytecode);
+        }
     }
 }

@@ -3,10 +3,15 @@
 use super::Key;
 use bytes::Bytes;
 use metrics::{counter, gauge};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Libraries that something is known of. The one to go is searched among them all, once in a compilation.
 const ENTRIES_MAX: usize = 1024;
+/// Libraries that are remembered as seen, 32 bytes each: searched one after the other, once in an execution with
+/// a library of which nothing is known.
+const SEEN_MAX: usize = 1024;
+/// Compilations of one library that may fail for reasons that are not its own. Three in a row are not chance.
+const FAILURES_MAX: u8 = 3;
 
 /// What is known of a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +20,21 @@ pub enum Known {
     Bytecode(Bytes),
     /// It has none, or could not be compiled; it is not tried again.
     NotCompilable,
+    /// It could not be compiled so often, for a reason that may pass.
+    Failed(u8),
+}
+
+/// What came of a compilation.
+#[derive(Debug)]
+pub enum Compiled {
+    /// Its bytecode.
+    Bytecode(Bytes),
+    /// The library's own fault: it would be the same again.
+    NotCompilable,
+    /// No sandbox was there, or it was lost, killed or late.
+    Failed,
+    /// It did not begin: there was no time for it.
+    Postponed,
 }
 
 /// A library that is being compiled.
@@ -43,7 +63,7 @@ impl Entry {
     fn bytes(&self) -> usize {
         match &self.known {
             Known::Bytecode(bytecode) => bytecode.len(),
-            Known::NotCompilable => 0,
+            Known::NotCompilable | Known::Failed(_) => 0,
         }
     }
 }
@@ -54,6 +74,8 @@ pub struct Store {
     bytes_max: usize,
     entries: HashMap<Key, Entry>,
     pending: HashSet<Key>,
+    /// The last to come is at the end.
+    seen: VecDeque<Key>,
     bytes: usize,
     clock: u64,
     /// What is compiled for an earlier store is not kept.
@@ -67,16 +89,19 @@ impl Store {
             bytes_max,
             entries: HashMap::new(),
             pending: HashSet::new(),
+            seen: VecDeque::new(),
             bytes: 0,
             clock: 0,
             generation: 0,
         }
     }
 
-    /// An empty one. What is being compiled for this one is not kept there.
-    pub fn successor(&self, bytes_max: usize) -> Self {
+    /// One without bytecode, which knows only what was seen. What is being compiled for this one is not
+    /// kept there.
+    pub fn successor(&mut self, bytes_max: usize) -> Self {
         let store = Self {
             generation: self.generation + 1,
+            seen: std::mem::take(&mut self.seen),
             ..Self::new(bytes_max)
         };
         store.show();
@@ -96,6 +121,19 @@ impl Store {
         Some(entry.known.clone())
     }
 
+    /// Whether a library was seen before; from now on it was. What differs in each request is never seen
+    /// twice, so nobody can order compilations with a single request each.
+    pub fn was_seen(&mut self, key: &Key) -> bool {
+        if self.seen.contains(key) {
+            return true;
+        }
+        if self.seen.len() >= SEEN_MAX {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(*key);
+        false
+    }
+
     /// The right to compile a library, unless it is being compiled, or as many as `pending_max` are.
     pub fn ticket(&mut self, key: Key, pending_max: usize) -> Option<CompileTicket> {
         if !self.is_on() || self.pending.len() >= pending_max || !self.pending.insert(key) {
@@ -106,17 +144,29 @@ impl Store {
     }
 
     /// Keeps what came of a compilation; what has not been asked for in the longest time goes for it.
-    pub fn keep(&mut self, ticket: CompileTicket, bytecode: Option<Bytes>) {
+    pub fn keep(&mut self, ticket: CompileTicket, compiled: Compiled) {
         if ticket.generation != self.generation {
             return;
         }
         self.pending.remove(&ticket.key);
-        let fits = |bytecode: &Bytes| bytecode.len() <= self.bytes_max;
-        let known = bytecode.filter(fits);
-        let entry = Entry {
-            known: known.map_or(Known::NotCompilable, Known::Bytecode),
-            used: self.clock,
+        let before = self.entries.remove(&ticket.key).map(|entry| entry.known);
+        let known = match compiled {
+            Compiled::Bytecode(bytecode) if bytecode.len() <= self.bytes_max => {
+                Known::Bytecode(bytecode)
+            }
+            Compiled::Bytecode(_) | Compiled::NotCompilable => Known::NotCompilable,
+            Compiled::Failed => match before {
+                Some(Known::Failed(times)) if times + 1 >= FAILURES_MAX => Known::NotCompilable,
+                Some(Known::Failed(times)) => Known::Failed(times + 1),
+                _ => Known::Failed(1),
+            },
+            Compiled::Postponed => match before {
+                Some(known) => known,
+                None => return,
+            },
         };
+        let used = self.clock;
+        let entry = Entry { known, used };
         while self.bytes + entry.bytes() > self.bytes_max || self.entries.len() >= ENTRIES_MAX {
             if !self.evict() {
                 break;
@@ -150,7 +200,7 @@ mod tests {
 
     fn put(store: &mut Store, key: u8, bytes: usize) {
         let ticket = store.ticket([key; 32], 8).unwrap();
-        store.keep(ticket, Some(Bytes::from(vec![key; bytes])));
+        store.keep(ticket, Compiled::Bytecode(Bytes::from(vec![key; bytes])));
     }
 
     fn has(store: &mut Store, key: u8) -> bool {
@@ -186,10 +236,10 @@ mod tests {
         assert!(store.ticket([1; 32], 2).is_none());
         let second = store.ticket([2; 32], 2).unwrap();
         assert!(store.ticket([3; 32], 2).is_none());
-        store.keep(first, None);
+        store.keep(first, Compiled::NotCompilable);
         assert_eq!(store.find(&[1; 32]), Some(Known::NotCompilable));
         assert!(store.ticket([3; 32], 2).is_some());
-        store.keep(second, None);
+        store.keep(second, Compiled::NotCompilable);
     }
 
     #[test]
@@ -200,9 +250,9 @@ mod tests {
         let mut store = store.successor(50);
         assert!(!has(&mut store, 1));
         let again = store.ticket([2; 32], 8).unwrap();
-        store.keep(ticket, Some(Bytes::from_static(b"old")));
+        store.keep(ticket, Compiled::Bytecode(Bytes::from_static(b"old")));
         assert!(!has(&mut store, 2));
-        store.keep(again, Some(Bytes::from_static(b"new")));
+        store.keep(again, Compiled::Bytecode(Bytes::from_static(b"new")));
         assert!(has(&mut store, 2));
     }
 
@@ -213,9 +263,58 @@ mod tests {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&number.to_le_bytes());
             let ticket = store.ticket(key, 8).unwrap();
-            store.keep(ticket, None);
+            store.keep(ticket, Compiled::NotCompilable);
         }
         assert_eq!(store.entries.len(), ENTRIES_MAX);
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_tried_three_times_and_the_librarys_own_once() {
+        let mut store = Store::new(100);
+        let mut fail = |compiled| {
+            let ticket = store.ticket([1; 32], 8).unwrap();
+            store.keep(ticket, compiled);
+            store.find(&[1; 32])
+        };
+        assert_eq!(fail(Compiled::Postponed), None);
+        assert_eq!(fail(Compiled::Failed), Some(Known::Failed(1)));
+        assert_eq!(fail(Compiled::Postponed), Some(Known::Failed(1)));
+        assert_eq!(fail(Compiled::Failed), Some(Known::Failed(2)));
+        assert_eq!(fail(Compiled::Failed), Some(Known::NotCompilable));
+        let ticket = store.ticket([2; 32], 8).unwrap();
+        store.keep(ticket, Compiled::NotCompilable);
+        assert_eq!(store.find(&[2; 32]), Some(Known::NotCompilable));
+    }
+
+    #[test]
+    fn a_library_that_failed_and_then_is_compiled_has_its_bytecode() {
+        let mut store = Store::new(100);
+        let ticket = store.ticket([1; 32], 8).unwrap();
+        store.keep(ticket, Compiled::Failed);
+        put(&mut store, 1, 10);
+        assert!(matches!(store.find(&[1; 32]), Some(Known::Bytecode(_))));
+        assert_eq!((store.bytes, store.entries.len()), (10, 1));
+    }
+
+    #[test]
+    fn what_was_seen_is_remembered_within_a_bound_and_across_a_reload() {
+        let mut store = Store::new(100);
+        let key = |number: usize| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.to_le_bytes());
+            key
+        };
+        for number in 0..SEEN_MAX {
+            assert!(!store.was_seen(&key(number)));
+        }
+        let mut store = store.successor(100);
+        assert!(store.was_seen(&key(0)));
+        assert!(!store.was_seen(&key(SEEN_MAX)));
+        assert!(
+            !store.was_seen(&key(0)),
+            "the first to come is the first to go"
+        );
+        assert_eq!(store.seen.len(), SEEN_MAX);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::ready::{Command, Shelf};
 use super::shared::Shared;
 use super::worker::{Worker, WorkerControls, WorkerError};
+use crate::python_files::PythonVersion;
 use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
 use metrics::{counter, gauge};
@@ -21,17 +22,17 @@ const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A worker that is lost sooner counts as one that crashes at its start: the next one waits.
 const SERVED_WELL_MIN: Duration = Duration::from_secs(10);
-/// Uid slots of each keeper: the worker that serves, the next one warming up, the last one draining.
-const SLOTS_PER_KEEPER: usize = 3;
+/// Workers that may drain while another one is started: with the one that serves and the next one these
+/// are the three that each keeper has slots for (`worker_slots` of the configuration).
+const DRAINING_MAX: usize = 1;
 
 /// Keeps one worker serving.
 pub struct Keeper {
     shared: Arc<Shared>,
     number: usize,
     ids: Arc<AtomicU64>,
-    free_slots: Vec<usize>,
-    /// Workers that were retired and finish what they have; each gives its slot back.
-    draining: JoinSet<Option<usize>>,
+    /// Workers that were retired and finish what they have.
+    draining: JoinSet<()>,
     /// Changes when a worker that serves shall be replaced by one with the configuration as it is now.
     rewarm: watch::Receiver<()>,
     /// Cancelled when no worker is wanted any more.
@@ -43,9 +44,11 @@ pub struct Keeper {
 /// A worker that serves.
 struct Serving {
     id: WorkerId,
-    task: JoinHandle<Option<usize>>,
+    task: JoinHandle<()>,
     retire: CancellationToken,
     max_requests_reached: watch::Receiver<bool>,
+    /// Python's files as it knows them.
+    python: PythonVersion,
 }
 
 impl Keeper {
@@ -62,7 +65,6 @@ impl Keeper {
             shared,
             number,
             ids,
-            free_slots: (number * SLOTS_PER_KEEPER..(number + 1) * SLOTS_PER_KEEPER).collect(),
             draining: JoinSet::new(),
             rewarm,
             stop,
@@ -76,12 +78,23 @@ impl Keeper {
         let mut pause = RESTART_PAUSE_MIN;
         while !self.stop.is_cancelled() {
             self.rewarm.mark_unchanged();
-            match self.start().await {
+            let python = tokio::select! {
+                python = self.shared.python.settled() => python,
+                () = self.stop.cancelled() => break,
+            };
+            match self.start(&python).await {
                 Ok(next) => {
                     gauge!("codejail_workers").increment(1);
                     if let Some(previous) = serving.replace(next) {
                         self.retire(previous);
                     }
+                }
+                Err(error) if !python.is_current() => {
+                    tracing::info!(event = "worker_outdated", %error, "a new worker is given up");
+                    if let Some(previous) = serving.take() {
+                        self.retire(previous);
+                    }
+                    continue;
                 }
                 Err(error) => {
                     counter!("codejail_worker_failures_total").increment(1);
@@ -92,32 +105,21 @@ impl Keeper {
                         "a worker can't be started"
                     );
                     self.report_boot(Err(error));
-                    self.sleep(&mut pause).await;
+                    self.sleep(&mut pause, &python).await;
                     continue;
                 }
             }
             self.report_boot(Ok(()));
-            if let Some(current) = &mut serving {
-                let since = Instant::now();
-                let ended = tokio::select! {
-                    slot = &mut current.task => Some(slot.ok().flatten()),
-                    _ = current.max_requests_reached.wait_for(|reached| *reached) => None,
-                    Ok(()) = self.rewarm.changed() => None,
-                    () = self.stop.cancelled() => None,
-                };
-                if let Some(slot) = ended {
-                    self.shared.health.worker_left(current.id);
-                    gauge!("codejail_workers").decrement(1);
-                    self.free_slots.extend(slot);
-                    serving = None;
-                    // Lost as soon as it served: not at once again.
-                    if since.elapsed() < SERVED_WELL_MIN {
-                        self.sleep(&mut pause).await;
-                    }
-                }
-                if since.elapsed() >= SERVED_WELL_MIN {
-                    pause = RESTART_PAUSE_MIN;
-                }
+            let since = Instant::now();
+            serving = match serving {
+                Some(current) => self.until_over(current).await,
+                None => None,
+            };
+            if since.elapsed() >= SERVED_WELL_MIN {
+                pause = RESTART_PAUSE_MIN;
+            } else if serving.is_none() && python.is_current() {
+                // Lost as soon as it served: not at once again.
+                self.sleep(&mut pause, &python).await;
             }
         }
         if let Some(last) = serving {
@@ -127,33 +129,58 @@ impl Keeper {
         self.shared.health.keeper_left(self.number);
     }
 
-    /// Waits, and longer the next time. A new configuration may be the cure: it is tried at once.
-    async fn sleep(&mut self, pause: &mut Duration) {
+    /// Waits until another worker must take the place of this one, or none any more; this one, if it serves
+    /// until then.
+    async fn until_over(&mut self, mut current: Serving) -> Option<Serving> {
+        let (outdated, ended) = tokio::select! {
+            biased;
+            () = current.python.changed() => (true, false),
+            _ = &mut current.task => (false, true),
+            _ = current.max_requests_reached.wait_for(|reached| *reached) => (false, false),
+            Ok(()) = self.rewarm.changed() => (false, false),
+            () = self.stop.cancelled() => (false, false),
+        };
+        if outdated {
+            self.retire(current);
+            return None;
+        }
+        if ended {
+            self.shared.health.worker_left(current.id);
+            gauge!("codejail_workers").decrement(1);
+            return None;
+        }
+        Some(current)
+    }
+
+    /// Waits, and longer the next time. A new configuration may be the cure, or another Python: these are
+    /// tried at once.
+    async fn sleep(&mut self, pause: &mut Duration, python: &PythonVersion) {
         tokio::select! {
             () = sleep(*pause) => {}
             Ok(()) = self.rewarm.changed() => {}
+            () = python.changed() => {}
             () = self.stop.cancelled() => {}
         }
         *pause = RESTART_PAUSE_MAX.min(2 * *pause);
     }
 
     /// Starts one worker, has it checked, and lets it join.
-    async fn start(&mut self) -> Result<Serving, WorkerError> {
-        let slot = self.free_slot().await?;
+    async fn start(&mut self, python: &PythonVersion) -> Result<Serving, WorkerError> {
+        while self.draining.len() > DRAINING_MAX {
+            self.draining.join_next().await;
+        }
+        let slot = self.shared.slots.take().ok_or(WorkerError::NoSlot)?;
         let id = WorkerId(self.ids.fetch_add(1, Ordering::Relaxed));
         // Nobody takes from this one but the checks.
         let shelf = Arc::new(Shelf::default());
-        let started = Worker::start(Arc::clone(&self.shared), id, slot, Arc::clone(&shelf)).await;
-        let (worker, hello) = match started {
-            Ok(started) => started,
-            Err(error) => {
-                // Its uids stay with a worker that stays.
-                if !matches!(error, WorkerError::Stays(_)) {
-                    self.free_slots.push(slot);
-                }
-                return Err(error);
-            }
-        };
+        let started = Worker::start(
+            Arc::clone(&self.shared),
+            id,
+            slot,
+            python.clone(),
+            Arc::clone(&shelf),
+        );
+        let (worker, hello) = started.await?;
         let news = self.shared.new_preload_failures(&hello.preload_failed);
         log_hello(id, &hello, &news);
         self.shared.health.set_worker_layers(hello.layers.clone());
@@ -167,21 +194,25 @@ impl Keeper {
         };
         let say = worker.say();
         let shared = Arc::clone(&self.shared);
-        let mut task = tokio::spawn(run(shared, worker, id, slot, controls));
+        let mut task = tokio::spawn(run(shared, worker, id, controls));
         let config = self.shared.current.get();
         let checks = tokio::select! {
             biased;
-            slot = &mut task => {
-                self.free_slots.extend(slot.ok().flatten());
-                return Err(WorkerError::Ended);
-            }
+            () = python.changed() => Vec::new(),
+            _ = &mut task => return Err(WorkerError::Ended),
             checks = (self.shared.check_worker.0)(id, Arc::clone(&shelf), config) => checks,
         };
+        if !python.is_current() {
+            retire.cancel();
+            // A task that panicked ends the whole process.
+            let _ = task.await;
+            return Err(WorkerError::PythonChanged);
+        }
         let failed = checks.iter().find(|check| check.failure.is_some());
         let failed = failed.map_or_else(String::new, |check| check.id.to_owned());
         if !self.shared.health.worker_checked(self.number, id, checks) {
             retire.cancel();
-            self.free_slots.extend(task.await.ok().flatten());
+            let _ = task.await;
             return Err(WorkerError::Unsafe(failed));
         }
         // If it is gone already, its task says so.
@@ -191,30 +222,16 @@ impl Keeper {
             task,
             retire,
             max_requests_reached,
+            python: python.clone(),
         })
-    }
-
-    /// A slot that no worker has; if need be, that of the first that has finished.
-    async fn free_slot(&mut self) -> Result<usize, WorkerError> {
-        while let Some(slot) = self.draining.try_join_next() {
-            self.free_slots.extend(slot.ok().flatten());
-        }
-        match self.free_slots.pop() {
-            Some(slot) => Ok(slot),
-            None => match self.draining.join_next().await {
-                Some(Ok(Some(slot))) => Ok(slot),
-                _ => Err(WorkerError::Ended),
-            },
-        }
     }
 
     fn retire(&mut self, previous: Serving) {
         self.shared.health.worker_left(previous.id);
         previous.retire.cancel();
         self.draining.spawn(async move {
-            let slot = previous.task.await.ok().flatten();
+            let _ = previous.task.await;
             gauge!("codejail_workers").decrement(1);
-            slot
         });
     }
 
@@ -226,24 +243,17 @@ impl Keeper {
     }
 }
 
-/// Runs one worker to its end and gives its slot back, if its process is gone.
-async fn run(
-    shared: Arc<Shared>,
-    worker: Worker,
-    id: WorkerId,
-    slot: usize,
-    controls: WorkerControls,
-) -> Option<usize> {
+/// Runs one worker to its end.
+async fn run(shared: Arc<Shared>, worker: Worker, id: WorkerId, controls: WorkerControls) {
     let result = worker.run(controls).await;
     shared.health.worker_left(id);
-    match &result {
+    match result {
         Ok(()) => tracing::info!(event = "worker_retired", worker = id.0, "worker retired"),
         Err(error) => {
             counter!("codejail_worker_failures_total").increment(1);
             tracing::error!(event = "worker_lost", worker = id.0, %error, "worker lost");
         }
     }
-    (!matches!(result, Err(WorkerError::Stays(_)))).then_some(slot)
 }
 
 /// `failed` are the modules of the preload list that workers could import so far.

@@ -3,9 +3,11 @@
 use super::keeper::Keeper;
 use super::ready::{ReadySandbox, Shelf};
 use super::shared::{CheckWorker, Shared, fill_random};
+use super::slots::Slots;
 use super::worker::WorkerError;
 use crate::config::current::Current;
 use crate::health::Health;
+use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
@@ -61,6 +63,8 @@ impl Pool {
         let config = current.get();
         let workers = config.workers;
         let shared = Arc::new(Shared {
+            slots: Slots::new(config.worker_slots()),
+            python: PythonFiles::new(config.python.bin.clone()),
             current,
             workers_max: config.workers_max(),
             health,
@@ -74,6 +78,7 @@ impl Pool {
             own_uids,
             check_worker,
         });
+        tokio::spawn(Arc::clone(&shared.python).keep_watch());
         let keepers = Keepers {
             ids: Arc::default(),
             rewarm: watch::Sender::new(()),
@@ -141,6 +146,14 @@ impl Pool {
     #[must_use]
     pub fn first_worker(&self) -> Option<&Hello> {
         self.shared.first_worker.get()
+    }
+
+    /// Calls `forget` each time Python's files have changed, for as long as the service runs.
+    pub async fn at_each_change_of_python(&self, forget: impl Fn()) {
+        loop {
+            self.shared.python.settled().await.changed().await;
+            forget();
+        }
     }
 
     /// Sandboxes that are ready now.

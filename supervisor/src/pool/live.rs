@@ -49,6 +49,8 @@ pub struct Live {
     pub state: State,
     /// Takes word of its end to whoever runs it.
     pub exit: oneshot::Sender<Exited>,
+    /// Whether it is in nobody's place who executes: the service took it for itself.
+    beside_clients: bool,
     overdue: Option<Instant>,
 }
 
@@ -86,10 +88,11 @@ impl LiveSandboxes {
         live
     }
 
-    /// Whether one more should be ordered: until there is a spare beside each that may run, and as
-    /// long as those on their way out leave room.
+    /// Whether one more should be ordered: until there is a spare beside each that may run for a client,
+    /// and as long as those on their way out leave room.
     pub fn wants_more(&self) -> bool {
-        let useful = self.sandboxes.values().filter(|live| !live.state.is_over());
+        let useful = self.sandboxes.values();
+        let useful = useful.filter(|live| !live.state.is_over() && !live.beside_clients);
         useful.count() < self.shared.current.get().sandboxes_ready() && !self.free_seats.is_empty()
     }
 
@@ -114,6 +117,7 @@ impl LiveSandboxes {
             seat,
             state: State::Preparing,
             exit,
+            beside_clients: false,
             overdue: None,
         };
         self.sandboxes.insert(sandbox, live);
@@ -137,6 +141,13 @@ impl LiveSandboxes {
                 State::Ending => Some(Instant::now() + EXIT_MAX),
                 State::Preparing | State::Ready | State::Running => None,
             };
+        }
+    }
+
+    /// One was taken for the service itself; the spare that a client would miss is made anew.
+    pub fn set_beside_clients(&mut self, sandbox: SandboxId) {
+        if let Some(live) = self.sandboxes.get_mut(&sandbox) {
+            live.beside_clients = true;
         }
     }
 

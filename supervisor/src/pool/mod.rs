@@ -11,6 +11,7 @@ mod pause;
 mod prepare;
 mod ready;
 mod shared;
+mod slots;
 mod worker;
 mod worker_log;
 

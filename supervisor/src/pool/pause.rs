@@ -48,14 +48,16 @@ mod tests {
     use super::*;
     use crate::pool::prepare::make_pipes;
     use crate::pool::ready::{ReadySandbox, SandboxGuard};
+    use crate::python_files::PythonFiles;
     use codejail_protocol::control::SandboxId;
     use codejail_protocol::spawn::WorkerId;
     use tokio::sync::{mpsc, oneshot};
     use tokio::time::sleep_until;
 
     /// Two workers with so many ready sandboxes each.
-    fn shelf(of_first: u64, of_second: u64) -> Shelf {
+    async fn shelf(of_first: u64, of_second: u64) -> Shelf {
         let shelf = Shelf::default();
+        let python = PythonFiles::new("python".into()).settled().await;
         for (worker, count) in [(1, of_first), (2, of_second)] {
             for sandbox in 0..count {
                 let (pipes, _) = make_pipes().unwrap();
@@ -65,6 +67,7 @@ mod tests {
                     pipes,
                     exit,
                     guard: SandboxGuard::new(WorkerId(worker), SandboxId(sandbox), say),
+                    python: python.clone(),
                 });
             }
         }
@@ -73,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_the_only_run_there_is_a_rest_that_ends_by_itself() {
-        let shelf = shelf(1, 2);
+        let shelf = shelf(1, 2).await;
         let mut pause = Pause::new(2);
         assert_eq!(pause.end(&shelf), None);
         pause.begin(&shelf);
@@ -85,15 +88,15 @@ mod tests {
     #[tokio::test]
     async fn there_is_none_while_others_run() {
         let mut pause = Pause::new(2);
-        pause.begin(&shelf(1, 1));
-        assert_eq!(pause.end(&shelf(2, 2)), None);
+        pause.begin(&shelf(1, 1).await);
+        assert_eq!(pause.end(&shelf(2, 2).await), None);
     }
 
     #[tokio::test]
     async fn a_second_run_ends_it() {
         let mut pause = Pause::new(2);
-        pause.begin(&shelf(1, 2));
-        assert_eq!(pause.end(&shelf(1, 1)), None);
-        assert_eq!(pause.end(&shelf(1, 2)), None);
+        pause.begin(&shelf(1, 2).await);
+        assert_eq!(pause.end(&shelf(1, 1).await), None);
+        assert_eq!(pause.end(&shelf(1, 2).await), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Sandboxes that are ready, and what holds one while it runs.
 
+use crate::python_files::PythonVersion;
 use codejail_protocol::control::{Exited, SandboxId};
 use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
@@ -51,6 +52,8 @@ pub struct ReadySandbox {
     pub exit: oneshot::Receiver<Exited>,
     /// Answers for its end.
     pub guard: SandboxGuard,
+    /// Python's files as its worker knows them.
+    pub python: PythonVersion,
 }
 
 /// Answers for a sandbox's end: dropped before `finished`, it kills.

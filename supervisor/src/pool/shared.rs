@@ -1,9 +1,11 @@
 //! What the workers of a pool share.
 
 use super::ready::Shelf;
+use super::slots::{Slot, Slots};
 use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::{Check, Health};
+use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
@@ -40,6 +42,10 @@ pub struct Shared {
     pub spawner: Arc<SpawnerLink>,
     /// Ready sandboxes.
     pub shelf: Arc<Shelf>,
+    /// What workers import.
+    pub python: Arc<PythonFiles>,
+    /// Where workers can be.
+    pub slots: Arc<Slots>,
     /// The tag of this service's directories, as random bytes.
     pub tag: [u8; 4],
     /// Names that are in use: none is given out twice.
@@ -107,10 +113,10 @@ impl Shared {
     }
 
     /// The uids of the worker on `slot`: its own first, then its sandboxes'.
-    pub fn worker_uids(&self, slot: usize) -> Option<Range<u32>> {
+    pub fn worker_uids(&self, slot: &Slot) -> Option<Range<u32>> {
         let config = self.current.get();
         let count = config.uids_per_worker();
-        let first = u64::from(config.sandbox.uid_base) + slot as u64 * count;
+        let first = u64::from(config.sandbox.uid_base) + slot.number() as u64 * count;
         // The configuration's check bounds the last of them.
         let (first, end) = (
             u32::try_from(first).ok()?,

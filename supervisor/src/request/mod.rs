@@ -92,6 +92,7 @@ async fn run_admitted(
     };
     match run_somewhere(take, job, CaptureBounds::of(config), permit.deadline).await {
         Attempt::Ran(outcome, elapsed) => {
+            let outcome = blame(service, outcome, elapsed).await;
             histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
             if let Outcome::Ended { cold_imports, .. } = &outcome {
                 count_cold_imports(cold_imports, pool.first_worker());
@@ -110,6 +111,19 @@ async fn run_admitted(
             );
             Answer::fault(code_exec.globals)
         }
+    }
+}
+
+/// What a run came to, unless it was ended by a signal that the whole service was sent: then it is lost.
+async fn blame(service: &Service, outcome: Outcome, elapsed: Duration) -> Outcome {
+    match outcome {
+        Outcome::Ended { status, .. } if service.signals.have_ended(status, elapsed).await => {
+            Outcome::Lost(format!(
+                "signal {} ended it, which the whole service was sent",
+                -status
+            ))
+        }
+        outcome => outcome,
     }
 }
 

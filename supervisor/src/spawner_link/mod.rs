@@ -361,4 +361,4 @@ async fn configure(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

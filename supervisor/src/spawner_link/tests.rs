@@ -7,11 +7,13 @@ fn name() -> ScratchName {
     ScratchName::from_random([7; 8])
 }
 
-fn config() -> SpawnerConfig {
+/// What a spawner is configured with in tests.
+pub(crate) fn config() -> SpawnerConfig {
     SpawnerConfig {
         python_bin: "/bin/false".into(),
         worker_module: "/bin/false".into(),
         env: Vec::new(),
+        hash_seed: None,
         scratch_root: "/tmp".into(),
         scratch_tag: name(),
         uid_base: 1000,
@@ -36,17 +38,21 @@ fn config() -> SpawnerConfig {
     }
 }
 
-/// A link to a spawner that was well and says nothing any more; our end of its socket.
-async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
-    let (ours, theirs) = PacketSocket::pair().unwrap();
-    let configured = SpawnerReport::Configured {
+/// What a spawner answers to its configuration on a host that gives nothing.
+pub(crate) fn configured() -> SpawnerReport {
+    SpawnerReport::Configured {
         layers: Vec::new(),
         seats: false,
         cgroup_bounds: false,
         warnings: Vec::new(),
         apparmor: FoundAppArmor::default(),
-    };
-    theirs.send(&configured, &[]).unwrap();
+    }
+}
+
+/// A link to a spawner that was well and says nothing any more; our end of its socket.
+async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
+    let (ours, theirs) = PacketSocket::pair().unwrap();
+    theirs.send(&configured(), &[]).unwrap();
     let gone = CancellationToken::new();
     let link = SpawnerLink::connect(ours, config(), gone.clone()).await;
     (link.unwrap(), gone, theirs)

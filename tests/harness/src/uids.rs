@@ -6,39 +6,54 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::ops::Range;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// Uids from here on belong to nothing else on a test machine.
 const FIRST: u32 = 350_000_000;
 /// Uids of one range: more than a service of a test has workers and sandboxes.
 const SIZE: u32 = 1_000;
-/// Ranges that are tried: far more than services can run on one host at a time.
-const RANGES: u32 = 10_000;
+/// Ranges, one after the other. None comes again before all others have: the kernel keeps some things by
+/// uid, keys for one, when no process of that uid is left.
+const RANGES: u32 = 100_000;
 
-/// A lock file for each range that was ever used. The files stay: removing a file that somebody else
-/// is about to lock would give one range to two.
+/// A lock file for each range that is taken now, and the number of the next range.
 const LOCKS: &str = "/tmp/codejail-test-uids";
+const NEXT: &str = "next";
 
 /// A range of 1,000 uids that nobody else has, until this is dropped.
 #[derive(Debug)]
 pub struct UidRange {
     first: u32,
+    path: PathBuf,
     _lock: Flock<File>,
 }
 
+impl Drop for UidRange {
+    fn drop(&mut self) {
+        // While it is locked. A file that stays is locked again by whoever takes the range next.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 impl UidRange {
-    /// Takes the first range that is free and in which no process lives.
+    /// Takes the next range that is free and in which no process lives.
     ///
     /// # Errors
-    /// The directory of the locks can't be made, or every range is taken.
+    /// The directory of the locks can't be made or written to, or every range is taken.
     pub fn try_take() -> Result<Self> {
         make_lock_dir().with_context(|| LOCKS.to_owned())?;
-        for first in (FIRST..).step_by(SIZE as usize).take(RANGES as usize) {
-            let Some(lock) = lock(first)? else { continue };
-            let range = Self { first, _lock: lock };
+        for _ in 0..RANGES {
+            let first = FIRST + next_number()? * SIZE;
+            let path = Path::new(LOCKS).join(first.to_string());
+            let Some(lock) = lock(&path)? else { continue };
+            let range = Self {
+                first,
+                path,
+                _lock: lock,
+            };
             // A test that failed may have left something.
             let lives = |process: &processes::Process| range.uids().contains(&process.uid);
             if !processes::all().iter().any(lives) {
@@ -83,22 +98,50 @@ fn make_lock_dir() -> std::io::Result<()> {
     }
 }
 
-/// The range's lock; none if somebody else holds it, or owns the file and keeps it closed.
-fn lock(first: u32) -> Result<Option<Flock<File>>> {
-    let path = Path::new(LOCKS).join(first.to_string());
-    let Some(file) = open(&path).with_context(|| path.display().to_string())? else {
-        return Ok(None);
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(errno).with_context(|| format!("{}: flock", path.display())),
+/// Counts up, for all test processes of this host together.
+fn next_number() -> Result<u32> {
+    let path = Path::new(LOCKS).join(NEXT);
+    let named = || path.display().to_string();
+    let file = open(&path, 0o666).with_context(named)?;
+    let mut file = Flock::lock(file.with_context(named)?, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| errno)
+        .with_context(named)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).with_context(named)?;
+    let number = text.trim().parse::<u32>().map_or(0, |next| next % RANGES);
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", number + 1).with_context(named)?;
+    Ok(number)
+}
+
+/// The range's lock; none if somebody else holds it, or keeps the file closed.
+fn lock(path: &Path) -> Result<Option<Flock<File>>> {
+    let named = || path.display().to_string();
+    loop {
+        let Some(file) = open(path, 0o644).with_context(named)? else {
+            return Ok(None);
+        };
+        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+            Err((_, errno)) => return Err(errno).with_context(named),
+        };
+        // Its last owner may have removed it before it was locked: then it locks nothing.
+        let inode = lock.metadata().with_context(named)?.ino();
+        if fs::metadata(path).is_ok_and(|there| there.ino() == inode) {
+            return Ok(Some(lock));
+        }
     }
 }
 
-fn open(path: &Path) -> std::io::Result<Option<File>> {
+/// Opens a file, which is made if it is not there; none if its owner keeps it closed.
+fn open(path: &Path, mode: u32) -> std::io::Result<Option<File>> {
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+    options
+        .read(true)
+        .write(mode & 0o002 != 0)
+        .custom_flags(OFlag::O_NOFOLLOW.bits());
     loop {
         // Without O_CREAT first: the kernel refuses it for a file of another user in a directory as
         // this one (`fs.protected_regular`).
@@ -110,13 +153,29 @@ fn open(path: &Path) -> std::io::Result<Option<File>> {
         }
         match options.clone().write(true).create_new(true).open(path) {
             Ok(file) => {
-                // Whatever the umask: others lock it too.
-                file.set_permissions(Permissions::from_mode(0o644))?;
+                // Whatever the umask: others open it too.
+                file.set_permissions(Permissions::from_mode(mode))?;
                 return Ok(Some(file));
             }
             // Somebody else was quicker.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_range_is_taken_twice_and_none_comes_again_at_once() {
+        let (one, other) = (UidRange::take(), UidRange::take());
+        assert_ne!(one.first, other.first);
+        assert!(lock(&one.path).expect("a file").is_none());
+        let (first, path) = (one.first, one.path.clone());
+        drop(one);
+        assert!(!path.exists());
+        assert_ne!(UidRange::take().first, first);
     }
 }

@@ -1,7 +1,7 @@
 //! Each layer denies what it is there for; and where the configuration lets a layer be opened or
 //! left out, the same attempt succeeds: so it is that layer which denies it.
 
-use crate::answers::{NOT_CONFIGURED, hidden_process};
+use crate::answers::NOT_CONFIGURED;
 use codejail_harness::Run;
 use codejail_harness::dir::make_writable;
 use codejail_harness::python::library;
@@ -178,16 +178,10 @@ fn the_environment_is_the_services_fixed_one() {
     let seen_by_c = service.value_of_x(leak).to_string();
     assert!(seen_by_c.contains("TMPDIR=tmp"), "{seen_by_c}");
     assert!(!seen_by_c.contains("CJS_TEST_ENV_LEAKAGE"), "{seen_by_c}");
-    for (file, error) in [
-        ("/proc/self/environ", "PermissionError"),
-        ("/proc/1/environ", hidden_process()),
-        (
-            &*format!("/proc/{}/environ", service.pid()),
-            hidden_process(),
-        ),
-    ] {
+    for pid in ["self", "1", &service.pid().to_string()] {
+        let file = format!("/proc/{pid}/environ");
         let message = service.execute(&format!("open('{file}')")).emsg();
-        assert!(message.contains(error), "{message}");
+        assert!(message.contains("PermissionError"), "{message}");
     }
 }
 

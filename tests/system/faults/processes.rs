@@ -22,12 +22,13 @@ const GARBAGE: &[u8] = &[0xff; 40];
 
 /// The idle sandboxes of a service with one worker and one place: the one that is next, and a spare.
 fn sandboxes(service: &Service) -> Vec<Process> {
-    service.wait_for_processes(2 + 1 + 2);
+    // A third one would be an earlier run's, on its way out.
     wait_for("two ready sandboxes", START_MAX, || {
         let ready = service.get("/readyz").json()["sandboxes_ready"].as_u64();
-        (ready == Some(2)).then_some(())
-    });
-    processes::children(service.workers()[0].pid)
+        let worker = service.workers().pop()?;
+        let sandboxes = processes::children(worker.pid);
+        (ready == Some(2) && sandboxes.len() == 2).then_some(sandboxes)
+    })
 }
 
 /// Does something to the sandbox that executes; the answer to that execution.

@@ -10,6 +10,7 @@ use codejail_harness::wait::wait_until;
 use codejail_harness::{Service, inject};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::fs;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -43,11 +44,15 @@ fn a_python_that_is_none_stops_the_start_with_its_words() {
 
 #[test]
 fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
-    let works = format!("#!/bin/sh\nexec {} \"$@\"\n", sandbox_python().display());
-    let python = OwnPython::script(&works);
+    // Not another file in its place: that would be an upgrade, after which no old worker serves on.
+    let python = OwnPython::script(&format!(
+        "#!/bin/sh\n[ ! -e $0.broken ] || exit 1\nexec {} \"$@\"\n",
+        sandbox_python().display()
+    ));
+    let broken = python.bin.with_extension("broken");
     let recycling = "max_requests = 4\nmax_requests_jitter = 0\nqueue_wait_max_ms = 500\n";
     let service = Service::start(&format!("{recycling}{}", python.overrides(&[])));
-    python.rewrite("#!/bin/sh\nexit 1\n");
+    fs::write(&broken, "").expect("write");
     // Worn out, the last one serves on: its successor can't be started.
     wait_until("a successor that can't be started", START_MAX, || {
         service.assert_works();
@@ -64,7 +69,7 @@ fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
         assert_eq!(refused.status, 503, "{refused:?}");
         assert_eq!(service.get("/readyz").status, 503);
     }
-    python.rewrite(&works);
+    fs::remove_file(&broken).expect("remove");
     service.wait_until_it_works();
 }
 
@@ -91,6 +96,41 @@ fn a_preload_that_raises_is_named_and_left_out() {
     ] {
         assert!(log.contains(part), "{part}:\n{log}");
     }
+}
+
+#[test]
+fn preloads_with_long_errors_are_named_in_brief_and_left_out() {
+    let page = "raise ImportError('the reason ' + 'x' * 70_000)";
+    let half = "raise ValueError('half a pair \\ud800')";
+    let names: Vec<String> = (0..30).map(|number| format!("fails_{number}")).collect();
+    let mut modules: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), page)).collect();
+    modules.extend([("one", page), ("two", half)]);
+    let python = OwnPython::venv(&modules);
+    let mut preload = vec!["one", "two"];
+    preload.extend(names.iter().map(String::as_str));
+    let service = Service::start(&python.overrides(&preload));
+    service.assert_works();
+    let log = service.log();
+    assert!(log.contains("the reason xxx"), "{log}");
+    assert!(log.contains("half a pair"), "{log}");
+    let longest = log.lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 1000, "a line of {longest} bytes");
+}
+
+#[test]
+fn a_start_that_fails_with_a_long_error_is_told_in_brief() {
+    let threads = "import threading, time\n\
+                   for _ in range(9): threading.Thread(target=time.sleep, args=(60,), daemon=True, \
+                   name='long ' * 20_000).start()";
+    let python = OwnPython::venv(&[("threaded", threads)]);
+    let (status, said) = Service::fail_to_start(&python.overrides(&["threaded"]));
+    assert_eq!(status, Some(69), "{}", said.len());
+    assert!(
+        said.contains("10 threads run in this worker"),
+        "{}",
+        said.len()
+    );
+    assert!(said.len() < 20_000, "{}", said.len());
 }
 
 /// It waits in buffers, Python's and C's, that every sandbox is born with.

@@ -48,8 +48,10 @@ fn hundreds_of_libraries_stay_within_the_bound() {
     let service = Service::start("[library_cache]\nbytes_max = 5000");
     for n in 0..200 {
         let library = library("lib", &format!("def f():\n    return {n}\n"));
-        let x = value_of_x(&service, "import lib; x = lib.f()", &library);
-        assert_eq!(x, json!(n));
+        for _ in 0..2 {
+            let x = value_of_x(&service, "import lib; x = lib.f()", &library);
+            assert_eq!(x, json!(n));
+        }
         assert!(metric(&service, "bytes") <= 5000);
     }
     wait_until("an eviction", START_MAX, || {
@@ -99,9 +101,13 @@ fn a_reload_forgets_all_libraries() {
 
 #[test]
 fn a_compilation_does_not_wear_its_worker() {
-    let service = Service::start("max_requests = 2\nmax_requests_jitter = 0");
+    let service = Service::start("max_requests = 3\nmax_requests_jitter = 0");
     let workers = service.workers();
-    warm(&service, &library("lib", "x = 1\n"));
+    let run = Run::new("x = 1").library(library("lib", "x = 1\n"));
+    for _ in 0..2 {
+        service.run(&run).success();
+    }
+    wait_until("the compilation", START_MAX, || known(&service) == 1);
     assert_eq!(service.workers(), workers);
     service.execute("x = 1").success();
     wait_for("the next worker alone", START_MAX, || {
@@ -120,7 +126,9 @@ fn large_library() -> Vec<u8> {
 fn a_service_that_compiles_answers_others_meanwhile_and_ends_when_it_is_told_to() {
     let mut service = Service::start("");
     let run = Run::new("x = 1").library(large_library());
-    service.run(&run).success();
+    for _ in 0..2 {
+        service.run(&run).success();
+    }
     for n in 0..20 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }

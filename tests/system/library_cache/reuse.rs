@@ -7,8 +7,9 @@ use codejail_harness::wait::{START_MAX, wait_until};
 use codejail_harness::{Run, Service};
 use serde_json::json;
 
-fn a_second_execution_does_not_compile(service: &Service) {
+fn a_third_execution_does_not_compile(service: &Service) {
     let library = library("lib", "def f():\n    return 5\n");
+    assert!(compiles(service, &library));
     assert!(compiles(service, &library));
     wait_until("the compilation", START_MAX, || {
         metric(service, "compiled_total") == 1
@@ -17,21 +18,21 @@ fn a_second_execution_does_not_compile(service: &Service) {
     assert_eq!(value_of_x(service, "import lib; x = lib.f()", &library), 5);
     let counted = ["hits", "misses", "compiled", "failed", "evicted"]
         .map(|name| metric(service, &format!("{name}_total")));
-    assert_eq!(counted, [2, 1, 1, 0, 0]);
+    assert_eq!(counted, [2, 2, 1, 0, 0]);
     assert!(metric(service, "bytes") > 100);
     // The compilation is no execution of a client's.
-    assert_eq!(service.metric("codejail_execution_seconds_count"), 3);
+    assert_eq!(service.metric("codejail_execution_seconds_count"), 4);
     assert_eq!(service.events("library_compiled").len(), 1);
 }
 
 #[test]
-fn a_second_execution_is_given_bytecode_and_does_not_compile() {
-    a_second_execution_does_not_compile(&Service::start(""));
+fn a_third_execution_is_given_bytecode_and_does_not_compile() {
+    a_third_execution_does_not_compile(&Service::start(""));
 }
 
 #[test]
 fn an_unprivileged_service_gives_bytecode_too() {
-    a_second_execution_does_not_compile(&Service::start_unprivileged(""));
+    a_third_execution_does_not_compile(&Service::start_unprivileged(""));
 }
 
 #[test]
@@ -61,7 +62,10 @@ fn what_a_run_does_to_its_library_reaches_no_other_run() {
         "import zipimport, gc\n[o.clear() for o in gc.get_objects() if type(o) is dict and 'python_lib.zip/lib.py' in o]",
     ];
     for vandal in vandals {
-        service.run(&Run::new(vandal).library(library.clone()));
+        // The second time beside the compilation.
+        for _ in 0..2 {
+            service.run(&Run::new(vandal).library(library.clone()));
+        }
         let x = value_of_x(&service, "import lib; x = lib.f()", &library);
         assert_eq!(x, json!(5), "{vandal}");
         wait_until("the compilation", START_MAX, || known(&service) == 1);

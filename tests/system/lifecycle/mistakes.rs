@@ -25,6 +25,9 @@ impl Said {
     }
 }
 
+/// Limits that a loaded machine keeps.
+const LIMITS: &str = "[limits]\nCPU = 10\nREALTIME = 20\n";
+
 /// A configuration in a directory of its own, without a service that runs.
 struct Config {
     dir: TestDir,
@@ -44,7 +47,7 @@ impl Config {
             sandbox_python(),
             uids.uid_base(),
         );
-        let mut config: toml::Table = own.parse().expect("TOML");
+        let mut config: toml::Table = format!("{own}{LIMITS}").parse().expect("TOML");
         config.extend(text.parse::<toml::Table>().expect("TOML"));
         let file = dir.join("codejail.toml");
         fs::write(&file, config.to_string()).expect("write");

@@ -4,6 +4,8 @@ mod command_line;
 mod configuration;
 mod life;
 mod mistakes;
+mod odd_signals;
 mod reload;
 mod signals;
 mod startup_checks;
+mod upgrades;

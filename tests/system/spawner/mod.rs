@@ -92,6 +92,7 @@ impl Spawner {
             // Any file will do: no worker gets as far as loading it.
             worker_module: PathBuf::from("/etc/passwd"),
             env: Vec::new(),
+            hash_seed: None,
             scratch_root: named,
             scratch_tag: spawner.name(0),
             uid_base: spawner.uids.uid_base(),

@@ -1,14 +1,15 @@
-//! Packet sockets in tokio's runtime, for the supervisor.
+//! Packet sockets, and other descriptors that are waited for, in tokio's runtime, for the supervisor.
 //!
 //! This is a crate of its own because spawner and worker use the sockets too, and no runtime shall
 //! be among what they are built from.
 #![deny(unsafe_code)]
 
-use codejail_transport::{PacketError, PacketSocket};
+use codejail_transport::{Packet, PacketError, PacketSocket};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// One end of a conversation. Several tasks may send and receive at the same time.
@@ -55,13 +56,63 @@ impl AsyncPacketSocket {
     /// # Errors
     /// As [`PacketSocket::receive`].
     pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, PacketError> {
+        self.once_there(PacketSocket::receive).await
+    }
+
+    /// Receives one message with its descriptors, as a test does in a spawner's place.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::receive_with_descriptors`].
+    pub async fn receive_with_descriptors<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<Packet<T>>, PacketError> {
+        self.once_there(PacketSocket::receive_with_descriptors)
+            .await
+    }
+
+    /// Receives when there is something to receive.
+    async fn once_there<T>(
+        &self,
+        receive: impl Fn(&PacketSocket) -> Result<T, PacketError>,
+    ) -> Result<T, PacketError> {
         loop {
             let mut ready = self.0.readable().await.map_err(lost)?;
-            match self.0.get_ref().receive() {
+            match receive(self.0.get_ref()) {
                 Err(error) if error.would_block() => ready.clear_ready(),
                 done => return done,
             }
         }
+    }
+}
+
+/// A descriptor that somebody else reads without waiting; this only tells when there is something to read.
+#[derive(Debug)]
+pub struct AsyncReadable(AsyncFd<OwnedFd>);
+
+impl AsyncReadable {
+    /// Registers a copy of the descriptor, which must be non-blocking, with the runtime.
+    ///
+    /// # Errors
+    /// What `dup(2)` or `epoll_ctl(2)` says.
+    #[allow(unsafe_code)]
+    pub fn new(descriptor: impl AsFd) -> io::Result<Self> {
+        let own = descriptor.as_fd().try_clone_to_owned()?;
+        // SAFETY: an OwnedFd owns one open descriptor and returns it at every call; nothing replaces
+        // or closes it before it is dropped, and the AsyncFd owns it.
+        let registered = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
+        Ok(Self(registered?))
+    }
+
+    /// Waits until there is something, then has it all read by `read_all`. That may find that somebody else
+    /// was quicker.
+    ///
+    /// # Errors
+    /// The runtime shuts down.
+    pub async fn readable(&self, read_all: impl FnOnce()) -> io::Result<()> {
+        let mut ready = self.0.readable().await?;
+        read_all();
+        ready.clear_ready();
+        Ok(())
     }
 }
 

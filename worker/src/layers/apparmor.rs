@@ -34,13 +34,17 @@ impl AppArmor {
         Ok(Some(Self(profiles.clone())))
     }
 
+    /// Opens what [`AppArmor::confine_sandbox`] writes to, for this process: while it is the
+    /// worker's user, who alone may enter `/proc`.
+    pub fn open_attributes(&self) -> Result<File, LayerError> {
+        open(OpenOptions::new().read(true).write(true))
+    }
+
     /// Stacks the sandbox's profile over the worker's, for good.
     ///
-    /// Nothing that the sandbox still has to do may need more than that profile allows. It needs
-    /// `/proc`, so it comes before Landlock closes that.
-    pub fn confine_sandbox(&self) -> Result<(), LayerError> {
+    /// Nothing that the sandbox still has to do may need more than that profile allows.
+    pub fn confine_sandbox(&self, mut attributes: File) -> Result<(), LayerError> {
         let Self(profiles) = self;
-        let mut attributes = open(OpenOptions::new().read(true).write(true))?;
         // One write, or the kernel reads half a name.
         let order = format!("stack {}", profiles.sandbox);
         let written = attributes.write(order.as_bytes());

@@ -1,10 +1,12 @@
 //! Process attributes that confinement rests on: no new privileges, not dumpable, dies with its
-//! parent, a session of its own.
+//! parent, a session of its own, no way to `/proc`.
 
 use super::LayerError;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, setsid};
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
 
 const LAYER: &str = "process";
 
@@ -35,4 +37,12 @@ pub fn die_with_parent(parent: Pid) -> Result<(), LayerError> {
 /// A session and process group of its own, so that `kill(0)` reaches nobody else.
 pub fn own_session() -> Result<(), LayerError> {
     setsid().map(drop).map_err(LayerError::at(LAYER, "setsid"))
+}
+
+/// Closes `/proc` to this worker and to its sandboxes, which are the same user: for a worker with a
+/// root of its own, where that directory is the worker's. Nobody opens it again, because where a user
+/// is shared seccomp denies every change of a mode.
+pub fn close_proc() -> Result<(), LayerError> {
+    set_permissions("/proc", Permissions::from_mode(0o000))
+        .map_err(LayerError::at(LAYER, "close /proc"))
 }

@@ -1,7 +1,7 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
-//! `syscalls.rs` has the list, `policy.rs` the rules on arguments, `compile.rs` makes filters of
-//! both. This file says which process installs which filter, and when.
+//! `syscalls.rs` has the list, `policy.rs` and `files.rs` the rules on arguments, `compile.rs` makes
+//! filters of them. This file says which process installs which filter, and when.
 //!
 //! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
 //! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
@@ -19,13 +19,15 @@
 //! architecture's calls (int 0x80) kill the process.
 
 mod compile;
+mod files;
 mod policy;
 mod syscalls;
 
 use super::LayerError;
-use compile::{allow, apply, deny};
+use compile::{allow, any_argument_of, apply, deny, deny_range_too};
 use policy::OWN_PID;
 use seccompiler::BpfProgram;
+use syscalls::{ABSENT, UNKNOWN};
 
 /// Its name, as the configuration's key.
 pub const LAYER: &str = "seccomp";
@@ -87,7 +89,13 @@ pub fn confine_worker(
     landlock_truncates: bool,
 ) -> Result<(), LayerError> {
     apply(&allow(policy::allowed(sandbox_uids, landlock_truncates)?)?)?;
-    apply(&deny(policy::absent(), libc::ENOSYS)?)
+    apply(&absent()?)
+}
+
+/// What shall look as if the kernel had no such calls.
+fn absent() -> Result<BpfProgram, LayerError> {
+    let listed = deny(any_argument_of(ABSENT), libc::ENOSYS)?;
+    deny_range_too(listed, UNKNOWN, libc::ENOSYS)
 }
 
 #[cfg(test)]

@@ -60,6 +60,33 @@ pub const PROBES: &[Probe] = &[
     )
     .needs(&[Limit("FSIZE")]),
     Probe::works(
+        "allow_buffers_at_a_position",
+        "Several buffers can be read and written at a position.",
+        "[3,\"xyz\",3]",
+        "import os\n\
+         file = os.open('tmp/file', os.O_RDWR | os.O_CREAT)\n\
+         written = os.pwritev(file, [b'x', b'yz'], 0)\n\
+         one, two = bytearray(1), bytearray(2)\n\
+         x = [os.preadv(file, [one, two], 0), (one + two).decode(), os.pwritev(file, [b'abc'], 0, os.RWF_APPEND)]\n\
+         x = [written, x[1], x[2]]",
+    )
+    .needs(&[Limit("FSIZE")]),
+    Probe::works(
+        "allow_being_nice",
+        "The run can lower its own priority.",
+        "[5,5]",
+        "import os\nx = [os.nice(5), os.getpriority(os.PRIO_PROCESS, 0)]",
+    ),
+    Probe::works(
+        "support_calls_of_newer_kernels",
+        "A call that is newer than the list is not there, so that a library does without it.",
+        "[\"ENOSYS\",\"ENOSYS\",\"ENOSYS\"]",
+        "import ctypes, errno\n\
+         libc = ctypes.CDLL(None, use_errno=True)\n\
+         def answer(number): return libc.syscall(number, -1, 0, 0) and errno.errorcode[ctypes.get_errno()]\n\
+         x = [answer(number) for number in (454, 481, 1023)]",
+    ),
+    Probe::works(
         "allow_temporary_files",
         "tempfile works.",
         "\"kept\"",

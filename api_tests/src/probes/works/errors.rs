@@ -11,6 +11,12 @@ pub const PROBES: &[Probe] = &[
         "open('/etc/passwd')",
     ),
     Probe::fails(
+        "support_errors_of_denied_files_of_processes",
+        "And a file of another process.",
+        "PermissionError: [Errno 13] Permission denied: \\'/proc/1/cmdline\\'",
+        "open('/proc/1/cmdline')",
+    ),
+    Probe::fails(
         "support_errors_of_denied_processes",
         "And a denied process.",
         "BlockingIOError: [Errno 11] Resource temporarily unavailable",

@@ -33,6 +33,7 @@ fn another(kind: ValueType, value: &Value) -> Value {
         ValueType::Endpoint => text("example.org:1"),
         ValueType::Name | ValueType::Text => text("other"),
         ValueType::Path => text("/other"),
+        ValueType::Seed => text("random"),
         ValueType::Modules => Value::Array(vec![text("other")]),
         ValueType::Paths => Value::Array(vec![text("/other")]),
         ValueType::Mode | ValueType::Always => text("require"),

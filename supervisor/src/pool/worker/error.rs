@@ -52,10 +52,16 @@ pub enum WorkerError {
     /// It can't be let near anybody's code.
     #[error("it failed its startup checks: {0}")]
     Unsafe(String),
+    /// It may have started with some files of Python as they were, and some as they are.
+    #[error("Python's files changed while it started")]
+    PythonChanged,
     /// It has no place left to run anything in.
     #[error("what its sandboxes left can't be removed")]
     NoSeat,
-    /// It was killed and is still there: its uids can't be given to another.
+    /// No uids are left for it: workers that were killed have not ended and still have theirs.
+    #[error("workers that were killed have not ended; no uids are left for another one")]
+    NoSlot,
+    /// It was killed and is still there: its uids can't be given to another before it ends.
     #[error("it was killed and has not ended after {0:?}")]
     Stays(Duration),
 }

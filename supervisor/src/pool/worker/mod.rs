@@ -10,7 +10,9 @@ use super::pause::Pause;
 use super::prepare::{make_pipes, wait_until_prepared};
 use super::ready::{Command, ReadySandbox, SandboxGuard, Shelf};
 use super::shared::Shared;
+use super::slots::Slot;
 use crate::deadline::sleep_until_some;
+use crate::python_files::PythonVersion;
 use codejail_protocol::control::{SandboxId, WorkerReport, WorkerRequest};
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -49,6 +51,10 @@ pub struct Worker {
     say: mpsc::UnboundedSender<Command>,
     commands: mpsc::UnboundedReceiver<Command>,
     live: LiveSandboxes,
+    /// Its uids; another worker may have them when no process of this one is left.
+    slot: Slot,
+    /// Python's files as they were when it was launched.
+    python: PythonVersion,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
@@ -61,12 +67,15 @@ impl Worker {
         self.say.clone()
     }
 
-    /// Serves until it is retired, or can't be given more sandboxes, and drained; or until it is broken.
-    /// Whatever happens, its processes and its directories are gone when this returns.
+    /// Serves until it is retired, can't be given more sandboxes, or has other files of Python than there are
+    /// now, and drained; or until it is broken.
+    /// Whatever happens, its processes and its directories are gone when this returns, unless it says
+    /// [`WorkerError::Stays`].
     pub async fn run(mut self, controls: WorkerControls) -> Result<(), WorkerError> {
         let mut failing = None;
         let result = loop {
-            let retiring = failing.is_some() || controls.retire.is_cancelled();
+            let retiring =
+                failing.is_some() || controls.retire.is_cancelled() || !self.python.is_current();
             let pause = self.pause.end(&self.shelf).filter(|_| !retiring);
             if retiring {
                 drop(self.shelf.withdraw(self.id));
@@ -101,6 +110,7 @@ impl Worker {
                 () = sleep_until_some(pause) => Ok(()),
                 _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
                 () = controls.retire.cancelled(), if !retiring => Ok(()),
+                () = self.python.changed(), if !retiring => Ok(()),
             };
             match step {
                 Ok(()) => {}
@@ -130,6 +140,7 @@ impl Worker {
                 pipes,
                 exit: ended,
                 guard: SandboxGuard::new(self.id, sandbox, self.say.clone()),
+                python: self.python.clone(),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
@@ -200,6 +211,9 @@ impl Worker {
             Command::Unready(..) => {}
             Command::Taken { sandbox, counts } => {
                 self.live.set_state(sandbox, State::Running);
+                if self.joined && !counts {
+                    self.live.set_beside_clients(sandbox);
+                }
                 if let Some(left) = &mut self.executions_left
                     && self.joined
                     && counts
@@ -266,15 +280,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Kills the worker, waits until it is reaped, and until its directories are gone.
-    async fn end_all(&mut self) -> Result<(), WorkerError> {
+    /// Kills the worker, waits until it is reaped, and until its directories are gone. If it stays, then
+    /// its uids and its directories stay with it, and are given back whenever it ends.
+    async fn end_all(mut self) -> Result<(), WorkerError> {
         drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
             let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
-            reaped.map_err(|_| WorkerError::Stays(REAP_MAX))?;
+            if reaped.is_err() {
+                tokio::spawn(self.outlast());
+                return Err(WorkerError::Stays(REAP_MAX));
+            }
         }
         self.live.remove_all().await;
         Ok(())
+    }
+
+    /// Waits for the end of a worker that stays. The directories go before the uids that own them.
+    async fn outlast(mut self) {
+        wait_for_end(&mut self.end).await;
+        self.live.remove_all().await;
+        drop(self.slot);
     }
 }
 
@@ -286,3 +311,6 @@ async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
     tracing::info!(event = "worker_ended", status, "worker ended");
     status
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,9 @@ use crate::pool::live::LiveSandboxes;
 use crate::pool::pause::Pause;
 use crate::pool::ready::Shelf;
 use crate::pool::shared::Shared;
+use crate::pool::slots::Slot;
 use crate::pool::worker_log::log_lines;
+use crate::python_files::PythonVersion;
 use codejail_protocol::BUILD;
 use codejail_protocol::control::{Hello, WorkerConfig, WorkerLayers, WorkerReport, WorkerRequest};
 use codejail_protocol::spawn::WorkerId;
@@ -17,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -33,11 +35,12 @@ impl Worker {
     pub async fn start(
         shared: Arc<Shared>,
         id: WorkerId,
-        slot: usize,
+        slot: Slot,
+        python: PythonVersion,
         shelf: Arc<Shelf>,
     ) -> Result<(Self, Hello), WorkerError> {
-        let started = Instant::now();
-        let uids = shared.worker_uids(slot);
+        let (started, launched_at) = (Instant::now(), SystemTime::now());
+        let uids = shared.worker_uids(&slot);
         let (ours, theirs) = PacketSocket::pair().map_err(io::Error::from)?;
         let (log_read, log_write) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
         tokio::spawn(log_lines(id, pipe::Receiver::from_owned_fd(log_read)?));
@@ -70,11 +73,17 @@ impl Worker {
             shelf,
             joined: false,
             shared,
+            slot,
+            python,
         };
         let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
             Ok(Ok(hello)) => {
                 let elapsed = started.elapsed().as_secs_f64();
                 histogram!("codejail_worker_warm_up_seconds").record(elapsed);
+                let config = worker.shared.current.get();
+                let scratch = &config.sandbox.scratch_dir;
+                let python = &worker.shared.python;
+                python.look_at(&hello.import_paths, scratch, launched_at);
                 return Ok((worker, hello));
             }
             Ok(Err(error)) => worker.why(error).await,

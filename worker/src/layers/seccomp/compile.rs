@@ -5,9 +5,10 @@ use super::syscalls::Group;
 use super::{LAYER, LayerError};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Is, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// By system call: a filter matches the call if one of the rules does, or if there are none.
 pub type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -18,6 +19,11 @@ pub fn any_argument(lists: &[&[Group]]) -> Rules {
     groups
         .flat_map(|(_reason, calls)| calls.iter().map(|call| (*call, vec![])))
         .collect()
+}
+
+/// These calls, whatever their arguments.
+pub fn any_argument_of(calls: &[i64]) -> Rules {
+    calls.iter().map(|call| (*call, vec![])).collect()
 }
 
 /// Constants of C that are signed, as the kernel compares them.
@@ -59,17 +65,8 @@ pub fn none_of(
     Ok(vec![all(conditions.collect::<Result<_, _>>()?)?])
 }
 
-/// Matches every value but those whose masked bits are `value`: seccompiler has no masked "not
-/// equal", so this lists the other values that the masked bits can have.
-pub fn not_masked(argument: u8, mask: u64, value: u64) -> Result<Vec<SeccompRule>, LayerError> {
-    submasks(mask)
-        .filter(|bits| *bits != value)
-        .map(|bits| all(vec![when(argument, Is::MaskedEq(mask), bits)?]))
-        .collect()
-}
-
 /// Every value that can remain under `mask`.
-fn submasks(mask: u64) -> impl Iterator<Item = u64> {
+pub fn submasks(mask: u64) -> impl Iterator<Item = u64> {
     let below = move |bits: &u64| bits.checked_sub(1).map(|less| less & mask);
     std::iter::successors(Some(mask), below)
 }
@@ -99,6 +96,42 @@ pub fn allow(rules: Rules) -> Result<BpfProgram, LayerError> {
 pub fn deny(rules: Rules, errno: i32) -> Result<BpfProgram, LayerError> {
     let denied = SeccompAction::Errno(errno.cast_unsigned());
     compile(rules, SeccompAction::Allow, denied)
+}
+
+/// The same filter, which also answers `errno` to every call with a number in this range. A list of
+/// as many calls would be compared one by one at each call.
+pub fn deny_range_too(
+    mut program: BpfProgram,
+    numbers: RangeInclusive<u32>,
+    errno: i32,
+) -> Result<BpfProgram, LayerError> {
+    /// seccompiler compares the architecture first; the fourth instruction loads the number. All
+    /// jumps lead forward from there.
+    const NUMBER_LOADED: usize = 4;
+    const LOAD_NUMBER: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let loads = program.get(NUMBER_LOADED - 1);
+    if loads.is_none_or(|load| load.code != LOAD_NUMBER || load.k != 0) {
+        return Err(LayerError::refused(LAYER, "a filter of this form"));
+    }
+    let jump = |compare: u32, k: u32, jt: u8, jf: u8| sock_filter {
+        code: (libc::BPF_JMP | compare | libc::BPF_K) as u16,
+        jt,
+        jf,
+        k,
+    };
+    let answer = sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(),
+    };
+    let in_range = [
+        jump(libc::BPF_JGE, *numbers.start(), 0, 2),
+        jump(libc::BPF_JGT, *numbers.end(), 1, 0),
+        answer,
+    ];
+    program.splice(NUMBER_LOADED..NUMBER_LOADED, in_range);
+    Ok(program)
 }
 
 fn compile(

@@ -3,16 +3,18 @@
 
 use super::LayerError;
 use super::compile::{
-    Rules, all, any_argument, masked, none_of, not_masked, one_of, signed, when, when_whole,
+    Rules, all, any_argument, any_argument_of, none_of, one_of, signed, when, when_whole,
 };
-use super::syscalls::{
-    ABSENT, FORKS, OWNERSHIP, OWNERSHIP_LEGACY, SANDBOX, SANDBOX_LEGACY, SETUP, UNKNOWN, WORKER,
-};
+use super::files;
+use super::syscalls::{FORKS, OWNERSHIP, OWNERSHIP_LEGACY, SANDBOX, SANDBOX_LEGACY, SETUP, WORKER};
 use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 
 /// glibc's pthread_create, exactly: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|
 /// CHILD_CLEARTID (sysdeps/unix/sysv/linux/createthread.c, glibc 2.31 to 2.41).
 const THREAD_FLAGS: u64 = 0x003d_0f00;
+
+/// musl's, which adds CLONE_DETACHED (src/thread/pthread_create.c); the kernel ignores that flag.
+const MUSL_THREAD_FLAGS: u64 = THREAD_FLAGS | 0x0040_0000;
 
 /// What `ioctl` may ask: size of input, blocking mode, close on exec, terminal attributes and size.
 const IOCTLS: &[u64] = &[
@@ -22,6 +24,58 @@ const IOCTLS: &[u64] = &[
     libc::FIONCLEX,
     libc::TCGETS,
     libc::TIOCGWINSZ,
+];
+
+/// What `madvise` may say of the process's own memory. Not MADV_MERGEABLE, with which the kernel
+/// compares pages of different processes; not MADV_COLD and MADV_PAGEOUT, which can take a library
+/// out of memory for everybody. MADV_COLLAPSE is the worker's (`huge_pages.rs`).
+const ADVICE: &[i32] = &[
+    libc::MADV_NORMAL,
+    libc::MADV_RANDOM,
+    libc::MADV_SEQUENTIAL,
+    libc::MADV_WILLNEED,
+    libc::MADV_DONTNEED,
+    libc::MADV_FREE,
+    libc::MADV_REMOVE,
+    libc::MADV_DONTFORK,
+    libc::MADV_DOFORK,
+    libc::MADV_UNMERGEABLE,
+    libc::MADV_HUGEPAGE,
+    libc::MADV_NOHUGEPAGE,
+    libc::MADV_DONTDUMP,
+    libc::MADV_DODUMP,
+    libc::MADV_WIPEONFORK,
+    libc::MADV_KEEPONFORK,
+    libc::MADV_POPULATE_READ,
+    libc::MADV_POPULATE_WRITE,
+    MADV_GUARD_INSTALL,
+    MADV_GUARD_REMOVE,
+    libc::MADV_COLLAPSE,
+];
+
+/// Linux 6.13; glibc 2.42 guards the stacks of threads so (asm-generic/mman-common.h).
+const MADV_GUARD_INSTALL: i32 = 102;
+const MADV_GUARD_REMOVE: i32 = 103;
+
+/// What `membarrier` may do: ask, and order the process's own threads. MEMBARRIER_CMD_GLOBAL_EXPEDITED
+/// interrupts the processors of others (linux/membarrier.h).
+const BARRIERS: &[i32] = &[
+    libc::MEMBARRIER_CMD_QUERY,
+    libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+    libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+];
+
+/// What `arch_prctl` may do: the bases of FS and GS, and the AMX unit that libraries of linear
+/// algebra ask for (asm/prctl.h).
+#[cfg(target_arch = "x86_64")]
+const ARCH_PRCTLS: &[u64] = &[
+    0x1001, // ARCH_SET_GS
+    0x1002, // ARCH_SET_FS
+    0x1003, // ARCH_GET_FS
+    0x1004, // ARCH_GET_GS
+    0x1021, // ARCH_GET_XCOMP_SUPP
+    0x1022, // ARCH_GET_XCOMP_PERM
+    0x1023, // ARCH_REQ_XCOMP_PERM
 ];
 
 /// What `setsockopt` may set, at the level of the socket itself: sizes, waits, credentials that
@@ -72,6 +126,9 @@ const PRCTLS: &[i32] = &[
 /// What `prctl` may ask besides, until the last filter: leaving a group undoes both.
 const SETUP_PRCTLS: &[i32] = &[libc::PR_SET_DUMPABLE, libc::PR_SET_PDEATHSIG];
 
+/// `setpriority` of one process (sys/resource.h).
+const PRIO_PROCESS: u64 = 0;
+
 /// Stands for the sandbox's own pid in a filter that is compiled ahead; above what the kernel gives
 /// out (PID_MAX_LIMIT, 2^22, linux/threads.h).
 pub const OWN_PID: u32 = u32::MAX - 1;
@@ -84,9 +141,11 @@ pub fn allowed(
     let mut rules = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP, WORKER]);
     if sandbox_uids.is_some() {
         rules.extend(any_argument(&[OWNERSHIP, OWNERSHIP_LEGACY]));
+        files::change_modes(&mut rules)?;
     }
+    files::make_and_read(&mut rules)?;
+    files::open_and_truncate(&mut rules, landlock_truncates)?;
     restrict_arguments(&mut rules)?;
-    restrict_truncation(&mut rules, landlock_truncates)?;
     // Any fork, but never into a namespace: CLONE_NEW* are these bits (linux/sched.h).
     const NAMESPACES: u64 = 0x7e02_0000;
     rules.insert(
@@ -105,25 +164,26 @@ pub fn allowed(
     Ok(rules)
 }
 
-/// What shall look as if the kernel had no such calls.
-pub fn absent() -> Rules {
-    let calls = ABSENT.iter().copied().chain(UNKNOWN);
-    calls.map(|call| (call, vec![])).collect()
-}
-
 /// What only the worker may do, not its sandboxes.
 pub fn worker_only() -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[WORKER]);
     rules.insert(libc::SYS_setresuid, vec![]);
     let prctls = signed(PRCTLS).chain(signed(SETUP_PRCTLS));
     rules.insert(libc::SYS_prctl, none_of(0, prctls)?);
+    rules.insert(
+        libc::SYS_madvise,
+        one_of(2, signed(&[libc::MADV_COLLAPSE]))?,
+    );
     Ok(rules)
 }
 
 /// What makes processes; threads are none.
 pub fn forks() -> Result<Rules, LayerError> {
-    let mut rules: Rules = FORKS.iter().map(|call| (*call, vec![])).collect();
-    rules.insert(libc::SYS_clone, none_of(0, [THREAD_FLAGS])?);
+    let mut rules = any_argument_of(FORKS);
+    rules.insert(
+        libc::SYS_clone,
+        none_of(0, [THREAD_FLAGS, MUSL_THREAD_FLAGS])?,
+    );
     Ok(rules)
 }
 
@@ -162,45 +222,19 @@ fn restrict_arguments(rules: &mut Rules) -> Result<(), LayerError> {
     // No address (argument 4) means the peer of a connected pair.
     let nowhere = when_whole(4, Is::Eq, 0)?;
     rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);
-    // Plain files, pipes and sockets, no devices. Landlock denies devices too, but on some kernels
-    // (Debian's 6.12.117) not the device 0:0, which leads nowhere and takes no privilege.
-    let kinds = [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
-    rules.insert(libc::SYS_mknodat, masked(2, libc::S_IFMT.into(), kinds)?);
-    #[cfg(target_arch = "x86_64")]
-    rules.insert(libc::SYS_mknod, masked(1, libc::S_IFMT.into(), kinds)?);
     // No flags: KEEP_SIZE would take disk space past the limit on a file's size.
     rules.insert(libc::SYS_fallocate, one_of(1, [0])?);
     // Its own limits, by the number 0. A library that gives its own pid instead is refused.
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
-    Ok(())
-}
-
-/// Adds the calls that can empty a file.
-fn restrict_truncation(rules: &mut Rules, landlock_truncates: bool) -> Result<(), LayerError> {
-    // Opened only to read and yet emptied: Landlock before ABI 3 lets that pass.
-    let emptied = (libc::O_TRUNC | libc::O_ACCMODE) as u64;
-    let is_emptied = |argument| not_masked(argument, emptied, libc::O_TRUNC as u64);
-    rules.insert(libc::SYS_openat, is_emptied(2)?);
+    rules.insert(libc::SYS_madvise, one_of(2, signed(ADVICE))?);
+    rules.insert(libc::SYS_membarrier, one_of(0, signed(BARRIERS))?);
     #[cfg(target_arch = "x86_64")]
-    {
-        rules.insert(libc::SYS_open, is_emptied(1)?);
-        rules.insert(libc::SYS_creat, vec![]);
-    }
-    if landlock_truncates {
-        rules.insert(libc::SYS_truncate, vec![]);
-    }
+    rules.insert(
+        libc::SYS_arch_prctl,
+        one_of(0, ARCH_PRCTLS.iter().copied())?,
+    );
+    // `nice`, of itself by the number 0: it can only lower its own priority.
+    let of_itself = vec![when(0, Is::Eq, PRIO_PROCESS)?, when(1, Is::Eq, 0)?];
+    rules.insert(libc::SYS_setpriority, vec![all(of_itself)?]);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lists_do_not_allow_what_another_list_calls_absent() {
-        let allowed = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP, WORKER]);
-        for call in ABSENT.iter().copied().chain(UNKNOWN) {
-            assert!(!allowed.contains_key(&call), "{call}");
-        }
-    }
 }

@@ -9,6 +9,9 @@ from time import sleep
 # every font of the system.
 _ALSO = {"matplotlib": ("matplotlib.font_manager",)}
 
+# What a library says of its failure goes to the log, by way of a report of bounded length.
+_MESSAGE_LENGTH_MAX = 500
+
 # A thread that is about to end may do so in this time. A thread that stays makes forking unsafe.
 _THREAD_GRACE_S = 0.2
 
@@ -18,12 +21,18 @@ def import_one(name):
     try:
         __import__(name)
     except BaseException as error:
-        try:
-            message = str(error)
-        except BaseException:
-            message = "?"
-        return [(str(name), f"{type(error).__name__}: {message}")]
+        return [_failure(name, error)]
     return []
+
+
+def _failure(name, error):
+    """Half a surrogate pair could not be reported, so it is escaped."""
+    try:
+        message = str(error)
+    except BaseException:
+        message = "?"
+    text = f"{type(error).__name__}: {message[:_MESSAGE_LENGTH_MAX]}"[:_MESSAGE_LENGTH_MAX]
+    return str(name), text.encode("utf-8", "backslashreplace").decode()
 
 
 def preload(names):
@@ -41,7 +50,7 @@ def preload(names):
         os.mkdir(directory, 0o700)
         os.environ["MPLCONFIGDIR"] = directory
     except OSError as error:
-        failures.append(("MPLCONFIGDIR", f"{type(error).__name__}: {error}"))
+        failures.append(_failure("MPLCONFIGDIR", error))
     for name in names:
         failures += _import_and_count_threads(name, _threads())
         for also in _ALSO.get(name, ()) if not failures or failures[-1][0] != name else ():
@@ -59,8 +68,8 @@ def _import_and_count_threads(name, before):
     if _threads() > before:
         threading = sys.modules.get("threading")
         known = [t.name for t in threading.enumerate()[1:]] if threading else []
-        message = f"RuntimeError: left {_threads() - before} thread(s) running {known}"
-        failures.append((str(name), message))
+        error = RuntimeError(f"left {_threads() - before} thread(s) running {known}")
+        failures.append(_failure(name, error))
     return failures
 
 

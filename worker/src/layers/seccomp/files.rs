@@ -1,0 +1,88 @@
+//! Rules on the arguments of calls that open, make and change files. They allow; what no rule
+//! matches is denied. They install nothing.
+
+use super::LayerError;
+use super::compile::{Rules, all, masked, submasks, when};
+use seccompiler::{SeccompCmpOp as Is, SeccompRule};
+
+/// Bits of a mode with which a program runs as its file's owner or group. A run may not set them,
+/// whichever call it asks: a file that outlives its run would run as a user of whom the host knows
+/// nothing good.
+const SET_ID: u64 = (libc::S_ISUID | libc::S_ISGID) as u64;
+
+/// `RWF_HIPRI` has the run's own processor wait. Not `RWF_NOWAIT`: it tells whether a library's
+/// file is in memory, and so what others import. Not `RWF_DONTCACHE`: it takes the file out of
+/// memory for everybody.
+const READ_FLAGS: i32 = libc::RWF_HIPRI;
+
+/// Not `RWF_SYNC` and `RWF_DSYNC`, with which others wait for the disk, nor `RWF_ATOMIC` and
+/// `RWF_DONTCACHE`.
+const WRITE_FLAGS: i32 = READ_FLAGS | libc::RWF_NOWAIT | libc::RWF_APPEND | libc::RWF_NOAPPEND;
+
+/// Adds reading and writing at a position, and the making of directories and nodes.
+pub fn make_and_read(rules: &mut Rules) -> Result<(), LayerError> {
+    let flags = |allowed: i32| masked(5, u64::from(!allowed.cast_unsigned()), [0]);
+    rules.insert(libc::SYS_preadv2, flags(READ_FLAGS)?);
+    rules.insert(libc::SYS_pwritev2, flags(WRITE_FLAGS)?);
+    rules.insert(libc::SYS_mkdirat, no_set_id(2)?);
+    // Plain files, pipes and sockets, no devices. Landlock denies devices too, but on some kernels
+    // (Debian's 6.12.117) not the device 0:0, which leads nowhere and takes no privilege.
+    let kinds = [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
+    let kind_and_bits = u64::from(libc::S_IFMT) | SET_ID;
+    rules.insert(libc::SYS_mknodat, masked(2, kind_and_bits, kinds)?);
+    #[cfg(target_arch = "x86_64")]
+    {
+        rules.insert(libc::SYS_mkdir, no_set_id(1)?);
+        rules.insert(libc::SYS_mknod, masked(1, kind_and_bits, kinds)?);
+    }
+    Ok(())
+}
+
+/// Adds the calls that change a file's mode.
+pub fn change_modes(rules: &mut Rules) -> Result<(), LayerError> {
+    rules.insert(libc::SYS_fchmod, no_set_id(1)?);
+    rules.insert(libc::SYS_fchmodat, no_set_id(2)?);
+    rules.insert(libc::SYS_fchmodat2, no_set_id(2)?);
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_chmod, no_set_id(1)?);
+    Ok(())
+}
+
+/// Adds the calls that open files, and those that can empty one.
+pub fn open_and_truncate(rules: &mut Rules, landlock_truncates: bool) -> Result<(), LayerError> {
+    rules.insert(libc::SYS_openat, may_open(2, 3)?);
+    #[cfg(target_arch = "x86_64")]
+    {
+        rules.insert(libc::SYS_open, may_open(1, 2)?);
+        rules.insert(libc::SYS_creat, no_set_id(1)?);
+    }
+    if landlock_truncates {
+        rules.insert(libc::SYS_truncate, vec![]);
+    }
+    Ok(())
+}
+
+fn no_set_id(mode: u8) -> Result<Vec<SeccompRule>, LayerError> {
+    masked(mode, SET_ID, [0])
+}
+
+/// Matches every opening, except one that only reads and yet empties the file (Landlock before
+/// ABI 3 lets that pass), and one that makes a file with one of the `SET_ID` bits. The mode means
+/// nothing unless a file is made.
+fn may_open(flags: u8, mode: u8) -> Result<Vec<SeccompRule>, LayerError> {
+    const EMPTIED: u64 = (libc::O_TRUNC | libc::O_ACCMODE) as u64;
+    // O_TMPFILE holds the bit of O_DIRECTORY too.
+    const MADE: u64 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u64;
+    let allowed: Vec<u64> = submasks(EMPTIED)
+        .filter(|bits| *bits != libc::O_TRUNC as u64)
+        .collect();
+    let makes_nothing = |bits| all(vec![when(flags, Is::MaskedEq(EMPTIED | MADE), bits)?]);
+    let makes_a_file = |bits| {
+        let flags = when(flags, Is::MaskedEq(EMPTIED), bits)?;
+        all(vec![flags, when(mode, Is::MaskedEq(SET_ID), 0)?])
+    };
+    let rules = allowed.iter().copied().map(makes_nothing);
+    rules
+        .chain(allowed.iter().copied().map(makes_a_file))
+        .collect()
+}
