@@ -14,6 +14,7 @@
 //!   Bound  -> nothing
 //!   Clean  -> Cleaned, then Removed for          closing the socket ends the worker
 //!             what was moved away
+//!   and Said at any time, Configured or not
 //!
 //! supervisor -> sandbox (its standard input)   sandbox -> supervisor (its status pipe)
 //!

@@ -180,4 +180,28 @@ pub enum SpawnerReport {
         /// Why it stays.
         error: Option<String>,
     },
+    /// Something that the operator should know, and that answers no request. It may come before
+    /// `Configured` too.
+    Said {
+        /// How the service's log has it.
+        level: SaidLevel,
+        /// The line's id in the log.
+        event: String,
+        /// At most [`SAID_BYTES_MAX`] bytes.
+        text: String,
+    },
+}
+
+/// Longest text of a [`SpawnerReport::Said`]: some lines, and far from a frame's bound.
+pub const SAID_BYTES_MAX: usize = 1024;
+
+/// How bad it is what a spawner says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SaidLevel {
+    /// It was put right.
+    Info,
+    /// Something stays that nothing depends on.
+    Warning,
+    /// Something has failed that has no reason to.
+    Error,
 }

@@ -87,6 +87,15 @@ impl LaunchError {
         matches!(self, Self::File(_, error) if error.kind() == io::ErrorKind::AlreadyExists)
     }
 
+    /// What the system said.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::System(_, errno) | Self::Child(_, errno) => Some(*errno),
+            Self::File(_, error) => error.raw_os_error().map(Errno::from_raw),
+            Self::ZeroByte(_) | Self::Layer { .. } => None,
+        }
+    }
+
     /// What the kernel said, if it said that this host does not give what was asked for. Any other
     /// error (no memory, no process) may pass, so it is none.
     pub fn refusal_of_host(&self) -> Option<Errno> {

@@ -14,6 +14,7 @@ mod launch;
 mod paths;
 mod policy;
 mod reaping;
+mod say;
 mod service;
 mod sys;
 mod worker_root;
@@ -22,13 +23,16 @@ mod workers;
 pub use error::{LaunchError, SpawnerError};
 
 use clean::cleaner::Cleaner;
+use clean::removal::Owners;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest};
 use codejail_transport::{PacketError, PacketSocket};
+use host::capabilities;
 use launch::Launcher;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
+use nix::unistd::geteuid;
 use service::Service;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -45,6 +49,7 @@ pub fn run() -> Result<(), SpawnerError> {
     let socket = sys::process::take_standard_input();
     let socket = socket.ok_or(SpawnerError::System("take the socket", Errno::EBADF))?;
     let socket = Arc::new(PacketSocket::from(socket));
+    say::over(&socket);
     let Some(config) = wait_for_configuration(&socket)? else {
         return Ok(());
     };
@@ -52,7 +57,7 @@ pub fn run() -> Result<(), SpawnerError> {
         Ok(prepared) => prepared,
         Err(error) => {
             let report = SpawnerReport::ConfigureFailed {
-                error: error.to_string(),
+                error: capabilities::told(&error, error.errno()),
             };
             socket.send(&report, &[])?;
             return Err(error.into());
@@ -98,14 +103,14 @@ fn raise_descriptors() -> Result<(), SpawnerError> {
 
 /// The first request; none if the supervisor is gone before it.
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
-    match socket.receive()?.map(|packet| packet.message) {
+    match socket.receive()? {
         None => Ok(None),
         Some(SpawnerRequest::Configure(config)) => Ok(Some(config)),
         Some(_) => Err(SpawnerError::Unexpected("Configure")),
     }
 }
 
-/// Finds out what this host gives, then starts the cleaner: the launcher needs a process with one
+/// Finds out what this host gives, then starts the cleaner's threads: the launcher needs a process with one
 /// thread.
 fn prepare(
     config: &SpawnerConfig,
@@ -113,7 +118,13 @@ fn prepare(
 ) -> Result<(Launcher, Cleaner), LaunchError> {
     let launcher = Launcher::new(config)?;
     let root = config.scratch_root.clone();
-    match Cleaner::start(root, &config.scratch_tag, Arc::clone(socket)) {
+    let owners = Owners(config.uid_base..config.uid_base.saturating_add(config.uid_count));
+    let owners = if geteuid().is_root() {
+        owners
+    } else {
+        Owners(0..0)
+    };
+    match Cleaner::start(root, &config.scratch_tag, owners, Arc::clone(socket)) {
         Ok(cleaner) => Ok((launcher, cleaner)),
         Err(error) => {
             launcher.end();

@@ -1,11 +1,15 @@
-//! Serves the supervisor: one request or one worker's end at a time, each with its report.
+//! Serves the supervisor: one request or one worker's end at a time, each with its report. Nothing
+//! in it waits for a removal or for processes that take long to end.
 
 use crate::clean::cleaner::Cleaner;
+use crate::clean::leftovers;
 use crate::error::SpawnerError;
+use crate::host::capabilities;
 use crate::launch::Launcher;
 use crate::policy::{LaunchRequest, Policy, Refusal};
-use crate::reaping::{reap, reap_orphans, wait_for_orphans};
-use crate::workers::{Ready, WorkerRecord, Workers};
+use crate::reaping::{ORPHANS_END_MAX, has_orphan, reap, reap_orphans, wait_for_orphans};
+use crate::say;
+use crate::workers::{Leaving, Ready, WorkerRecord, Workers};
 use codejail_protocol::ScratchName;
 use codejail_protocol::spawn::{SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerId};
 use codejail_transport::PacketSocket;
@@ -13,14 +17,20 @@ use nix::poll::PollTimeout;
 use nix::unistd::geteuid;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How often this process looks for orphans where no PID namespace ends them.
 const ORPHANS_EVERY_MS: u16 = 1000;
+
+/// How often it looks whether the sandboxes of a worker that has ended are gone. Nearly always they
+/// are at the first look.
+const LEAVING_EVERY_MS: u16 = 20;
 
 /// The spawner once it is configured.
 pub struct Service {
     socket: Arc<PacketSocket>,
     scratch_tag: ScratchName,
+    uids_per_worker: u32,
     policy: Policy,
     launcher: Launcher,
     cleaner: Cleaner,
@@ -38,6 +48,7 @@ impl Service {
         Self {
             socket,
             scratch_tag: config.scratch_tag.clone(),
+            uids_per_worker: config.uids_per_worker,
             policy: Policy::new(config, geteuid().is_root(), launcher.has_seats()),
             launcher,
             cleaner,
@@ -51,10 +62,18 @@ impl Service {
     /// A broken conversation, or a system call that fails without reason.
     pub fn serve(&mut self) -> Result<(), SpawnerError> {
         self.socket.send(&self.launcher.configured(), &[])?;
+        leftovers::remove_in_background(
+            self.cleaner.root(),
+            self.launcher.cgroup_base(),
+            self.scratch_tag.clone(),
+        );
         loop {
             let Ready { request, ended } = self.workers.wait(&self.socket, self.wait_max())?;
             reap_orphans(|pid| self.workers.has_process(pid))?;
             for worker in ended {
+                self.note_end(worker)?;
+            }
+            for worker in self.gone() {
                 self.report_end(worker)?;
             }
             if request && !self.answer()? {
@@ -66,7 +85,9 @@ impl Service {
     /// Without PID namespaces this process has to reap the sandboxes of a lost worker, and no
     /// descriptor tells of their end.
     fn wait_max(&self) -> PollTimeout {
-        if self.launcher.has_pid_namespaces() {
+        if self.workers.iter().any(|record| record.leaving.is_some()) {
+            PollTimeout::from(LEAVING_EVERY_MS)
+        } else if self.launcher.has_pid_namespaces() {
             PollTimeout::NONE
         } else {
             PollTimeout::from(ORPHANS_EVERY_MS)
@@ -75,7 +96,7 @@ impl Service {
 
     /// Does what the supervisor asks for; false once it has closed the socket.
     fn answer(&mut self) -> Result<bool, SpawnerError> {
-        let Some(packet) = self.socket.receive()? else {
+        let Some(packet) = self.socket.receive_with_descriptors()? else {
             return Ok(false);
         };
         match packet.message {
@@ -120,16 +141,21 @@ impl Service {
         match self.launcher.launch(request, descriptors) {
             Ok(launched) => {
                 let pid = launched.process.pid.as_raw();
-                let record = WorkerRecord { launched, dir, uid };
+                let record = WorkerRecord {
+                    launched,
+                    dir,
+                    uid,
+                    leaving: None,
+                };
                 self.workers.insert(worker, record);
                 SpawnerReport::Launched { worker, pid }
             }
             Err(error) => {
                 // A directory that was there before is not ours to remove.
                 if !error.is_existing_directory() {
-                    self.remove_directory(dir);
+                    self.cleaner.clean_unasked(dir);
                 }
-                let error = error.to_string();
+                let error = capabilities::told(&error, error.errno());
                 SpawnerReport::LaunchFailed { worker, error }
             }
         }
@@ -146,51 +172,87 @@ impl Service {
         }
     }
 
-    /// Makes a seat or a directory free again. The cleaner reports an empty seat, this function all
-    /// else.
+    /// Makes a seat or a directory free again. The cleaner reports that.
     fn clean(&self, dir: ScratchName) -> Result<(), SpawnerError> {
         if let Some(seat) = self.workers.seat(&dir) {
-            self.cleaner.empty(dir, seat);
-            return Ok(());
+            return Ok(self.cleaner.empty(dir, seat)?);
         }
-        let error = match self.policy.check_name(&dir) {
-            Ok(()) => {
-                let cleaned = self.cleaner.clean(dir.clone());
-                cleaned.err().map(|errno| errno.to_string())
+        match self.policy.check_name(&dir) {
+            Ok(()) => Ok(self.cleaner.clean(dir)?),
+            Err(refusal) => {
+                let error = Some(refusal.to_string());
+                let report = SpawnerReport::Cleaned { dir, error };
+                Ok(self.socket.send(&report, &[])?)
             }
-            Err(refusal) => Some(refusal.to_string()),
+        }
+    }
+
+    /// Reaps a worker that has ended, and ends what it has left behind.
+    fn note_end(&mut self, worker: WorkerId) -> Result<(), SpawnerError> {
+        let Some(record) = self.workers.get_mut(worker) else {
+            return Ok(());
         };
-        let report = SpawnerReport::Cleaned { dir, error };
-        Ok(self.socket.send(&report, &[])?)
+        let status = reap(record.launched.process.pid)?;
+        record.leaving = Some(Leaving {
+            status,
+            since: Instant::now(),
+            told: false,
+        });
+        if let Some(cgroup) = &record.launched.cgroup {
+            // What the worker left ends with it, however the worker ended.
+            cgroup.kill();
+        }
+        Ok(())
+    }
+
+    /// Workers that have ended with all their sandboxes: their uids are free.
+    fn gone(&mut self) -> Vec<WorkerId> {
+        let orphaned = !self.launcher.has_pid_namespaces();
+        let uids_per_worker = self.uids_per_worker;
+        let running = self.workers.running_processes();
+        let mut gone = Vec::new();
+        for (worker, record) in self.workers.leaving() {
+            let uids = record
+                .uid
+                .map(|uid| uid..uid.saturating_add(uids_per_worker));
+            let stays = match &record.launched.cgroup {
+                Some(cgroup) => !cgroup.is_empty(),
+                None => orphaned && has_orphan(uids.as_ref(), |pid| running.contains(&pid)),
+            };
+            if !stays {
+                gone.push(worker);
+            } else if let Some(leaving) = &mut record.leaving
+                && !leaving.told
+                && leaving.since.elapsed() > ORPHANS_END_MAX
+            {
+                leaving.told = true;
+                let text = format!("worker {} has ended, and its processes have not", worker.0);
+                say::warn("orphans_stay", text);
+            }
+        }
+        gone
     }
 
     fn report_end(&mut self, worker: WorkerId) -> Result<(), SpawnerError> {
         let Some(record) = self.workers.remove(worker) else {
             return Ok(());
         };
-        let status = reap(record.launched.process.pid)?;
+        let Some(Leaving { status, .. }) = record.leaving else {
+            return Ok(());
+        };
         self.release(record);
         let report = SpawnerReport::Ended { worker, status };
         Ok(self.socket.send(&report, &[])?)
     }
 
-    /// Gives back what a reaped worker had. Its file systems go with the record, which has their
-    /// last descriptors.
+    /// Gives back what a worker had that is gone. Its file systems go with the record, which has
+    /// their last descriptors.
     fn release(&self, record: WorkerRecord) {
         if let Some(cgroup) = &record.launched.cgroup {
-            // What the worker left ends with it, however the worker ended.
-            cgroup.kill();
             cgroup.remove();
         }
         if record.launched.seats.is_none() {
-            self.remove_directory(record.dir);
-        }
-    }
-
-    /// Removes a worker's directory; nobody waits for that.
-    fn remove_directory(&self, dir: ScratchName) {
-        if let Err(errno) = self.cleaner.clean(dir.clone()) {
-            eprintln!("spawner: {dir} stays: {errno}");
+            self.cleaner.clean_unasked(record.dir);
         }
     }
 
@@ -199,13 +261,29 @@ impl Service {
         for record in self.workers.iter() {
             if let Err(errno) = record.launched.kill() {
                 let pid = record.launched.process.pid;
-                eprintln!("spawner: killing worker {pid}: {errno}");
+                say::error("kill_failed", format!("killing worker {pid}: {errno}"));
             }
         }
-        for record in std::mem::take(&mut self.workers).into_records() {
-            if let Err(error) = reap(record.launched.process.pid) {
-                eprintln!("{error}");
+        for worker in self.workers.running() {
+            if let Err(error) = self.note_end(worker) {
+                say::error("reap_failed", error);
+                self.workers.remove(worker);
             }
+        }
+        let deadline = Instant::now() + ORPHANS_END_MAX;
+        loop {
+            for worker in self.gone() {
+                let record = self.workers.remove(worker);
+                record.into_iter().for_each(|record| self.release(record));
+            }
+            if self.workers.iter().next().is_none() || Instant::now() >= deadline {
+                break;
+            }
+            // What is to be waited for are processes of which there is no descriptor.
+            let _ = reap_orphans(|_| false);
+            std::thread::sleep(Duration::from_millis(LEAVING_EVERY_MS.into()));
+        }
+        for record in std::mem::take(&mut self.workers).into_records() {
             self.release(record);
         }
         wait_for_orphans();

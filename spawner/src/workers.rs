@@ -1,5 +1,8 @@
-//! The workers that were launched and not reaped yet, and the wait for one of them or for a
+//! The workers that were launched and are not gone yet, and the wait for one of them or for a
 //! request.
+//!
+//! A worker runs, then it leaves: it has ended and is reaped, and what it has left behind, its
+//! sandboxes, may take seconds more to end. It is gone after them.
 
 use crate::error::SpawnerError;
 use crate::launch::Launched;
@@ -13,8 +16,9 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
-/// A worker that was launched and not reaped yet.
+/// A worker that was launched and is not gone yet.
 #[derive(Debug)]
 pub struct WorkerRecord {
     /// Its process, seats and cgroup.
@@ -23,6 +27,19 @@ pub struct WorkerRecord {
     pub dir: ScratchName,
     /// Its user.
     pub uid: Option<u32>,
+    /// How it has ended, once it leaves.
+    pub leaving: Option<Leaving>,
+}
+
+/// A worker that has ended and is reaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    /// Its exit status, or the negative number of the signal that ended it.
+    pub status: i32,
+    /// When it was reaped.
+    pub since: Instant,
+    /// Whether the operator knows that it takes long.
+    pub told: bool,
 }
 
 /// All of them; the policy bounds their number.
@@ -44,7 +61,7 @@ impl Workers {
         self.0.insert(worker, record);
     }
 
-    /// Forgets a worker that is to be reaped.
+    /// Forgets a worker that is gone.
     pub fn remove(&mut self, worker: WorkerId) -> Option<WorkerRecord> {
         self.0.remove(&worker)
     }
@@ -59,9 +76,35 @@ impl Workers {
         self.0.values()
     }
 
-    /// Forgets all, to reap them.
+    /// The worker of this number, to note how it has ended.
+    pub fn get_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerRecord> {
+        self.0.get_mut(&worker)
+    }
+
+    /// The numbers of those that run.
+    pub fn running(&self) -> Vec<WorkerId> {
+        let running = self.0.iter().filter(|(_, record)| record.leaving.is_none());
+        running.map(|(worker, _)| *worker).collect()
+    }
+
+    /// The processes of those that run.
+    pub fn running_processes(&self) -> Vec<Pid> {
+        let running = self.iter().filter(|record| record.leaving.is_none());
+        running.map(|record| record.launched.process.pid).collect()
+    }
+
+    /// Forgets all.
     pub fn into_records(self) -> impl Iterator<Item = WorkerRecord> {
         self.0.into_values()
+    }
+
+    /// Those that leave.
+    pub fn leaving(&mut self) -> impl Iterator<Item = (WorkerId, &mut WorkerRecord)> {
+        let leaving = self
+            .0
+            .iter_mut()
+            .filter(|(_, record)| record.leaving.is_some());
+        leaving.map(|(worker, record)| (*worker, record))
     }
 
     /// For the policy.
@@ -75,9 +118,10 @@ impl Workers {
             .collect()
     }
 
-    /// Whether this process is one of them.
+    /// Whether this process is one of those that run.
     pub fn has_process(&self, pid: Pid) -> bool {
-        self.iter().any(|record| record.launched.process.pid == pid)
+        // The number of one that leaves may be another process's by now.
+        self.running_processes().contains(&pid)
     }
 
     /// The seat of this name, whichever worker has it.
@@ -92,9 +136,10 @@ impl Workers {
     /// # Errors
     /// poll(2) fails, which it has no reason to.
     pub fn wait(&self, socket: &PacketSocket, timeout: PollTimeout) -> Result<Ready, SpawnerError> {
-        let processes = self
-            .iter()
-            .map(|record| record.launched.process.pidfd.as_fd());
+        let running = self.0.iter().filter(|(_, record)| record.leaving.is_none());
+        let processes = running
+            .clone()
+            .map(|(_, record)| record.launched.process.pidfd.as_fd());
         let mut polled: Vec<PollFd<'_>> = [socket.as_fd()]
             .into_iter()
             .chain(processes)
@@ -109,11 +154,9 @@ impl Workers {
             .map(|polled| polled.revents().is_some_and(|events| !events.is_empty()));
         Ok(Ready {
             request: ready.next() == Some(true),
-            ended: self
-                .0
-                .keys()
+            ended: running
                 .zip(ready)
-                .filter_map(|(worker, ended)| ended.then_some(*worker))
+                .filter_map(|((worker, _), ended)| ended.then_some(*worker))
                 .collect(),
         })
     }

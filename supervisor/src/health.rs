@@ -44,6 +44,8 @@ struct State {
     own: Option<Vec<Check>>,
     /// What became of the layers: the service's, then the last warm worker's.
     layers: [Vec<LayerState>; 2],
+    /// What the operator should know of this host.
+    warnings: Vec<String>,
 }
 
 /// A build for tests executes whatever was found, or no test could show what a missing layer lets pass.
@@ -119,6 +121,11 @@ impl Health {
         state.layers[0] = layers;
     }
 
+    /// What the operator should know of this host, and what stops no service.
+    pub fn set_warnings(&self, warnings: &[String]) {
+        self.0.write().warnings = warnings.to_owned();
+    }
+
     /// What became of a worker's own layers; logged where that is news.
     pub fn set_worker_layers(&self, layers: Vec<LayerState>) {
         let mut state = self.0.write();
@@ -171,7 +178,8 @@ impl Health {
         let workers = state.serving.len();
         let layers = state.layers.concat();
         serde_json::json!({
-            "status": status, "workers": workers, "checks": checks, "layers": layers
+            "status": status, "workers": workers, "checks": checks, "layers": layers,
+            "warnings": state.warnings
         })
         .to_string()
     }

@@ -14,7 +14,7 @@ UNSAFE = {
     "spawner/src/sys/clone.rs": "clone3, pidfd_send_signal",
     "spawner/src/sys/mount.rs": "fsopen, fsmount, move_mount and others that no crate wraps",
     "spawner/src/sys/process.rs": "from clone to exec",
-    "spawner/src/sys/xattr.rs": "getxattr",
+    "spawner/src/sys/file.rs": "getxattr, fsetxattr, fchmodat2",
     "transport/src/lib.rs": "descriptors that a packet brought",
     "transport/asynchronous/src/lib.rs": "a socket registered with the runtime",
     "worker/src/cold_imports.rs": "the interpreter's table of modules",

@@ -7,9 +7,10 @@
 use codejail_protocol::frame::{self, FRAME_BYTES_MAX, FrameError, PREFIX_BYTES};
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
-    UnixAddr, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    socketpair,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{IoSlice, IoSliceMut};
@@ -92,35 +93,56 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Receives one packet, or none when the peer closed its end.
+    /// Receives one message, or none when the peer closed its end. For whoever is trusted more than
+    /// the peer: the kernel makes no descriptor here, whatever the peer has sent along.
     ///
     /// # Errors
-    /// What `recvmsg(2)` says, or a packet that is not one whole `T`.
-    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<Packet<T>>, PacketError> {
-        let mut bytes = vec![0; self.waiting()?.min(PREFIX_BYTES + FRAME_BYTES_MAX)];
+    /// What `recvmsg(2)` says, a packet that is not one whole `T`, or one with descriptors.
+    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, PacketError> {
+        let packet = self.receive_packet(None)?;
+        packet.map(|packet| decode(&packet)).transpose()
+    }
+
+    /// Receives one message with its descriptors, or none when the peer closed its end. For whoever
+    /// is trusted less than the peer.
+    ///
+    /// # Errors
+    /// What `recvmsg(2)` says, a packet that is not one whole `T`, or more than [`DESCRIPTORS_MAX`]
+    /// descriptors: those that have come are closed.
+    pub fn receive_with_descriptors<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<Packet<T>>, PacketError> {
         let mut space = cmsg_space!([RawFd; DESCRIPTORS_MAX]);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let received = recvmsg::<UnixAddr>(
-            self.0.as_raw_fd(),
-            &mut parts,
-            Some(&mut space),
-            MsgFlags::MSG_CMSG_CLOEXEC,
-        )?;
-        let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
-        let truncated = received.flags.intersects(cut);
-        let length = received.bytes;
-        let descriptors = own_descriptors(received);
-        if truncated {
-            return Err(PacketError::Truncated);
-        }
-        if length == 0 {
+        let received = self.receive_packet(Some(&mut space));
+        // Before any error is returned, so that none of them is left open.
+        let descriptors = own_descriptors(&space);
+        let Some(packet) = received? else {
             return Ok(None);
-        }
-        let message = frame::decode_packet(&bytes[..length])?;
+        };
+        let message = decode(&packet)?;
         Ok(Some(Packet {
             message,
             descriptors,
         }))
+    }
+
+    /// One packet's bytes, or none when the peer closed its end.
+    fn receive_packet(&self, control: Option<&mut [u8]>) -> Result<Option<Vec<u8>>, PacketError> {
+        let mut bytes = vec![0; self.waiting()?.min(PREFIX_BYTES + FRAME_BYTES_MAX)];
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg::<UnixAddr>(
+            self.0.as_raw_fd(),
+            &mut parts,
+            control,
+            MsgFlags::MSG_CMSG_CLOEXEC,
+        )?;
+        let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
+        if received.flags.intersects(cut) {
+            return Err(PacketError::Truncated);
+        }
+        let length = received.bytes;
+        bytes.truncate(length);
+        Ok((length > 0).then_some(bytes))
     }
 
     /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns
@@ -134,20 +156,32 @@ impl PacketSocket {
     }
 }
 
+fn decode<T: DeserializeOwned>(packet: &[u8]) -> Result<T, PacketError> {
+    Ok(frame::decode_packet(packet)?)
+}
+
+/// The fields before the descriptors of a control message, as the kernel writes them: length,
+/// level, type (cmsg(3)).
+const CONTROL_HEADER_BYTES: usize = size_of::<usize>() + 2 * size_of::<i32>();
+
 /// Takes the descriptors that came with a packet; whoever receives a packet calls this once.
+/// `control` was zero before the packet came, and has at most one message: the sockets ask for no
+/// other kind. nix's own iterator gives none of a message that was cut, and they would stay open.
 #[allow(unsafe_code)]
-fn own_descriptors(received: RecvMsg<'_, '_, UnixAddr>) -> Vec<OwnedFd> {
-    let mut descriptors = Vec::new();
-    for message in received.cmsgs().into_iter().flatten() {
-        if let ControlMessageOwned::ScmRights(raw) = message {
-            for number in raw {
-                // SAFETY: recvmsg(2) has made this descriptor for this process just now, and the
-                // packet that names it is used up here, so nothing else owns it.
-                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
-            }
-        }
+fn own_descriptors(control: &[u8]) -> Vec<OwnedFd> {
+    let (length, rest) = control.split_at(size_of::<usize>());
+    let length = length.try_into().map_or(0, usize::from_ne_bytes);
+    let kind = [libc::SOL_SOCKET, libc::SCM_RIGHTS].map(i32::to_ne_bytes);
+    if length < CONTROL_HEADER_BYTES || !rest.starts_with(kind.as_flattened()) {
+        return Vec::new();
     }
-    descriptors
+    let numbers = &control[CONTROL_HEADER_BYTES..length.min(control.len())];
+    let (numbers, _) = numbers.as_chunks();
+    let numbers = numbers.iter().map(|number| RawFd::from_ne_bytes(*number));
+    // SAFETY: recvmsg(2) has made each descriptor for this process just now, and the control
+    // message that names it is used up here, so nothing else owns it.
+    let owned = numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+    owned.collect()
 }
 
 impl From<OwnedFd> for PacketSocket {
@@ -191,7 +225,10 @@ mod tests {
         let (left, right) = PacketSocket::pair().unwrap();
         let (reader, writer) = pipe().unwrap();
         left.send(&kill(7), &[writer.as_fd()]).unwrap();
-        let packet = right.receive::<WorkerRequest>().unwrap().unwrap();
+        let packet = right
+            .receive_with_descriptors::<WorkerRequest>()
+            .unwrap()
+            .unwrap();
         assert_eq!(packet.message, kill(7));
         write(&packet.descriptors[0], b"x").unwrap();
         let mut byte = [0];
@@ -215,9 +252,15 @@ mod tests {
         let (reader, _writer) = pipe().unwrap();
         left.send(&kill(1), &[reader.as_fd()]).unwrap();
         left.send(&kill(2), &[]).unwrap();
-        let first = right.receive::<WorkerRequest>().unwrap().unwrap();
+        let first = right
+            .receive_with_descriptors::<WorkerRequest>()
+            .unwrap()
+            .unwrap();
         assert_eq!((first.message, first.descriptors.len()), (kill(1), 1));
-        let second = right.receive::<WorkerRequest>().unwrap().unwrap();
+        let second = right
+            .receive_with_descriptors::<WorkerRequest>()
+            .unwrap()
+            .unwrap();
         assert_eq!((second.message, second.descriptors.len()), (kill(2), 0));
     }
 
@@ -240,5 +283,74 @@ mod tests {
             right.receive::<WorkerRequest>(),
             Err(PacketError::Frame(_))
         ));
+    }
+
+    /// In a process of its own, since the other tests open and close descriptors.
+    fn open_descriptors() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    const ALONE: &str = "CODEJAIL_TRANSPORT_ALONE";
+
+    /// Runs one test of this file again, alone in its process; false in that process.
+    fn was_run_alone(test: &str) -> bool {
+        if std::env::var_os(ALONE).is_some() {
+            return false;
+        }
+        let alone = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("tests::{test}"), "--nocapture"])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        assert!(alone.status.success(), "{alone:?}");
+        let said = String::from_utf8_lossy(&alone.stdout).into_owned();
+        assert!(said.contains("1 passed"), "{said}");
+        true
+    }
+
+    #[test]
+    fn more_descriptors_than_any_message_has_are_closed() {
+        if was_run_alone("more_descriptors_than_any_message_has_are_closed") {
+            return;
+        }
+        let (left, right) = PacketSocket::pair().unwrap();
+        let before = open_descriptors();
+        for count in [DESCRIPTORS_MAX + 1, 200] {
+            left.send(&kill(1), &vec![left.as_fd(); count]).unwrap();
+            assert!(matches!(
+                right.receive_with_descriptors::<WorkerRequest>(),
+                Err(PacketError::Truncated)
+            ));
+            assert_eq!(open_descriptors(), before, "{count}");
+        }
+        // With something that is no message they come whole, and go too.
+        let rights = [left.as_raw_fd(); DESCRIPTORS_MAX];
+        sendmsg::<UnixAddr>(
+            left.as_raw_fd(),
+            &[IoSlice::new(&[9; 40])],
+            &[ControlMessage::ScmRights(&rights)],
+            MsgFlags::empty(),
+            None,
+        )
+        .unwrap();
+        assert!(right.receive_with_descriptors::<WorkerRequest>().is_err());
+        assert_eq!(open_descriptors(), before);
+    }
+
+    #[test]
+    fn who_takes_no_descriptors_gets_none() {
+        if was_run_alone("who_takes_no_descriptors_gets_none") {
+            return;
+        }
+        let (left, right) = PacketSocket::pair().unwrap();
+        let before = open_descriptors();
+        left.send(&kill(1), &[left.as_fd()]).unwrap();
+        left.send(&kill(2), &[]).unwrap();
+        assert!(matches!(
+            right.receive::<WorkerRequest>(),
+            Err(PacketError::Truncated)
+        ));
+        assert_eq!(open_descriptors(), before);
+        assert_eq!(right.receive().unwrap(), Some(kill(2)));
     }
 }

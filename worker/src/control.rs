@@ -47,7 +47,7 @@ impl Control {
 
     /// Waits for the next order; none when the supervisor has closed its end.
     pub fn wait_for_order(&self) -> Result<Option<Packet<WorkerRequest>>, ControlError> {
-        Ok(self.0.receive()?)
+        Ok(self.0.receive_with_descriptors()?)
     }
 
     /// Sends one report; blocks while the supervisor's queue is full. A report that does not fit into

@@ -48,7 +48,10 @@ pub fn enter_profile_at_exec(order: &CStr) -> Result<(), Errno> {
 }
 
 /// Writes `text` to an existing file in one call: these files take the whole of it or nothing.
-fn write_file(path: &CStr, text: &[u8]) -> Result<(), Errno> {
+///
+/// # Errors
+/// It is not there, or refuses the text.
+pub fn write_file(path: &CStr, text: &[u8]) -> Result<(), Errno> {
     let file = open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     match write(&file, text)? == text.len() {
         true => Ok(()),

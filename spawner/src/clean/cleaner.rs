@@ -1,160 +1,256 @@
 //! Makes seats and scratch directories free again, and removes what is in them when there is time.
 //!
-//! What hostile code left may take long to remove, so a thread does it. The spawner first moves a
+//! What hostile code left may take long to remove, so threads do it. The spawner first moves a
 //! directory on the host's own file system into one that nobody else can enter. That takes one
 //! system call, and then the directory's name and its owner's uid are free. A seat is free when it
-//! is empty.
+//! is empty. Nothing here waits for the threads before the end.
 
-use super::removal;
+use super::removal::{self, Found, Owners, RemovalError};
+use super::trash::Trash;
+use crate::say;
 use codejail_protocol::ScratchName;
 use codejail_protocol::spawn::SpawnerReport;
-use codejail_transport::PacketSocket;
+use codejail_transport::{PacketError, PacketSocket};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
-use std::fs::DirBuilder;
+use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Most tasks that may wait for the thread. Beyond that the spawner itself waits, and with it every
-/// request, until the thread has caught up: else what is to be removed could fill the disk.
-const QUEUE_LENGTH_MAX: usize = 4096;
+/// How many removals there are at a time. A run may leave its seat with as many files as it may
+/// have (16,384 by default), which takes 0.3 s; with one thread all other seats would wait for it.
+const THREADS: usize = 4;
 
-/// What the thread does.
+/// Tasks that wait, beyond which a directory is reported only once its removal begins: else what is
+/// to be removed could fill the disk. Its supervisor makes no other directory for that seat before.
+const QUEUE_LENGTH_EASY: usize = 4096;
+
+/// Most tasks that may wait: more than a supervisor has seats and directories to free after those
+/// above. Whatever comes on top stays to the service's end, and the supervisor hears that.
+const QUEUE_LENGTH_MAX: usize = 2 * QUEUE_LENGTH_EASY;
+
+/// What a thread does.
 enum Task {
-    /// Remove a directory that was moved out of the way.
-    Remove(ScratchName),
+    /// Remove a directory that was moved out of the way, and report that; before that report that
+    /// it is out of the way, if that was not done.
+    Remove {
+        dir: ScratchName,
+        report_first: bool,
+    },
     /// Empty a seat and report it.
     Empty(ScratchName, Arc<OwnedFd>),
 }
 
-/// The thread, and the queue of its tasks.
+/// The threads, and the queue of their tasks.
 pub struct Cleaner {
-    root: PathBuf,
-    trash: PathBuf,
+    root: Arc<(PathBuf, OwnedFd)>,
+    trash: Arc<Trash>,
+    socket: Arc<PacketSocket>,
     tasks: Sender<Task>,
-    thread: JoinHandle<()>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Cleaner {
     /// Makes the directory for what waits to be removed, named by the service's tag, and starts the
-    /// thread, which reports on seats over `socket`.
+    /// threads, which report over `socket`.
     ///
     /// # Errors
     /// The directory can't be made below `root`, or the system has no thread left.
-    pub fn start(root: PathBuf, tag: &ScratchName, socket: Arc<PacketSocket>) -> io::Result<Self> {
+    pub fn start(
+        root: PathBuf,
+        tag: &ScratchName,
+        owners: Owners,
+        socket: Arc<PacketSocket>,
+    ) -> io::Result<Self> {
+        Self::with_threads(THREADS, root, tag, owners, socket)
+    }
+
+    fn with_threads(
+        threads: usize,
+        root: PathBuf,
+        tag: &ScratchName,
+        owners: Owners,
+        socket: Arc<PacketSocket>,
+    ) -> io::Result<Self> {
         // The scratch root may be a link, and removals follow none.
         let root = root.canonicalize()?;
-        let trash = root.join(tag.as_str());
-        DirBuilder::new().mode(0o700).create(&trash)?;
+        let root_dir = removal::open(AT_FDCWD, &root)?;
+        let trash = Arc::new(Trash::make(&root_dir, tag, owners)?);
         let (tasks, queue) = bounded(QUEUE_LENGTH_MAX);
-        let thread_trash = trash.clone();
-        let thread = std::thread::Builder::new()
-            .name("cleaner".to_owned())
-            .spawn(move || work(&thread_trash, &queue, &socket))?;
-        Ok(Self {
-            root,
+        let mut cleaner = Self {
+            root: Arc::new((root, root_dir)),
             trash,
+            socket,
             tasks,
-            thread,
+            threads: Vec::new(),
+        };
+        for _ in 0..threads {
+            let (root, trash) = (Arc::clone(&cleaner.root), Arc::clone(&cleaner.trash));
+            let (queue, socket) = (queue.clone(), Arc::clone(&cleaner.socket));
+            let thread = std::thread::Builder::new()
+                .name("cleaner".to_owned())
+                .spawn(move || work(&root.1, &trash, &queue, &socket))?;
+            cleaner.threads.push(thread);
+        }
+        Ok(cleaner)
+    }
+
+    /// Where scratch directories are, without links.
+    pub fn root(&self) -> PathBuf {
+        self.root.0.clone()
+    }
+
+    /// Has a thread empty a seat, and report that to the supervisor.
+    ///
+    /// # Errors
+    /// The supervisor can't be told that too much waits.
+    pub fn empty(&self, name: ScratchName, seat: Arc<OwnedFd>) -> Result<(), PacketError> {
+        if self.give(Task::Empty(name.clone(), seat)) {
+            return Ok(());
+        }
+        self.report(name, Some(TOO_MUCH.to_owned()))
+    }
+
+    /// Takes a directory out of the way, has a thread remove it, and reports to the supervisor. A
+    /// directory that is not there is fine.
+    ///
+    /// # Errors
+    /// The supervisor can't be told.
+    pub fn clean(&self, dir: ScratchName) -> Result<(), PacketError> {
+        match self.take_away(&dir) {
+            Ok(false) => return self.report(dir, None),
+            Ok(true) => {}
+            Err(error) => return self.report(dir, Some(error.told())),
+        }
+        let report_first = self.tasks.len() >= QUEUE_LENGTH_EASY;
+        let task = Task::Remove {
+            dir: dir.clone(),
+            report_first,
+        };
+        match (self.give(task), report_first) {
+            (true, true) => Ok(()),
+            (true, false) => self.report(dir, None),
+            (false, _) => self.report(dir, Some(TOO_MUCH.to_owned())),
+        }
+    }
+
+    /// The same for a worker's own directory, for which nobody waits.
+    pub fn clean_unasked(&self, dir: ScratchName) {
+        let told = match self.take_away(&dir) {
+            Ok(false) => return,
+            Ok(true) if self.give_removal(dir.clone()) => return,
+            Ok(true) => TOO_MUCH.to_owned(),
+            Err(error) => error.told(),
+        };
+        say::warn("scratch_stays", format!("{dir} stays: {told}"));
+    }
+
+    fn give_removal(&self, dir: ScratchName) -> bool {
+        self.give(Task::Remove {
+            dir,
+            report_first: false,
         })
     }
 
-    /// Has the thread empty a seat, and report that to the supervisor.
-    pub fn empty(&self, name: ScratchName, seat: Arc<OwnedFd>) {
-        self.give(Task::Empty(name, seat));
-    }
-
-    /// Takes a directory out of the way and has the thread remove it. A directory that is not there
-    /// is fine.
-    ///
-    /// # Errors
-    /// The directory can't be moved, and stays where it is.
-    pub fn clean(&self, dir: ScratchName) -> Result<(), Errno> {
-        let root = removal::open(AT_FDCWD, &self.root)?;
-        let trash = removal::open(AT_FDCWD, &self.trash)?;
-        let rename = || renameat(&root, dir.as_str(), &trash, dir.as_str());
-        let moved = match rename() {
+    /// Moves a directory of this service out of the way; false if there is none of that name.
+    fn take_away(&self, dir: &ScratchName) -> Result<bool, RemovalError> {
+        let root = &self.root.1;
+        let name = CString::new(dir.as_str()).map_err(|_| Errno::EINVAL)?;
+        let found = match Found::of_owners(root, &name, &self.trash.owners) {
+            Err(RemovalError::System(Errno::ENOENT)) => return Ok(false),
+            found => found?,
+        };
+        let trash = self.trash.open(root)?;
+        let rename = || renameat(root, dir.as_str(), &trash, dir.as_str());
+        match rename() {
             // Where this process is not root, the owner may have locked itself out.
             Err(Errno::EACCES) => {
-                let mode = Mode::S_IRWXU;
-                fchmodat(&root, dir.as_str(), mode, FchmodatFlags::NoFollowSymlink)?;
-                rename()
+                found.unlock()?;
+                rename()?;
             }
-            moved => moved,
-        };
-        match moved {
-            Ok(()) => {
-                self.give(Task::Remove(dir));
-                Ok(())
-            }
-            Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(errno),
+            moved => moved?,
         }
+        Ok(true)
     }
 
-    fn give(&self, task: Task) {
-        // The thread takes tasks until this end is dropped, so it is there unless it panicked.
-        if self.tasks.send(task).is_err() {
-            eprintln!("spawner: the cleaner thread is gone");
-        }
+    /// Whether the queue takes a task.
+    fn give(&self, task: Task) -> bool {
+        self.tasks.try_send(task).is_ok()
     }
 
-    /// Waits until the thread has done all tasks, then removes every directory with this service's
-    /// tag.
+    fn report(&self, dir: ScratchName, error: Option<String>) -> Result<(), PacketError> {
+        self.socket
+            .send(&SpawnerReport::Cleaned { dir, error }, &[])
+    }
+
+    /// Waits until the threads have done all tasks, then removes every directory of this service,
+    /// its own directory last.
     pub fn finish(self, tag: &ScratchName) {
         drop(self.tasks);
-        if self.thread.join().is_err() {
-            eprintln!("spawner: the cleaner thread panicked");
+        for thread in self.threads {
+            if thread.join().is_err() {
+                say::error("cleaner_panicked", "a cleaner thread panicked");
+            }
         }
-        let entries = match std::fs::read_dir(&self.root) {
+        let (path, root) = &*self.root;
+        let stays = |name: &str, error: &dyn std::fmt::Display| {
+            say::warn(
+                "scratch_stays",
+                format!("{}/{name} stays: {error}", path.display()),
+            );
+        };
+        let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
-            Err(error) => return eprintln!("spawner: {}: {error}", self.root.display()),
+            Err(error) => return stays("", &error),
         };
         for entry in entries.flatten() {
             let name = entry.file_name().into_string().ok();
             let name = name.and_then(|name| ScratchName::try_from(name).ok());
-            if let Some(name) = name.filter(|name| name.same_tag(tag)) {
-                remove_or_say(&self.root, &name);
+            let Some(name) = name.filter(|name| name.same_tag(tag) && name != tag) else {
+                continue;
+            };
+            if let Err(error) = remove_named(root, &name, &self.trash) {
+                stays(name.as_str(), &error);
             }
+        }
+        // The threads had the only other handles.
+        if let Some(Err(error)) = Arc::into_inner(self.trash).map(|trash| trash.remove(root)) {
+            stays(tag.as_str(), &error);
         }
     }
 }
 
-fn work(trash: &Path, queue: &Receiver<Task>, socket: &PacketSocket) {
+/// What the supervisor hears when the queue is full.
+const TOO_MUCH: &str = "too much waits to be removed";
+
+fn work(root: &OwnedFd, trash: &Trash, queue: &Receiver<Task>, socket: &PacketSocket) {
     for task in queue {
+        // A supervisor that is gone needs no report, and the loop that serves it sees that too.
         match task {
-            Task::Remove(dir) => {
-                let errno = removal::remove(trash, &dir).err();
-                let error = errno.map(|errno| errno.to_string());
-                let name = dir.clone();
-                let told = socket.send(&SpawnerReport::Removed { dir, error }, &[]);
-                // A supervisor that is gone tells nobody.
-                if let (Some(errno), Err(_)) = (errno, told) {
-                    say_stays(trash, &name, errno);
+            Task::Remove { dir, report_first } => {
+                if report_first {
+                    let (dir, error) = (dir.clone(), None);
+                    let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
                 }
+                let removed = trash.open(root);
+                let removed = removed.and_then(|trash_dir| remove_named(&trash_dir, &dir, trash));
+                let error = removed.err().map(|error| error.told());
+                let _ = socket.send(&SpawnerReport::Removed { dir, error }, &[]);
             }
             Task::Empty(dir, seat) => {
-                let error = removal::empty(&*seat).err().map(|errno| errno.to_string());
-                // A supervisor that is gone needs no report, and the loop that serves it sees that
-                // too.
+                let emptied = removal::empty(&*seat).map_err(RemovalError::from);
+                let error = emptied.err().map(|error| error.told());
                 let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
             }
         }
     }
 }
 
-fn remove_or_say(root: &Path, name: &ScratchName) {
-    if let Err(errno) = removal::remove(root, name) {
-        say_stays(root, name, errno);
-    }
-}
-
-fn say_stays(root: &Path, name: &ScratchName, errno: Errno) {
-    eprintln!("spawner: {}/{name} stays: {errno}", root.display());
+fn remove_named(root: impl AsFd, name: &ScratchName, trash: &Trash) -> Result<(), RemovalError> {
+    let name = CString::new(name.as_str()).map_err(|_| Errno::EINVAL)?;
+    removal::remove(root, &name, &trash.owners)
 }

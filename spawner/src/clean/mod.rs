@@ -1,4 +1,6 @@
-//! Removes what workers and sandboxes leave.
+//! Removes what workers and sandboxes leave, and what dead services have left.
 
 pub mod cleaner;
-mod removal;
+pub mod leftovers;
+pub mod removal;
+mod trash;

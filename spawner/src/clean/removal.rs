@@ -2,17 +2,18 @@
 //!
 //! It never follows a link, never goes deeper than one level, and gives up after a bounded number
 //! of entries. It moves deeper directories up first, so that depth costs neither stack nor
-//! descriptors.
+//! descriptors. Whatever it changes it has open: a name may lead elsewhere a moment later.
 
-use codejail_protocol::ScratchName;
+use crate::host::capabilities;
+use crate::sys::file;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
-use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use std::ffi::{CStr, CString};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// Most entries that one removal takes away: as many files as one can create in a minute. A
@@ -22,40 +23,130 @@ const ENTRIES_MAX: u64 = 10_000_000;
 /// Most names in memory at once: some 5 MB.
 const LISTING_MAX: usize = 65_536;
 
-/// Removes the directory `name` below `root` with all it holds. A directory that is not there is
-/// fine.
+/// Why a directory stays.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemovalError {
+    /// Somebody else has made something of this name.
+    #[error("it belongs to uid {0}, whom this service does not know")]
+    Foreign(u32),
+    /// The system refused, or there is too much of it.
+    #[error(transparent)]
+    System(#[from] Errno),
+}
+
+impl RemovalError {
+    /// In words, for the supervisor.
+    pub fn told(&self) -> String {
+        let errno = match self {
+            Self::Foreign(_) => None,
+            Self::System(errno) => Some(*errno),
+        };
+        capabilities::told(self, errno)
+    }
+}
+
+/// Whose directories are a service's: this process's user's, and its workers' and sandboxes'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owners(pub Range<u32>);
+
+/// What a name leads to, opened without a right but to ask about it and to change it.
+#[derive(Debug)]
+pub struct Found(OwnedFd);
+
+impl Found {
+    /// Finds the directory `name`, if it is one of this service's.
+    ///
+    /// # Errors
+    /// `ENOENT`; `ENOTDIR` for a link or anything else; somebody else's.
+    pub fn of_owners(at: impl AsFd, name: &CStr, owners: &Owners) -> Result<Self, RemovalError> {
+        let found = Self::new(at, name)?;
+        let owner = fstat(&found.0)?.st_uid;
+        if owner != geteuid().as_raw() && !owners.0.contains(&owner) {
+            return Err(RemovalError::Foreign(owner));
+        }
+        Ok(found)
+    }
+
+    fn new(at: impl AsFd, name: &CStr) -> Result<Self, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(at, name, flags, Mode::empty()).map(Self)
+    }
+
+    /// Opens it to read and to change what it holds, also where its owner has locked itself out.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(&self) -> Result<Dir, Errno> {
+        let here = Path::new(".");
+        let directory = match open(&self.0, here) {
+            Err(Errno::EACCES) => {
+                self.unlock()?;
+                open(&self.0, here)?
+            }
+            opened => opened?,
+        };
+        let owner = Mode::S_IRWXU;
+        if !Mode::from_bits_truncate(fstat(&directory)?.st_mode).contains(owner) {
+            fchmod(&directory, owner)?;
+        }
+        Dir::from_fd(directory)
+    }
+
+    /// Gives its owner all rights again. fchmod(2) takes no such descriptor; its entry in `/proc`
+    /// leads to it, and where there is no `/proc` Linux 6.6 has a call.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn unlock(&self) -> Result<(), Errno> {
+        let entry = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let mode = Mode::S_IRWXU;
+        match fchmodat(AT_FDCWD, entry.as_str(), mode, FchmodatFlags::FollowSymlink) {
+            Err(Errno::ENOENT) => file::set_mode(&self.0, mode.bits()),
+            done => done,
+        }
+    }
+}
+
+/// Removes the directory `name` in `root` with all it holds. A directory that is not there is fine.
 ///
 /// # Errors
-/// Something can't be removed, or there is too much of it.
-pub fn remove(root: &Path, name: &ScratchName) -> Result<(), Errno> {
-    let root = open(AT_FDCWD, root)?;
-    match open(&root, Path::new(name.as_str())) {
-        Ok(top) => empty(&top)?,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(errno) => return Err(errno),
+/// It is somebody else's, something can't be removed, or there is too much of it.
+pub fn remove(root: impl AsFd, name: &CStr, owners: &Owners) -> Result<(), RemovalError> {
+    match Found::of_owners(&root, name, owners) {
+        Ok(found) => empty_but(&found.open()?, None)?,
+        Err(RemovalError::System(Errno::ENOENT)) => return Ok(()),
+        Err(error) => return Err(error),
     }
-    unlinkat(&root, name.as_str(), UnlinkatFlags::RemoveDir)
+    Ok(unlinkat(&root, name, UnlinkatFlags::RemoveDir)?)
 }
 
 /// Removes all that a directory holds.
 ///
 /// # Errors
 /// Something can't be removed, or there is too much of it.
-pub fn empty<Fd: AsFd>(directory: Fd) -> Result<(), Errno> {
-    let top = open(directory, Path::new("."))?;
+pub fn empty(directory: impl AsFd) -> Result<(), Errno> {
+    empty_but(&Found::new(directory, c".")?.open()?, None)
+}
+
+/// Removes all that a directory holds but for one entry.
+///
+/// # Errors
+/// Something can't be removed, or there is too much of it.
+pub fn empty_but(top: &Dir, kept: Option<&CStr>) -> Result<(), Errno> {
     let mut removal = Removal {
         moved: 0,
         entries: 0,
     };
     // A listing may miss what is moved up after it was read; the next listing finds that.
     loop {
-        let mut listing = open(&top, Path::new("."))?;
-        let found = names(&mut listing)?;
+        let mut listing = Dir::from_fd(open(top, Path::new("."))?)?;
+        let mut found = names(&mut listing)?;
+        found.retain(|(name, _)| Some(name.as_c_str()) != kept);
         if found.is_empty() {
             return Ok(());
         }
         for (entry, kind) in found {
-            removal.remove_entry(&top, &entry, kind)?;
+            removal.remove_entry(top, &entry, kind)?;
         }
     }
 }
@@ -71,15 +162,15 @@ impl Removal {
     /// not empty move up beside it.
     fn remove_entry(&mut self, top: &Dir, name: &CStr, kind: Option<Type>) -> Result<(), Errno> {
         self.count()?;
+        let mut refusal = Errno::ENOTDIR;
         if kind != Some(Type::Directory) {
             match unlinkat(top, name, UnlinkatFlags::NoRemoveDir) {
-                Err(Errno::EISDIR | Errno::EPERM) => {}
+                Err(errno @ (Errno::EISDIR | Errno::EPERM)) => refusal = errno,
                 done => return done,
             }
         }
-        // Where this process is not root, the owner may have locked itself out.
-        fchmodat(top, name, Mode::S_IRWXU, FchmodatFlags::NoFollowSymlink)?;
-        let mut directory = open(top, Path::new(OsStr::from_bytes(name.to_bytes())))?;
+        let found = Found::new(top, name).map_err(or_if_no_directory(refusal))?;
+        let mut directory = found.open()?;
         for (entry, kind) in names(&mut directory)? {
             self.count()?;
             let flag = match kind {
@@ -89,19 +180,14 @@ impl Removal {
             match unlinkat(&directory, entry.as_c_str(), flag) {
                 Ok(()) => {}
                 Err(
-                    Errno::ENOTEMPTY | Errno::EEXIST | Errno::EISDIR | Errno::EPERM | Errno::EACCES,
+                    refusal @ (Errno::ENOTEMPTY
+                    | Errno::EEXIST
+                    | Errno::EISDIR
+                    | Errno::EPERM
+                    | Errno::EACCES),
                 ) => {
-                    self.moved += 1;
-                    let fresh = CString::new(format!(".codejail-{}", self.moved))
-                        .map_err(|_| Errno::EINVAL)?;
-                    let mode = Mode::S_IRWXU;
-                    fchmodat(
-                        &directory,
-                        entry.as_c_str(),
-                        mode,
-                        FchmodatFlags::NoFollowSymlink,
-                    )?;
-                    renameat(&directory, entry.as_c_str(), top, fresh.as_c_str())?;
+                    let moved = self.move_up(&directory, &entry, top);
+                    moved.map_err(or_if_no_directory(refusal))?;
                 }
                 Err(errno) => return Err(errno),
             }
@@ -113,6 +199,15 @@ impl Removal {
         }
     }
 
+    /// Moves a directory up beside the one that held it. Its own mode must allow that: the move
+    /// changes its entry `..`.
+    fn move_up(&mut self, from: &Dir, entry: &CStr, top: &Dir) -> Result<(), Errno> {
+        self.moved += 1;
+        let fresh = CString::new(format!(".codejail-{}", self.moved)).map_err(|_| Errno::EINVAL)?;
+        Found::new(from, entry)?.open()?;
+        renameat(from, entry, top, fresh.as_c_str())
+    }
+
     fn count(&mut self) -> Result<(), Errno> {
         self.entries += 1;
         if self.entries > ENTRIES_MAX {
@@ -122,13 +217,21 @@ impl Removal {
     }
 }
 
+/// What kept an entry from being removed, where it turns out to be no directory.
+fn or_if_no_directory(refusal: Errno) -> impl FnOnce(Errno) -> Errno {
+    move |errno| match errno {
+        Errno::ENOTDIR => refusal,
+        errno => errno,
+    }
+}
+
 /// Opens a directory below another, never through a link.
 ///
 /// # Errors
 /// What openat(2) says.
-pub fn open<Fd: AsFd>(at: Fd, path: &Path) -> Result<Dir, Errno> {
+pub fn open(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    Dir::openat(at, path, flags, Mode::empty())
+    openat(at, path, flags, Mode::empty())
 }
 
 /// Names in a directory, at most [`LISTING_MAX`] of them, read before anything in it changes.

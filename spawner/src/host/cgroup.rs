@@ -5,32 +5,36 @@
 
 use crate::error::LaunchError;
 use crate::paths::c_path;
-use crate::sys::xattr;
+use crate::say;
+use crate::sys::file;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{LayerMode, LayerState};
 use codejail_protocol::spawn::{CgroupLimits, WorkerId};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Pid, geteuid, getpid, getppid};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 const LAYER: &str = "cgroup";
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 const REMEDY: &str =
     "run the service with a cgroup v2 of its own to manage (systemd: Delegate=yes)";
 
-/// How long killed processes may take to leave their cgroup: the kernel needs seconds for
-/// gigabytes.
-const EMPTY_MAX: Duration = Duration::from_secs(10);
+/// The attribute of a service's part that says that its lock tells whether the service lives: it is
+/// given under the lock.
+const MARK: &std::ffi::CStr = c"user.codejail";
+/// Most entries of the service's own cgroup that are looked at for what others have left.
+const LEFTOVERS_MAX: usize = 10_000;
 
 /// The service's own part of the cgroup tree.
 #[derive(Debug)]
 pub struct Cgroups {
     group: PathBuf,
+    /// Held while this service lives, whatever ends it; no other program has it.
+    _lock: Option<Flock<File>>,
     /// Whether the host has memory and pids to hand down: then each worker's bounds hold.
     pub controllers: bool,
 }
@@ -73,6 +77,7 @@ impl Cgroups {
         let group = base.join(tag.as_str());
         fs::create_dir(&group)?;
         let mut cgroups = Self {
+            _lock: lock_and_mark(&group),
             group,
             controllers: false,
         };
@@ -118,6 +123,11 @@ impl Cgroups {
             "one for each worker, to kill it by; this host has no memory and pids controllers in its \
              cgroup v2"
         }
+    }
+
+    /// The cgroup that the service was started in.
+    pub fn base(&self) -> &Path {
+        self.group.parent().unwrap_or(&self.group)
     }
 
     /// A cgroup for a worker that is about to be launched.
@@ -166,7 +176,7 @@ impl Cgroups {
     }
 
     fn move_back(&self, service: &Path) -> io::Result<()> {
-        let base = self.group.parent().unwrap_or(&self.group);
+        let base = self.base();
         let withdrawn = CONTROLLERS.map(|name| format!("-{name}")).join(" ");
         for cgroup in [self.group.as_path(), base] {
             fs::write(cgroup.join("cgroup.subtree_control"), &withdrawn)?;
@@ -200,36 +210,18 @@ impl WorkerCgroup {
         }
     }
 
-    /// Removes it as soon as no process is in it.
-    pub fn remove(&self) {
-        let deadline = Instant::now() + EMPTY_MAX;
-        let removed = loop {
-            match fs::remove_dir(&self.0) {
-                Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
-                    if Instant::now() >= deadline || self.wait_for_change(deadline).is_err() {
-                        break Err(error);
-                    }
-                }
-                result => break result,
-            }
-        };
-        say(&self.0, removed);
+    /// Whether no process is in it any more; the kernel needs seconds to end gigabytes.
+    pub fn is_empty(&self) -> bool {
+        match fs::read_to_string(self.0.join("cgroup.events")) {
+            Ok(events) => events.contains("populated 0"),
+            // Somebody else has removed it, so it was empty.
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
-    /// Waits until processes have come or gone: the kernel says so on `cgroup.events`.
-    fn wait_for_change(&self, deadline: Instant) -> io::Result<()> {
-        let events = File::open(self.0.join("cgroup.events"))?;
-        if io::read_to_string(&events)?.contains("populated 0") {
-            return Ok(());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut polled = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
-        match poll(&mut polled, timeout) {
-            // After a signal, which is the supervisor's business, the caller looks again.
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
+    /// Removes it; no process may be in it.
+    pub fn remove(&self) {
+        say(&self.0, fs::remove_dir(&self.0));
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
@@ -237,10 +229,58 @@ impl WorkerCgroup {
     }
 }
 
+/// Locks the service's part and says that it is locked. Where the kernel has no such attributes
+/// (before Linux 5.7) nobody will judge it by its lock.
+fn lock_and_mark(group: &Path) -> Option<Flock<File>> {
+    let directory = File::open(group).ok()?;
+    let lock = Flock::lock(directory, FlockArg::LockExclusive).ok()?;
+    file::set_attribute(&*lock, MARK, b"1").ok()?;
+    Some(lock)
+}
+
+/// Removes what dead services have left in `base`: parts that are marked, and that nobody locks.
+/// No process is ended: a cgroup that still has one is busy, and the next start comes back to it.
+pub fn remove_leftovers(base: &Path, own: &ScratchName) {
+    for entry in fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .take(LEFTOVERS_MAX)
+        .flatten()
+    {
+        let name = entry.file_name().into_string().ok();
+        let name = name.and_then(|name| ScratchName::try_from(name).ok());
+        let path = entry.path();
+        if name.is_none_or(|name| !name.is_tag() || name == *own) {
+            continue;
+        }
+        let Some(_lock) = lock_of_dead(&path) else {
+            continue;
+        };
+        let below = fs::read_dir(&path).into_iter().flatten().flatten();
+        for cgroup in below.filter(|entry| entry.path().is_dir()) {
+            let _ = fs::remove_dir(cgroup.path());
+        }
+        if fs::remove_dir(&path).is_ok() {
+            let text = format!("{} of a service that is dead is removed", path.display());
+            say::info("leftovers_removed", text);
+        }
+    }
+}
+
+fn lock_of_dead(group: &Path) -> Option<Flock<File>> {
+    let directory = File::open(group).ok()?;
+    let mut value = [0];
+    let marked = file::attribute(&c_path(group).ok()?, MARK, &mut value) == Ok(1);
+    if !marked || directory.metadata().ok()?.uid() != geteuid().as_raw() {
+        return None;
+    }
+    Flock::lock(directory, FlockArg::LockExclusiveNonblock).ok()
+}
+
 /// Tells of an error that nothing depends on and that can't be put right here.
 fn say(path: &Path, result: io::Result<()>) {
     if let Err(error) = result {
-        eprintln!("spawner: {}: {error}", path.display());
+        say::warn("cgroup_stays", format!("{}: {error}", path.display()));
     }
 }
 
@@ -271,7 +311,7 @@ fn is_delegated(path: &Path) -> bool {
     let marked = |name| {
         let mut value = [0];
         let path = c_path(path);
-        path.is_ok_and(|path| xattr::get(&path, name, &mut value) == Ok(1)) && value == *b"1"
+        path.is_ok_and(|path| file::attribute(&path, name, &mut value) == Ok(1)) && value == *b"1"
     };
-    marked(c"user.delegate") || marked(c"trusted.delegate") || !nix::unistd::geteuid().is_root()
+    marked(c"user.delegate") || marked(c"trusted.delegate") || !geteuid().is_root()
 }

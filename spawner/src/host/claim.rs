@@ -6,6 +6,7 @@
 //! a uid in common.
 
 use crate::error::LaunchError;
+use crate::say;
 use codejail_protocol::spawn::SpawnerConfig;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -115,7 +116,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            eprintln!("spawner: {}: {error}", self.path.display());
+            say::warn("claim_stays", format!("{}: {error}", self.path.display()));
         }
     }
 }
@@ -137,7 +138,7 @@ fn lock(file: File, how: FlockArg) -> io::Result<Flock<File>> {
     Flock::lock(file, how).map_err(|(_, errno)| errno.into())
 }
 
-/// The claims of services that live.
+/// The claims of services that live; those of dead ones are removed.
 fn live(directory: &Path) -> io::Result<Vec<Claimed>> {
     let mut live = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -155,8 +156,15 @@ fn live(directory: &Path) -> io::Result<Vec<Claimed>> {
             file => file?,
         };
         let mut file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
-            // Nobody holds it: a dead service's.
-            Ok(_) => continue,
+            // Nobody holds it: a dead service's. It can't be one that is just being made, since the
+            // directory's lock is held.
+            Ok(_) => {
+                match fs::remove_file(&path) {
+                    // Its service has ended at this very moment.
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => continue,
+                }
+            }
             Err((file, Errno::EWOULDBLOCK)) => file,
             Err((_, errno)) => return Err(errno.into()),
         };
@@ -250,13 +258,11 @@ mod tests {
         assert!(tools.iter().all(Result::is_ok));
         assert!(make("e.claim", 5100..5101, false).is_err());
         drop((first, tools));
-        // A dead service's claim stays, and takes nothing.
-        fs::write(
-            directory.join("dead.claim"),
-            claimed(5000..5100, false).to_text(),
-        )
-        .unwrap();
+        // A dead service's claim takes nothing, and goes.
+        let dead = directory.join("dead.claim");
+        fs::write(&dead, claimed(5000..5100, false).to_text()).unwrap();
         assert!(make("f.claim", 5000..5100, false).is_ok());
+        assert!(!dead.exists());
         fs::remove_dir_all(&directory).unwrap();
     }
 

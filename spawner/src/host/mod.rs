@@ -1,6 +1,7 @@
 //! What this host gives, found out once: namespaces, mounts, cgroups, AppArmor, Python.
 
 pub mod apparmor;
+pub mod capabilities;
 pub mod cgroup;
 pub mod claim;
 mod mounts;

@@ -1,6 +1,6 @@
 //! Which namespaces a worker gets, and how the spawner comes to be allowed to give them.
 
-use crate::child::proc_files::close_ipc;
+use crate::child::proc_files::{close_ipc, write_file};
 use crate::error::{LaunchError, system};
 use crate::sys::clone::clone;
 use crate::sys::process::exit;
@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{getegid, geteuid};
+use std::ffi::{CStr, CString};
 
 const LAYER: &str = "namespaces";
 
@@ -28,21 +29,58 @@ const REMEDY: &str = "start the service as root with CAP_SYS_ADMIN, or allow use
 /// make the other namespaces; outside it gets no right more (user_namespaces(7)). Must run while
 /// this process has one thread. Where the host allows no user namespace, nothing changes.
 ///
+/// Some hosts let a process enter and then refuse to map its user (Ubuntu from 23.10 on), and there
+/// is no way back. So a child that ends at once tries it first.
+///
 /// # Errors
-/// The process is in its namespace and can't map its user there.
+/// The process is in its namespace and can't map its user there, though its child could.
 pub fn become_own_administrator() -> Result<(), LaunchError> {
-    let (uid, gid) = (geteuid(), getegid());
-    if uid.is_root() || unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).is_err() {
+    if geteuid().is_root() {
         return Ok(());
     }
-    for (file, text) in [
-        ("/proc/self/setgroups", "deny".to_owned()),
-        ("/proc/self/uid_map", format!("{uid} {uid} 1")),
-        ("/proc/self/gid_map", format!("{gid} {gid} 1")),
-    ] {
-        std::fs::write(file, text).map_err(|error| LaunchError::File(file.to_owned(), error))?;
+    let maps = UserMaps::of_this_process();
+    if maps.try_in_a_child()?.is_err() {
+        return Ok(());
     }
-    Ok(())
+    maps.enter().map_err(system("enter a user namespace"))
+}
+
+/// What a process writes to map its own user, and nobody else, in a new user namespace.
+struct UserMaps([(&'static CStr, CString); 3]);
+
+impl UserMaps {
+    fn of_this_process() -> Self {
+        let (uid, gid) = (geteuid(), getegid());
+        let map = |id: u32| {
+            let text = format!("{id} {id} 1");
+            CString::new(text).unwrap_or_default()
+        };
+        Self([
+            (c"/proc/self/setgroups", c"deny".to_owned()),
+            (c"/proc/self/uid_map", map(uid.as_raw())),
+            (c"/proc/self/gid_map", map(gid.as_raw())),
+        ])
+    }
+
+    /// System calls only, for a child of clone.
+    fn enter(&self) -> Result<(), Errno> {
+        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+        let Self(maps) = self;
+        maps.iter()
+            .try_for_each(|(file, text)| write_file(file, text.to_bytes()))
+    }
+
+    /// What a child meets that does the same and ends.
+    fn try_in_a_child(&self) -> Result<Result<(), Errno>, LaunchError> {
+        let run = || exit(self.enter().map_or_else(|errno| errno as i32, |()| 0));
+        let child = clone(0, run).map_err(system("clone"))?;
+        match waitpid(child.pid, None) {
+            Ok(WaitStatus::Exited(_, 0)) => Ok(Ok(())),
+            Ok(WaitStatus::Exited(_, errno)) => Ok(Err(Errno::from_raw(errno))),
+            Ok(_) => Err(LaunchError::System("try a user namespace", Errno::ECHILD)),
+            Err(errno) => Err(LaunchError::System("waitpid", errno)),
+        }
+    }
 }
 
 /// The namespaces of a worker.

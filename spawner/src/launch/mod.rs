@@ -9,6 +9,7 @@ use crate::child::exec_plan::{ChildDescriptors, ExecPlan};
 use crate::child::failure::hear;
 use crate::error::{LaunchError, system};
 use crate::host::HostLayers;
+use crate::host::capabilities;
 use crate::host::cgroup::WorkerCgroup;
 use crate::host::claim::Claims;
 use crate::host::reach::what_keeps_out;
@@ -27,7 +28,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A worker that was started and is not reaped yet.
 #[derive(Debug)]
@@ -115,7 +116,12 @@ impl Launcher {
                 .cgroups
                 .as_ref()
                 .is_some_and(|cgroups| cgroups.controllers),
-            warnings: self.claims.warning().into_iter().collect(),
+            warnings: self
+                .claims
+                .warning()
+                .into_iter()
+                .chain(capabilities::warnings())
+                .collect(),
             apparmor: self.host.apparmor.found.clone(),
         }
     }
@@ -128,6 +134,12 @@ impl Launcher {
     /// Whether a worker's end takes its sandboxes along.
     pub fn has_pid_namespaces(&self) -> bool {
         self.host.namespaces.flags & libc::CLONE_NEWPID != 0
+    }
+
+    /// Where the service's cgroup is, and so those of dead services; none without the layer.
+    pub fn cgroup_base(&self) -> Option<PathBuf> {
+        let cgroups = self.host.cgroups.as_ref();
+        cgroups.map(|cgroups| cgroups.base().to_owned())
     }
 
     /// Whether sandboxes have seats.

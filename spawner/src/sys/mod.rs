@@ -6,6 +6,6 @@
 #![allow(unsafe_code)]
 
 pub mod clone;
+pub mod file;
 pub mod mount;
 pub mod process;
-pub mod xattr;

@@ -59,19 +59,34 @@ pub fn drop_from_bounding_set(capability: u32) -> Result<(), Errno> {
     done(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, UNUSED, UNUSED, UNUSED) })
 }
 
+/// linux/capability.h: two sets of 32 bits, and this process.
+const VERSION_3_AND_SELF: [u32; 2] = [0x2008_0522, 0];
+
 /// Sets effective, permitted and inheritable capabilities to the ones in `mask`; the kernel's first
 /// 32.
 ///
 /// # Errors
 /// `EPERM` for one that this process does not have.
 pub fn set_capabilities(mask: u32) -> Result<(), Errno> {
-    /// linux/capability.h: two sets of 32 bits, and this process.
-    const VERSION_3_AND_SELF: [u32; 2] = [0x2008_0522, 0];
     let sets: [[u32; 3]; 2] = [[mask; 3], [0; 3]];
     let header = VERSION_3_AND_SELF.as_ptr();
     // SAFETY: capset(2) reads a header of two numbers and two triples of numbers; all outlive the
     // call.
     done_long(unsafe { libc::syscall(libc::SYS_capset, header, sets.as_ptr()) })
+}
+
+/// The effective capabilities of this process, one bit for each.
+///
+/// # Errors
+/// None that capget(2) names for this process and a buffer of this size.
+pub fn effective_capabilities() -> Result<u64, Errno> {
+    let mut sets = [[0_u32; 3]; 2];
+    let mut header = VERSION_3_AND_SELF;
+    // SAFETY: capget(2) reads and may write a header of two numbers, and writes two triples of
+    // numbers; all outlive the call.
+    done_long(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) })?;
+    let [[low, ..], [high, ..]] = sets;
+    Ok(u64::from(high) << 32 | u64::from(low))
 }
 
 /// Keeps a capability over an exec, though the user is not root.

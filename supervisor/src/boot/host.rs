@@ -117,6 +117,7 @@ impl Host {
     pub fn service(&self) -> Service {
         let health = Health::default();
         health.set_layers(self.layers(&self.config));
+        health.set_warnings(self.spawner.warnings());
         Service {
             admission: Arc::new(Admission::new(&self.config)),
             libraries: Arc::new(LibraryCache::new(Arc::clone(&self.current))),

@@ -97,9 +97,9 @@ pub fn become_app_user(config: &Config) -> Result<(), PrivilegeError> {
         return Ok(());
     };
     let refused = |step| move |errno| PrivilegeError::System(step, errno);
-    setgroups(&[]).map_err(refused("setgroups"))?;
-    setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
-    setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
+    setgroups(&[]).map_err(refused("setgroups, which takes CAP_SETGID"))?;
+    setresgid(gid, gid, gid).map_err(refused("setresgid, which takes CAP_SETGID"))?;
+    setresuid(uid, uid, uid).map_err(refused("setresuid, which takes CAP_SETUID"))?;
     assert_dropped(uid, gid)?;
     nix::sys::prctl::set_no_new_privs().map_err(refused("PR_SET_NO_NEW_PRIVS"))?;
     nix::sys::prctl::set_dumpable(false).map_err(refused("PR_SET_DUMPABLE"))

@@ -3,7 +3,7 @@
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
-    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
+    FoundAppArmor, SaidLevel, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
 };
 use codejail_transport::{PacketError, PacketSocket};
 use codejail_transport_asynchronous::AsyncPacketSocket;
@@ -239,8 +239,8 @@ impl SpawnerLink {
     async fn listen(self: Arc<Self>) {
         loop {
             match self.socket.receive().await {
-                Ok(Some(packet)) => {
-                    if !self.pass_on(packet.message) {
+                Ok(Some(report)) => {
+                    if !self.pass_on(report) {
                         tracing::error!(
                             event = "spawner_protocol_broken",
                             "the spawner broke the protocol"
@@ -311,11 +311,21 @@ impl SpawnerLink {
                 }
             }
             SpawnerReport::Removed { dir, error } => self.count_cleaning(&dir, error),
+            SpawnerReport::Said { level, event, text } => log_said(level, &event, &text),
             SpawnerReport::Configured { .. } | SpawnerReport::ConfigureFailed { .. } => {
                 return false;
             }
         }
         true
+    }
+}
+
+/// Puts what the spawner says into the service's log.
+fn log_said(level: SaidLevel, event: &str, text: &str) {
+    match level {
+        SaidLevel::Info => tracing::info!(event, "spawner: {text}"),
+        SaidLevel::Warning => tracing::warn!(event, "spawner: {text}"),
+        SaidLevel::Error => tracing::error!(event, "spawner: {text}"),
     }
 }
 
@@ -325,7 +335,13 @@ async fn configure(
     config: SpawnerConfig,
 ) -> Result<SpawnerHost, SpawnerLinkError> {
     socket.send(&SpawnerRequest::Configure(config), &[]).await?;
-    match socket.receive().await?.map(|packet| packet.message) {
+    let answer = loop {
+        match socket.receive().await? {
+            Some(SpawnerReport::Said { level, event, text }) => log_said(level, &event, &text),
+            answer => break answer,
+        }
+    };
+    match answer {
         Some(SpawnerReport::Configured {
             layers,
             seats,

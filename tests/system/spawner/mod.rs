@@ -1,6 +1,8 @@
 //! The spawner keeps its bounds whatever the supervisor has become: here the test is the supervisor.
 
 mod bounds;
+mod dead_services;
+mod ends;
 mod leftovers;
 
 use codejail_harness::binary::codejail;
@@ -12,8 +14,8 @@ use codejail_harness::wait::{END_MAX, wait_for};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerMode;
 use codejail_protocol::spawn::{
-    CgroupLimits, SpawnerConfig, SpawnerLayers, SpawnerReport, SpawnerRequest, WorkerBounds,
-    WorkerId,
+    CgroupLimits, SaidLevel, SpawnerConfig, SpawnerLayers, SpawnerReport, SpawnerRequest,
+    WorkerBounds, WorkerId,
 };
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
@@ -54,10 +56,22 @@ impl Spawner {
     /// name for that.
     fn begin(
         tag: u8,
+        command: Command,
+        root: TestDir,
+        named: PathBuf,
+        python_bin: PathBuf,
+    ) -> Self {
+        Self::begin_with(tag, command, root, named, python_bin, LayerMode::Auto)
+    }
+
+    /// The same, with all layers of the spawner in this mode.
+    fn begin_with(
+        tag: u8,
         mut command: Command,
         root: TestDir,
         named: PathBuf,
         python_bin: PathBuf,
+        layers: LayerMode,
     ) -> Self {
         let (socket, theirs) = PacketSocket::pair().expect("socketpair");
         let process = command
@@ -98,10 +112,10 @@ impl Spawner {
                 },
             },
             layers: SpawnerLayers {
-                namespaces: LayerMode::Auto,
-                mounts: LayerMode::Auto,
-                cgroup: LayerMode::Auto,
-                apparmor: LayerMode::Auto,
+                namespaces: layers,
+                mounts: layers,
+                cgroup: layers,
+                apparmor: layers,
             },
         }));
         spawner
@@ -116,12 +130,12 @@ impl Spawner {
         is_root().then_some(self.uids.uid_base() + number)
     }
 
-    /// The next report, but for those of directories that are out of the way already.
+    /// The next report, but for those of directories that are out of the way already, and what is said.
     fn hear(&self) -> SpawnerReport {
         loop {
             let packet = self.socket.receive().expect("receive");
-            match packet.expect("the spawner is gone").message {
-                SpawnerReport::Removed { error: None, .. } => {}
+            match packet.expect("the spawner is gone") {
+                SpawnerReport::Removed { error: None, .. } | SpawnerReport::Said { .. } => {}
                 report => return report,
             }
         }
@@ -157,19 +171,41 @@ impl Spawner {
         self.hear()
     }
 
+    /// What the spawner says to the operator next; reports that come before it are lost.
+    fn hear_said(&self) -> (SaidLevel, String) {
+        loop {
+            let packet = self.socket.receive().expect("receive");
+            if let SpawnerReport::Said { level, text, .. } = packet.expect("the spawner is gone") {
+                return (level, text);
+            }
+        }
+    }
+
+    /// `kill -9`; what it has left stays, and its directory is the caller's.
+    fn kill(mut self) -> TestDir {
+        self.process.kill().expect("kill");
+        self.process.wait().expect("wait");
+        self.root
+    }
+
     fn wait(&mut self) -> ExitStatus {
         wait_for("its end", END_MAX, || {
             self.process.try_wait().expect("wait")
         })
     }
 
-    /// Closes the socket, and sees that the spawner ends well and leaves nothing.
-    fn end(mut self) {
+    /// Closes the socket; how the spawner ends then, and its directory.
+    fn leave(mut self) -> (ExitStatus, TestDir) {
         let (gone, _theirs) = PacketSocket::pair().expect("socketpair");
         drop(std::mem::replace(&mut self.socket, gone));
-        let status = self.wait();
+        (self.wait(), self.root)
+    }
+
+    /// Closes the socket, and sees that the spawner ends well and leaves nothing.
+    fn end(self) {
+        let (status, root) = self.leave();
         assert!(status.success(), "{status}");
-        assert_eq!(entries(&self.root), 0);
+        assert_eq!(entries(&root), 0);
     }
 }
 

@@ -50,14 +50,34 @@ impl AsyncPacketSocket {
         }
     }
 
-    /// Receives one message, or none when the peer closed its end.
+    /// Receives one message, or none when the peer closed its end. The supervisor takes descriptors
+    /// from nobody.
     ///
     /// # Errors
     /// As [`PacketSocket::receive`].
-    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<Packet<T>>, PacketError> {
+    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, PacketError> {
+        self.once_there(PacketSocket::receive).await
+    }
+
+    /// Receives one message with its descriptors, as a test does in a spawner's place.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::receive_with_descriptors`].
+    pub async fn receive_with_descriptors<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<Packet<T>>, PacketError> {
+        self.once_there(PacketSocket::receive_with_descriptors)
+            .await
+    }
+
+    /// Receives when there is something to receive.
+    async fn once_there<T>(
+        &self,
+        receive: impl Fn(&PacketSocket) -> Result<T, PacketError>,
+    ) -> Result<T, PacketError> {
         loop {
             let mut ready = self.0.readable().await.map_err(lost)?;
-            match self.0.get_ref().receive() {
+            match receive(self.0.get_ref()) {
                 Err(error) if error.would_block() => ready.clear_ready(),
                 done => return done,
             }

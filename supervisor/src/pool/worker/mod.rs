@@ -101,7 +101,7 @@ impl Worker {
                     self.obey(command, &controls.max_requests_reached).await
                 }
                 report = self.control.receive() => match report {
-                    Ok(Some(packet)) => self.heard(packet.message),
+                    Ok(Some(report)) => self.heard(report),
                     Ok(None) => Err(WorkerError::Ended),
                     Err(error) => Err(error.into()),
                 },

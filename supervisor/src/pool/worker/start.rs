@@ -128,7 +128,7 @@ impl Worker {
             apparmor: self.shared.spawner.apparmor().profiles.clone(),
         });
         self.control.send(&start, &[]).await?;
-        match self.control.receive().await?.map(|packet| packet.message) {
+        match self.control.receive().await? {
             Some(WorkerReport::Hello(hello)) if hello.build == BUILD => Ok(hello),
             Some(WorkerReport::Hello(hello)) => Err(WorkerError::Start(format!(
                 "the worker module is {}, the service {BUILD}: install both from one build",

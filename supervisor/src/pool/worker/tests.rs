@@ -15,7 +15,8 @@ use std::sync::OnceLock;
 use tokio::time::sleep;
 
 async fn next_request(spawner: &AsyncPacketSocket) -> Packet<SpawnerRequest> {
-    spawner.receive().await.unwrap().unwrap()
+    let packet = spawner.receive_with_descriptors().await;
+    packet.unwrap().unwrap()
 }
 
 /// A pool with one slot, and the spawner's end of its socket.
