@@ -1,6 +1,7 @@
 //! What clients rely on: requests, answers, limits, waiting.
 
 mod executions;
+mod hash_seed;
 mod http;
 mod limits;
 mod loading;
