@@ -60,20 +60,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
     describe_gauge!("codejail_connections", "Connections that are open");
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
-    for (name, what) in [
-        ("hits", "Executions whose library's bytecode was there"),
-        ("misses", "Executions whose library's bytecode was not"),
-        ("compiled", "Libraries compiled"),
-        ("failed", "Libraries that could not be compiled"),
-        ("evicted", "Libraries that others took the place of"),
-        ("postponed", "Compilations for which there was no time"),
-    ] {
-        describe_counter!(format!("codejail_library_cache_{name}_total"), what);
-    }
-    describe_gauge!(
-        "codejail_library_cache_bytes",
-        "Bytecode of libraries, in bytes"
-    );
+    describe_library_cache();
     describe_gauge!(
         "codejail_startup_check",
         "1 for a startup check that passed"
@@ -94,6 +81,24 @@ fn describe_cleaning() {
     metrics::describe_counter!(
         "codejail_scratch_failures_total",
         "Directories and seats of executions that could not be emptied"
+    );
+}
+
+fn describe_library_cache() {
+    use metrics::{describe_counter, describe_gauge};
+    for (name, what) in [
+        ("hits", "Executions whose library's bytecode was there"),
+        ("misses", "Executions whose library's bytecode was not"),
+        ("compiled", "Libraries compiled"),
+        ("failed", "Libraries that could not be compiled"),
+        ("evicted", "Libraries that others took the place of"),
+        ("postponed", "Compilations for which there was no time"),
+    ] {
+        describe_counter!(format!("codejail_library_cache_{name}_total"), what);
+    }
+    describe_gauge!(
+        "codejail_library_cache_bytes",
+        "Bytecode of libraries, in bytes"
     );
 }
 
