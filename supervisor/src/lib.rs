@@ -1,5 +1,7 @@
 //! codejail: runs untrusted Python in pre-warmed sandboxes. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
+// They panic where they can't write, and a panic is an abort: `say` has what doesn't.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod boot;
 pub mod commands;
@@ -14,6 +16,7 @@ pub mod pool;
 pub mod python_json;
 pub mod reload;
 pub mod request;
+pub mod say;
 pub mod service;
 pub mod spawner_link;
 pub mod startup_check;

@@ -1,11 +1,15 @@
 //! The command line: arguments, configuration, one of the commands, an exit status.
 
+// They panic where they can't write, and a panic is an abort: `say` has what doesn't.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::{Args, Parser, Subcommand};
 use codejail::boot::log_to_stderr;
 use codejail::commands::run_file::{self, Ran, Request};
 use codejail::commands::{check, serve};
 use codejail::config;
 use codejail::config::load::{Flag, Loaded, Sources};
+use codejail::{complain, say};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +19,7 @@ const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;
 const EX_UNAVAILABLE: u8 = 69;
 const EX_SOFTWARE: u8 = 70;
+const EX_IOERR: u8 = 74;
 const EX_CONFIG: u8 = 78;
 
 /// Runs untrusted Python in pre-warmed, confined sandboxes: a drop-in replacement for Open edX's
@@ -110,7 +115,7 @@ fn main() -> ExitCode {
             let flags = [("--bind", "bind", bind), ("--workers", "workers", workers)];
             with_config(sources, flags, |loaded, sources| {
                 if check_config {
-                    println!("configuration ok");
+                    say!("configuration ok");
                     ExitCode::SUCCESS
                 } else if print_config {
                     print_effective(&loaded)
@@ -161,10 +166,7 @@ fn with_config<const N: usize>(
 
 fn print_effective(loaded: &Loaded) -> ExitCode {
     match config::print::to_toml(&loaded.config, &loaded.settings) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => produce(&text),
         Err(error) => fail(&error, EX_SOFTWARE),
     }
 }
@@ -199,15 +201,12 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
     if let Some(context) = &request.context
         && !loaded.config.limit_overrides.contains_key(context)
     {
-        eprintln!("codejail: no limit_overrides for {context:?}: the limits are everybody's");
+        complain!("codejail: no limit_overrides for {context:?}: the limits are everybody's");
     }
     match run_file::run(loaded.config, &form) {
-        Ok(Ran::Globals(globals)) => {
-            println!("{globals}");
-            ExitCode::SUCCESS
-        }
+        Ok(Ran::Globals(globals)) => produce(&(globals + "\n")),
         Ok(Ran::Failed(emsg)) => {
-            eprintln!("{emsg}");
+            complain!("{emsg}");
             ExitCode::FAILURE
         }
         Ok(Ran::Refused(why)) => fail(&*Box::<dyn Error>::from(why), EX_DATAERR),
@@ -216,7 +215,18 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
     }
 }
 
+/// Prints what the command was asked for.
+fn produce(text: &str) -> ExitCode {
+    match say::product(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain!("codejail: standard output: {error}");
+            ExitCode::from(EX_IOERR)
+        }
+    }
+}
+
 fn fail(error: &dyn Error, status: u8) -> ExitCode {
-    eprintln!("codejail: {error}");
+    complain!("codejail: {error}");
     ExitCode::from(status)
 }

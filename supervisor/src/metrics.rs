@@ -4,12 +4,26 @@
 use codejail_protocol::control::Hello;
 use codejail_protocol::job::COLD_IMPORTS_MAX;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bucket bounds in seconds, for waits and runs from a tenth of a millisecond to the client's limit.
 const SECONDS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0,
 ];
+
+/// Lines of the log that could not be written. The log begins before the recorder is there.
+static LOST_LOG_LINES: AtomicU64 = AtomicU64::new(0);
+
+/// Counts a line of the log that could not be written.
+pub fn count_lost_log_line() {
+    LOST_LOG_LINES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many lines of the log could not be written.
+pub fn lost_log_lines() -> u64 {
+    LOST_LOG_LINES.load(Ordering::Relaxed)
+}
 
 /// Installs the recorder; metrics of the whole process go there.
 ///
@@ -55,6 +69,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(
         "codejail_cold_imports_total",
         "Executions that imported a library of the sandbox venv that is not preloaded, by module"
+    );
+    describe_counter!(
+        "codejail_log_lines_lost_total",
+        "Lines of the log that could not be written to standard error"
     );
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");

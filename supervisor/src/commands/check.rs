@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::request::answer::Answer;
 use crate::request::execute;
 use crate::request::payload::Form;
+use crate::say;
 use crate::service::Service;
 use codejail_protocol::control::{Hello, LayerState};
 use serde_json::Value;
@@ -27,7 +28,7 @@ del os, resource
 /// # Errors
 /// The service could not even start.
 pub fn run(config: Config) -> Result<bool, BootError> {
-    println!("configuration     ok");
+    say!("configuration     ok");
     privileges::check_user(&config)?;
     boot::run(config.for_tool(), async |host| {
         host.ending.unless(check(&host)).await
@@ -49,40 +50,38 @@ async fn check(host: &Host) -> Result<bool, BootError> {
     };
     print_layers(&host.config, &service.health.layers(), &seen);
     for (name, mode) in &host.spawner.apparmor().loaded {
-        println!("profile           {name}: {mode}");
+        say!("profile           {name}: {mode}");
     }
     for check in service.health.checks() {
         let result = check.failure.as_deref().unwrap_or("passed");
-        println!("check {:<11} {result}", check.id);
+        say!("check {:<11} {result}", check.id);
     }
     if !host.config.enabled {
-        println!(
-            "enabled           false: the service would refuse every execution until it is true"
-        );
+        say!("enabled           false: the service would refuse every execution until it is true");
     }
     Ok(service.health.is_safe())
 }
 
 fn print_python(config: &Config, hello: &Hello) {
     let bin = config.python.bin.display();
-    println!("python            {}, {bin}; six is there", hello.python);
+    say!("python            {}, {bin}; six is there", hello.python);
     // Another build's would have been refused.
-    println!("worker module     of this build");
+    say!("worker module     of this build");
     let wanted = config.python.preload.len();
     let failed = hello.preload_failed.len();
-    println!(
+    say!(
         "preload           {} of {wanted} modules; {} MiB mapped",
         wanted.saturating_sub(failed),
         hello.image_bytes >> 20
     );
-    println!(
+    say!(
         "memory            {} MiB for each worker with this preload list, {} MiB of it in huge pages, and what \
          its runs use",
         hello.anonymous_bytes.div_ceil(1 << 20),
         hello.huge_bytes >> 20
     );
     for (module, error) in &hello.preload_failed {
-        println!("preload           {module}: it can't be imported: {error}");
+        say!("preload           {module}: it can't be imported: {error}");
     }
 }
 
@@ -91,11 +90,11 @@ async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Value {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
     match execute(service, &Form::of_payload(payload), &host.config).await {
         Answer::Success(globals) => serde_json::from_str(&globals).unwrap_or_else(|error| {
-            println!("probe             its globals can't be read: {error}");
+            say!("probe             its globals can't be read: {error}");
             Value::Null
         }),
         answer => {
-            println!("probe             it did not run: {answer:?}");
+            say!("probe             it did not run: {answer:?}");
             Value::Null
         }
     }
@@ -113,7 +112,7 @@ fn print_layers(config: &Config, layers: &[LayerState], seen: &Value) {
             _ => String::new(),
         };
         let got = if *on { "on" } else { "none" };
-        println!("layer {layer:<11} {got}: {detail}{seen}");
+        say!("layer {layer:<11} {got}: {detail}{seen}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The router: which path goes where. Nothing is decided here.
 
+use crate::metrics::lost_log_lines;
 use crate::request;
 use crate::request::answer::Answer;
 use crate::service::Service;
@@ -8,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 /// All that the service answers to.
@@ -29,6 +30,7 @@ pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
                 gauge!("codejail_queue_length").set(service.admission.waiting() as f64);
                 let ready = service.pool.get().map_or(0, crate::pool::Pool::ready);
                 gauge!("codejail_sandboxes_ready").set(ready as f64);
+                counter!("codejail_log_lines_lost_total").absolute(lost_log_lines());
                 metrics.render()
             }),
         )
