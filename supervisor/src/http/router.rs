@@ -14,10 +14,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 /// All that the service answers to.
 pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
-    let code_exec = post(request::handle).fallback(method_not_allowed);
+    let code_exec = post(request::handle)
+        .options(async || Answer::Options)
+        .fallback(method_not_allowed);
     Router::new()
         .route("/api/v0/code-exec", code_exec)
-        .route("/health/", get(health))
+        .route("/health/", get(health).options(health))
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready))
         .fallback(async || Answer::NotFound)

@@ -17,6 +17,8 @@ use axum::response::IntoResponse;
 const SEE_LOGS: &str = "Couldn't execute sandboxed code: See logs.";
 /// What the author reads when standard output held something else than the answer.
 const CORRUPTED: &str = "Sandboxed code produced corrupted stdout.";
+/// What the original's framework says of the one path, in our words where it quotes its own code.
+const OPTIONS: &str = r#"{"name":"Code Exec","description":"Executes Python code in a sandbox and answers with its globals.","renders":["application/json"],"parses":["application/x-www-form-urlencoded","multipart/form-data"]}"#;
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER: &str = "1";
 
@@ -40,9 +42,11 @@ pub enum Answer {
     Unsafe,
     /// No sandbox is free.
     Busy(Refused),
-    /// Another method than the one there is.
+    /// What the path takes and gives.
+    Options,
+    /// The method is not allowed.
     MethodNotAllowed(String),
-    /// Nothing is there.
+    /// No such path.
     NotFound,
 }
 
@@ -103,6 +107,7 @@ impl Answer {
             Self::Disabled => "disabled.feature_switch",
             Self::Unsafe => "disabled.safety_checks_failed",
             Self::Busy(_) => "refused.busy",
+            Self::Options => "options",
             Self::MethodNotAllowed(_) => "invalid.method",
             Self::NotFound => "invalid.path",
         }
@@ -110,7 +115,7 @@ impl Answer {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Success(_) | Self::Failure { .. } => StatusCode::OK,
+            Self::Success(_) | Self::Failure { .. } | Self::Options => StatusCode::OK,
             Self::Rejected(Rejection::MediaType(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Rejected(Rejection::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Rejected(Rejection::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
@@ -138,6 +143,7 @@ impl Answer {
             Self::Disabled => error("Codejail service not enabled"),
             Self::Unsafe => error("Codejail service is not correctly configured"),
             Self::Busy(refused) => error(&refused.to_string()),
+            Self::Options => OPTIONS.to_owned(),
             Self::MethodNotAllowed(method) => detail(&format!("Method \"{method}\" not allowed.")),
             Self::NotFound => detail("Not found."),
         }
@@ -147,7 +153,7 @@ impl Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response<Body> {
         let retry = matches!(self, Self::Busy(_));
-        let allow = matches!(self, Self::MethodNotAllowed(_));
+        let allow = matches!(self, Self::MethodNotAllowed(_) | Self::Options);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
