@@ -4,6 +4,7 @@ use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
 use crate::http::{connections, router};
+use crate::metrics;
 use crate::reload;
 use crate::service::Service;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!(event = "service_listening", "listening on {address}");
     let service = host.service();
+    tokio::spawn(metrics::keep_up(host.metrics.clone()));
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
     let connections_max = connections::connections_max(&host.config);
