@@ -20,6 +20,9 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// How long the runtime's end waits for threads that are not done. All tasks have ended before; what is left
+/// is a look-up of a name, which nobody needs any more, or work on a large body.
+const RUNTIME_END_MAX: Duration = Duration::from_millis(200);
 /// How long the spawner may at least take to kill and remove everything at the end, however little
 /// `graceful_timeout_ms` is: it takes some 50 ms.
 const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
@@ -39,7 +42,7 @@ pub fn run<T>(
     let (socket, spawner) = start_spawner()?;
     let result = privileges::become_app_user(&config)
         .map_err(BootError::from)
-        .and_then(|()| in_runtime(config, socket, own_uids, end_max, job));
+        .and_then(|()| in_runtime(config, socket, own_uids, job));
     // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
     let ended = wait_for_spawner(spawner, end_max);
     match (result, ended) {
@@ -89,7 +92,6 @@ fn in_runtime<T>(
     config: Config,
     socket: PacketSocket,
     own_uids: bool,
-    end_max: Duration,
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,6 +103,6 @@ fn in_runtime<T>(
         job(host).await
     });
     // Dropping it drops every task, and with the last of them the spawner's socket.
-    runtime.shutdown_timeout(end_max);
+    runtime.shutdown_timeout(RUNTIME_END_MAX);
     result
 }
