@@ -43,7 +43,7 @@ test: check build build-sabotage sandbox-venv ## everything: check, then all tes
 
 .PHONY: soak
 soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of hostile clients
-	cargo test --locked -p codejail --test seams_memory -- --ignored --nocapture --test-threads=1
+	cargo test --locked -p codejail --test seams_memory --test seams_load -- --ignored --nocapture --test-threads=1
 
 # PYTHON is the sandboxes' and the original's, for another CPython than Debian's.
 .PHONY: fidelity

@@ -3,6 +3,7 @@
 // They panic where they can't write, and a panic is an abort: `say` has what doesn't.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod big_work;
 pub mod boot;
 pub mod commands;
 pub mod config;

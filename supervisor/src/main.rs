@@ -3,6 +3,8 @@
 // They panic where they can't write, and a panic is an abort: `say` has what doesn't.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod allocator;
+
 use clap::{Args, Parser, Subcommand};
 use codejail::boot::log_to_stderr;
 use codejail::commands::run_file::{self, Ran, Request};
@@ -96,6 +98,7 @@ struct SourceArgs {
 }
 
 fn main() -> ExitCode {
+    allocator::map_large_blocks();
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(answer) => {

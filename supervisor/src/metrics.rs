@@ -92,6 +92,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!("codejail_workers", "Workers that serve or drain");
     describe_gauge!("codejail_sandboxes_ready", "Sandboxes that wait for a job");
     describe_gauge!("codejail_connections", "Connections that are open");
+    describe_gauge!(
+        "codejail_bodies_bytes",
+        "What bodies and answers take of bodies_bytes_max"
+    );
     describe_gauge!("codejail_queue_length", "Requests that wait for a sandbox");
     for (name, what) in [
         ("hits", "Executions whose library's bytecode was there"),

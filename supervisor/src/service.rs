@@ -2,6 +2,8 @@
 
 use crate::config::current::Current;
 use crate::health::Health;
+use crate::http::budget::Budget;
+use crate::http::pace::Pace;
 use crate::library_cache::LibraryCache;
 use crate::pool::Pool;
 use crate::request::admission::Admission;
@@ -18,6 +20,10 @@ pub struct Service {
     pub pool: Arc<OnceLock<Pool>>,
     /// Whether executing is safe.
     pub health: Arc<Health>,
+    /// What is held of bodies and answers.
+    pub bodies: Arc<Budget>,
+    /// How fast bodies may come in tiny pieces.
+    pub pace: Arc<Pace>,
     /// Bytecode of course libraries.
     pub libraries: Arc<LibraryCache>,
 }

@@ -78,6 +78,8 @@ impl Host {
             config: Arc::new(Current::new(Arc::clone(&self.config))),
             pool: Arc::new(OnceLock::new()),
             health: Arc::new(health),
+            bodies: Arc::default(),
+            pace: Arc::default(),
             libraries: Arc::new(LibraryCache::new(self.config.library_cache.bytes_max)),
         }
     }

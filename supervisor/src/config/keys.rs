@@ -80,6 +80,8 @@ pub const KEYS: &[Key] = &[
     key("head_timeout_ms", Integer(1, HOUR_MS)),
     key("body_timeout_ms", Integer(1, HOUR_MS)),
     key("body_bytes_max", Integer(1024, GIB)),
+    // At least `body_bytes_max` (`Config::check`).
+    key("bodies_bytes_max", Integer(1024, 1024 * GIB)),
     key("output_bytes_max", Integer(1024, GIB)),
     key("reply_bytes_max", Integer(1024, GIB)),
     // At least what a run's own files take.

@@ -32,6 +32,7 @@ pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
                 gauge!("codejail_queue_length").set(service.admission.waiting() as f64);
                 let ready = service.pool.get().map_or(0, crate::pool::Pool::ready);
                 gauge!("codejail_sandboxes_ready").set(ready as f64);
+                gauge!("codejail_bodies_bytes").set(service.bodies.held_bytes() as f64);
                 counter!("codejail_log_lines_lost_total").absolute(lost_log_lines());
                 metrics.render()
             }),

@@ -14,6 +14,9 @@ pub enum Refused {
     /// The queue is full.
     #[error("No sandbox is free and {} already", waiting_requests(*.0))]
     QueueFull(usize),
+    /// As many bytes are held for other clients as may be.
+    #[error("The service holds too much for other requests to take this one")]
+    NoRoom,
     /// It waited as long as it may.
     #[error("No sandbox became free within {0} ms")]
     WaitedTooLong(u128),
