@@ -1,10 +1,14 @@
-//! HTTP beside executions: methods that ask about a path.
+//! HTTP beside executions: methods that ask about a path, and clients that take their answers slowly.
 
 mod support;
 
 use serde_json::json;
+use std::io::{Read, Write};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use support::Service;
-use support::raw::{PATH, Wire, head};
+use support::http::Run;
+use support::raw::{FORM, PATH, Wire, head};
 
 /// Head and body of the answer to a request without a body.
 fn ask(service: &Service, method: &str, path: &str) -> (String, String) {
@@ -54,4 +58,38 @@ fn health_answers_head_and_options_as_it_answers_get() {
     let (head, body) = ask(&service, "HEAD", "/health/");
     assert!(head.starts_with("http/1.1 200"), "{head}");
     assert_eq!(body, "");
+}
+
+#[test]
+fn a_client_that_reads_a_little_now_and_then_is_cut_off() {
+    let service = Service::start("body_timeout_ms = 700");
+    let mut client = std::net::TcpStream::connect(service.address).expect("connect");
+    let run = Run::new("x = 'y' * (20 << 20)");
+    let body = support::raw::form(&run.payload());
+    let length = body.len();
+    let headers = format!("Content-Type: {FORM}\r\nContent-Length: {length}\r\n");
+    let request = head("POST", PATH, &headers) + &body;
+    client.write_all(request.as_bytes()).expect("write");
+    let mut cut_off = wait_until_cut_off(&service);
+    let mut piece = vec![0; 1 << 16];
+    while !cut_off() {
+        // Enough for the kernel, which wants no more than an acknowledgement now and then.
+        client.read_exact(&mut piece).expect("read");
+        sleep(Duration::from_millis(80));
+    }
+}
+
+/// Whether the one connection beside the one that asks is gone; fails if it stays for long.
+fn wait_until_cut_off(service: &Service) -> impl FnMut() -> bool {
+    let asked = Instant::now();
+    let mut was_there = false;
+    move || {
+        assert!(
+            asked.elapsed() < Duration::from_secs(20),
+            "it is still there"
+        );
+        let count = service.metric("codejail_connections");
+        was_there |= service.get("/metrics").body.contains("executed.success");
+        was_there && count == 1
+    }
 }

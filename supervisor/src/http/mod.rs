@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod budget;
+mod client_stream;
 pub mod connections;
 pub mod pace;
 pub mod router;
