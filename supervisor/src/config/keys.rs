@@ -65,6 +65,8 @@ pub const KEYS: &[Key] = &[
     key("head_timeout_ms", Integer(1, HOUR_MS), AtOnce),
     key("body_timeout_ms", Integer(1, HOUR_MS), AtOnce),
     key("body_bytes_max", Integer(1024, GIB), AtOnce),
+    // At least `body_bytes_max` (`Config::check`).
+    key("bodies_bytes_max", Integer(1024, 1024 * GIB), AtOnce),
     key("output_bytes_max", Integer(1024, GIB), AtOnce),
     key("reply_bytes_max", Integer(1024, GIB), AtOnce),
     // At least what a run's own files take.
