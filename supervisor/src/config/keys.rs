@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_is_a_number_or_random() {
+        let seed = ValueType::Seed;
+        assert_eq!(seed.read("7"), Value::Integer(7));
+        for right in ["0", "4294967295", "random"] {
+            assert!(seed.admits(&seed.read(right)), "{right}");
+        }
+        for wrong in ["-1", "4294967296", "Random", "", "0.5"] {
+            assert!(!seed.admits(&seed.read(wrong)), "{wrong}");
+        }
+    }
+
+    #[test]
     fn text_is_read_by_kind() {
         assert_eq!(Boolean.read("True"), Value::Boolean(true));
         assert_eq!(Integer(0, 9).read("4"), Value::Integer(4));
