@@ -27,7 +27,7 @@ const THREADS: usize = 4;
 
 /// Tasks that wait, beyond which a directory is reported only once its removal begins: else what is
 /// to be removed could fill the disk. Its supervisor makes no other directory for that seat before.
-const QUEUE_LENGTH_EASY: usize = 4096;
+const QUEUE_LENGTH_EASY: usize = if cfg!(test) { 32 } else { 4096 };
 
 /// Most tasks that may wait: more than a supervisor has seats and directories to free after those
 /// above. Whatever comes on top stays to the service's end, and the supervisor hears that.
@@ -66,37 +66,42 @@ impl Cleaner {
         owners: Owners,
         socket: Arc<PacketSocket>,
     ) -> io::Result<Self> {
-        Self::with_threads(THREADS, root, tag, owners, socket)
+        let (tasks, queue) = bounded(QUEUE_LENGTH_MAX);
+        let mut cleaner = Self::new(root, tag, owners, socket, tasks)?;
+        for _ in 0..THREADS {
+            cleaner.start_thread(queue.clone())?;
+        }
+        Ok(cleaner)
     }
 
-    fn with_threads(
-        threads: usize,
+    /// One without a thread.
+    fn new(
         root: PathBuf,
         tag: &ScratchName,
         owners: Owners,
         socket: Arc<PacketSocket>,
+        tasks: Sender<Task>,
     ) -> io::Result<Self> {
         // The scratch root may be a link, and removals follow none.
         let root = root.canonicalize()?;
         let root_dir = removal::open(AT_FDCWD, &root)?;
-        let trash = Arc::new(Trash::make(&root_dir, tag, owners)?);
-        let (tasks, queue) = bounded(QUEUE_LENGTH_MAX);
-        let mut cleaner = Self {
+        Ok(Self {
+            trash: Arc::new(Trash::make(&root_dir, tag, owners)?),
             root: Arc::new((root, root_dir)),
-            trash,
             socket,
             tasks,
             threads: Vec::new(),
-        };
-        for _ in 0..threads {
-            let (root, trash) = (Arc::clone(&cleaner.root), Arc::clone(&cleaner.trash));
-            let (queue, socket) = (queue.clone(), Arc::clone(&cleaner.socket));
-            let thread = std::thread::Builder::new()
-                .name("cleaner".to_owned())
-                .spawn(move || work(&root.1, &trash, &queue, &socket))?;
-            cleaner.threads.push(thread);
-        }
-        Ok(cleaner)
+        })
+    }
+
+    fn start_thread(&mut self, queue: Receiver<Task>) -> io::Result<()> {
+        let (root, trash) = (Arc::clone(&self.root), Arc::clone(&self.trash));
+        let socket = Arc::clone(&self.socket);
+        let thread = std::thread::Builder::new()
+            .name("cleaner".to_owned())
+            .spawn(move || work(&root.1, &trash, &queue, &socket))?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Where scratch directories are, without links.
@@ -254,3 +259,6 @@ fn remove_named(root: impl AsFd, name: &ScratchName, trash: &Trash) -> Result<()
     let name = CString::new(name.as_str()).map_err(|_| Errno::EINVAL)?;
     removal::remove(root, &name, &trash.owners)
 }
+
+#[cfg(test)]
+mod tests;

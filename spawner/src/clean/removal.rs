@@ -246,3 +246,70 @@ fn names(directory: &mut Dir) -> Result<Vec<(CString, Option<Type>)>, Errno> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    fn make(test: &str) -> (PathBuf, OwnedFd) {
+        let dir = std::env::temp_dir().join(format!("cj-removal-{test}-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let opened = open(AT_FDCWD, &dir).unwrap();
+        (dir, opened)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_mode_is_given_to_what_was_found_and_not_to_what_has_its_name_now() {
+        let (dir, root) = make("swap");
+        let (found, moved, other) = (dir.join("found"), dir.join("moved"), dir.join("other"));
+        for path in [&found, &other] {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        let held = Found::new(&root, c"found").unwrap();
+        fs::rename(&found, &moved).unwrap();
+        symlink(&other, &found).unwrap();
+        held.unlock().unwrap();
+        assert_eq!((mode(&moved), mode(&other)), (0o700, 0o555));
+        let linked = remove(&root, c"found", &Owners(0..0));
+        assert_eq!(linked, Err(RemovalError::System(Errno::ENOTDIR)));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_mode_can_be_given_without_proc_where_the_kernel_has_a_call() {
+        let (dir, root) = make("call");
+        fs::create_dir(dir.join("closed")).unwrap();
+        let held = Found::new(&root, c"closed").unwrap();
+        match file::set_mode(&held.0, 0o711) {
+            Err(Errno::ENOSYS) => {}
+            done => {
+                done.unwrap();
+                assert_eq!(mode(&dir.join("closed")), 0o711);
+            }
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn one_entry_may_be_kept() {
+        let (dir, root) = make("kept");
+        for entry in ["kept", "a", "b"] {
+            fs::write(dir.join(entry), "").unwrap();
+        }
+        fs::create_dir_all(dir.join("deep/er")).unwrap();
+        let top = Found::new(&root, c".").unwrap().open().unwrap();
+        empty_but(&top, Some(c"kept")).unwrap();
+        let left = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap());
+        let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["kept"]);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -6,8 +6,10 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::Pid;
+use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where a worker has its control socket (`worker/src/control.rs`).
@@ -57,4 +59,17 @@ pub fn limit(pid: i32, limit: &str, value: &str) {
         .uid(id("Uid:"))
         .status();
     assert!(done.expect("prlimit").success(), "prlimit {limit}={value}");
+}
+
+/// Builds a library for `LD_PRELOAD` in `dir`, of C text.
+#[must_use]
+pub fn build_library(dir: &Path, text: &str) -> PathBuf {
+    let (source, library) = (dir.join("inject.c"), dir.join("inject.so"));
+    fs::write(&source, text).expect("write");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([&library, &source])
+        .status();
+    assert!(built.expect("cc").success());
+    library
 }

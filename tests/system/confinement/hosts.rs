@@ -2,9 +2,9 @@
 //! runs there with the layers that are to be had, says what it did not get and why, and refuses to start
 //! where that was required.
 
-use codejail_harness::skip;
+use codejail_harness::dir::TestDir;
 use codejail_harness::uids::UidRange;
-use codejail_harness::{Service, Setup, needs_root};
+use codejail_harness::{Service, Setup, inject, needs_root, skip};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -152,6 +152,60 @@ fn a_user_with_user_namespaces_has_a_root_of_its_own_and_namespaces() {
         .expect("the scratch root")
         .collect();
     assert_eq!(own.len(), 1, "{own:?}");
+}
+
+/// A kernel for `LD_PRELOAD` that lets a process enter a user namespace and then refuses to map its
+/// user, as Ubuntu's does from 23.10 on.
+const NO_MAP: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/types.h>
+static int refused(const char *path) {
+    return path && strstr(path, "/uid_map") && (errno = EACCES);
+}
+#define OPEN(NAME)                                          \
+    int NAME(const char *path, int flags, ...) {            \
+        va_list more;                                       \
+        va_start(more, flags);                              \
+        mode_t mode = va_arg(more, int);                    \
+        va_end(more);                                       \
+        int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, #NAME); \
+        return refused(path) ? -1 : next(path, flags, mode); \
+    }
+OPEN(open)
+OPEN(open64)
+"#;
+
+#[test]
+fn a_user_whose_namespace_maps_nobody_has_the_other_layers() {
+    needs_root!();
+    if !user_namespaces() {
+        skip!("needs user namespaces");
+    }
+    let dir = TestDir::new("no-map");
+    let library = inject::build_library(&dir, NO_MAP);
+    let env = [("LD_PRELOAD", library.to_str().expect("a path"))];
+    let setup = |overrides| Setup {
+        overrides,
+        env: &env,
+        unprivileged: true,
+        ..Setup::default()
+    };
+    let service = Service::launch(&setup(""));
+    assert_serves(&service);
+    let on = layers_on(&service);
+    assert!(has(&on, "seccomp") && has(&on, "rlimits"), "{on:?}");
+    assert!(!has(&on, "namespaces") && !has(&on, "mounts"), "{on:?}");
+    assert_off_because(&service, "kernel.apparmor_restrict_unprivileged_userns");
+    drop(service);
+    let required = setup("[layers]\nnamespaces = 'require'");
+    let (status, said) = Service::fail_to_start_as(&required);
+    assert_eq!(status, Some(78), "{said}");
+    assert!(said.contains("layers.namespaces is required"), "{said}");
 }
 
 fn user_namespaces() -> bool {

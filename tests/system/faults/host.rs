@@ -14,8 +14,6 @@ use codejail_harness::wire::Wire;
 use codejail_harness::{Service, inject, needs_root};
 use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -176,21 +174,10 @@ time_t time(time_t *out) {
 }
 ";
 
-fn build_clock(dir: &Path) -> std::path::PathBuf {
-    let (source, library) = (dir.join("clock.c"), dir.join("clock.so"));
-    fs::write(&source, CLOCK).expect("write");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([&library, &source])
-        .status();
-    assert!(built.expect("cc").success());
-    library
-}
-
 #[test]
 fn a_clock_that_jumps_changes_no_deadline_and_no_answer() {
     let dir = TestDir::new("clock");
-    let clock = build_clock(&dir);
+    let clock = inject::build_library(&dir, CLOCK);
     let service = Service::launch(&Setup {
         overrides: "queue_wait_max_ms = 3000",
         env: &[("LD_PRELOAD", clock.to_str().expect("a path"))],
@@ -219,16 +206,12 @@ fn a_clock_that_jumps_changes_no_deadline_and_no_answer() {
 fn a_worker_that_has_lost_every_directory_is_replaced() {
     let overrides = "queue_wait_max_ms = 500\n[layers]\nmounts = 'off'";
     let service = Service::start(overrides);
-    // Where directories are moved to be removed is the one that is empty.
-    let trash = wait_for("the spawner's directory", START_MAX, || {
-        let entries = fs::read_dir(service.scratch_root()).expect("scratch root");
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        let empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut held| held.next().is_none());
-        let empty: Vec<PathBuf> = paths.filter(empty).collect();
-        <[PathBuf; 1]>::try_from(empty).ok()
-    });
-    let [trash] = trash;
-    fs::remove_dir(&trash).expect("remove");
+    // Where directories are moved to be removed.
+    let entries = fs::read_dir(service.scratch_root()).expect("scratch root");
+    let mut paths = entries.map(|entry| entry.expect("an entry").path());
+    let trash = paths.find(|path| path.join(".service").exists());
+    let trash = trash.expect("the spawner's directory");
+    fs::remove_dir_all(&trash).expect("remove");
     fs::write(&trash, "").expect("write");
     wait_for("the loss of a worker", START_MAX, || {
         let answer = service.execute("x = 1");

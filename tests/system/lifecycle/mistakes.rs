@@ -248,7 +248,7 @@ fn check_fails_where_what_runs_leave_stays() {
         let starter = ["setpriv", "--bounding-set", capability];
         config.codejail(&starter, &["check"], &[])
     };
-    let said = without("-dac_override");
+    let said = without("-fowner,-dac_override");
     assert_eq!(said.status, Some(69), "{said:?}");
     assert!(
         said.out.contains("directories of executions below"),
@@ -264,6 +264,42 @@ fn check_fails_where_what_runs_leave_stays() {
         let said = without(capability);
         assert_eq!(said.status, Some(0), "{said:?}");
         assert_eq!(said.out.contains("root needs CAP_"), warned, "{said:?}");
+    }
+}
+
+#[test]
+fn a_capability_that_root_lacks_is_named() {
+    needs_root!();
+    let starter = ["setpriv", "--bounding-set", "-fowner"];
+    let service = Service::launch(&Setup {
+        overrides: "[layers]\nmounts = 'off'",
+        starter: &starter,
+        ..Setup::default()
+    });
+    service.wait_until_healthy();
+    for _ in 0..20 {
+        service.assert_works();
+    }
+    let named = "root needs CAP_FOWNER to remove what runs leave";
+    assert!(service.log().contains(named), "{}", service.log());
+    let health = service.get("/health/");
+    assert!(health.body.contains(named), "{health:?}");
+    // Errors that may come of it name it too.
+    for (capability, named) in [
+        ("chown", "CAP_CHOWN"),
+        ("setgid", "CAP_SETGID"),
+        ("setuid", "CAP_SETUID"),
+        ("setpcap", "CAP_SETPCAP"),
+    ] {
+        let set = format!("-{capability}");
+        let starter = ["setpriv", "--bounding-set", &set];
+        let (status, said) = Service::fail_to_start_as(&Setup {
+            starter: &starter,
+            ..Setup::default()
+        });
+        assert!(status.is_some_and(|status| status != 0), "{said}");
+        let error = said.lines().rfind(|line| line.starts_with("codejail: "));
+        assert!(error.is_some_and(|error| error.contains(named)), "{said}");
     }
 }
 
