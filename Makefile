@@ -41,6 +41,10 @@ test: check build build-sabotage sandbox-venv ## everything: check, then all tes
 	cargo test --workspace --locked
 	$(TEST_VENV)/bin/python -m pytest
 
+.PHONY: soak
+soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of hostile clients
+	cargo test --locked -p codejail-system-tests load:: -- --ignored --nocapture --test-threads=1
+
 # PYTHON is the sandboxes' and the original's, for another CPython than Debian's.
 .PHONY: fidelity
 fidelity: build sandbox-venv test-venv ## the same answers as the original's? All cases (other: PYTHON=, ONLY='word ...')

@@ -5,12 +5,15 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use codejail::execution::{Captured, Outcome};
+use codejail::http::body::{self, BodyBounds};
+use codejail::http::budget::Held;
+use codejail::http::pace::Pace;
 use codejail::python_json::scan::scan;
 use codejail::python_json::{
     merge as globals_merge, repr as python_repr, schema as payload_schema,
 };
 use codejail::request::answer::Answer;
-use codejail::request::payload::{Form, read_form};
+use codejail::request::payload::{self, Form};
 use codejail_protocol::control::SandboxId;
 use codejail_protocol::control::{WorkerReport, WorkerRequest};
 use codejail_protocol::frame;
@@ -18,6 +21,7 @@ use codejail_protocol::job::{JobHeader, Limits, SandboxReport};
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// One part, ready to run as often as wanted.
@@ -116,7 +120,15 @@ fn read(content_type: &str, body: &str) {
         .header("content-type", content_type)
         .body(Body::from(body.to_owned()))
         .expect("a request");
-    let form = at_once(read_form(request, BYTES_MAX)).expect("a form");
+    let (head, body) = request.into_parts();
+    let bounds = BodyBounds {
+        bytes_max: BYTES_MAX,
+        held_bytes_max: BYTES_MAX,
+    };
+    let (mut held, pace) = (Held::of(&Arc::default()), Pace::default());
+    let body = at_once(body::read(body, bounds, &mut held, &pace)).expect("a body");
+    let encoding = payload::encoding(&head.headers).expect("an encoding");
+    let form = payload::form(encoding, head, body).expect("a form");
     black_box(form.check().expect("a job").code);
 }
 

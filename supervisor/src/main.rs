@@ -1,5 +1,7 @@
 //! The command line: arguments, configuration, one of the commands, an exit status.
 #![forbid(unsafe_code)]
+// They panic where they can't write, and a panic is an abort: `say` has what doesn't.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::{Args, Parser, Subcommand};
 use codejail::boot::{log_to_stderr, privileges};
@@ -8,6 +10,7 @@ use codejail::commands::{check, serve};
 use codejail::config;
 use codejail::config::load::{Flag, Loaded, Sources};
 use codejail::config::note::Note;
+use codejail::{complain, say};
 use codejail_spawner::SpawnerError;
 use std::error::Error;
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;
 const EX_UNAVAILABLE: u8 = 69;
 const EX_SOFTWARE: u8 = 70;
+const EX_IOERR: u8 = 74;
 const EX_CONFIG: u8 = 78;
 
 /// Runs untrusted Python in pre-warmed, confined sandboxes: a drop-in replacement for Open edX's
@@ -94,6 +98,7 @@ struct SourceArgs {
 }
 
 fn main() -> ExitCode {
+    codejail_allocator::map_large_blocks();
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(answer) => {
@@ -117,7 +122,7 @@ fn main() -> ExitCode {
             with_config(sources, flags, |loaded, sources| {
                 if check_config {
                     tell(&loaded.notes);
-                    println!("configuration ok");
+                    say!("configuration ok");
                     ExitCode::SUCCESS
                 } else if print_config {
                     print_effective(&loaded)
@@ -166,7 +171,7 @@ fn with_config<const N: usize>(
         Ok(loaded) => command(loaded, &sources),
         Err(error) => {
             for mistake in error.told() {
-                eprintln!("codejail: {mistake}");
+                complain!("codejail: {mistake}");
             }
             ExitCode::from(EX_CONFIG)
         }
@@ -176,16 +181,13 @@ fn with_config<const N: usize>(
 /// What stops nobody and is worth a look, for whoever sees no log.
 fn tell(notes: &[Note]) {
     for note in notes {
-        eprintln!("codejail: {}", note.text());
+        complain!("codejail: {}", note.text());
     }
 }
 
 fn print_effective(loaded: &Loaded) -> ExitCode {
     match config::print::to_toml(&loaded.config, &loaded.settings) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => produce(&text),
         Err(error) => fail(&error, EX_SOFTWARE),
     }
 }
@@ -221,22 +223,19 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
     if let Some(context) = &request.context
         && !loaded.config.limit_overrides.contains_key(context)
     {
-        eprintln!("codejail: no limit_overrides for {context:?}: using the default limits");
+        complain!("codejail: no limit_overrides for {context:?}: using the default limits");
     }
     match run_file::run(loaded.config, &form) {
-        Ok(Ran::Globals(globals)) => {
-            println!("{globals}");
-            ExitCode::SUCCESS
-        }
+        Ok(Ran::Globals(globals)) => produce(&(globals + "\n")),
         Ok(Ran::Failed(emsg)) => {
-            eprintln!("{emsg}");
+            complain!("{emsg}");
             ExitCode::FAILURE
         }
         Ok(Ran::Refused(why)) => fail(&*Box::<dyn Error>::from(why), EX_DATAERR),
         Ok(Ran::Unsafe(failures)) => {
-            eprintln!("codejail: the file was not run, since not every safety check has passed:");
+            complain!("codejail: the file was not run, since not every safety check has passed:");
             for failure in failures {
-                eprintln!("  {failure}");
+                complain!("  {failure}");
             }
             ExitCode::from(EX_UNAVAILABLE)
         }
@@ -244,7 +243,18 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
     }
 }
 
+/// Prints what the command was asked for.
+fn produce(text: &str) -> ExitCode {
+    match say::product(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain!("codejail: standard output: {error}");
+            ExitCode::from(EX_IOERR)
+        }
+    }
+}
+
 fn fail(error: &dyn Error, status: u8) -> ExitCode {
-    eprintln!("codejail: {error}");
+    complain!("codejail: {error}");
     ExitCode::from(status)
 }

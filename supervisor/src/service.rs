@@ -2,6 +2,8 @@
 
 use crate::config::current::Current;
 use crate::health::Health;
+use crate::http::budget::Budget;
+use crate::http::pace::Pace;
 use crate::library_cache::LibraryCache;
 use crate::pool::Pool;
 use crate::received_signals::ReceivedSignals;
@@ -24,6 +26,10 @@ pub struct Service {
     pub health: Arc<Health>,
     /// Which signals the service was sent.
     pub signals: Arc<ReceivedSignals>,
+    /// What is held of bodies and answers.
+    pub bodies: Arc<Budget>,
+    /// How fast bodies may come in tiny pieces.
+    pub pace: Arc<Pace>,
     /// Bytecode of course libraries.
     pub libraries: Arc<LibraryCache>,
 }

@@ -15,6 +15,7 @@ UNSAFE = {
     "spawner/src/sys/mount.rs": "fsopen, fsmount, move_mount and others that no crate wraps",
     "spawner/src/sys/process.rs": "from clone to exec",
     "spawner/src/sys/file.rs": "getxattr, fsetxattr, fchmodat2",
+    "supervisor/allocator/src/lib.rs": "mallopt",
     "transport/src/lib.rs": "descriptors that a packet brought",
     "transport/asynchronous/src/lib.rs": "a socket registered with the runtime",
     "worker/src/cold_imports.rs": "the interpreter's table of modules",

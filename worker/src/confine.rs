@@ -73,7 +73,7 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
         seccomp::confine_worker(sandbox_uids, truncates)?;
     }
     let layers = vec![
-        landlock_state(config.layers.landlock, landlock.as_ref()),
+        landlock_state(config, landlock.as_ref()),
         always_there(seccomp::LAYER, seccomp, "a list of allowed system calls"),
         always_there(rlimits::LAYER, rlimits, "those of CODE_JAIL and fixed ones"),
     ];
@@ -86,15 +86,20 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
     })
 }
 
-fn landlock_state(mode: LayerMode, landlock: Option<&Landlock>) -> LayerState {
-    match (mode, landlock) {
-        (_, Some(landlock)) => LayerState::on(landlock::LAYER, format!("ABI {}", landlock.abi())),
-        (LayerMode::Off, None) => LayerState::left_out(landlock::LAYER),
-        (_, None) => {
-            let detail = "this kernel has none; it takes Linux 5.13 with landlock among its lsm=";
-            LayerState::off(landlock::LAYER, detail)
-        }
+fn landlock_state(config: &WorkerConfig, landlock: Option<&Landlock>) -> LayerState {
+    if let Some(landlock) = landlock {
+        return LayerState::on(landlock::LAYER, format!("ABI {}", landlock.abi()));
     }
+    let cause = match config.layers.landlock {
+        LayerMode::Off => "layers.landlock = \"off\"",
+        _ => "this kernel has none; it takes Linux 5.13 with landlock among its lsm=",
+    };
+    let instead = match (config.seats, &config.apparmor) {
+        (true, _) => "what hides the host's files is the worker's root (layers.mounts)",
+        (false, Some(_)) => "what keeps files apart is AppArmor",
+        (false, None) => "nothing hides the host's files, so nothing is executed",
+    };
+    LayerState::off(landlock::LAYER, format!("{cause}: {instead}"))
 }
 
 fn always_there(layer: &str, on: bool, detail: &str) -> LayerState {

@@ -43,6 +43,7 @@ fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
         root.enter()?;
     }
     place(&plan.descriptors).map_err(Step::Descriptors.failed())?;
+    close_at_exec_from(FIRST_FREE.cast_unsigned()).map_err(Step::CloseAtExec.failed())?;
     go_first_when_memory_is_short().map_err(Step::OomScore.failed())?;
     chdir(plan.directory.as_c_str()).map_err(Step::Directory.failed())?;
     if let Some(uid) = plan.uid {
@@ -69,7 +70,6 @@ fn wait_for_spawner(descriptors: &ChildDescriptors) -> Result<(), Errno> {
 }
 
 /// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 are the log, 3 is control, 4 the module.
-/// No other descriptor outlives the exec.
 fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     let log = descriptors.log.as_fd();
     let places = [
@@ -82,7 +82,7 @@ fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     for (number, descriptor) in (0..FIRST_FREE).zip(places) {
         put_descriptor_at(descriptor, number)?;
     }
-    close_at_exec_from(FIRST_FREE.cast_unsigned())
+    Ok(())
 }
 
 /// Rust ignores SIGPIPE and exec keeps that; Python shall start as from a shell. And the worker

@@ -20,6 +20,8 @@ pub enum Step {
     Root,
     /// Put the worker's descriptors in their places.
     Descriptors,
+    /// Have all other descriptors closed by the exec.
+    CloseAtExec,
     /// Be the first to go when memory is short.
     OomScore,
     /// Enter the worker's directory.
@@ -39,12 +41,13 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::WaitForSpawner,
         Self::Session,
         Self::Ipc,
         Self::Root,
         Self::Descriptors,
+        Self::CloseAtExec,
         Self::OomScore,
         Self::Directory,
         Self::CapabilityBounds,
@@ -63,6 +66,7 @@ impl Step {
             Self::Ipc => "System V IPC",
             Self::Root => "a root of its own",
             Self::Descriptors => "standard streams",
+            Self::CloseAtExec => "close_range with CLOSE_RANGE_CLOEXEC (it takes Linux 5.11)",
             Self::OomScore => "out-of-memory score",
             Self::Directory => "enter its directory",
             Self::CapabilityBounds => "capability bounds",

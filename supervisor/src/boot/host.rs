@@ -126,6 +126,8 @@ impl Host {
             drain: self.ending.drain.clone(),
             health: Arc::new(health),
             signals: Arc::clone(&self.ending.signals),
+            bodies: Arc::default(),
+            pace: Arc::default(),
         }
     }
 

@@ -24,6 +24,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long the runtime's end waits for threads that are not done. All tasks have ended before; what is left
+/// is a look-up of a name, which nobody needs any more, or work on a large body.
+const RUNTIME_END_MAX: Duration = Duration::from_millis(200);
 /// How long the spawner may at least take to kill and remove everything at the end, however little
 /// `graceful_timeout_ms` is: it takes some 50 ms.
 const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
@@ -110,6 +113,6 @@ fn in_runtime<T>(
         job(host).await
     });
     // Dropping it drops every task, and with the last of them the spawner's socket.
-    runtime.shutdown_timeout(end_max(current));
+    runtime.shutdown_timeout(RUNTIME_END_MAX);
     result
 }

@@ -10,6 +10,7 @@ use crate::config::load::Loaded;
 use crate::request::answer::Answer;
 use crate::request::execute;
 use crate::request::payload::Form;
+use crate::say;
 use crate::service::Service;
 use crate::startup_check::{SANDBOXES_TAKEN, told};
 use codejail_protocol::control::{Hello, LayerState};
@@ -35,7 +36,7 @@ const CLEANINGS_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// The service could not even start.
 pub fn run(loaded: Loaded) -> Result<bool, BootError> {
-    println!("configuration     ok");
+    say!("configuration     ok");
     privileges::check_user(&loaded.config)?;
     let of_host = privileges::notes(&loaded);
     for note in loaded.notes.iter().chain(&of_host) {
@@ -48,7 +49,7 @@ pub fn run(loaded: Loaded) -> Result<bool, BootError> {
 }
 
 fn warn(text: &str) {
-    println!("warning           {text}");
+    say!("warning           {text}");
 }
 
 async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
@@ -68,49 +69,45 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
             .into_iter()
             .flatten()
         {
-            println!("{failure}");
+            say!("{failure}");
             serves = false;
         }
         seen = probed.unwrap_or_default();
     }
     print_layers(host, &service.health.layers(), &seen);
     for (name, mode) in &host.spawner.apparmor().loaded {
-        println!("profile           {name}: {mode}");
+        say!("profile           {name}: {mode}");
     }
     for check in service.health.checks() {
         let result = check.failure.as_deref().unwrap_or("passed");
-        println!("check {:<11} {result}", check.id);
+        say!("check {:<11} {result}", check.id);
     }
     for note in host.notes(&host.config, workers) {
         warn(note.text());
     }
     if !host.config.enabled {
-        println!(
-            "enabled           false: the service would refuse every execution until it is true"
-        );
+        say!("enabled           false: the service would refuse every execution until it is true");
     }
     Ok(serves)
 }
 
 fn print_python(config: &Config, hello: &Hello) {
     let bin = config.python.bin.display();
-    println!("python            {}, {bin}; six is there", hello.python);
+    say!("python            {}, {bin}; six is there", hello.python);
     // Another build's would have been refused.
-    println!("worker module     of this build");
+    say!("worker module     of this build");
     let wanted = config.python.preload.len();
     let failed = hello.preload_failed.len();
     if wanted == 0 {
-        println!(
-            "preload           nothing: each execution imports what it needs, see python.preload"
-        );
+        say!("preload           nothing: each execution imports what it needs, see python.preload");
     } else {
-        println!(
+        say!(
             "preload           {} of {wanted} modules; {} MiB mapped",
             wanted.saturating_sub(failed),
             hello.image_bytes >> 20
         );
     }
-    println!(
+    say!(
         "memory            {} MiB for each worker with this preload list, {} MiB of it in huge pages, and what \
          its runs use",
         hello.anonymous_bytes.div_ceil(1 << 20),
@@ -179,7 +176,7 @@ fn print_layers(host: &Host, layers: &[LayerState], seen: &Value) {
             _ => String::new(),
         };
         let got = if *on { "on" } else { "none" };
-        println!("layer {layer:<11} {got}: {detail}{seen}");
+        say!("layer {layer:<11} {got}: {detail}{seen}");
     }
 }
 

@@ -4,6 +4,7 @@ use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
 use crate::http::{connections, router};
+use crate::metrics;
 use crate::reload;
 use crate::service::Service;
 use nix::sys::signal::{SigSet, Signal as Number};
@@ -59,6 +60,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     for note in host.notes(&host.config, host.config.workers) {
         note.log();
     }
+    tokio::spawn(metrics::keep_up(host.metrics.clone()));
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
     let connections_max = connections::connections_max(&host.config);

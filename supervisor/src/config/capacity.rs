@@ -23,7 +23,20 @@ impl Config {
             let origin = settings.origin(&path);
             return Err(origin.refuse(&path, &toml::Value::Integer(first.into()), &right));
         }
-        Ok(())
+        self.check_bodies(settings)
+    }
+
+    /// One body of the longest must always find room.
+    fn check_bodies(&self, settings: &Settings) -> Result<(), ConfigError> {
+        if self.bodies_bytes_max >= self.body_bytes_max {
+            return Ok(());
+        }
+        let path = ["bodies_bytes_max".to_owned()];
+        let value = i64::try_from(self.bodies_bytes_max).unwrap_or(i64::MAX);
+        let least = self.body_bytes_max;
+        let right = format!("must be at least {least}, or no body of body_bytes_max finds room");
+        let origin = settings.origin(&path);
+        Err(origin.refuse(&path, &toml::Value::Integer(value), &right))
     }
 
     /// The configuration of `check` and `run`: one sandbox at a time, under uids of its own, so that

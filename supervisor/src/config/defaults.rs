@@ -24,6 +24,8 @@ impl Default for Config {
             head_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             body_bytes_max: 32 << 20,
+            // Eight of the longest bodies; a quarter of a small host's memory.
+            bodies_bytes_max: 256 << 20,
             output_bytes_max: 1 << 20,
             reply_bytes_max: 32 << 20,
             scratch_bytes_max: 256 << 20,

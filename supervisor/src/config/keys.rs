@@ -65,6 +65,8 @@ pub const KEYS: &[Key] = &[
     key("head_timeout_ms", Integer(1, HOUR_MS), AtOnce),
     key("body_timeout_ms", Integer(1, HOUR_MS), AtOnce),
     key("body_bytes_max", Integer(1024, GIB), AtOnce),
+    // At least `body_bytes_max` (`Config::check`).
+    key("bodies_bytes_max", Integer(1024, 1024 * GIB), AtOnce),
     key("output_bytes_max", Integer(1024, GIB), AtOnce),
     key("reply_bytes_max", Integer(1024, GIB), AtOnce),
     // At least what a run's own files take.
@@ -79,6 +81,7 @@ pub const KEYS: &[Key] = &[
     key("python.preload", Modules, NewWorkers),
     key("python.read_paths", Paths, Restart),
     key("python.huge_pages", Boolean, NewWorkers),
+    key("python.hash_seed", ValueType::Seed, Restart),
     key("python.worker_module", ValueType::Path, Restart),
     key("python.env.*", Text, Restart),
     key("limits.CPU", Integer(0, CPU_MAX), AtOnce),

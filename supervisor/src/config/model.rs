@@ -41,6 +41,8 @@ pub struct Config {
     pub body_timeout_ms: u64,
     /// Largest request body.
     pub body_bytes_max: usize,
+    /// Bytes that bodies and answers may take together, beyond 256 KiB of each.
+    pub bodies_bytes_max: usize,
     /// Of standard output and standard error each, what an error message can hold.
     pub output_bytes_max: usize,
     /// Largest answer on standard output.

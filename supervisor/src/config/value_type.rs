@@ -205,4 +205,16 @@ mod tests {
             assert_eq!(Modules.admits(&Modules.read(text)), good, "{text}");
         }
     }
+
+    #[test]
+    fn a_seed_is_a_number_or_random() {
+        let seed = ValueType::Seed;
+        assert_eq!(seed.read("7"), Value::Integer(7));
+        for right in ["0", "4294967295", "random"] {
+            assert!(seed.admits(&seed.read(right)), "{right}");
+        }
+        for wrong in ["-1", "4294967296", "Random", "", "0.5"] {
+            assert!(!seed.admits(&seed.read(wrong)), "{wrong}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 mod attempt;
 mod job;
 mod outcome;
+mod output;
 mod watch;
 
 pub use attempt::{Attempt, SANDBOXES_MAX, run_somewhere};
@@ -14,6 +15,7 @@ pub use outcome::{Captured, Outcome};
 
 use crate::config::Config;
 use crate::pool::ReadySandbox;
+use output::Output;
 use std::time::Duration;
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
@@ -60,19 +62,26 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
     }
     // Its standard input is at its end.
     drop(pipes.job);
-    let mut streams = Streams::new(pipes.stdout, pipes.stderr, pipes.status);
-    let mut watch = Watch::new(bounds, clock);
+    let mut streams = Streams {
+        stdout: Output::new(pipes.stdout, bounds.reply_bytes_max),
+        stderr: Output::new(pipes.stderr, bounds.output_bytes_max),
+        status: Some(pipes.status),
+    };
+    let mut watch = Watch::new(clock);
     let end = watch.until_end(&mut streams, &mut exit, &guard).await;
-    watch.drain(&mut streams);
+    streams.stdout.take_rest();
+    streams.stderr.take_rest();
+    let (stdout, stdout_pipe) = streams.stdout.into_parts();
+    let (stderr, stderr_pipe) = streams.stderr.into_parts();
     if end.leaves_by_itself() {
         // When the answer is written: what this starts, its successor's making, would take the
         // processor from it.
         tokio::spawn(async move {
-            drop(streams);
+            drop((stdout_pipe, stderr_pipe, streams.status));
             guard.finished();
         });
     }
-    watch.outcome(end, Instant::now())
+    watch.outcome(end, Instant::now(), stdout, stderr)
 }
 
 /// Whether nothing waits in a status pipe. The end of the pipe is learnt elsewhere.

@@ -22,6 +22,17 @@ pub enum Outcome {
     Lost(String),
 }
 
+impl Outcome {
+    /// Bytes that the run wrote and that are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Ended { stdout, stderr, .. } => stdout.bytes.len() + stderr.bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What a stream carried.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Captured {

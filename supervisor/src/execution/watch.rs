@@ -1,6 +1,7 @@
 //! Listens to a sandbox that has its job, until its run is known to be over.
 
-use super::{CaptureBounds, Captured, Outcome};
+use super::output::Output;
+use super::{Captured, Outcome};
 use crate::deadline::sleep_until_some;
 use crate::pool::SandboxGuard;
 use codejail_protocol::control::Exited;
@@ -17,10 +18,6 @@ const TIMER_GRACE: Duration = Duration::from_millis(100);
 /// How long after that the answer waits for the sandbox's end; the worker's task sees to it that the
 /// process goes, if need be with its worker.
 const KILL_GRACE: Duration = Duration::from_millis(250);
-/// Read at a time. Most answers are shorter. The allocator gives larger buffers back to the kernel
-/// after each execution, as it did with the 64 KiB that a pipe holds, and takes them anew by page
-/// faults.
-const CHUNK_BYTES: usize = 8 * 1024;
 /// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message of
 /// Python's, which is short.
 const REPORT_BYTES_MAX: usize = 4096;
@@ -57,22 +54,14 @@ impl Clock {
     }
 }
 
-/// The streams that a sandbox writes to; each goes when it is at its end.
+/// What a sandbox writes to.
 pub struct Streams {
-    stdout: Option<pipe::Receiver>,
-    stderr: Option<pipe::Receiver>,
-    status: Option<pipe::Receiver>,
-}
-
-impl Streams {
-    /// All of them, open.
-    pub fn new(stdout: pipe::Receiver, stderr: pipe::Receiver, status: pipe::Receiver) -> Self {
-        Self {
-            stdout: Some(stdout),
-            stderr: Some(stderr),
-            status: Some(status),
-        }
-    }
+    /// Standard output.
+    pub stdout: Output,
+    /// Standard error.
+    pub stderr: Output,
+    /// Reports; none once it is at its end.
+    pub status: Option<pipe::Receiver>,
 }
 
 /// What ends the watch.
@@ -115,16 +104,12 @@ enum Stage {
 
 /// What is known of a run so far.
 pub struct Watch {
-    bounds: CaptureBounds,
     clock: Clock,
     stage: Stage,
-    stdout: Captured,
-    stderr: Captured,
     /// Bytes of the status pipe that are no whole report yet.
     reports: Vec<u8>,
     /// As it says at its end.
     cold_imports: Vec<String>,
-    chunk: Vec<u8>,
 }
 
 /// A sandbox said what is not legal in its state.
@@ -132,16 +117,12 @@ struct Broken;
 
 impl Watch {
     /// Knows nothing yet.
-    pub fn new(bounds: CaptureBounds, clock: Clock) -> Self {
+    pub fn new(clock: Clock) -> Self {
         Self {
-            bounds,
             clock,
             stage: Stage::Waiting,
-            stdout: Captured::default(),
-            stderr: Captured::default(),
             reports: Vec::new(),
             cold_imports: Vec::new(),
-            chunk: vec![0; CHUNK_BYTES],
         }
     }
 
@@ -155,7 +136,6 @@ impl Watch {
         let mut killed = false;
         let mut deadline = self.clock.deadline();
         let mut status_chunk = [0; 256];
-        let mut error_chunk = vec![0; CHUNK_BYTES];
         loop {
             tokio::select! {
                 // The deadline first: a flood must not keep it waiting.
@@ -192,19 +172,8 @@ impl Watch {
                         }
                     }
                 }
-                read = read_some(&mut streams.stdout, &mut self.chunk) => match read {
-                    Some(count) => {
-                        let bytes_max = self.bounds.reply_bytes_max;
-                        self.stdout.keep(&self.chunk[..count], bytes_max);
-                    }
-                    None => streams.stdout = None,
-                },
-                read = read_some(&mut streams.stderr, &mut error_chunk) => match read {
-                    Some(count) => {
-                        self.stderr.keep(&error_chunk[..count], self.bounds.output_bytes_max);
-                    }
-                    None => streams.stderr = None,
-                },
+                () = streams.stdout.take_some() => {}
+                () = streams.stderr.take_some() => {}
                 exited = &mut *exit => return match exited {
                     _ if killed => End::Killed,
                     Ok(exited) => self.last_word(streams, exited.status),
@@ -276,7 +245,14 @@ impl Watch {
     }
 
     /// What the end comes to: our fault up to [`Stage::Waiting`], and the job's result from there on.
-    pub fn outcome(self, end: End, now: Instant) -> Outcome {
+    pub fn outcome(self, end: End, now: Instant, stdout: Captured, stderr: Captured) -> Outcome {
+        let cold_imports = self.cold_imports;
+        let ended = |status| Outcome::Ended {
+            status,
+            stdout,
+            stderr,
+            cold_imports,
+        };
         match (end, self.stage) {
             (End::Unprepared(error), _) => Outcome::Unprepared(error),
             (End::Unloadable(message), _) => Outcome::Unloadable(message),
@@ -286,46 +262,10 @@ impl Watch {
             {
                 Outcome::Unprepared(format!("it ended with {status} before its job"))
             }
-            (End::Finished(status) | End::Exited(status), _) => self.ended(status),
-            (End::Killed, _) => self.ended(-nix::libc::SIGKILL),
+            (End::Finished(status) | End::Exited(status), _) => ended(status),
+            (End::Killed, _) => ended(-nix::libc::SIGKILL),
             (End::Lost, Stage::Waiting) => Outcome::Unprepared("its worker was lost".to_owned()),
             (End::Lost, _) => Outcome::Lost("its worker was lost".to_owned()),
-        }
-    }
-
-    fn ended(self, status: i32) -> Outcome {
-        Outcome::Ended {
-            status,
-            stdout: self.stdout,
-            stderr: self.stderr,
-            cold_imports: self.cold_imports,
-        }
-    }
-
-    /// Takes what the streams hold now; what is written later was written after the end.
-    pub fn drain(&mut self, streams: &mut Streams) {
-        let kept = [
-            (
-                &streams.stdout,
-                &mut self.stdout,
-                self.bounds.reply_bytes_max,
-            ),
-            (
-                &streams.stderr,
-                &mut self.stderr,
-                self.bounds.output_bytes_max,
-            ),
-        ];
-        for (stream, captured, bytes_max) in kept {
-            let Some(stream) = stream else { continue };
-            // Past the runtime, which may not have heard yet that there is something to read. A flood
-            // is cut: not more is read than is kept, plus one chunk to know that there was more.
-            while let Ok(count @ 1..) = nix::unistd::read(stream, &mut self.chunk) {
-                captured.keep(&self.chunk[..count], bytes_max);
-                if captured.cut {
-                    break;
-                }
-            }
         }
     }
 }

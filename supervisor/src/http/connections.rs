@@ -2,9 +2,10 @@
 //! part of a request. What is asked over them is the router's business.
 //!
 //! At the bound nobody is accepted until a connection has ended; who comes meanwhile waits in the
-//! kernel's queue. Nobody is cut off for another's sake, and places do come free: a connection on which
-//! nothing moves ends after one of the timeouts.
+//! kernel's queue. Nobody is cut off for another's sake, and places do come free: a client that is too
+//! slow with a head, a body or an answer is cut off.
 
+use super::client_stream::{ClientStream, Patience};
 use crate::config::Config;
 use crate::config::current::Current;
 use axum::Router;
@@ -34,6 +35,10 @@ const DESCRIPTORS_PER_WORKER: usize = 8;
 const DESCRIPTORS_MORE: usize = 64;
 /// Connections that are accepted however few descriptors there are.
 const CONNECTIONS_MIN: usize = 16;
+
+/// Bytes that a connection reads ahead, and writes together; a head must fit. What is left unread waits
+/// in the kernel.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Accepts and answers until told to drain; then until all that was accepted is answered.
 pub async fn serve(
@@ -122,16 +127,23 @@ fn connection(
 ) -> impl Future<Output = ()> + use<> {
     // An answer is one small write: waiting to fill a segment would only delay it.
     let _ = stream.set_nodelay(true);
-    // The kernel gives up a client that takes nothing of its answer for so long, tcp(7).
+    // The kernel gives up a client that takes nothing of what is left to send for so long, tcp(7).
     let untaken_max_ms = u32::try_from(config.body_timeout_ms).unwrap_or(u32::MAX);
     if let Err(error) = setsockopt(&stream, TcpUserTimeout, &untaken_max_ms) {
         tracing::warn!(event = "tcp_timeout_refused", %error, "TCP_USER_TIMEOUT can't be set");
     }
+    // An answer may take as long as a body of its length.
+    let patience = Patience {
+        longest: Duration::from_millis(config.body_timeout_ms),
+        bytes: config.body_bytes_max,
+    };
+    let stream = TokioIo::new(ClientStream::new(stream, patience));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .max_buf_size(BUFFER_BYTES)
         // It runs while a connection is idle too.
         .header_read_timeout(Duration::from_millis(config.head_timeout_ms))
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(stream, TowerToHyperService::new(router));
     let connection = watcher.watch(connection);
     async move {
         // A client that went away, or was too slow, is no event.

@@ -1,5 +1,6 @@
 //! The router: which path goes where. Nothing is decided here.
 
+use crate::metrics::lost_log_lines;
 use crate::request;
 use crate::request::answer::Answer;
 use crate::service::Service;
@@ -8,15 +9,17 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 /// All that the service answers to.
 pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
-    let code_exec = post(request::handle).fallback(method_not_allowed);
+    let code_exec = post(request::handle)
+        .options(async || Answer::Options)
+        .fallback(method_not_allowed);
     Router::new()
         .route("/api/v0/code-exec", code_exec)
-        .route("/health/", get(health))
+        .route("/health/", get(health).options(health))
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready))
         .fallback(async || Answer::NotFound)
@@ -29,6 +32,8 @@ pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
                 gauge!("codejail_queue_length").set(service.admission.waiting() as f64);
                 let ready = service.pool.get().map_or(0, crate::pool::Pool::ready);
                 gauge!("codejail_sandboxes_ready").set(ready as f64);
+                gauge!("codejail_bodies_bytes").set(service.bodies.held_bytes() as f64);
+                counter!("codejail_log_lines_lost_total").absolute(lost_log_lines());
                 metrics.render()
             }),
         )

@@ -13,19 +13,31 @@ use crate::python_json::scan::{Raw, RawString};
 /// ones.
 ///
 /// Repeated keys stay repeated, in their order, so the last still wins when the text is read. Takes
-/// time and memory linear in both texts; a key is copied for comparison only if it has an escape.
+/// time linear in both texts, and beside the answer memory linear in the shorter one; a key is copied
+/// for comparison only if it has an escape.
 pub fn merge(input: Raw<'_>, result: Raw<'_>) -> String {
-    let replaced: HashSet<Cow<'_, [u8]>> = result.members().map(|(key, _)| key.decode()).collect();
+    let replaced = replaced(input, result);
     let kept = input
         .members()
         .filter(|(key, _)| !replaced.contains(key.decode().as_ref()));
-    let mut merged = String::with_capacity(result.as_str().len() + 2);
+    // No member is longer in it, and one comma joins the two.
+    let mut merged = String::with_capacity(input.as_str().len() + result.as_str().len());
     merged.push('{');
     for (key, value) in kept.chain(result.members()) {
         push_member(&mut merged, key, value);
     }
     merged.push('}');
     merged
+}
+
+/// The keys of the input that the result has too; maybe more of the result's.
+fn replaced<'a>(input: Raw<'a>, result: Raw<'a>) -> HashSet<Cow<'a, [u8]>> {
+    let keys = |object: Raw<'a>| object.members().map(|(key, _)| key.decode());
+    if result.as_str().len() <= input.as_str().len() {
+        return keys(result).collect();
+    }
+    let of_input: HashSet<Cow<'_, [u8]>> = keys(input).collect();
+    keys(result).filter(|key| of_input.contains(key)).collect()
 }
 
 fn push_member(object: &mut String, key: RawString<'_>, value: Raw<'_>) {
@@ -59,6 +71,18 @@ mod tests {
         assert_eq!(merged("{}", "{ }"), "{}");
         assert_eq!(merged(r#"{"a":1}"#, "{}"), r#"{"a":1}"#);
         assert_eq!(merged("{}", r#"{"a":1}"#), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_long_result_replaces_as_a_short_one_does() {
+        let long = "x".repeat(100);
+        for result in [
+            r#"{"b":3,"c":4}"#.to_owned(),
+            format!(r#"{{"b":"{long}"}}"#),
+        ] {
+            let merged = merged(r#"{"a": 1, "b": 2}"#, &result);
+            assert_eq!(merged, format!(r#"{{"a":1,{}"#, &result[1..]));
+        }
     }
 
     #[test]

@@ -11,23 +11,24 @@ use std::vec;
 
 use crate::python_json::scan::{Elements, JsonType, Raw, RawString};
 
-/// Lists and dicts whose JSON is longer than this are shown as `[...]` and `{...}`, as Python shows
-/// those that contain themselves. Without it a body of nested objects would be read once for each
-/// of its levels (64 KiB at 990 levels take 0.1 s), and nobody reads such a message. Strings are
-/// always shown whole, as the original does.
-pub const CONTAINER_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Lists, dicts and strings whose JSON is longer than this are shown as `[...]`, `{...}` and
+/// `'...'`, the first two as Python shows those that contain themselves. Without it a body of nested
+/// objects would be read once for each of its levels (64 KiB at 990 levels take 0.1 s), and a
+/// string's message would be five times as long as the body. Nobody reads such a message.
+pub const SHOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// `repr(json.loads(text))` of a scanned value, at most five times as long as the text (`1e15,` is
 /// the worst). Of a key that comes twice the last value is shown, in the first one's place, as in a
 /// dict.
 ///
-/// Two approximations: containers above [`CONTAINER_TEXT_BYTES_MAX`]; and characters assigned after
+/// Two approximations: what is longer than [`SHOWN_TEXT_BYTES_MAX`]; and characters assigned after
 /// Unicode 14 are shown as they are, where Python 3.11 does not know and escapes them.
 pub fn repr(value: Raw<'_>) -> String {
-    let is_huge = value.as_str().len() > CONTAINER_TEXT_BYTES_MAX;
+    let is_huge = value.as_str().len() > SHOWN_TEXT_BYTES_MAX;
     match value.kind() {
         JsonType::Array if is_huge => return "[...]".to_owned(),
         JsonType::Object if is_huge => return "{...}".to_owned(),
+        JsonType::String if is_huge => return "'...'".to_owned(),
         _ => {}
     }
     let mut out = String::new();
@@ -306,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_container_is_not_shown_and_a_huge_string_is() {
-        let text = format!("[{}1]", "1,".repeat(CONTAINER_TEXT_BYTES_MAX / 2));
-        assert_eq!(repr_of(&text), "[...]");
-        let text = format!("{{\"a\":{text}}}");
-        assert_eq!(repr_of(&text), "{...}");
-        let text = "a".repeat(CONTAINER_TEXT_BYTES_MAX + 1);
-        assert_eq!(repr_of(&format!("\"{text}\"")), format!("'{text}'"));
+    fn what_is_huge_is_not_shown() {
+        let array = format!("[{}1]", "1,".repeat(SHOWN_TEXT_BYTES_MAX / 2));
+        assert_eq!(repr_of(&array), "[...]");
+        assert_eq!(repr_of(&format!("{{\"a\":{array}}}")), "{...}");
+        let longest = "a".repeat(SHOWN_TEXT_BYTES_MAX - 2);
+        assert_eq!(repr_of(&format!("\"{longest}\"")), format!("'{longest}'"));
+        assert_eq!(repr_of(&format!("\"{longest}a\"")), "'...'");
     }
 
     #[test]

@@ -5,8 +5,6 @@
 //! for this one schema is the order of the checks in [`check`]; `tests/python_json.rs` compares it
 //! with jsonschema itself. Only types are looked at: which values are allowed is decided elsewhere.
 
-use std::borrow::Cow;
-
 use crate::python_json::repr;
 use crate::python_json::scan::{JsonType, Raw, RawString};
 
@@ -17,15 +15,23 @@ pub struct Payload<'a> {
     pub code: RawString<'a>,
     /// The globals, still as a JSON object.
     pub globals_dict: Raw<'a>,
-    /// Decoded as [`RawString::decode`] says. Empty if absent or null, which the original treats
-    /// alike.
-    pub python_path: Vec<Cow<'a, [u8]>>,
-    /// Decoded; none if absent or null.
-    pub limit_overrides_context: Option<Cow<'a, [u8]>>,
-    /// Decoded; none if absent or null.
-    pub slug: Option<Cow<'a, [u8]>>,
+    /// An array of strings; none if absent or null.
+    pub python_path: Option<Raw<'a>>,
+    /// None if absent or null.
+    pub limit_overrides_context: Option<RawString<'a>>,
+    /// None if absent or null.
+    pub slug: Option<RawString<'a>>,
     /// False if absent.
     pub unsafely: bool,
+}
+
+impl<'a> Payload<'a> {
+    /// The entries of `python_path`; empty if absent or null, which the original treats alike.
+    pub fn python_path_entries(&self) -> impl Iterator<Item = RawString<'a>> {
+        let entries = self.python_path.into_iter().flat_map(Raw::elements);
+        // All are strings: that was checked.
+        entries.filter_map(Raw::as_string)
+    }
 }
 
 /// The payload does not match the schema. `Display` gives the sentence for the caller, in
@@ -110,31 +116,36 @@ fn boolean_or_false(path: &str, field: Option<Raw<'_>>) -> Result<bool, SchemaMi
 fn string_or_null<'a>(
     path: &str,
     field: Option<Raw<'a>>,
-) -> Result<Option<Cow<'a, [u8]>>, SchemaMismatch> {
+) -> Result<Option<RawString<'a>>, SchemaMismatch> {
     let Some(value) = not_null(field) else {
         return Ok(None);
     };
     match value.as_string() {
-        Some(string) => Ok(Some(string.decode())),
+        Some(string) => Ok(Some(string)),
         None => Err(no_alternative_fits(path, value)),
     }
 }
 
+/// Checks the entries and collects nothing: there may be millions.
 fn strings_or_null<'a>(
     path: &str,
     field: Option<Raw<'a>>,
-) -> Result<Vec<Cow<'a, [u8]>>, SchemaMismatch> {
+) -> Result<Option<Raw<'a>>, SchemaMismatch> {
     let Some(value) = not_null(field) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     if value.kind() != JsonType::Array {
         return Err(no_alternative_fits(path, value));
     }
-    let decoded = |(index, entry): (usize, Raw<'a>)| match entry.as_string() {
-        Some(string) => Ok(string.decode()),
-        None => Err(not_of_type(&format!("{path}[{index}]"), entry, "string")),
-    };
-    value.elements().enumerate().map(decoded).collect()
+    let is_string = |entry: Raw<'_>| entry.kind() == JsonType::String;
+    match value
+        .elements()
+        .enumerate()
+        .find(|entry| !is_string(entry.1))
+    {
+        Some((index, entry)) => Err(not_of_type(&format!("{path}[{index}]"), entry, "string")),
+        None => Ok(Some(value)),
+    }
 }
 
 fn object<'a>(path: &str, value: Raw<'a>) -> Result<Raw<'a>, SchemaMismatch> {
@@ -197,12 +208,12 @@ mod tests {
         let payload = check(scan(text).unwrap()).unwrap();
         assert_eq!(payload.code.as_str(), "\"x=1\"");
         assert_eq!(payload.globals_dict.as_str(), "{\"a\":NaN}");
-        assert_eq!(payload.python_path, [Cow::Borrowed(b"python_lib.zip")]);
-        assert_eq!(
-            payload.limit_overrides_context.as_deref(),
-            Some(&b"course"[..])
-        );
-        assert_eq!(payload.slug.as_deref(), Some("é".as_bytes()));
+        let path: Vec<_> = payload.python_path_entries().collect();
+        assert_eq!(path.len(), 1);
+        assert_eq!(path[0].as_str(), "\"python_lib.zip\"");
+        let context = payload.limit_overrides_context.unwrap();
+        assert_eq!(context.as_str(), "\"course\"");
+        assert_eq!(&*payload.slug.unwrap().decode(), "é".as_bytes());
         assert!(payload.unsafely);
     }
 

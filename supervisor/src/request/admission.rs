@@ -11,12 +11,22 @@ use tokio::time::{Instant, timeout_at};
 /// Why a request was turned away; the client should come back later.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refused {
-    /// As many wait as may.
-    #[error("No sandbox is free and {0} requests wait already")]
+    /// The queue is full.
+    #[error("No sandbox is free and {} already", waiting_requests(*.0))]
     QueueFull(usize),
+    /// As many bytes are held for other clients as may be.
+    #[error("The service holds too much for other requests to take this one")]
+    NoRoom,
     /// It waited as long as it may.
     #[error("No sandbox became free within {0} ms")]
     WaitedTooLong(u128),
+}
+
+fn waiting_requests(count: usize) -> String {
+    match count {
+        1 => "1 request waits".to_owned(),
+        count => format!("{count} requests wait"),
+    }
 }
 
 /// The queue before the pool.
@@ -179,6 +189,13 @@ mod tests {
         let _held = admission.admit().await.unwrap();
         assert_eq!(admission.admit().await.unwrap_err(), Refused::QueueFull(0));
         assert_eq!(admission.waiting(), 0);
+    }
+
+    #[test]
+    fn the_refusal_counts_in_english() {
+        let text = |waiting| Refused::QueueFull(waiting).to_string();
+        assert_eq!(text(1), "No sandbox is free and 1 request waits already");
+        assert_eq!(text(2), "No sandbox is free and 2 requests wait already");
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Step 5: from an outcome or a fault to status and body. The only place that chooses either.
+//! Step 5: from an outcome or a fault to status and body. The only place that chooses either. How
+//! long a body is held is `answer_body`'s business.
 //!
 //! What the author's code did is 200 with `globals_dict`, failed or not: without that key the client
 //! breaks. Our own faults are logged in full and shown as the original's fixed text, also as 200.
@@ -8,6 +9,7 @@ use crate::python_json::merge;
 use crate::python_json::repr::bytes_repr;
 use crate::python_json::scan::{self, JsonType, Raw};
 use crate::request::admission::Refused;
+use crate::request::answer_body::AnswerBody;
 use crate::request::payload::Rejection;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
@@ -17,6 +19,8 @@ use axum::response::IntoResponse;
 const SEE_LOGS: &str = "Couldn't execute sandboxed code: See logs.";
 /// What the author reads when standard output held something else than the answer.
 const CORRUPTED: &str = "Sandboxed code produced corrupted stdout.";
+/// What the original's framework says of the one path, in our words where it quotes its own code.
+const OPTIONS: &str = r#"{"name":"Code Exec","description":"Executes Python code in a sandbox and answers with its globals.","renders":["application/json"],"parses":["application/x-www-form-urlencoded","multipart/form-data"]}"#;
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER: &str = "1";
 
@@ -40,9 +44,11 @@ pub enum Answer {
     Unsafe,
     /// No sandbox is free.
     Busy(Refused),
-    /// Another method than the one there is.
+    /// What the path takes and gives.
+    Options,
+    /// The method is not allowed.
     MethodNotAllowed(String),
-    /// Nothing is there.
+    /// No such path.
     NotFound,
 }
 
@@ -102,7 +108,9 @@ impl Answer {
             Self::Rejected(rejection) => rejection.telemetry(),
             Self::Disabled => "disabled.feature_switch",
             Self::Unsafe => "disabled.safety_checks_failed",
+            Self::Busy(Refused::NoRoom) => "refused.no_room",
             Self::Busy(_) => "refused.busy",
+            Self::Options => "options",
             Self::MethodNotAllowed(_) => "invalid.method",
             Self::NotFound => "invalid.path",
         }
@@ -110,7 +118,7 @@ impl Answer {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Success(_) | Self::Failure { .. } => StatusCode::OK,
+            Self::Success(_) | Self::Failure { .. } | Self::Options => StatusCode::OK,
             Self::Rejected(Rejection::MediaType(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Rejected(Rejection::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Rejected(Rejection::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
@@ -122,35 +130,44 @@ impl Answer {
         }
     }
 
-    fn body(self) -> String {
-        let error = |text: &str| format!("{{\"error\":{}}}", json_string(text));
-        let detail = |text: &str| format!("{{\"detail\":{}}}", json_string(text));
+    /// About how many bytes it takes to make its body.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         match self {
-            Self::Success(globals) => format!("{{\"globals_dict\":{globals}}}"),
+            Self::Success(globals) => globals.len(),
+            Self::Failure { globals, emsg } => globals.len() + emsg.len(),
+            _ => 0,
+        }
+    }
+
+    fn body(self) -> AnswerBody {
+        let error = |text: &str| AnswerBody::of(format!("{{\"error\":{}}}", json_string(text)));
+        let detail = |text: &str| AnswerBody::of(format!("{{\"detail\":{}}}", json_string(text)));
+        match self {
+            Self::Success(globals) => AnswerBody::around("{\"globals_dict\":", globals, "}"),
             Self::Failure { globals, emsg } => {
-                format!(
-                    "{{\"globals_dict\":{globals},\"emsg\":{}}}",
-                    json_string(&emsg)
-                )
+                let end = format!(",\"emsg\":{}}}", json_string(&emsg));
+                AnswerBody::around("{\"globals_dict\":", globals, end)
             }
             Self::Rejected(rejection @ Rejection::MediaType(_)) => detail(&rejection.to_string()),
             Self::Rejected(rejection) => error(&rejection.to_string()),
             Self::Disabled => error("Codejail service not enabled"),
             Self::Unsafe => error("Codejail service is not correctly configured"),
             Self::Busy(refused) => error(&refused.to_string()),
+            Self::Options => AnswerBody::of(OPTIONS.to_owned()),
             Self::MethodNotAllowed(method) => detail(&format!("Method \"{method}\" not allowed.")),
             Self::NotFound => detail("Not found."),
         }
     }
-}
 
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response<Body> {
+    /// Makes head and body.
+    #[must_use]
+    pub fn into_parts(self) -> (Response<()>, AnswerBody) {
         let retry = matches!(self, Self::Busy(_));
-        let allow = matches!(self, Self::MethodNotAllowed(_));
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
+        let allow = matches!(self, Self::MethodNotAllowed(_) | Self::Options);
+        let mut head = Response::new(());
+        *head.status_mut() = self.status();
+        let headers = head.headers_mut();
         let fixed = header::HeaderValue::from_static;
         headers.insert(header::CONTENT_TYPE, fixed("application/json"));
         if retry {
@@ -159,8 +176,14 @@ impl IntoResponse for Answer {
         if allow {
             headers.insert(header::ALLOW, fixed("POST, OPTIONS"));
         }
-        *response.body_mut() = Body::from(self.body());
-        response
+        (head, self.body())
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response<Body> {
+        let (head, body) = self.into_parts();
+        head.map(|()| Body::new(body))
     }
 }
 
@@ -205,7 +228,7 @@ mod tests {
 
     fn body(outcome: Outcome) -> String {
         let input = scan::scan(r#"{"a": 1}"#).unwrap();
-        Answer::to_run(outcome, input, 4).body()
+        Answer::to_run(outcome, input, 4).body().to_string()
     }
 
     #[test]

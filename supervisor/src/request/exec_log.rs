@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::payload::CodeExec;
+use crate::python_json::scan::RawString;
 use std::time::Duration;
 
 /// One event for each execution, with the original's telemetry names: what is no label of a metric, since a
@@ -11,7 +12,7 @@ pub fn log_execution(code_exec: &CodeExec<'_>, answer: &Answer, elapsed: Duratio
         target: "codejail::exec",
         {
             codejail.exec.status = answer.telemetry(),
-            codejail.exec.limit_override = short(code_exec.limit_overrides_context.as_deref()),
+            codejail.exec.limit_override = short(code_exec.limit_overrides_context),
             codejail.exec.python_path_len = u8::from(code_exec.python_path),
             codejail.exec.files_count = u8::from(code_exec.python_lib.is_some()),
             codejail.exec.slug = slug(code_exec),
@@ -23,12 +24,13 @@ pub fn log_execution(code_exec: &CodeExec<'_>, answer: &Answer, elapsed: Duratio
 
 /// The caller's description of the problem.
 pub fn slug(code_exec: &CodeExec<'_>) -> String {
-    short(code_exec.slug.as_deref())
+    short(code_exec.slug)
 }
 
 /// A caller's text, bounded, for a log line.
-fn short(text: Option<&[u8]>) -> String {
-    const BYTES_MAX: usize = 200;
-    let text = text.unwrap_or_default();
-    String::from_utf8_lossy(&text[..text.len().min(BYTES_MAX)]).into_owned()
+fn short(text: Option<RawString<'_>>) -> String {
+    const CHARACTERS_MAX: usize = 200;
+    let code_points = text.into_iter().flat_map(RawString::code_points);
+    let shown = |code_point| char::from_u32(code_point).unwrap_or(char::REPLACEMENT_CHARACTER);
+    code_points.take(CHARACTERS_MAX).map(shown).collect()
 }

@@ -4,18 +4,24 @@
 
 pub mod admission;
 pub mod answer;
+mod answer_body;
 mod exec_log;
 pub mod payload;
 
+use crate::big_work::{self, Lane};
 use crate::config::Config;
 use crate::execution::{Attempt, CaptureBounds, Job, Outcome, run_somewhere};
+use crate::http::body::{self, BodyBounds, BodyError};
+use crate::http::budget::{Full, Held};
 use crate::metrics::count_cold_imports;
+use crate::python_json::scan::RawString;
 use crate::service::Service;
-use admission::Permit;
+use admission::{Permit, Refused};
 use answer::Answer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use exec_log::{log_execution, slug};
 use metrics::{counter, histogram};
@@ -23,37 +29,83 @@ use payload::{CodeExec, Form, Rejection};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
+/// Context names whose JSON is longer are not looked up: no operator writes such a name.
+const CONTEXT_TEXT_BYTES_MAX: usize = 64 * 1024;
+
 /// POST /api/v0/code-exec
-pub async fn handle(State(service): State<Service>, request: Request<Body>) -> Answer {
+pub async fn handle(State(service): State<Service>, request: Request<Body>) -> Response {
     let started = Instant::now();
-    let answer = answer(&service, request).await;
-    let status = answer.telemetry();
+    let config = service.config.get();
+    let mut held = Held::of(&service.bodies);
+    let answer = answer(&service, &config, request, &mut held).await;
+    let mut status = answer.telemetry();
+    let (head, body) = big_work::run(Lane::Answer, answer.bytes(), || answer.into_parts()).await;
+    let response = match body.held(held, config.bodies_bytes_max) {
+        Ok(body) => head.map(|()| Body::new(body)),
+        Err(Full) => {
+            let refusal = Answer::Busy(Refused::NoRoom);
+            status = refusal.telemetry();
+            refusal.into_response()
+        }
+    };
     counter!("codejail_requests_total", "status" => status).increment(1);
     histogram!("codejail_request_seconds", "status" => status)
         .record(started.elapsed().as_secs_f64());
-    answer
+    response
 }
 
-async fn answer(service: &Service, request: Request<Body>) -> Answer {
-    let config = service.config.get();
+/// The answer to a request. What its body takes of the budget is `held`, the answer's bytes not yet.
+async fn answer(
+    service: &Service,
+    config: &Config,
+    request: Request<Body>,
+    held: &mut Held,
+) -> Answer {
     if !config.enabled {
         return Answer::Disabled;
     }
     if !service.health.is_safe() {
         return Answer::Unsafe;
     }
-    let reading = payload::read_form(request, config.body_bytes_max);
-    let form = match timeout(Duration::from_millis(config.body_timeout_ms), reading).await {
-        Ok(Ok(form)) => form,
-        Ok(Err(rejection)) => return Answer::Rejected(rejection),
+    let encoding = match payload::encoding(request.headers()) {
+        Ok(encoding) => encoding,
+        Err(rejection) => return Answer::Rejected(rejection),
+    };
+    let (head, body) = request.into_parts();
+    let bounds = BodyBounds {
+        bytes_max: config.body_bytes_max,
+        held_bytes_max: config.bodies_bytes_max,
+    };
+    let reading = body::read(body, bounds, held, &service.pace);
+    let body = match timeout(Duration::from_millis(config.body_timeout_ms), reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return unread(error),
         Err(_) => return Answer::Rejected(Rejection::Slow(config.body_timeout_ms)),
     };
-    execute(service, &form, &config).await
+    let form = match big_work::run(Lane::Request, body.len(), || {
+        payload::form(encoding, head, body)
+    })
+    .await
+    {
+        Ok(form) => form,
+        Err(rejection) => return Answer::Rejected(rejection),
+    };
+    // It has no more bytes than its body had.
+    let _ = held.resize(form.bytes(), config.bodies_bytes_max);
+    execute(service, &form, config).await
+}
+
+fn unread(error: BodyError) -> Answer {
+    match error {
+        BodyError::NoRoom => Answer::Busy(Refused::NoRoom),
+        BodyError::TooLarge(bytes_max) => Answer::Rejected(Rejection::TooLarge(bytes_max)),
+        BodyError::Broken(error) => Answer::Rejected(Rejection::Body(error.to_string())),
+    }
 }
 
 /// Runs what a form asks for. The commands `check` and `run` come in here.
 pub async fn execute(service: &Service, form: &Form, config: &Config) -> Answer {
-    let code_exec = match form.check() {
+    let code_exec = match big_work::run(Lane::Request, form.bytes(), || form.check()).await {
         Ok(code_exec) => code_exec,
         Err(rejection) => return Answer::Rejected(rejection),
     };
@@ -83,7 +135,9 @@ async fn run_admitted(
     let Some(pool) = service.pool.get() else {
         return Answer::Unsafe;
     };
-    let bytecode = bytecode(service, code_exec);
+    let library_bytes = code_exec.python_lib.map_or(0, <[u8]>::len);
+    let bytecode =
+        big_work::run(Lane::Answer, library_bytes, || bytecode(service, code_exec)).await;
     let job = job(code_exec, bytecode.as_deref(), config);
     let take = || async move {
         let sandbox = pool.take().await;
@@ -97,7 +151,10 @@ async fn run_admitted(
             if let Outcome::Ended { cold_imports, .. } = &outcome {
                 count_cold_imports(cold_imports, pool.first_worker());
             }
-            let answer = Answer::to_run(outcome, code_exec.globals, config.output_bytes_max);
+            let globals = code_exec.globals;
+            let bytes = globals.as_str().len() + outcome.bytes();
+            let to_run = || Answer::to_run(outcome, globals, config.output_bytes_max);
+            let answer = big_work::run(Lane::Answer, bytes, to_run).await;
             log_execution(code_exec, &answer, elapsed);
             answer
         }
@@ -137,13 +194,19 @@ fn bytecode(service: &Service, code_exec: &CodeExec<'_>) -> Option<Bytes> {
 }
 
 fn job<'a>(code_exec: &CodeExec<'a>, bytecode: Option<&'a [u8]>, config: &Config) -> Job<'a> {
-    let context = code_exec.limit_overrides_context.as_deref();
+    let context = code_exec
+        .limit_overrides_context
+        .filter(|name| name.as_str().len() <= CONTEXT_TEXT_BYTES_MAX);
+    let context = context.map(RawString::decode);
+    let context = context
+        .as_deref()
+        .and_then(|name| str::from_utf8(name).ok());
     Job {
         code: code_exec.code,
         globals: code_exec.globals.as_str(),
         python_lib: code_exec.python_lib,
         bytecode,
         python_path: code_exec.python_path,
-        limits: config.limits(context.and_then(|name| str::from_utf8(name).ok())),
+        limits: config.limits(context),
     }
 }

@@ -1,15 +1,22 @@
-//! Step 1: from the request's body to a job. Every 400 of the original is decided here.
+//! Step 1: from the request's body to a job. Every 400 of the original is decided here. Nothing here
+//! waits: the body is there, and where it is long the caller gives it a thread.
 
-use crate::python_json::scan::{JsonError, Raw, scan};
+use crate::python_json::scan::{JsonError, Raw, RawString, scan};
 use crate::python_json::schema::{self, SchemaMismatch};
 use axum::body::{Body, Bytes};
-use axum::extract::FromRequest;
+use axum::extract::{FromRequest, Multipart};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::borrow::Cow;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 /// The one file that a request may bring, and the one entry that its path may have.
 const PYTHON_LIB: &str = "python_lib.zip";
+
+/// The one field.
+const PAYLOAD: &str = "payload";
+/// Its name with each letter as `%70`.
+const NAME_BYTES_MAX: usize = 3 * PAYLOAD.len();
 
 /// Parts of a multipart body that are looked at; the client sends two.
 const PARTS_MAX: usize = 1000;
@@ -92,26 +99,36 @@ pub struct CodeExec<'a> {
     /// The library.
     pub python_lib: Option<&'a [u8]>,
     /// What picks the limits.
-    pub limit_overrides_context: Option<Cow<'a, [u8]>>,
+    pub limit_overrides_context: Option<RawString<'a>>,
     /// For logs.
-    pub slug: Option<Cow<'a, [u8]>>,
+    pub slug: Option<RawString<'a>>,
 }
 
-/// Reads a form of at most `bytes_max`.
+/// How a form is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-www-form-urlencoded`
+    Urlencoded,
+    /// `multipart/form-data`
+    Multipart,
+    /// There is no body.
+    Nothing,
+}
+
+/// How the form is written, by the request's head.
 ///
 /// # Errors
-/// The content type is none of the two, or the body is too large or broken.
-pub async fn read_form(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
-    let content_type = content_type(request.headers());
+/// The content type is neither of the two.
+pub fn encoding(headers: &HeaderMap) -> Result<Encoding, Rejection> {
+    let content_type = content_type(headers);
     match media_type(&content_type).as_str() {
-        "application/x-www-form-urlencoded" => read_urlencoded(request, bytes_max).await,
-        "multipart/form-data" => read_multipart(request, bytes_max).await,
-        "" if request
-            .headers()
+        "application/x-www-form-urlencoded" => Ok(Encoding::Urlencoded),
+        "multipart/form-data" => Ok(Encoding::Multipart),
+        "" if headers
             .get("content-length")
             .is_none_or(|length| length == "0") =>
         {
-            Ok(Form::default())
+            Ok(Encoding::Nothing)
         }
         _ => Err(Rejection::MediaType(content_type)),
     }
@@ -128,32 +145,45 @@ fn media_type(content_type: &str) -> String {
     media_type.trim().to_ascii_lowercase()
 }
 
-async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Rejection> {
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Rejection::TooLarge(bytes_max)),
-        Err(error) => Err(Rejection::Body(error.to_string())),
+/// Takes a body apart.
+///
+/// # Errors
+/// The body is not what its content type says.
+pub fn form(encoding: Encoding, head: Parts, body: Vec<u8>) -> Result<Form, Rejection> {
+    match encoding {
+        Encoding::Urlencoded => Ok(urlencoded(&body)),
+        Encoding::Multipart => {
+            let request = Request::from_parts(head, Body::from(body));
+            // All of it is there, so there is nothing to wait for.
+            let mut context = Context::from_waker(Waker::noop());
+            match pin!(multipart(request)).poll(&mut context) {
+                Poll::Ready(form) => form,
+                Poll::Pending => Err(Rejection::Body("it is not whole".to_owned())),
+            }
+        }
+        Encoding::Nothing => Ok(Form::default()),
     }
 }
 
-async fn read_urlencoded(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
-    let body = collect(request.into_body(), bytes_max).await?;
-    let last = form_urlencoded::parse(&body)
-        .filter(|(name, _)| name == "payload")
-        .last();
-    Ok(Form {
-        payload: last.map(|(_, value)| value.into_owned()),
+/// Of the last field `payload` the value is decoded; of the others at most the name, since they may be
+/// long.
+fn urlencoded(body: &[u8]) -> Form {
+    let is_payload = |field: &&[u8]| {
+        let name = field.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let is_short = name.len() <= NAME_BYTES_MAX;
+        is_short && form_urlencoded::parse(name).any(|(name, _)| name == PAYLOAD)
+    };
+    let field = body.rsplit(|byte| *byte == b'&').find(is_payload);
+    let pair = field.and_then(|field| form_urlencoded::parse(field).next());
+    Form {
+        payload: pair.map(|(_, value)| value.into_owned()),
         ..Form::default()
-    })
+    }
 }
 
-async fn read_multipart(request: Request<Body>, bytes_max: usize) -> Result<Form, Rejection> {
-    let (parts, body) = request.into_parts();
-    // Read whole first: the bound is on the body, not on its parts.
-    let body = collect(body, bytes_max).await?;
-    let request = Request::from_parts(parts, Body::from(body));
+async fn multipart(request: Request<Body>) -> Result<Form, Rejection> {
     let broken = |error: &dyn std::fmt::Display| Rejection::Body(error.to_string());
-    let mut multipart = axum::extract::Multipart::from_request(request, &())
+    let mut multipart = Multipart::from_request(request, &())
         .await
         .map_err(|error| broken(&error))?;
     let mut form = Form::default();
@@ -171,7 +201,7 @@ async fn read_multipart(request: Request<Body>, bytes_max: usize) -> Result<Form
         match (is_file, name.as_str()) {
             (true, PYTHON_LIB) => form.python_lib = Some(bytes),
             (true, _) => form.other_file = true,
-            (false, "payload") => {
+            (false, PAYLOAD) => {
                 form.payload = Some(String::from_utf8_lossy(&bytes).into_owned());
             }
             (false, _) => {}
@@ -199,6 +229,13 @@ impl Form {
         }
     }
 
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let payload = self.payload.as_ref().map_or(0, String::len);
+        payload + self.python_lib.as_ref().map_or(0, Bytes::len)
+    }
+
     /// Checks the form, in the original's order.
     ///
     /// # Errors
@@ -206,8 +243,8 @@ impl Form {
     pub fn check(&self) -> Result<CodeExec<'_>, Rejection> {
         let text = self.payload.as_deref().ok_or(Rejection::Missing)?;
         let payload = schema::check(scan(text)?)?;
-        let allowed = |entry: &Cow<'_, [u8]>| **entry == *PYTHON_LIB.as_bytes();
-        if !payload.python_path.iter().all(allowed) {
+        let is_allowed = |entry: RawString<'_>| *entry.decode() == *PYTHON_LIB.as_bytes();
+        if !payload.python_path_entries().all(is_allowed) {
             return Err(Rejection::PythonPath);
         }
         if self.other_file {
@@ -219,10 +256,35 @@ impl Form {
         Ok(CodeExec {
             code: payload.code.as_str(),
             globals: payload.globals_dict,
-            python_path: !payload.python_path.is_empty(),
+            python_path: payload.python_path_entries().next().is_some(),
             python_lib: self.python_lib.as_deref(),
             limit_overrides_context: payload.limit_overrides_context,
             slug: payload.slug,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(body: &str) -> Option<String> {
+        urlencoded(body.as_bytes()).payload
+    }
+
+    #[test]
+    fn of_a_form_the_last_payload_counts_however_its_name_is_written() {
+        for (body, expected) in [
+            ("payload=1", Some("1")),
+            ("payload=1&payload=2&other=3&&", Some("2")),
+            ("payload=1&%70%61%79%6C%6f%61%64=%7B+%7D", Some("{ }")),
+            ("payload=a=b", Some("a=b")),
+            ("payload", Some("")),
+            ("payload=", Some("")),
+            ("=payload&payloads=1&Payload=2", None),
+            ("", None),
+        ] {
+            assert_eq!(payload(body).as_deref(), expected, "{body}");
+        }
     }
 }

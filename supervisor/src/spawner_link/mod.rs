@@ -1,16 +1,19 @@
 //! The supervisor's side of its conversation with the spawner.
 
+mod error;
+
+pub use error::SpawnerLinkError;
+
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
     FoundAppArmor, SaidLevel, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
 };
-use codejail_transport::{PacketError, PacketSocket};
+use codejail_transport::PacketSocket;
 use codejail_transport_asynchronous::AsyncPacketSocket;
 use metrics::counter;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,35 +24,6 @@ use tokio_util::sync::CancellationToken;
 /// How long the spawner may take to take an order and to answer it. It answers in milliseconds; one
 /// that is stopped or stuck for so long is as good as dead, and a service without a spawner ends.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-
-/// Why the spawner can't be worked with.
-#[derive(Debug, thiserror::Error)]
-pub enum SpawnerLinkError {
-    /// The socket failed or carried something else than a report.
-    #[error("spawner: {0}")]
-    Packet(#[from] PacketError),
-    /// The socket could not be registered.
-    #[error("spawner: {0}")]
-    Io(#[from] io::Error),
-    /// The host can't do what the configuration wants.
-    #[error("spawner: {0}")]
-    Configure(String),
-    /// A worker could not be started.
-    #[error("spawner: {0}")]
-    Launch(String),
-    /// It takes no order, or does not answer one.
-    #[error("spawner: it has not answered for {SILENCE_MAX:?}")]
-    Silent,
-    /// It did not end when it was told to.
-    #[error(
-        "spawner: it has not ended after {0:?}; processes and directories stay until it goes on, and \
-         it will remove them then"
-    )]
-    Stuck(Duration),
-    /// It said something that is not legal in this state, or nothing any more.
-    #[error("spawner: it is gone")]
-    Gone,
-}
 
 /// Whoever waits for a report.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ mod influence;
 mod isolation;
 mod layers;
 mod one_layer;
+mod proc;
 mod traps;
 mod unprivileged;
 mod weaknesses;

@@ -9,6 +9,7 @@ use codejail_harness::root::is_root;
 use codejail_harness::wait::END_MAX;
 use codejail_harness::wait::wait_for;
 use codejail_harness::{Service, needs_root};
+use nix::errno::Errno;
 use serde_json::json;
 use std::fs;
 use std::thread;
@@ -91,6 +92,49 @@ fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
     overruns.sort_by(f64::total_cmp);
     // The best of ten: a busy machine may hold up any one of them.
     assert!((0.5..1.2).contains(&overruns[0]), "{overruns:?}");
+}
+
+/// The network namespace is the worker's, since one for each sandbox would cost more than it is worth.
+#[test]
+fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() {
+    needs_root!();
+    let bind = "import os, socket, time\n\
+                def outcome(attempt, *arguments):\n    \
+                    try: attempt(*arguments)\n    \
+                    except OSError as error: return error.errno\n    \
+                    return 'done'\n\
+                meeting = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+                x = [outcome(meeting.bind, '\\0codejail-meeting')]\n";
+    let waits = format!(
+        "{bind}os.mkdir('tmp/bound')\n\
+         while os.path.exists('tmp/bound'): time.sleep(0.01)\n\
+         meeting.setblocking(False); x.append(outcome(meeting.recv, 9))"
+    );
+    let meets = format!(
+        "{bind}x += [outcome(meeting.connect, '\\0codejail-meeting'), \
+         outcome(meeting.sendto, b'data', '\\0codejail-meeting')]"
+    );
+    let codes = |numbers: &[i32]| json!(numbers);
+    let service = Service::start("sandboxes_per_worker = 2");
+    let other_worker = Service::start("");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| service.value_of_x(&waits));
+        let directory = service.wait_for_mark("bound");
+        let met = codes(&[
+            Errno::EADDRINUSE as i32,
+            Errno::EACCES as i32,
+            Errno::EACCES as i32,
+        ]);
+        assert_eq!(service.value_of_x(&meets), met);
+        // A run of another worker does not even learn that the name is taken.
+        let apart = json!(["done", Errno::EACCES as i32, Errno::EACCES as i32]);
+        assert_eq!(other_worker.value_of_x(&meets), apart);
+        fs::remove_dir(directory.join("tmp/bound")).expect("rmdir");
+        assert_eq!(
+            waiting.join().unwrap(),
+            json!(["done", Errno::EAGAIN as i32])
+        );
+    });
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What clients rely on: requests, answers, limits, waiting.
 
+mod bodies;
 mod executions;
+mod hash_seed;
 mod http;
 mod limits;
 mod loading;
@@ -8,4 +10,5 @@ mod queue;
 mod requests;
 mod slow_clients;
 mod surroundings;
+mod trickling;
 mod values;

@@ -80,7 +80,7 @@ fn one_more_than_may_wait_is_turned_away_at_once() {
     });
     let asked = Instant::now();
     let answer = service.execute("x = 1");
-    assert_busy(&answer, "No sandbox is free and 1 requests wait already");
+    assert_busy(&answer, "No sandbox is free and 1 request waits already");
     assert!(asked.elapsed() < Duration::from_secs(5));
     client.hang_up();
     let answer = waiting.rest();

@@ -11,7 +11,7 @@ use codejail_harness::wait::{END_MAX, START_MAX, wait_for, wait_until};
 use codejail_harness::{Run, Service, inject, needs_root, processes};
 use codejail_protocol::frame;
 use codejail_protocol::job::SandboxReport;
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
+use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -55,6 +55,45 @@ fn an_idle_worker_that_is_killed_is_replaced() {
     service.wait_for_event("worker_lost");
     service.assert_works();
     assert!(!service.workers().contains(&worker));
+}
+
+/// A service manager sends them to every process of a service. In a PID namespace the kernel keeps
+/// most of them from a worker.
+#[test]
+fn a_worker_outlives_what_a_service_manager_sends_to_all_also_without_a_pid_namespace() {
+    needs_root!();
+    let none = "[layers]\nnamespaces = 'off'\nmounts = 'off'";
+    for layers in ["", none] {
+        let service = Service::start(layers);
+        sandboxes(&service);
+        let worker = service.workers().remove(0);
+        for sent in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+            signal(&worker, sent);
+            // The next two are forked after the signal.
+            for _ in 0..4 {
+                service.assert_works();
+            }
+        }
+        assert_eq!(service.workers(), [worker], "{layers}");
+        // Its runs have a fresh interpreter's actions.
+        let actions = "import signal, ctypes\n\
+                       x = [str(signal.getsignal(n)) for n in (1, 3, 15)] + [signal.getsignal(2).__name__]";
+        let fresh = json!(["0", "0", "0", "default_int_handler"]);
+        let actions = service.value_of_x(&actions.replace("str(", "str(0 + "));
+        assert_eq!(actions, fresh);
+        for (sent, ends) in [
+            ("SIGTERM", "status code: -15"),
+            ("SIGHUP", "status code: -1"),
+            ("SIGQUIT", "status code: -3"),
+            ("SIGINT", "KeyboardInterrupt"),
+        ] {
+            let code = format!(
+                "import os, signal, time; os.kill(os.getpid(), signal.{sent}); time.sleep(5)"
+            );
+            let emsg = service.execute(&code).emsg();
+            assert!(emsg.contains(ends), "{sent}: {emsg}");
+        }
+    }
 }
 
 #[test]

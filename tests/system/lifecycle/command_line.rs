@@ -249,7 +249,7 @@ fn check_fails_where_a_service_would() {
         ];
         let said = codejail(&["check", "--config", &config], &off);
         assert_eq!(said.status, Some(69), "{said:?}");
-        let layer = "layer landlock    none: layers.landlock = \"off\"\n";
+        let layer = "layer landlock    none: layers.landlock = \"off\"";
         assert!(said.out.contains(layer), "{said:?}");
         assert!(said.out.contains("check disk        expected"), "{said:?}");
         let said = codejail(&["run", "/dev/null", "--config", &config], &off);

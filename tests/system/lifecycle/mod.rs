@@ -2,6 +2,7 @@
 
 mod command_line;
 mod configuration;
+mod end;
 mod life;
 mod mistakes;
 mod odd_signals;

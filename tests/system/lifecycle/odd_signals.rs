@@ -106,11 +106,7 @@ fn logs_that_are_rotated_while_the_service_starts_end_nothing() {
 
 #[test]
 fn an_upgrade_that_is_asked_for_while_the_service_starts_ends_nothing() {
-    waits_until_it_is_up(
-        SIGUSR2,
-        Whom::Supervisor,
-        "USR2: no second service is started",
-    );
+    waits_until_it_is_up(SIGUSR2, Whom::Supervisor, "upgrade_ignored");
 }
 
 #[test]
@@ -208,5 +204,5 @@ fn code_that_ends_itself_by_a_signal_is_told_so() {
 
 #[test]
 fn a_reload_that_every_process_is_told_while_the_service_starts_ends_nothing() {
-    waits_until_it_is_up(SIGHUP, Whom::Both, "HUP: the configuration was read");
+    waits_until_it_is_up(SIGHUP, Whom::Both, "configuration_reloaded");
 }

@@ -103,6 +103,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_list_allows_what_another_list_calls_absent() {
+        let allowed = policy::allowed(Some((1001, 1002)), true).unwrap();
+        for call in ABSENT.iter().copied().chain(UNKNOWN.map(i64::from)) {
+            assert!(!allowed.contains_key(&call), "{call}");
+        }
+    }
+
+    #[test]
+    fn the_longest_filter_fits_into_the_kernels_bound() {
+        // BPF_MAXINSNS of linux/bpf_common.h.
+        const INSTRUCTIONS_MAX: usize = 4096;
+        let longest = allow(policy::allowed(Some((1001, 1002)), true).unwrap()).unwrap();
+        assert!(longest.len() < INSTRUCTIONS_MAX / 2, "{}", longest.len());
+        assert!(absent().unwrap().len() < 100);
+    }
+
+    #[test]
     fn the_last_filter_names_the_own_pid_wherever_one_is_compared() {
         let filters = Filters::compile().unwrap();
         let count = |program: &BpfProgram, k| program.iter().filter(|each| each.k == k).count();

@@ -125,7 +125,7 @@ impl Worker {
         result
     }
 
-    /// WorkerControls sandboxes, each with its pipes, and listens for its `Prepared`.
+    /// Orders sandboxes, each with its pipes, and listens for its `Prepared`.
     async fn refill(&mut self) -> Result<(), WorkerError> {
         while self.live.wants_more() {
             let (pipes, theirs) = make_pipes()?;

@@ -4,15 +4,7 @@
 //! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
 //! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
 //!
-//! A call that is new here needs:
-//!
-//! - a program that needs it, in `api_tests/src/probes/works.rs`, which fails without it;
-//! - if the call was denied on purpose until now, a change of the probe that says so, in
-//!   `api_tests/src/probes/kernel.rs` or beside it;
-//! - an attack that uses it for harm, in one of these probes' files, if there is one, and
-//!   `make sabotage`, which writes to `docs/sabotage.md` which layers still stop it;
-//! - a look at `docs/traps.md`: its rows about system calls name the tests that show which errno a
-//!   call gets that stays denied.
+//! CONTRIBUTING.md, "A system call that sandboxes may make", says which tests a new call needs.
 
 use libc::*;
 

@@ -1,0 +1,161 @@
+//! One output stream of a sandbox: what is kept of it, and how the rest is thrown away.
+
+use super::Captured;
+use nix::fcntl::{FcntlArg::F_SETPIPE_SZ, SpliceFFlags, fcntl, splice};
+use std::fs::File;
+use std::io;
+use std::sync::LazyLock;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, sleep_until};
+
+/// Read at a time. Most answers are shorter. The allocator gives larger buffers back to the kernel
+/// after each execution, as it did with the 64 KiB that a pipe holds, and takes them anew by page
+/// faults.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// What the pipe of a flood is made to hold, and what is thrown away of it at a time; the kernel's own bound
+/// for it (pipe(7)).
+const FLOOD_BYTES: i32 = 1 << 20;
+/// Between two looks at a flood that has such a pipe: as often as there is something, the looks alone would
+/// keep a core busy. It flows at some 400 MB a second.
+const FLOOD_EVERY: Duration = Duration::from_millis(1);
+
+/// Where a flood goes. Without it floods are read.
+static NOWHERE: LazyLock<io::Result<File>> =
+    LazyLock::new(|| File::options().write(true).open("/dev/null"));
+
+/// An output stream, and its beginning.
+pub struct Output {
+    /// None once it is at its end.
+    stream: Option<pipe::Receiver>,
+    captured: Captured,
+    bytes_max: usize,
+    chunk: Vec<u8>,
+    /// When a flood is thrown away next.
+    next_discard: Option<Instant>,
+}
+
+impl Output {
+    /// Nothing was read yet; of what comes, `bytes_max` are kept.
+    pub fn new(stream: pipe::Receiver, bytes_max: usize) -> Self {
+        Self {
+            stream: Some(stream),
+            captured: Captured::default(),
+            bytes_max,
+            chunk: vec![0; CHUNK_BYTES],
+            next_discard: None,
+        }
+    }
+
+    /// Takes some of what comes next; never returns once the stream is at its end. May be dropped at any
+    /// time: nothing is lost.
+    pub async fn take_some(&mut self) {
+        let Some(stream) = &mut self.stream else {
+            return std::future::pending().await;
+        };
+        let taken = match &*NOWHERE {
+            Ok(nowhere) if self.captured.cut => {
+                if let Some(next) = self.next_discard {
+                    sleep_until(next).await;
+                }
+                discard(stream, nowhere).await
+            }
+            _ => stream.read(&mut self.chunk).await,
+        };
+        match taken {
+            Ok(0) | Err(_) => self.stream = None,
+            Ok(_) if self.captured.cut => {
+                self.next_discard = self.next_discard.map(|_| Instant::now() + FLOOD_EVERY);
+            }
+            Ok(count) => {
+                self.captured.keep(&self.chunk[..count], self.bytes_max);
+                if self.captured.cut && fcntl(&*stream, F_SETPIPE_SZ(FLOOD_BYTES)).is_ok() {
+                    self.next_discard = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Takes what the stream holds now; what is written later was written after the end.
+    pub fn take_rest(&mut self) {
+        let Some(stream) = &self.stream else { return };
+        // Past the runtime, which may not have heard yet that there is something to read. A flood is
+        // cut: not more is read than is kept, plus one chunk to know that there was more.
+        while !self.captured.cut
+            && let Ok(count @ 1..) = nix::unistd::read(stream, &mut self.chunk)
+        {
+            self.captured.keep(&self.chunk[..count], self.bytes_max);
+        }
+    }
+
+    /// What was kept. The stream goes with the second one.
+    pub fn into_parts(self) -> (Captured, Option<pipe::Receiver>) {
+        (self.captured, self.stream)
+    }
+}
+
+/// Throws away what a pipe holds, once it holds something, without copying it.
+async fn discard(stream: &pipe::Receiver, nowhere: &File) -> io::Result<usize> {
+    let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+    let splice = || {
+        Ok(splice(
+            stream,
+            None,
+            nowhere,
+            None,
+            FLOOD_BYTES as usize,
+            flags,
+        )?)
+    };
+    loop {
+        // A flood that never ebbs must leave the thread to others, too.
+        consume_budget().await;
+        stream.readable().await?;
+        match stream.try_io(splice) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use tokio::time::timeout;
+
+    fn output(bytes_max: usize) -> (Output, io::PipeWriter) {
+        let (reader, writer) = io::pipe().unwrap();
+        let stream = pipe::Receiver::from_owned_fd(reader.into()).unwrap();
+        (Output::new(stream, bytes_max), writer)
+    }
+
+    #[tokio::test]
+    async fn of_a_flood_the_beginning_is_kept_and_the_rest_is_taken() {
+        const FLOOD: usize = 1 << 20;
+        let (mut output, mut writer) = output(10);
+        let flood = std::thread::spawn(move || writer.write_all(&[b'x'; FLOOD]));
+        while output.stream.is_some() {
+            output.take_some().await;
+        }
+        flood.join().unwrap().unwrap();
+        let (captured, _) = output.into_parts();
+        assert_eq!((captured.bytes.len(), captured.cut), (10, true));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_cut_is_still_waited_for() {
+        let (mut output, mut writer) = output(1);
+        writer.write_all(b"xx").unwrap();
+        output.take_some().await;
+        let short = Duration::from_millis(20);
+        assert!(timeout(short, output.take_some()).await.is_err());
+        writer.write_all(b"x").unwrap();
+        output.take_some().await;
+        drop(writer);
+        output.take_some().await;
+        assert!(output.stream.is_none());
+    }
+}

@@ -1,0 +1,35 @@
+//! Why the spawner can't be worked with.
+
+use super::SILENCE_MAX;
+use codejail_transport::PacketError;
+use std::io;
+use std::time::Duration;
+
+/// Why the spawner can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnerLinkError {
+    /// The socket failed or carried something else than a report.
+    #[error("spawner: {0}")]
+    Packet(#[from] PacketError),
+    /// The socket could not be registered.
+    #[error("spawner: {0}")]
+    Io(#[from] io::Error),
+    /// The host can't do what the configuration wants.
+    #[error("spawner: {0}")]
+    Configure(String),
+    /// A worker could not be started.
+    #[error("spawner: {0}")]
+    Launch(String),
+    /// It takes no order, or does not answer one.
+    #[error("spawner: it has not answered for {SILENCE_MAX:?}")]
+    Silent,
+    /// It did not end when it was told to.
+    #[error(
+        "spawner: it has not ended after {0:?}; processes and directories stay until it goes on, and \
+         it will remove them then"
+    )]
+    Stuck(Duration),
+    /// It said something that is not legal in this state, or nothing any more.
+    #[error("spawner: it is gone")]
+    Gone,
+}

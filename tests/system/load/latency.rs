@@ -1,0 +1,97 @@
+//! What is large keeps nobody from what is small: `/livez` answers while others have megabytes scanned,
+//! merged and quoted, or while a run writes all it can.
+
+use codejail_harness::http::{self, FORM, post};
+use codejail_harness::{Run, Service};
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SAMPLES: usize = 400;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How much longer than 99 of 100 on the quiet service the longest may take: the cores are busy, but no
+/// thread that answers is. Where it was, this was 500 and more.
+const STALL_MAX: u32 = 200;
+
+/// Writes an object of so many distinct keys past the runner, as any author can.
+const MANY_KEYS: &str = "import os
+out = b'{' + b','.join(b'\"%x\":1' % n for n in range(1500000)) + b'}'
+while out: out = out[os.write(1, out):]
+os._exit(0)";
+
+#[test]
+fn megabytes_of_others_do_not_hold_up_what_is_small() {
+    let service = Service::start("workers = 2\n[limits]\nCPU = 60\nREALTIME = 60");
+    let quiet = liveness(&service);
+    let done = AtomicBool::new(false);
+    // Quoted, it would be five times as long.
+    let quoted = format!(
+        r#"{{"code": "", "globals_dict": "{}"}}"#,
+        "\u{7f}".repeat(8 << 20)
+    );
+    let quoted = http::form(&quoted);
+    let many_keys = Run::new(MANY_KEYS);
+    let busy = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let answer = post(service.address, Some(FORM), &quoted);
+                assert_eq!(answer.status, 400);
+                assert!(answer.body.len() < 1000, "{}", answer.body.len());
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let answer = service.run(&many_keys);
+                assert_eq!(answer.status, 200);
+                assert!(answer.body.len() > 10 << 20, "{}", answer.body.len());
+            }
+        });
+        let busy = liveness(&service);
+        done.store(true, Ordering::Relaxed);
+        busy
+    });
+    println!("/livez, quiet: {quiet:?}, beside megabytes of others: {busy:?}");
+    let ([_, usual, _], [_, _, longest]) = (quiet, busy);
+    assert!(longest < STALL_MAX * usual, "{quiet:?}, {busy:?}");
+}
+
+/// The middle, the 99th of a hundred and the longest of many answers to `/livez`.
+fn liveness(service: &Service) -> [Duration; 3] {
+    let mut times: Vec<Duration> = (0..SAMPLES)
+        .map(|_| {
+            thread::sleep(PAUSE);
+            let asked = Instant::now();
+            assert_eq!(service.get("/livez").status, 200);
+            asked.elapsed()
+        })
+        .collect();
+    times.sort();
+    [SAMPLES / 2, SAMPLES * 99 / 100, SAMPLES - 1].map(|at| times[at])
+}
+
+#[test]
+fn a_flood_keeps_no_core_of_the_supervisor_busy() {
+    let service = Service::start("[limits]\nCPU = 60\nREALTIME = 60");
+    let flood = "import os, time
+block = b'x' * 65536
+began = time.monotonic()
+for _ in range(32768): os.write(2, block)
+x = time.monotonic() - began";
+    let before = cpu_ticks(service.pid());
+    let took = service.value_of_x(flood).as_f64().expect("seconds");
+    let of_supervisor = (cpu_ticks(service.pid()) - before) as f64 / 100.0;
+    println!("2 GiB in {took} s: {of_supervisor} s of the supervisor");
+    assert!(of_supervisor < took / 6.0, "{of_supervisor} s of {took} s");
+}
+
+/// User and system time, in hundredths of a second.
+fn cpu_ticks(pid: i32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let (_, rest) = stat.rsplit_once(") ").expect("a name");
+    let fields = rest.split(' ').skip(11).take(2);
+    fields
+        .map(|ticks| ticks.parse::<u64>().expect("ticks"))
+        .sum()
+}
