@@ -20,10 +20,12 @@ use codejail_protocol::spawn::{
 use codejail_transport::PacketSocket;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
 
 /// For five workers, each with as many seats.
 const UIDS: u32 = 5 * 199;
@@ -173,9 +175,14 @@ impl Spawner {
 
     /// What the spawner says to the operator next; reports that come before it are lost.
     fn hear_said(&self) -> (SaidLevel, String) {
+        let deadline = Instant::now() + END_MAX;
         loop {
-            let packet = self.socket.receive().expect("receive");
-            if let SpawnerReport::Said { level, text, .. } = packet.expect("the spawner is gone") {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).expect("a time");
+            let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut polled, timeout), Ok(1), "it says nothing");
+            let report = self.socket.receive().expect("receive");
+            if let SpawnerReport::Said { level, text, .. } = report.expect("the spawner is gone") {
                 return (level, text);
             }
         }
