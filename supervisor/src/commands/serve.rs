@@ -24,7 +24,7 @@ const OBEYED: [Number; 6] = [
     Number::SIGWINCH,
 ];
 
-/// Keeps the signals of [`OBEYED`] waiting: the kernel delivers them when the service is able to obey.
+/// Keeps the signals of `OBEYED` waiting: the kernel delivers them when the service is able to obey.
 /// Without this they would end or stop a process that has no handlers yet. It must be called while the
 /// process has one thread: threads that are made later hold them too, as the spawner does until it has
 /// handlers.

@@ -29,9 +29,12 @@ fn memory_does_not_grow_with_a_million_requests_where_nobody_scrapes() {
     assert_memory_stays(1_000_000, 50_000);
 }
 
+/// Sends so many requests to this address.
+type Client = fn(SocketAddr, usize);
+
 fn assert_memory_stays(refused: usize, executions: usize) {
     let service = Service::start("workers = 2");
-    let parts: [(&str, usize, fn(SocketAddr, usize)); 2] = [
+    let parts: [(&str, usize, Client); 2] = [
         ("refused requests", refused, refuse),
         ("executions", executions, execute),
     ];
