@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, header::CONTENT_TYPE};
+use memchr::{memchr, memrchr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -169,16 +170,29 @@ pub fn form(encoding: Encoding, head: Parts, body: Vec<u8>) -> Result<Form, Reje
 /// long.
 fn urlencoded(body: &[u8]) -> Form {
     let is_payload = |field: &&[u8]| {
-        let name = field.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let is_short = name.len() <= NAME_BYTES_MAX;
-        is_short && form_urlencoded::parse(name).any(|(name, _)| name == PAYLOAD)
+        // A longer name is not `payload`, however it is written.
+        let beginning = &field[..field.len().min(NAME_BYTES_MAX + 1)];
+        let end = memchr(b'=', beginning).unwrap_or(beginning.len());
+        let is_short = end <= NAME_BYTES_MAX;
+        is_short && form_urlencoded::parse(&field[..end]).any(|(name, _)| name == PAYLOAD)
     };
-    let field = body.rsplit(|byte| *byte == b'&').find(is_payload);
+    let field = last_first(body).find(is_payload);
     let pair = field.and_then(|field| form_urlencoded::parse(field).next());
     Form {
         payload: pair.map(|(_, value)| value.into_owned()),
         ..Form::default()
     }
+}
+
+/// The fields of a form, from the last to the first.
+fn last_first(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut remainder = Some(body);
+    std::iter::from_fn(move || {
+        let fields = remainder?;
+        let start = memrchr(b'&', fields).map_or(0, |at| at + 1);
+        remainder = start.checked_sub(1).map(|end| &fields[..end]);
+        Some(&fields[start..])
+    })
 }
 
 async fn multipart(request: Request<Body>) -> Result<Form, Rejection> {

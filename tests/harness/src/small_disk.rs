@@ -39,7 +39,11 @@ impl SmallDisk {
             let (dirs, waiting): (Vec<_>, Vec<_>) = entries
                 .map(|entry| entry.path())
                 .partition(|dir| dir.join("jailed_code").exists());
-            let is_empty = |dir: &PathBuf| fs::read_dir(dir).is_ok_and(|found| found.count() == 0);
+            // The spawner's mark stays in the directory of what waits to be removed.
+            let is_empty = |dir: &PathBuf| {
+                let mut found = fs::read_dir(dir).into_iter().flatten().flatten();
+                found.all(|entry| entry.file_name() == ".service")
+            };
             dirs.len() == 3 && waiting.iter().all(is_empty)
         });
     }

@@ -63,7 +63,9 @@ fn a_service_whose_log_is_on_a_full_disk_serves_and_counts_lost_lines() {
     let address: SocketAddr = free.local_addr().expect("its address");
     drop(free);
     // The log has no line with the address, so the starter writes one.
-    let start = format!("echo 'listening on {address}' >&2; exec \"$@\" 2>/dev/full");
+    let start = format!(
+        "echo 'listening on {address} event=\"service_listening\"' >&2; exec \"$@\" 2>/dev/full"
+    );
     let service = Service::launch(&Setup {
         overrides: &format!("bind = '{address}'"),
         starter: &["sh", "-c", &start, "sh"],
