@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{getegid, geteuid};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 const LAYER: &str = "namespaces";
 
@@ -46,17 +46,14 @@ pub fn become_own_administrator() -> Result<(), LaunchError> {
 }
 
 /// What a process writes to map its own user, and nobody else, in a new user namespace.
-struct UserMaps([(&'static CStr, CString); 3]);
+struct UserMaps([(&'static CStr, String); 3]);
 
 impl UserMaps {
     fn of_this_process() -> Self {
         let (uid, gid) = (geteuid(), getegid());
-        let map = |id: u32| {
-            let text = format!("{id} {id} 1");
-            CString::new(text).unwrap_or_default()
-        };
+        let map = |id: u32| format!("{id} {id} 1");
         Self([
-            (c"/proc/self/setgroups", c"deny".to_owned()),
+            (c"/proc/self/setgroups", "deny".to_owned()),
             (c"/proc/self/uid_map", map(uid.as_raw())),
             (c"/proc/self/gid_map", map(gid.as_raw())),
         ])
@@ -67,7 +64,7 @@ impl UserMaps {
         unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
         let Self(maps) = self;
         maps.iter()
-            .try_for_each(|(file, text)| write_file(file, text.to_bytes()))
+            .try_for_each(|(file, text)| write_file(file, text.as_bytes()))
     }
 
     /// What a child meets that does the same and ends.
