@@ -5,14 +5,12 @@ mod accounts;
 mod ending;
 mod error;
 mod host;
-mod log;
 mod memory;
 pub mod privileges;
 
 pub use ending::Ending;
 pub use error::{BootError, system};
 pub use host::{Host, worker_bounds};
-pub use log::log_to_stderr;
 
 use crate::config::Config;
 use crate::config::current::Current;

@@ -47,7 +47,7 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
         mut pipes,
         mut exit,
         guard,
-        python: _,
+        ..
     } = sandbox;
     // A sandbox without a job has nothing to say: these bytes can't be about this job.
     if !is_silent(&pipes.status) {

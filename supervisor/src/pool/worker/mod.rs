@@ -12,11 +12,12 @@ use super::ready::{Command, ReadySandbox, SandboxGuard, Shelf};
 use super::shared::Shared;
 use super::slots::Slot;
 use crate::deadline::sleep_until_some;
+use crate::metrics;
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::{SandboxId, WorkerReport, WorkerRequest};
+use codejail_protocol::job::Usage;
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport_asynchronous::AsyncPacketSocket;
-use metrics::counter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Worker {
     slot: Slot,
     /// Python's files as they were when it was launched.
     python: PythonVersion,
+    /// What its image is called in the log.
+    image: Arc<str>,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
@@ -130,7 +133,8 @@ impl Worker {
         while self.live.wants_more() {
             let (pipes, theirs) = make_pipes()?;
             let (exit, ended) = oneshot::channel();
-            let Some((sandbox, dir, uid)) = self.live.add(exit)? else {
+            let (left, remains) = oneshot::channel();
+            let Some((sandbox, dir, uid)) = self.live.add(exit, left)? else {
                 return Ok(());
             };
             let order = WorkerRequest::Prepare { sandbox, dir, uid };
@@ -141,6 +145,9 @@ impl Worker {
                 exit: ended,
                 guard: SandboxGuard::new(self.id, sandbox, self.say.clone()),
                 python: self.python.clone(),
+                image: Arc::clone(&self.image),
+                used: Usage::default(),
+                remains: Some(remains),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
@@ -152,7 +159,7 @@ impl Worker {
         match report {
             WorkerReport::Exited(exited) => {
                 let sandbox = exited.sandbox;
-                let removed = self.live.remove(sandbox);
+                let removed = self.live.remove(sandbox, Some(exited.used));
                 let (state, exit) =
                     removed.ok_or(WorkerError::Protocol("an exit of no sandbox"))?;
                 if state == State::Ready {
@@ -165,13 +172,13 @@ impl Worker {
                         "a sandbox ended while it waited"
                     );
                 }
-                counter!("codejail_executions_cpu_microseconds_total").increment(exited.cpu_us);
+                metrics::count_sandbox_cpu(exited.used.cpu_us);
                 // Nobody may be interested any more.
                 let _ = exit.send(exited);
                 Ok(())
             }
             WorkerReport::PrepareFailed { sandbox, error } => {
-                let removed = self.live.remove(sandbox);
+                let removed = self.live.remove(sandbox, None);
                 removed.ok_or(WorkerError::Protocol("a failure of no sandbox"))?;
                 self.count_failure(error)
             }
