@@ -44,11 +44,36 @@ pub fn hold_signals() -> Result<(), BootError> {
 /// # Errors
 /// It could not start, or lost its spawner.
 pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
-    match boot::run(config, async |host| serve(host, sources).await) {
+    say_start(&config, sources);
+    let result = match boot::run(config, async |host| serve(host, sources).await) {
         // Told to end before it served: that is what it did.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
+    };
+    match &result {
+        Ok(()) => tracing::info!(event = "service_ended", "ended"),
+        Err(error) => tracing::error!(event = "service_failed", "ended: {error}"),
     }
+    result
+}
+
+/// Which build starts, what it was told, and what executions may use.
+fn say_start(config: &Config, sources: &Sources) {
+    let version = env!("CARGO_PKG_VERSION");
+    let limits = &config.limits;
+    tracing::info!(
+        event = "service_started",
+        version,
+        sources = sources.told(),
+        workers = config.workers,
+        CPU = limits.CPU,
+        REALTIME = limits.REALTIME,
+        VMEM = limits.VMEM,
+        FSIZE = limits.FSIZE,
+        NPROC = limits.NPROC,
+        limit_overrides = config.limit_overrides.len(),
+        "codejail {version} starts"
+    );
 }
 
 async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
@@ -84,6 +109,14 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             "enabled = false: executions are refused until it is true"
         );
     }
+    tracing::info!(
+        event = "service_serving",
+        workers = service.health.workers(),
+        executions_max = service.admission.now().busy_max,
+        enabled = service.config.get().enabled,
+        safe = service.health.is_safe(),
+        "serving"
+    );
     loop {
         let step = async {
             let signal = signals.next().await;
@@ -97,6 +130,16 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             Err(error) => return Err(error),
         }
     }
+    let queue = service.admission.now();
+    tracing::info!(
+        event = "service_draining",
+        executions = queue.busy,
+        waiting = queue.waiting,
+        at_once = ending.quick.is_cancelled(),
+        "told to end: {} executions run, {} requests wait",
+        queue.busy,
+        queue.waiting
+    );
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}

@@ -27,14 +27,15 @@ pub fn parse(text: &str) -> Result<EnvFilter, FilterError> {
     if text.len() > BYTES_MAX {
         return Err(FilterError::Long);
     }
-    for part in text.split(',').map(str::trim) {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    for part in &parts {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level);
         let known = LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known));
         if !known {
-            return Err(FilterError::Part(part.to_owned()));
+            return Err(FilterError::Part((*part).to_owned()));
         }
     }
-    EnvFilter::try_new(text).map_err(|_| FilterError::Part(text.to_owned()))
+    EnvFilter::try_new(parts.join(",")).map_err(|_| FilterError::Part(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -27,6 +27,15 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// Begins to log what this filter lets pass, or rather what `RUST_LOG` does, where it holds one. A filter that
 /// is none is named on standard error, and `error` counts.
 pub fn start(level: &str, json: bool) {
+    start_into(level, json, || LogWriter(io::stderr()));
+}
+
+/// The same with lines that go somewhere else than to standard error.
+pub fn start_into<W: io::Write>(
+    level: &str,
+    json: bool,
+    writer: impl Fn() -> W + Send + Sync + 'static,
+) {
     JSON.store(json, Ordering::Relaxed);
     let (filter, refused) = match wanted(level) {
         Ok(filter) => (filter, None),
@@ -39,7 +48,7 @@ pub fn start(level: &str, json: bool) {
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer()
         .event_format(Lines::new(&JSON))
-        .with_writer(|| LogWriter(io::stderr()))
+        .with_writer(writer)
         // They would go to standard error by `eprintln!`, which panics where it can't write.
         .log_internal_errors(false)
         .with_ansi(false);

@@ -13,6 +13,8 @@ use codejail_protocol::control::Hello;
 use codejail_protocol::job::COLD_IMPORTS_MAX;
 use labels::{Recycle, Start};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use table::{Kind, METRICS};
@@ -161,7 +163,16 @@ pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> 
 
 /// Counts such libraries. The worst that a run can do is a wrong count of a library that is there.
 pub fn count_cold_imports(credible: &[&str]) {
+    /// As many as a worker names libraries, at most.
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     for module in credible {
+        if SAID.lock().insert((*module).to_owned()) {
+            tracing::info!(
+                event = "cold_import",
+                module,
+                "an execution imported {module}, which each one will do anew unless python.preload names it"
+            );
+        }
         metrics::counter!("codejail_cold_imports_total", "module" => (*module).to_owned())
             .increment(1);
     }

@@ -5,9 +5,9 @@
 pub mod admission;
 pub mod answer;
 mod answer_body;
-mod caller;
-mod ending;
-mod finished;
+pub mod caller;
+pub mod ending;
+pub mod finished;
 pub mod payload;
 mod payload_log;
 mod record;

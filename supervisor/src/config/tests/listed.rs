@@ -7,7 +7,7 @@ pub fn full() -> Config {
     let mut config = Config::default();
     config.python.worker_module = Some(PathBuf::from("/x"));
     config.egress_check = Some("example.org:443".to_owned());
-    config.metrics.bind = Some(SocketAddr::from(([127, 0, 0, 1], 9100)));
+    config.metrics.bind = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 9100)));
     config.python.env.insert("*".to_owned(), String::new());
     let overrides = LimitOverrides {
         CPU: Some(1),

@@ -111,7 +111,7 @@ impl Worker {
                 () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => self.end_overdue().await,
                 () = sleep_until_some(pause) => Ok(()),
-                _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
+                _ = wait_for_end(&mut self.end, self.id, BY_ITSELF) => Err(WorkerError::Ended),
                 () = controls.retire.cancelled(), if !retiring => Ok(()),
                 () = self.python.changed(), if !retiring => Ok(()),
             };
@@ -292,7 +292,7 @@ impl Worker {
     async fn end_all(mut self) -> Result<(), WorkerError> {
         drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
-            let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
+            let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end, self.id, TOLD)).await;
             if reaped.is_err() {
                 tokio::spawn(self.outlast());
                 return Err(WorkerError::Stays(REAP_MAX));
@@ -304,7 +304,7 @@ impl Worker {
 
     /// Waits for the end of a worker that stays. The directories go before the uids that own them.
     async fn outlast(mut self) {
-        wait_for_end(&mut self.end).await;
+        wait_for_end(&mut self.end, self.id, TOLD).await;
         self.live.remove_all().await;
         drop(self.slot);
     }
@@ -312,12 +312,26 @@ impl Worker {
 
 /// Waits until the spawner has reaped the worker, and tells its status; none if the spawner is gone
 /// itself, or has told already.
-async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
+async fn wait_for_end(
+    end: &mut Option<oneshot::Receiver<i32>>,
+    worker: WorkerId,
+    why: &str,
+) -> Option<i32> {
     let status = end.as_mut()?.await.ok();
     *end = None;
-    tracing::info!(event = "worker_ended", status, "worker ended");
+    tracing::info!(
+        event = "worker_ended",
+        worker = worker.0,
+        status,
+        "worker ended: {why}"
+    );
     status
 }
+
+/// Why most workers end: they are killed, which is status -9.
+const TOLD: &str = "the service killed it";
+/// Why others do.
+const BY_ITSELF: &str = "not by the service";
 
 #[cfg(test)]
 mod tests;

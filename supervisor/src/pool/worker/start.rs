@@ -1,7 +1,7 @@
 //! From a launch to a worker that is warm.
 
 use super::error::WorkerError;
-use super::{Worker, wait_for_end};
+use super::{BY_ITSELF, Worker, wait_for_end};
 use crate::pool::live::LiveSandboxes;
 use crate::pool::pause::Pause;
 use crate::pool::ready::Shelf;
@@ -103,7 +103,12 @@ impl Worker {
         ) {
             return error;
         }
-        match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
+        match timeout(
+            LAST_WORD_MAX,
+            wait_for_end(&mut self.end, self.id, BY_ITSELF),
+        )
+        .await
+        {
             Ok(Some(status)) => {
                 let bin = self.shared.current.get().python.bin.clone();
                 WorkerError::Exited { bin, status }
