@@ -3,17 +3,20 @@
 
 pub mod filter;
 mod format;
+mod lines;
 mod writer;
 
 use crate::say;
+pub use format::digits;
+
 use filter::FilterError;
-use format::Lines;
+use lines::Lines;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 use writer::LogWriter;
 
 /// The variable that counts instead of the configuration's level, where it holds something.
@@ -46,12 +49,10 @@ pub fn start_into<W: io::Write>(
         ),
     };
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = fmt::layer()
-        .event_format(Lines::new(&JSON))
-        .with_writer(writer)
-        // They would go to standard error by `eprintln!`, which panics where it can't write.
-        .log_internal_errors(false)
-        .with_ansi(false);
+    let lines = Lines {
+        json: &JSON,
+        writer,
+    };
     let begun = tracing_subscriber::registry()
         .with(filter)
         .with(lines)

@@ -1,6 +1,7 @@
 //! Who asks: an address, the id by which a request is found again in other logs, and the trace it belongs to.
 
 use crate::http::connections::ClientAddress;
+use crate::log::digits;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,14 +15,16 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Characters of an id that are kept: nginx's has 32, a UUID 36, AWS's up to 70.
 const ID_BYTES_MAX: usize = 128;
+/// `255.255.255.255:65535`
+const ADDRESS_BYTES_MAX: usize = 21;
 /// `00-` 32 digits `-` 16 digits `-` 2 digits.
 const TRACEPARENT_BYTES: usize = 55;
 
 /// Who asks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The other end of its connection: a proxy, where there is one.
-    pub client: Option<SocketAddr>,
+    /// The other end of its connection: a proxy, where there is one. Written once, for all its lines.
+    pub client: Option<String>,
     /// The request's id: the client's, or a new one.
     pub request_id: String,
     /// The header `traceparent`, if it is one.
@@ -35,7 +38,7 @@ impl Caller {
         let address = head.extensions.get::<ClientAddress>();
         let given = value(&head.headers, &REQUEST_ID).map(sanitised);
         Self {
-            client: address.map(|ClientAddress(address)| *address),
+            client: address.map(|ClientAddress(address)| shown(*address)),
             request_id: given.filter(|id| !id.is_empty()).unwrap_or_else(new_id),
             traceparent: value(&head.headers, &TRACEPARENT)
                 .filter(|value| is_traceparent(value))
@@ -79,12 +82,32 @@ fn is_traceparent(value: &[u8]) -> bool {
         })
 }
 
+/// An address and a port. IPv4, which nearly all are, without the machinery of `Display`.
+fn shown(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let mut text = Vec::with_capacity(ADDRESS_BYTES_MAX);
+    for octet in address.ip().octets() {
+        digits(&mut text, octet.into(), 1);
+        text.push(b'.');
+    }
+    text.pop();
+    text.push(b':');
+    digits(&mut text, address.port().into(), 1);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// An id that no other request of this service has, and most likely none of another.
 fn new_id() -> String {
     static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = START.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-    format!("{number:016x}")
+    let digit = |place: u32| {
+        let digit = (number >> (60 - 4 * place)) as u32 & 15;
+        char::from_digit(digit, 16).unwrap_or('0')
+    };
+    (0..16).map(digit).collect()
 }
 
 #[cfg(test)]
@@ -114,6 +137,13 @@ mod tests {
         assert_ne!(ids[0].request_id, ids[1].request_id);
         assert_ne!(ids[1].request_id, ids[2].request_id);
         assert!(ids.iter().all(|caller| caller.request_id.len() == 16));
+    }
+
+    #[test]
+    fn an_address_is_shown_as_everywhere() {
+        for text in ["127.0.0.1:1", "255.255.255.255:65535", "[::1]:80"] {
+            assert_eq!(shown(text.parse().unwrap()), text);
+        }
     }
 
     #[test]

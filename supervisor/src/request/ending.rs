@@ -10,6 +10,7 @@ use codejail_protocol::job::Limits;
 use memchr::memmem;
 use nix::libc::{SIGKILL, SIGXCPU};
 use nix::sys::signal::Signal;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Beginning of standard error in which a traceback is looked for, and end of it in which its last line is.
@@ -155,10 +156,12 @@ pub fn words(
     facts: &Facts,
     bounds: &Bounds,
     context: Option<&str>,
-) -> String {
+) -> Cow<'static, str> {
+    if end == End::Success {
+        return Cow::Borrowed("executed: succeeded");
+    }
     let limit = limit.map(|limit| limit_words(limit, bounds, context));
     let why = match (end, limit, facts.status) {
-        (End::Success, ..) => return "executed: succeeded".to_owned(),
         (_, Some(limit), _) => limit,
         (End::Exception, ..) => "an exception that the code did not catch".to_owned(),
         (End::Exit, _, Some(0)) => "it left without a result".to_owned(),
@@ -176,7 +179,7 @@ pub fn words(
         End::Fault => "fault of the service",
         _ => "failed",
     };
-    format!("{what}: {why}")
+    Cow::Owned(format!("{what}: {why}"))
 }
 
 fn signal(number: i32) -> String {

@@ -153,7 +153,7 @@ impl Drop for Record {
         });
         let remains = taken.as_mut().and_then(|taken| taken.remains.take());
         let finished = Unsaid::new(Finished {
-            caller: self.caller.clone(),
+            caller: std::mem::take(&mut self.caller),
             status,
             asked,
             taken,

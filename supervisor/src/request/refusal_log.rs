@@ -64,7 +64,7 @@ pub fn say(status: &'static str, level: RefusalLevel, why: &str, caller: &Caller
         return;
     };
     let unsaid = Some(unsaid).filter(|unsaid| *unsaid > 0);
-    let client = caller.client.map(tracing::field::display);
+    let client = caller.client.as_deref();
     let request_id = caller.request_id.as_str();
     let traceparent = caller.traceparent.as_deref();
     match level {
