@@ -168,6 +168,12 @@ impl Health {
         self.0.read().checks()
     }
 
+    /// What the operator should know of this host.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.read().warnings.clone()
+    }
+
     /// Body of `/health/`: the original's key `status`, and more.
     #[must_use]
     pub fn body(&self) -> String {

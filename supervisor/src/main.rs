@@ -200,7 +200,7 @@ fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
     for note in loaded.notes.iter().chain(&of_host) {
         note.log();
     }
-    match serve::run(loaded.config, sources) {
+    match serve::run(loaded.config, loaded.settings, sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, error.exit_status()),
     }

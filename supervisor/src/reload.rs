@@ -52,6 +52,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     let bounds = worker_bounds(&config);
     log::change(&config.log.level, config.log.format == LogFormat::Json);
     say_payloads(&config);
+    service.config.set_settings(loaded.settings);
     service.config.set(Arc::new(config));
     if let Err(error) = host.spawner.bound(bounds).await {
         // The service ends: there is none without its spawner.

@@ -3,10 +3,12 @@
 use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
+use crate::config::settings::Settings;
 use crate::http::connections::{self, ConnectionBounds};
 use crate::http::router;
 use crate::metrics;
 use crate::reload::{self, say_payloads};
+use crate::request::finished::begin_keeping;
 use crate::service::Service;
 use nix::sys::signal::{SigSet, Signal as Number};
 use std::net::SocketAddr;
@@ -43,9 +45,13 @@ pub fn hold_signals() -> Result<(), BootError> {
 ///
 /// # Errors
 /// It could not start, or lost its spawner.
-pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
+pub fn run(config: Config, settings: Settings, sources: &Sources) -> Result<(), BootError> {
     say_start(&config, sources);
-    let result = match boot::run(config, async |host| serve(host, sources).await) {
+    let serve = async |host: Host| {
+        host.current.set_settings(settings);
+        serve(host, sources).await
+    };
+    let result = match boot::run(config, serve) {
         // Told to end before it served: that is what it did.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
@@ -165,8 +171,9 @@ async fn serve_metrics(host: &Host, service: &Service) -> Result<(), BootError> 
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!(
         event = "metrics_listening",
-        "metrics and health on {address}"
+        "metrics, health and the page on {address}"
     );
+    begin_keeping();
     let router = router::metrics_router(service.clone(), host.metrics.clone());
     let config = Arc::clone(&service.config);
     let for_ever = CancellationToken::new();

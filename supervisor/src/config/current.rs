@@ -1,9 +1,11 @@
 //! The configuration as it is now, which a reload changes.
 
 use super::model::Config;
+use super::settings::{Origin, Settings};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::time::SystemTime;
+use toml::Value;
 
 /// The configuration as it is now. Code that needs more than one value of it asks once, so that one
 /// configuration answers a request.
@@ -11,6 +13,8 @@ use std::time::SystemTime;
 pub struct Current {
     config: RwLock<Arc<Config>>,
     last_read: RwLock<LastRead>,
+    /// What the sources said that it was read from: at the start, and last. None where nobody asks for it.
+    settings: RwLock<Option<[Arc<Settings>; 2]>>,
 }
 
 /// When a configuration was read last.
@@ -38,6 +42,29 @@ impl Current {
         Self {
             config: RwLock::new(config),
             last_read: RwLock::new(LastRead::now()),
+            settings: RwLock::default(),
+        }
+    }
+
+    /// What the sources of the configuration say that counts from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        let last = Arc::new(settings);
+        let mut kept = self.settings.write();
+        let started = kept.as_ref().map_or(&last, |[started, _]| started);
+        *kept = Some([Arc::clone(started), last]);
+    }
+
+    /// Where a value of the configuration as it is now came from. One that waits for a restart still has the
+    /// source that it had at the start.
+    #[must_use]
+    pub fn origin(&self, path: &[String], value: &Value) -> Origin {
+        let settings = self.settings.read();
+        let Some([started, last]) = settings.as_ref() else {
+            return Origin::Default;
+        };
+        match started.say(path, value) && !last.say(path, value) {
+            true => started.origin(path).clone(),
+            false => last.origin(path).clone(),
         }
     }
 

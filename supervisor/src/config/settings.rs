@@ -65,6 +65,12 @@ impl Settings {
             .map_or(&Origin::Default, |(_, origin)| origin)
     }
 
+    /// Whether a source says this very value for the key.
+    #[must_use]
+    pub fn say(&self, path: &[String], value: &Value) -> bool {
+        self.values.get(path).is_some_and(|(said, _)| said == value)
+    }
+
     /// The configuration that they make, completed by the defaults.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The routers: which path goes where, on the API's address and on that of metrics. Nothing is decided here.
 
+use crate::page;
 use crate::request;
 use crate::request::answer::Answer;
 use crate::scrape;
@@ -47,10 +48,13 @@ pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
 /// What it answers to on the address of metrics: nothing that executes.
 pub fn metrics_router(service: Service, metrics: PrometheusHandle) -> Router {
     let scraped = service.clone();
-    let page = async move || metrics_page(&scraped, &metrics);
+    let metrics_page = async move || metrics_page(&scraped, &metrics);
+    let status = async |State(service): State<Service>| page::status(&service);
     health_routes()
+        .route("/", only_get(async || page::html()))
+        .route("/page.json", only_get(status))
         .with_state(service)
-        .route("/metrics", only_get(page))
+        .route("/metrics", only_get(metrics_page))
         .fallback(async || Answer::NotFound)
 }
 

@@ -14,7 +14,7 @@ use codejail_protocol::job::COLD_IMPORTS_MAX;
 use labels::{Recycle, Start};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use table::{Kind, METRICS};
@@ -161,12 +161,18 @@ pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> 
     credible
 }
 
+/// How often each library was imported cold, by its name: as many as a worker names libraries, at most.
+static COLD_IMPORTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
 /// Counts such libraries. The worst that a run can do is a wrong count of a library that is there.
 pub fn count_cold_imports(credible: &[&str]) {
-    /// As many as a worker names libraries, at most.
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     for module in credible {
-        if SAID.lock().insert((*module).to_owned()) {
+        let mut counts = COLD_IMPORTS.lock();
+        let count = counts.entry((*module).to_owned()).or_default();
+        *count += 1;
+        let is_first = *count == 1;
+        drop(counts);
+        if is_first {
             tracing::info!(
                 event = "cold_import",
                 module,
@@ -176,4 +182,14 @@ pub fn count_cold_imports(credible: &[&str]) {
         metrics::counter!("codejail_cold_imports_total", "module" => (*module).to_owned())
             .increment(1);
     }
+}
+
+/// The libraries that executions imported cold, and how many executions did.
+#[must_use]
+pub fn cold_imports() -> Vec<(String, u64)> {
+    let counts = COLD_IMPORTS.lock();
+    counts
+        .iter()
+        .map(|(module, count)| (module.clone(), *count))
+        .collect()
 }

@@ -6,12 +6,45 @@ use crate::metrics::Done;
 use crate::metrics::labels::{End, Limit};
 use crate::pool::Remains;
 use codejail_protocol::job::Usage;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use parking_lot::Mutex;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// `codejail.exec.status` of an execution whose client did not wait for its end.
 pub const ABANDONED: &str = "executed.abandoned";
+
+/// Executions that are kept for the page: as many as one looks through. Each takes some 2 KiB; none takes more
+/// than 16, since all that a caller says of itself is cut to 200 characters.
+pub const KEPT_MAX: usize = 100;
+
+/// The last ones that are over, the newest first; none where no page shows them.
+static KEPT: OnceLock<Mutex<VecDeque<Arc<Over>>>> = OnceLock::new();
+
+/// Keeps what is over from now on.
+pub fn begin_keeping() {
+    KEPT.get_or_init(|| Mutex::new(VecDeque::with_capacity(KEPT_MAX)));
+}
+
+/// The last executions, the newest first.
+#[must_use]
+pub fn kept() -> Vec<Arc<Over>> {
+    let kept = KEPT.get().map(|kept| kept.lock().iter().cloned().collect());
+    kept.unwrap_or_default()
+}
+
+/// An execution that is counted and logged.
+#[derive(Debug)]
+pub struct Over {
+    /// All that is known of it.
+    pub finished: Finished,
+    /// What was made of that.
+    pub verdict: Verdict,
+    /// When it was over.
+    pub at: SystemTime,
+}
 
 /// What a request's payload asks for.
 #[derive(Debug)]
@@ -79,33 +112,57 @@ impl Unsaid {
         Self(Some(Box::new(finished)))
     }
 
-    /// Counts it and writes its line.
+    /// Counts it, writes its line and keeps it.
     pub fn say(mut self, remains: Remains) {
+        self.end(remains);
+    }
+
+    fn end(&mut self, remains: Remains) {
         if let Some(finished) = self.0.take() {
-            finished.say(remains);
+            let verdict = finished.say(remains);
+            keep(*finished, verdict);
         }
     }
 }
 
 impl Drop for Unsaid {
     fn drop(&mut self) {
-        if let Some(finished) = self.0.take() {
-            finished.say(Remains::default());
-        }
+        self.end(Remains::default());
     }
 }
 
+fn keep(finished: Finished, verdict: Verdict) {
+    let Some(kept) = KEPT.get() else { return };
+    let over = Arc::new(Over {
+        finished,
+        verdict,
+        at: SystemTime::now(),
+    });
+    let mut kept = kept.lock();
+    let oldest = (kept.len() == KEPT_MAX).then(|| kept.pop_back());
+    kept.push_front(over);
+    drop(kept);
+    // Nobody waits for the lock meanwhile.
+    drop(oldest);
+}
+
 /// What was made out when the sandbox was gone.
-struct Verdict {
-    end: End,
-    limit: Option<Limit>,
-    cpu: Option<Duration>,
-    memory_bytes: Option<u64>,
-    scratch_bytes: Option<u64>,
+#[derive(Debug)]
+pub struct Verdict {
+    /// How it ended.
+    pub end: End,
+    /// The limit that it ran into.
+    pub limit: Option<Limit>,
+    /// CPU time of the run.
+    pub cpu: Option<Duration>,
+    /// Most memory beyond the ready sandbox's.
+    pub memory_bytes: Option<u64>,
+    /// Bytes that were in its directory.
+    pub scratch_bytes: Option<u64>,
 }
 
 impl Finished {
-    fn say(&self, remains: Remains) {
+    fn say(&self, remains: Remains) -> Verdict {
         let verdict = self.verdict(remains);
         Done {
             end: verdict.end,
@@ -116,11 +173,17 @@ impl Finished {
         }
         .count();
         if tracing::enabled!(target: "codejail::exec", tracing::Level::INFO) {
-            let context = self.asked.context.as_deref().map(shown);
-            let ended = (verdict.end, verdict.limit);
-            let words = words(ended, &self.facts, &self.asked.bounds, context.as_deref());
-            self.write(&words, &verdict);
+            self.write(&self.words(&verdict), &verdict);
         }
+        verdict
+    }
+
+    /// Its end as a sentence.
+    #[must_use]
+    pub fn words(&self, verdict: &Verdict) -> Cow<'static, str> {
+        let context = self.asked.context.as_deref().map(shown);
+        let ended = (verdict.end, verdict.limit);
+        words(ended, &self.facts, &self.asked.bounds, context.as_deref())
     }
 
     fn verdict(&self, remains: Remains) -> Verdict {

@@ -10,6 +10,7 @@ pub mod ending;
 pub mod finished;
 pub mod payload;
 mod payload_log;
+pub mod recent;
 mod record;
 mod refusal_log;
 
