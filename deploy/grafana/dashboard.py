@@ -198,8 +198,11 @@ ROWS = {
         (
             "Warm-up of workers",
             "s",
-            "From a worker's launch until it is warm: the imports of python.preload.",
-            {"95 %": quantile(0.95, "codejail_worker_warm_up_seconds").replace("$__rate_interval", "1h")},
+            "Mean since the start, from a worker's launch until it is warm: the imports of python.preload.",
+            {
+                "mean": f"sum(codejail_worker_warm_up_seconds_sum{{{BY}}})"
+                f" / sum(codejail_worker_warm_up_seconds_count{{{BY}}})"
+            },
         ),
         (
             "Trouble",

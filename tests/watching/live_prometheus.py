@@ -165,17 +165,12 @@ def test_each_rule_looks_at_series_that_there_are(watched):
             assert found, f"{rule.get('alert', rule.get('record'))}: {name}{labels} selects nothing"
 
 
-def test_what_happened_makes_its_alerts_pending_and_no_other(watched):
+def test_refusals_make_their_alert_pending_and_a_service_that_is_well_makes_none(watched):
     _, prometheus, _ = watched
     waiting = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
-    assert {"CodejailRefusing", "CodejailDeadlineErrors", "CodejailColdImports"} - waiting <= {"CodejailDeadlineErrors"}
-    assert not waiting & {
-        "CodejailDown",
-        "CodejailUnsafe",
-        "CodejailFaults",
-        "CodejailReloadFailed",
-        "CodejailDisabled",
-    }
+    assert "CodejailRefusing" in waiting
+    # Executions that fail and requests that are refused may burn the objective; nothing else is wrong.
+    assert waiting <= {"CodejailRefusing", "CodejailLatencySLO", "CodejailLatencySLOSlowBurn", "CodejailSaturated"}
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
