@@ -1,7 +1,6 @@
 //! The tables of requests and answers that clients rely on: each status, body and wording.
 
 use codejail_harness::http::{Answer, FORM, MULTIPART, multipart, post, post_payload};
-use codejail_harness::wait::{END_MAX, wait_for};
 use codejail_harness::{Run, Service, Setup};
 use serde_json::{Value, json};
 
