@@ -25,21 +25,36 @@ export CODEJAIL_BIN := $(CODEJAIL)
 export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
+export CODEJAIL_PROMETHEUS := $(TARGET)/tools/prometheus
 
 SHELL_FILES := .ci/run $(wildcard deploy/*.sh scripts/*.sh) $(shell find apparmor -name '*.sh')
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: packages build sandbox-venv ## build the service and start it on 127.0.0.1:8080 (other: BIND=)
 	@scripts/run.sh $(CODEJAIL) $(SANDBOX_PYTHON) $(BIND)
 
 .PHONY: test
-test: check build build-sabotage sandbox-venv ## everything: check, then all tests, the real client's too
+test: check build build-sabotage sandbox-venv prometheus ## everything: check, then all tests, the real client's too
 	cargo test --workspace --locked
 	$(TEST_VENV)/bin/python -m pytest
+
+# In target, whatever is installed; the rules are tested with it.
+.PHONY: prometheus
+prometheus:
+	@scripts/prometheus.sh $(CODEJAIL_PROMETHEUS)
+
+.PHONY: test-prometheus
+test-prometheus: build sandbox-venv test-venv prometheus ## Debian's Prometheus scrapes a service under load, and is asked: half a minute
+	$(TEST_VENV)/bin/python -m pytest tests/watching/live_prometheus.py
+
+.PHONY: test-page
+test-page: build sandbox-venv test-venv ## the page for people in headless Chromium: half a minute
+	@scripts/install-packages.sh page
+	$(TEST_VENV)/bin/python -m pytest tests/watching/live_page.py
 
 .PHONY: soak
 soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of hostile clients

@@ -220,9 +220,7 @@ ROWS = {
             "Last configuration that counts",
             "dateTimeAsIso",
             "When the configuration in force was read. A refused reload leaves the older: CodejailReloadFailed.",
-            {
-                "{{instance}}": "1000 * " + gauge("codejail_config_last_reload_success_timestamp_seconds"),
-            },
+            {"{{instance}}": "1000 * " + gauge("codejail_config_last_reload_success_timestamp_seconds")},
         ),
     ],
 }

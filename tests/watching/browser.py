@@ -83,8 +83,8 @@ class Browser:
         return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]
 
     def screenshot(self):
-        """The whole page as PNG."""
-        return base64.b64decode(self.cdp("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+        """What the screen shows, as PNG."""
+        return base64.b64decode(self.cdp("Page.captureScreenshot")["data"])
 
     def close(self):
         self._send("DELETE", self.session)

@@ -45,3 +45,12 @@ def documented():
     """The metrics that docs/metrics.md names, which a test compares with the service's."""
     text = (TREE / "docs/metrics.md").read_text(encoding="utf-8")
     return set(re.findall(r"^\| `((?:codejail_|process_)\w+)` \|", text, re.MULTILINE))
+
+
+def complaints():
+    """The rows of docs/operating.md's first table."""
+    lines = (TREE / "docs/operating.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index("|---|---|---|---|---|") + 1
+    names = [cell.strip() for cell in lines[start - 2].strip("|").split("|")]
+    end = next(place for place in range(start, len(lines)) if not lines[place].startswith("|"))
+    return [dict(zip(names, re.split(r" ?\| ?", line.strip("| ")))) for line in lines[start:end]]

@@ -13,6 +13,7 @@ import load
 import pytest
 import requests
 from browser import browser
+from deployed import complaints
 
 PARTS = ["pool", "latency", "problems", "executions", "cold", "safety", "configuration"]
 PHONE, DESK = 360, 1280
@@ -88,6 +89,7 @@ def test_each_execution_has_its_row(page):
     _, window, done = page
     rows = window.rows("execution-rows")
     ends = {end: sum(row[3].split(" ")[0] == end for row in rows) for end in load.ENDS}
+    assert not any("failed" in row[4] or "killed" in row[4] for row in rows if row[3] == "success")
     assert ends == load.expected_ends([done])
     endless = next(row for row in rows if row[1] == "endless")
     assert endless[3] == "cpu (CPU)"
@@ -132,6 +134,33 @@ def test_each_key_is_shown_with_its_source_and_no_secret(page):
     defaults = {row[0]: row for row in window.rows("default-rows")}
     assert defaults["max_requests"][2] == "default"
     assert load.SECRET not in requests.get(f"{metrics}/page.json", timeout=10).text
+
+
+# What the page says to each complaint of docs/operating.md after the load, by the beginning of the complaint.
+ANSWERS = {
+    '"codejail fails"': ["endless", "failed: an exception that the code did not catch"],
+    "Which limit was it": ["CPU limit of 1 s", "wall (REALTIME)"],
+    "Which course has it": [load.CONTEXT],
+    "How busy is it": ["Executions admitted", "0 of 1", "95 % of waits for a sandbox"],
+    "Requests are turned away": ["Requests that wait", "Longest wait now"],
+    "The first run of a library": ["Preload these", "networkx"],
+    "How much memory": ["MiB"],
+    "Whose request was it": ["Request"],
+    "Is what I changed in force": ["limits.CPU", "codejail.toml"],
+    "Is it confined": ["passed", "seccomp", "landlock"],
+}
+
+
+def test_the_page_answers_each_complaint_where_the_table_says(page):
+    _, window, _ = page
+    each = "[h.firstChild.textContent.trim(), h.parentNode.innerText]"
+    sections = dict(window.run(f"return [...document.querySelectorAll('h2')].map(h => {each})"))
+    assert len(ANSWERS) == len(complaints())
+    for row in complaints():
+        answers = next(answers for start, answers in ANSWERS.items() if row["complaint"].startswith(start))
+        shown = "\n".join(sections[part] for part in row["page"].split(", "))
+        for answer in answers:
+            assert answer in shown, f"{row['complaint']}: {answer}"
 
 
 def test_nothing_scrolls_sideways_on_a_phone(phone):
@@ -203,13 +232,15 @@ def test_the_ring_is_bounded(page):
     assert len(answer.json()["executions"]) <= answer.json()["executions_max"] == KEPT
 
 
-def test_pictures_for_the_documents(page, phone):
+def test_pictures_for_the_documents(page):
+    _, window, _ = page
     directory = os.environ.get("CODEJAIL_SCREENSHOTS")
-    picture = phone.screenshot()
-    assert picture.startswith(b"\x89PNG")
-    if directory:
-        Path(directory, "page-phone.png").write_bytes(picture)
-        phone.be_wide(DESK)
-        for scheme in ["light", "dark"]:
-            phone.prefer(scheme)
-            Path(directory, f"page-{scheme}.png").write_bytes(phone.screenshot())
+    for name, width, height, scheme in [("page", DESK, 1150, "light"), ("page-phone", PHONE, 780, "dark")]:
+        window.be_wide(width, height)
+        window.prefer(scheme)
+        window.run("scrollTo(0, 0)")
+        picture = window.screenshot()
+        assert picture.startswith(b"\x89PNG")
+        if directory:
+            Path(directory, f"{name}.png").write_bytes(picture)
+    window.prefer("light")

@@ -25,14 +25,16 @@ def test_each_alert_fires_when_it_should_and_only_then():
 
 
 def test_a_wrong_threshold_would_be_found(tmp_path):
-    right = RULES.read_text(encoding="utf-8")
+    wrong = RULES.read_text(encoding="utf-8")
+    for before, after in [("codejail_safe == 0", "codejail_safe == 2"), ("> 0.85", "> 0.2"), ("> 0.5\n", "> 0.9\n")]:
+        assert before in wrong
+        wrong = wrong.replace(before, after)
+    (tmp_path / "rules.yml").write_text(wrong, encoding="utf-8")
     (tmp_path / "rules_test.yml").write_text(RULES.with_name("rules_test.yml").read_text(encoding="utf-8"))
-    wrong = [("codejail_safe == 0", "codejail_safe == 2"), ("> 0.85", "> 0.2"), ("> 0.5\n", "> 0.9\n")]
-    for before, after in wrong:
-        assert before in right
-        (tmp_path / "rules.yml").write_text(right.replace(before, after), encoding="utf-8")
-        with pytest.raises(AssertionError, match="FAILED"):
-            promtool("test", "rules", tmp_path / "rules_test.yml")
+    with pytest.raises(AssertionError) as failed:
+        promtool("test", "rules", tmp_path / "rules_test.yml")
+    for alert in ["CodejailUnsafe", "CodejailSaturated", "CodejailQueueWaitHigh"]:
+        assert f"alertname: {alert}," in str(failed.value)
 
 
 @pytest.mark.parametrize("alert", alerts())
