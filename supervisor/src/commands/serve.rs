@@ -115,14 +115,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             "enabled = false: executions are refused until it is true"
         );
     }
-    tracing::info!(
-        event = "service_serving",
-        workers = service.health.workers(),
-        executions_max = service.admission.now().busy_max,
-        enabled = service.config.get().enabled,
-        safe = service.health.is_safe(),
-        "serving"
-    );
+    say_serving(&service);
     loop {
         let step = async {
             let signal = signals.next().await;
@@ -136,16 +129,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             Err(error) => return Err(error),
         }
     }
-    let queue = service.admission.now();
-    tracing::info!(
-        event = "service_draining",
-        executions = queue.busy,
-        waiting = queue.waiting,
-        at_once = ending.quick.is_cancelled(),
-        "told to end: {} executions run, {} requests wait",
-        queue.busy,
-        queue.waiting
-    );
+    say_draining(&service, ending.quick.is_cancelled());
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
@@ -160,6 +144,31 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         }
     }
     Ok(())
+}
+
+fn say_serving(service: &Service) {
+    tracing::info!(
+        event = "service_serving",
+        workers = service.health.workers(),
+        executions_max = service.admission.now().busy_max,
+        enabled = service.config.get().enabled,
+        safe = service.health.is_safe(),
+        "serving"
+    );
+}
+
+/// How much there still is to finish; nothing of it is, where the end is to come `at_once`.
+fn say_draining(service: &Service, at_once: bool) {
+    let queue = service.admission.now();
+    tracing::info!(
+        event = "service_draining",
+        executions = queue.busy,
+        waiting = queue.waiting,
+        at_once,
+        "told to end: {} executions run, {} requests wait",
+        queue.busy,
+        queue.waiting
+    );
 }
 
 /// Answers on the address of metrics, if there is one, to the very end: also while requests drain.

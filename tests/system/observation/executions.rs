@@ -62,7 +62,7 @@ const CASES: [Case; 11] = [
         "failed: VMEM limit of 512 MiB",
     ),
     (
-        "open('tmp/f', 'wb').write(bytes(2000))",
+        "with open('tmp/f', 'wb') as f: f.write(bytes(2000))",
         None,
         "exception",
         Some("FSIZE"),

@@ -12,7 +12,10 @@ const DOCUMENT: &str = include_str!("../../../docs/log.md");
 
 /// The names of the fields that the document's table has.
 fn documented() -> BTreeSet<String> {
-    let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `"));
+    let (_, table) = DOCUMENT
+        .split_once("| field | what |\n|---|---|\n")
+        .expect("the table");
+    let rows = table.lines().map_while(|line| line.strip_prefix("| `"));
     rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
         .collect()
 }
