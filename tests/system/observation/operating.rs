@@ -137,7 +137,9 @@ fn whose_request_it_was_whether_a_change_counts_and_what_confines() {
     let series = "codejail_layer{layer=\"seccomp\",state=\"on\"}";
     assert_metrics(&service, "Is it confined", &[series, "codejail_safe"]);
     // Each complaint of the table has been looked at above or in the tests before.
-    let (_, table) = DOCUMENT.split_once("|---|---|---|---|---|\n").expect("a table");
+    let (_, table) = DOCUMENT
+        .split_once("|---|---|---|---|---|\n")
+        .expect("a table");
     assert_eq!(
         table
             .lines()
