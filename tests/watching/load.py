@@ -85,7 +85,7 @@ def expected_ends(rounds):
 def watched_service(directory):
     """Yields the address of the API and that of metrics."""
     with running_service(directory, configuration(), UID_BASE) as (service, log):
-        found = [re.search(r"the page on (127\.0\.0\.1:\d+)", line) for line in log.lines]
+        found = [re.search(r"metrics and health on (127\.0\.0\.1:\d+)", line) for line in log.lines]
         address = next(match[1] for match in found if match)
         yield service, f"http://{address}"
 

@@ -180,7 +180,7 @@ async fn serve_metrics(host: &Host, service: &Service) -> Result<(), BootError> 
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!(
         event = "metrics_listening",
-        "metrics, health and the page on {address}"
+        "metrics and health on {address}"
     );
     begin_keeping();
     let router = router::metrics_router(service.clone(), host.metrics.clone());

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal::SIGHUP;
 use serde_json::json;
 use std::net::SocketAddr;
 
-fn metrics_address(service: &Service) -> SocketAddr {
+pub fn metrics_address(service: &Service) -> SocketAddr {
     let line = service.wait_for_event("metrics_listening");
     let (_, rest) = line
         .split_once("metrics and health on ")

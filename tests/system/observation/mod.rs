@@ -5,6 +5,7 @@ mod executions;
 mod log;
 mod metrics;
 mod operating;
+mod page;
 
 use codejail_harness::Service;
 use codejail_harness::http::{Answer, Connection, FORM, PATH, form, head};
