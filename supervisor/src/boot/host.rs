@@ -8,6 +8,7 @@ use crate::config::current::Current;
 use crate::config::note::Note;
 use crate::health::Health;
 use crate::library_cache::LibraryCache;
+use crate::pipe_threads::PipeThreads;
 use crate::pool::{self, CheckWorker, Pool};
 use crate::request::admission::Admission;
 use crate::service::Service;
@@ -32,6 +33,8 @@ pub struct Host {
     pub spawner: Arc<SpawnerLink>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// Where everything for sandboxes is done.
+    pub threads: PipeThreads,
     /// What can end the service.
     pub ending: Ending,
     /// What `/metrics` shows.
@@ -48,6 +51,7 @@ impl Host {
         current: Arc<Current>,
         socket: PacketSocket,
         own_uids: bool,
+        threads: PipeThreads,
     ) -> Result<Self, BootError> {
         let ending = Ending::listen()?;
         let config = current.get();
@@ -62,6 +66,7 @@ impl Host {
             current,
             spawner,
             own_uids,
+            threads,
             ending,
             metrics,
             tag,
@@ -154,7 +159,8 @@ impl Host {
                 spawner,
                 self.tag.clone(),
                 self.own_uids,
-                check_worker()
+                check_worker(),
+                self.threads.clone()
             ),
             startup_check::of_service(&self.config),
         );

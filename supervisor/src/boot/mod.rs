@@ -16,6 +16,7 @@ pub use log::log_to_stderr;
 
 use crate::config::Config;
 use crate::config::current::Current;
+use crate::pipe_threads::Runtimes;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_transport::PacketSocket;
 use std::io;
@@ -108,11 +109,14 @@ fn in_runtime<T>(
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
+    let of_pipes = Runtimes::start().map_err(system("start the threads for pipes"))?;
+    let threads = of_pipes.threads();
     let result = runtime.block_on(async {
-        let host = Host::prepare(Arc::clone(current), socket, own_uids).await?;
+        let host = Host::prepare(Arc::clone(current), socket, own_uids, threads).await?;
         job(host).await
     });
-    // Dropping it drops every task, and with the last of them the spawner's socket.
+    // Dropping them drops every task, and with the last of them the spawner's socket.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
+    of_pipes.end(RUNTIME_END_MAX);
     result
 }

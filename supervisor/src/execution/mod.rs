@@ -7,6 +7,7 @@ mod attempt;
 mod job;
 mod outcome;
 mod output;
+mod paced;
 mod watch;
 
 pub use attempt::{Attempt, SANDBOXES_MAX, run_somewhere};
@@ -14,12 +15,17 @@ pub use job::Job;
 pub use outcome::{Captured, Outcome};
 
 use crate::config::Config;
-use crate::pool::ReadySandbox;
+use crate::pipe_threads::{Away, YOUNG_MAX};
+use crate::pool::{ReadySandbox, SandboxGuard};
+use codejail_protocol::control::Exited;
 use output::Output;
+use paced::PacedPipe;
+use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::time::Instant;
-use watch::{Clock, Streams, Watch};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use watch::{Clock, End, Streams, Watch};
 
 /// How much of each stream is kept.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +50,11 @@ impl CaptureBounds {
 /// Runs `job` in `sandbox`. Dropping the future kills the sandbox.
 async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outcome {
     let ReadySandbox {
-        mut pipes,
-        mut exit,
+        pipes,
+        exit,
         guard,
         python: _,
+        threads,
     } = sandbox;
     // A sandbox without a job has nothing to say: these bytes can't be about this job.
     if !is_silent(&pipes.status) {
@@ -55,33 +62,94 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
     }
     let realtime = Duration::from_millis(job.limits.realtime_ms);
     let clock = Clock::start((!realtime.is_zero()).then_some(realtime));
+    let mut job_pipe = match pipe::Sender::from_owned_fd(pipes.job) {
+        Ok(pipe) => pipe,
+        Err(error) => return Outcome::Unprepared(format!("its job's pipe: {error}")),
+    };
     // A sandbox that is gone, or takes nothing, can't be written to; the watch learns how it ended.
     tokio::select! {
-        _ = job::send(&mut pipes.job, &job) => {}
+        _ = job::send(&mut job_pipe, &job) => {}
         () = clock.passed() => {}
     }
     // Its standard input is at its end.
-    drop(pipes.job);
-    let mut streams = Streams {
-        stdout: Output::new(pipes.stdout, bounds.reply_bytes_max),
-        stderr: Output::new(pipes.stderr, bounds.output_bytes_max),
-        status: Some(pipes.status),
+    drop(job_pipe);
+    let listener = Listener {
+        streams: Streams {
+            stdout: Output::new(pipes.stdout, bounds.reply_bytes_max),
+            stderr: Output::new(pipes.stderr, bounds.output_bytes_max),
+            status: Some(PacedPipe::new(pipes.status)),
+        },
+        watch: Watch::new(clock),
+        exit,
+        guard,
     };
-    let mut watch = Watch::new(clock);
-    let end = watch.until_end(&mut streams, &mut exit, &guard).await;
-    streams.stdout.take_rest();
-    streams.stderr.take_rest();
-    let (stdout, stdout_pipe) = streams.stdout.into_parts();
-    let (stderr, stderr_pipe) = streams.stderr.into_parts();
-    if end.leaves_by_itself() {
+    let young = Away::spawn(&threads.young, listener.while_young());
+    let outcome = match young.end().await {
+        Some(ControlFlow::Break(outcome)) => Some(outcome),
+        Some(ControlFlow::Continue(listener)) => {
+            Away::spawn(&threads.old, listener.until_end()).end().await
+        }
+        None => None,
+    };
+    outcome.unwrap_or_else(|| Outcome::Lost("the service ends".to_owned()))
+}
+
+/// Listens to a sandbox that has its job, on the threads for that. Dropping it kills the sandbox.
+#[derive(Debug)]
+struct Listener {
+    streams: Streams,
+    watch: Watch,
+    exit: oneshot::Receiver<Exited>,
+    guard: SandboxGuard,
+}
+
+impl Listener {
+    /// To the end of the run, or until it is old.
+    async fn while_young(mut self) -> ControlFlow<Outcome, Box<Self>> {
+        match timeout(YOUNG_MAX, self.listen()).await {
+            Ok(end) => ControlFlow::Break(self.outcome(end, false)),
+            Err(_) => ControlFlow::Continue(Box::new(self)),
+        }
+    }
+
+    /// To the end of an old run.
+    async fn until_end(mut self: Box<Self>) -> Outcome {
+        self.streams.measure();
+        let end = self.listen().await;
+        self.outcome(end, true)
+    }
+
+    async fn listen(&mut self) -> End {
+        let streams = &mut self.streams;
+        self.watch
+            .until_end(streams, &mut self.exit, &self.guard)
+            .await
+    }
+
+    fn outcome(mut self, end: End, old: bool) -> Outcome {
+        self.streams.stdout.take_rest();
+        self.streams.stderr.take_rest();
+        let (stdout, stdout_pipe) = self.streams.stdout.into_parts();
+        let (stderr, stderr_pipe) = self.streams.stderr.into_parts();
+        let pipes = (stdout_pipe, stderr_pipe, self.streams.status);
+        let (guard, exit) = (self.guard, self.exit);
+        let leaves = end.leaves_by_itself();
         // When the answer is written: what this starts, its successor's making, would take the
         // processor from it.
         tokio::spawn(async move {
-            drop((stdout_pipe, stderr_pipe, streams.status));
-            guard.finished();
+            if leaves {
+                guard.finished();
+            } else {
+                drop(guard);
+            }
+            // To close a pipe, too, is to call all that watch it. When the process is gone nobody does.
+            if old && !exit.is_terminated() {
+                let _ = exit.await;
+            }
+            drop(pipes);
         });
+        self.watch.outcome(end, Instant::now(), stdout, stderr)
     }
-    watch.outcome(end, Instant::now(), stdout, stderr)
 }
 
 /// Whether nothing waits in a status pipe. The end of the pipe is learnt elsewhere.

@@ -7,6 +7,7 @@ use super::slots::Slots;
 use super::worker::WorkerError;
 use crate::config::current::Current;
 use crate::health::Health;
+use crate::pipe_threads::PipeThreads;
 use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
@@ -59,6 +60,7 @@ impl Pool {
         (tag, trash): ([u8; 4], ScratchName),
         own_uids: bool,
         check_worker: CheckWorker,
+        threads: PipeThreads,
     ) -> Result<Self, WorkerError> {
         let config = current.get();
         let workers = config.workers;
@@ -76,6 +78,7 @@ impl Pool {
             first_worker: OnceLock::new(),
             preload_failed: Mutex::default(),
             own_uids,
+            threads,
             check_worker,
         });
         tokio::spawn(Arc::clone(&shared.python).keep_watch());
@@ -177,7 +180,7 @@ impl Keepers {
             boot,
         );
         let previous = (number < self.tasks.len()).then(|| self.tasks.remove(number));
-        let task = tokio::spawn(async move {
+        let task = shared.threads.young.spawn(async move {
             if let Some(previous) = previous {
                 // It has no result, and one that panicked took the whole service along.
                 let _ = previous.task.await;

@@ -46,6 +46,7 @@ impl Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe_threads::PipeThreads;
     use crate::pool::prepare::make_pipes;
     use crate::pool::ready::{ReadySandbox, SandboxGuard};
     use crate::python_files::PythonFiles;
@@ -68,6 +69,7 @@ mod tests {
                     exit,
                     guard: SandboxGuard::new(WorkerId(worker), SandboxId(sandbox), say),
                     python: python.clone(),
+                    threads: PipeThreads::of_this_test(),
                 });
             }
         }

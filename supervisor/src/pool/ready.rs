@@ -1,10 +1,12 @@
 //! Sandboxes that are ready, and what holds one while it runs.
 
+use crate::pipe_threads::PipeThreads;
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::{Exited, SandboxId};
 use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use tokio::net::unix::pipe;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -34,7 +36,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Pipes {
     /// Its standard input: the job goes in here.
-    pub job: pipe::Sender,
+    pub job: OwnedFd,
     /// Its standard output.
     pub stdout: pipe::Receiver,
     /// Its standard error.
@@ -54,6 +56,8 @@ pub struct ReadySandbox {
     pub guard: SandboxGuard,
     /// Python's files as its worker knows them.
     pub python: PythonVersion,
+    /// Where its pipes are read.
+    pub threads: PipeThreads,
 }
 
 /// Answers for a sandbox's end: dropped before `finished`, it kills.

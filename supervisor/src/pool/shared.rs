@@ -5,6 +5,7 @@ use super::slots::{Slot, Slots};
 use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::{Check, Health};
+use crate::pipe_threads::PipeThreads;
 use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub preload_failed: Mutex<Vec<(String, String)>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// Where everything for sandboxes is done.
+    pub threads: PipeThreads,
     /// What a new worker must pass before it joins.
     pub check_worker: CheckWorker,
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::Health;
+use crate::pipe_threads::PipeThreads;
 use crate::pool::shared::CheckWorker;
 use crate::pool::slots::Slots;
 use crate::python_files::PythonFiles;
@@ -41,6 +42,7 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
         first_worker: OnceLock::new(),
         preload_failed: Mutex::default(),
         own_uids: false,
+        threads: PipeThreads::of_this_test(),
         check_worker: CheckWorker(Box::new(|_, _, _| unreachable!("no worker gets so far"))),
     };
     (Arc::new(shared), spawner)
