@@ -8,7 +8,6 @@ use crate::config::current::Current;
 use crate::config::note::Note;
 use crate::health::Health;
 use crate::library_cache::LibraryCache;
-use crate::pipe_threads::PipeThreads;
 use crate::pool::{self, CheckWorker, Pool};
 use crate::request::admission::Admission;
 use crate::service::Service;
@@ -22,6 +21,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 
 /// A host on which workers can be started.
 pub struct Host {
@@ -33,8 +33,8 @@ pub struct Host {
     pub spawner: Arc<SpawnerLink>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
-    /// Where everything for sandboxes is done.
-    pub threads: PipeThreads,
+    /// Where the pipes of old runs are read.
+    pub old_runs: Handle,
     /// What can end the service.
     pub ending: Ending,
     /// What `/metrics` shows.
@@ -51,7 +51,7 @@ impl Host {
         current: Arc<Current>,
         socket: PacketSocket,
         own_uids: bool,
-        threads: PipeThreads,
+        old_runs: Handle,
     ) -> Result<Self, BootError> {
         let ending = Ending::listen()?;
         let config = current.get();
@@ -66,7 +66,7 @@ impl Host {
             current,
             spawner,
             own_uids,
-            threads,
+            old_runs,
             ending,
             metrics,
             tag,
@@ -160,7 +160,7 @@ impl Host {
                 self.tag.clone(),
                 self.own_uids,
                 check_worker(),
-                self.threads.clone()
+                self.old_runs.clone()
             ),
             startup_check::of_service(&self.config),
         );

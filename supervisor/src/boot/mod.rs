@@ -16,7 +16,7 @@ pub use log::log_to_stderr;
 
 use crate::config::Config;
 use crate::config::current::Current;
-use crate::pipe_threads::Runtimes;
+use crate::old_runs::OldRuns;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_transport::PacketSocket;
 use std::io;
@@ -109,14 +109,14 @@ fn in_runtime<T>(
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
-    let of_pipes = Runtimes::start().map_err(system("start the threads for pipes"))?;
-    let threads = of_pipes.threads();
+    let old_runs = OldRuns::start().map_err(system("start the threads for old runs"))?;
+    let handle = old_runs.handle();
     let result = runtime.block_on(async {
-        let host = Host::prepare(Arc::clone(current), socket, own_uids, threads).await?;
+        let host = Host::prepare(Arc::clone(current), socket, own_uids, handle).await?;
         job(host).await
     });
     // Dropping them drops every task, and with the last of them the spawner's socket.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
-    of_pipes.end(RUNTIME_END_MAX);
+    old_runs.end(RUNTIME_END_MAX);
     result
 }

@@ -15,16 +15,15 @@ pub use job::Job;
 pub use outcome::{Captured, Outcome};
 
 use crate::config::Config;
-use crate::pipe_threads::{Away, YOUNG_MAX};
+use crate::old_runs::{Away, YOUNG_MAX};
 use crate::pool::{ReadySandbox, SandboxGuard};
 use codejail_protocol::control::Exited;
 use output::Output;
 use paced::PacedPipe;
-use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use watch::{Clock, End, Streams, Watch};
 
 /// How much of each stream is kept.
@@ -50,11 +49,11 @@ impl CaptureBounds {
 /// Runs `job` in `sandbox`. Dropping the future kills the sandbox.
 async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outcome {
     let ReadySandbox {
-        pipes,
+        mut pipes,
         exit,
         guard,
         python: _,
-        threads,
+        old_runs,
     } = sandbox;
     // A sandbox without a job has nothing to say: these bytes can't be about this job.
     if !is_silent(&pipes.status) {
@@ -62,18 +61,14 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
     }
     let realtime = Duration::from_millis(job.limits.realtime_ms);
     let clock = Clock::start((!realtime.is_zero()).then_some(realtime));
-    let mut job_pipe = match pipe::Sender::from_owned_fd(pipes.job) {
-        Ok(pipe) => pipe,
-        Err(error) => return Outcome::Unprepared(format!("its job's pipe: {error}")),
-    };
     // A sandbox that is gone, or takes nothing, can't be written to; the watch learns how it ended.
     tokio::select! {
-        _ = job::send(&mut job_pipe, &job) => {}
+        _ = job::send(&mut pipes.job, &job) => {}
         () = clock.passed() => {}
     }
     // Its standard input is at its end.
-    drop(job_pipe);
-    let listener = Listener {
+    drop(pipes.job);
+    let mut listener = Box::new(Listener {
         streams: Streams {
             stdout: Output::new(pipes.stdout, bounds.reply_bytes_max),
             stderr: Output::new(pipes.stderr, bounds.output_bytes_max),
@@ -82,19 +77,17 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
         watch: Watch::new(clock),
         exit,
         guard,
-    };
-    let young = Away::spawn(&threads.young, listener.while_young());
-    let outcome = match young.end().await {
-        Some(ControlFlow::Break(outcome)) => Some(outcome),
-        Some(ControlFlow::Continue(listener)) => {
-            Away::spawn(&threads.old, listener.until_end()).end().await
-        }
-        None => None,
-    };
+    });
+    tokio::select! {
+        biased;
+        () = sleep(YOUNG_MAX) => {}
+        end = listener.listen() => return listener.outcome(end, false),
+    }
+    let outcome = Away::spawn(&old_runs, listener.until_end()).end().await;
     outcome.unwrap_or_else(|| Outcome::Lost("the service ends".to_owned()))
 }
 
-/// Listens to a sandbox that has its job, on the threads for that. Dropping it kills the sandbox.
+/// Listens to a sandbox that has its job. Dropping it kills the sandbox.
 #[derive(Debug)]
 struct Listener {
     streams: Streams,
@@ -104,17 +97,11 @@ struct Listener {
 }
 
 impl Listener {
-    /// To the end of the run, or until it is old.
-    async fn while_young(mut self) -> ControlFlow<Outcome, Box<Self>> {
-        match timeout(YOUNG_MAX, self.listen()).await {
-            Ok(end) => ControlFlow::Break(self.outcome(end, false)),
-            Err(_) => ControlFlow::Continue(Box::new(self)),
-        }
-    }
-
-    /// To the end of an old run.
+    /// To the end of an old run, on the threads for these.
     async fn until_end(mut self: Box<Self>) -> Outcome {
-        self.streams.measure();
+        if let Err(error) = self.streams.settle() {
+            return Outcome::Lost(format!("its pipes: {error}"));
+        }
         let end = self.listen().await;
         self.outcome(end, true)
     }
@@ -126,13 +113,18 @@ impl Listener {
             .await
     }
 
-    fn outcome(mut self, end: End, old: bool) -> Outcome {
+    fn outcome(mut self: Box<Self>, end: End, old: bool) -> Outcome {
         self.streams.stdout.take_rest();
         self.streams.stderr.take_rest();
-        let (stdout, stdout_pipe) = self.streams.stdout.into_parts();
-        let (stderr, stderr_pipe) = self.streams.stderr.into_parts();
-        let pipes = (stdout_pipe, stderr_pipe, self.streams.status);
-        let (guard, exit) = (self.guard, self.exit);
+        let Self {
+            streams,
+            watch,
+            exit,
+            guard,
+        } = *self;
+        let (stdout, stdout_pipe) = streams.stdout.into_parts();
+        let (stderr, stderr_pipe) = streams.stderr.into_parts();
+        let pipes = (stdout_pipe, stderr_pipe, streams.status);
         let leaves = end.leaves_by_itself();
         // When the answer is written: what this starts, its successor's making, would take the
         // processor from it.
@@ -148,7 +140,7 @@ impl Listener {
             }
             drop(pipes);
         });
-        self.watch.outcome(end, Instant::now(), stdout, stderr)
+        watch.outcome(end, Instant::now(), stdout, stderr)
     }
 }
 

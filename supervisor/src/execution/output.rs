@@ -50,9 +50,10 @@ impl Output {
         }
     }
 
-    /// Has its reads measured from now on.
-    pub fn measure(&mut self) {
-        self.stream.iter_mut().for_each(PacedPipe::measure);
+    /// Moves to the threads that call this: see [`PacedPipe::settle`].
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.stream = self.stream.take().map(PacedPipe::settle).transpose()?;
+        Ok(())
     }
 
     /// Takes some of what comes next; never returns once the stream is at its end. May be dropped at any

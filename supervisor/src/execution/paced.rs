@@ -85,9 +85,18 @@ impl PacedPipe {
         }
     }
 
-    /// From now on dear reads are followed by a rest.
-    pub fn measure(&mut self) {
-        self.measured = true;
+    /// Registers it with the runtime that calls this, whose threads alone are woken by it from then on; there
+    /// dear reads are followed by a rest.
+    ///
+    /// # Errors
+    /// No room for the registration.
+    pub fn settle(self) -> io::Result<Self> {
+        let pipe = self.pipe.into_nonblocking_fd()?;
+        Ok(Self {
+            pipe: pipe::Receiver::from_owned_fd(pipe)?,
+            measured: true,
+            rest_until: None,
+        })
     }
 
     /// The pipe itself: for what is done once.
@@ -181,7 +190,7 @@ mod tests {
             let (reader, _writer) = io::pipe().unwrap();
             let mut pipe = PacedPipe::new(pipe::Receiver::from_owned_fd(reader.into()).unwrap());
             if measured {
-                pipe.measure();
+                pipe = pipe.settle().unwrap();
             }
             let meter = pipe.meter();
             std::thread::sleep(2 * DEAR);

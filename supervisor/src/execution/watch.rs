@@ -8,6 +8,7 @@ use crate::pool::SandboxGuard;
 use codejail_protocol::control::Exited;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
 use codejail_protocol::job::SandboxReport;
+use std::io;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -65,11 +66,12 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Has all reads measured from now on.
-    pub fn measure(&mut self) {
-        self.stdout.measure();
-        self.stderr.measure();
-        self.status.iter_mut().for_each(PacedPipe::measure);
+    /// Moves to the threads that call this: see [`PacedPipe::settle`].
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.stdout.settle()?;
+        self.stderr.settle()?;
+        self.status = self.status.take().map(PacedPipe::settle).transpose()?;
+        Ok(())
     }
 }
 

@@ -7,7 +7,6 @@ use super::slots::Slots;
 use super::worker::WorkerError;
 use crate::config::current::Current;
 use crate::health::Health;
-use crate::pipe_threads::PipeThreads;
 use crate::python_files::PythonFiles;
 use crate::spawner_link::SpawnerLink;
 use codejail_protocol::ScratchName;
@@ -17,6 +16,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ impl Pool {
         (tag, trash): ([u8; 4], ScratchName),
         own_uids: bool,
         check_worker: CheckWorker,
-        threads: PipeThreads,
+        old_runs: Handle,
     ) -> Result<Self, WorkerError> {
         let config = current.get();
         let workers = config.workers;
@@ -78,7 +78,7 @@ impl Pool {
             first_worker: OnceLock::new(),
             preload_failed: Mutex::default(),
             own_uids,
-            threads,
+            old_runs,
             check_worker,
         });
         tokio::spawn(Arc::clone(&shared.python).keep_watch());
@@ -180,7 +180,7 @@ impl Keepers {
             boot,
         );
         let previous = (number < self.tasks.len()).then(|| self.tasks.remove(number));
-        let task = shared.threads.young.spawn(async move {
+        let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // It has no result, and one that panicked took the whole service along.
                 let _ = previous.task.await;

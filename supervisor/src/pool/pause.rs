@@ -46,12 +46,12 @@ impl Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipe_threads::PipeThreads;
     use crate::pool::prepare::make_pipes;
     use crate::pool::ready::{ReadySandbox, SandboxGuard};
     use crate::python_files::PythonFiles;
     use codejail_protocol::control::SandboxId;
     use codejail_protocol::spawn::WorkerId;
+    use tokio::runtime::Handle;
     use tokio::sync::{mpsc, oneshot};
     use tokio::time::sleep_until;
 
@@ -69,7 +69,7 @@ mod tests {
                     exit,
                     guard: SandboxGuard::new(WorkerId(worker), SandboxId(sandbox), say),
                     python: python.clone(),
-                    threads: PipeThreads::of_this_test(),
+                    old_runs: Handle::current(),
                 });
             }
         }

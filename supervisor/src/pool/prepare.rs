@@ -17,8 +17,7 @@ use tokio::time::timeout;
 /// How long a sandbox may take from order to `Prepared`: 2 to 10 ms here.
 const PREPARE_MAX: Duration = Duration::from_secs(10);
 
-/// Four pipes: our ends, and the sandbox's. Those that are read are registered with the runtime; whoever
-/// sends the job has the other one registered with his.
+/// Four pipes: our ends, registered with the runtime, and the sandbox's.
 pub fn make_pipes() -> io::Result<(Pipes, [OwnedFd; 4])> {
     let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from);
     let (job_read, job_write) = pipe()?;
@@ -26,7 +25,7 @@ pub fn make_pipes() -> io::Result<(Pipes, [OwnedFd; 4])> {
     let (stderr_read, stderr_write) = pipe()?;
     let (status_read, status_write) = pipe()?;
     let pipes = Pipes {
-        job: job_write,
+        job: pipe::Sender::from_owned_fd(job_write)?,
         stdout: pipe::Receiver::from_owned_fd(stdout_read)?,
         stderr: pipe::Receiver::from_owned_fd(stderr_read)?,
         status: pipe::Receiver::from_owned_fd(status_read)?,

@@ -1,13 +1,12 @@
 //! Sandboxes that are ready, and what holds one while it runs.
 
-use crate::pipe_threads::PipeThreads;
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::{Exited, SandboxId};
 use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use tokio::net::unix::pipe;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What a worker's task is asked to do with one of its sandboxes.
@@ -36,7 +35,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Pipes {
     /// Its standard input: the job goes in here.
-    pub job: OwnedFd,
+    pub job: pipe::Sender,
     /// Its standard output.
     pub stdout: pipe::Receiver,
     /// Its standard error.
@@ -56,8 +55,8 @@ pub struct ReadySandbox {
     pub guard: SandboxGuard,
     /// Python's files as its worker knows them.
     pub python: PythonVersion,
-    /// Where its pipes are read.
-    pub threads: PipeThreads,
+    /// Where its pipes are read once its run is old.
+    pub old_runs: Handle,
 }
 
 /// Answers for a sandbox's end: dropped before `finished`, it kills.

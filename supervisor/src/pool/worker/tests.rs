@@ -2,7 +2,6 @@ use super::*;
 use crate::config::Config;
 use crate::config::current::Current;
 use crate::health::Health;
-use crate::pipe_threads::PipeThreads;
 use crate::pool::shared::CheckWorker;
 use crate::pool::slots::Slots;
 use crate::python_files::PythonFiles;
@@ -13,6 +12,7 @@ use codejail_transport::{Packet, PacketSocket};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::OnceLock;
+use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 async fn next_request(spawner: &AsyncPacketSocket) -> Packet<SpawnerRequest> {
@@ -42,7 +42,7 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
         first_worker: OnceLock::new(),
         preload_failed: Mutex::default(),
         own_uids: false,
-        threads: PipeThreads::of_this_test(),
+        old_runs: Handle::current(),
         check_worker: CheckWorker(Box::new(|_, _, _| unreachable!("no worker gets so far"))),
     };
     (Arc::new(shared), spawner)
