@@ -117,6 +117,12 @@ impl Host {
         warnings.chain(memory).map(Note::Warning).collect()
     }
 
+    /// Whether a cgroup bounds the memory of a worker and its sandboxes.
+    #[must_use]
+    pub fn bounds_memory(&self, config: &Config) -> bool {
+        self.spawner.cgroup_bounds() && config.cgroup.memory_bytes_max != 0
+    }
+
     /// What answers requests; it has no pool yet and refuses to execute.
     #[must_use]
     pub fn service(&self) -> Service {

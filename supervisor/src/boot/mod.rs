@@ -5,6 +5,7 @@ mod accounts;
 mod ending;
 mod error;
 mod host;
+pub mod kernel_memory;
 mod log;
 mod memory;
 pub mod privileges;
