@@ -26,9 +26,10 @@ while time.monotonic() < end: pass";
 const PAUSE: Duration = Duration::from_millis(50);
 /// What 99 of 100 take may be so much more.
 const MORE_MAX: f64 = 1.5;
-/// So much is no delay: for `/livez` a turn that others on the machine take of the processor; for the longest of
-/// some 40 small runs also two of the reads, which keep a processor for 20 ms each wherever they are done.
-const NO_DELAY: [Duration; 2] = [Duration::from_millis(15), Duration::from_millis(60)];
+/// So much is no delay yet: others on the machine take turns of the processor, and the longest of some 40 small
+/// runs may meet a few of the reads, which keep a processor for 20 ms each wherever they are done. Where HTTP waited
+/// for them it was 500 ms and more.
+const NO_DELAY: Duration = Duration::from_millis(100);
 /// A fault shows in most rounds, what others on the machine do does not.
 const ROUNDS: usize = 3;
 /// Who asks for `/livez`. A single one is often answered by the thread that is free.
@@ -43,7 +44,7 @@ fn a_run_whose_output_is_dear_to_read_holds_up_nobody() {
     for _ in 0..ROUNDS {
         let [busy, watched] = [BUSY, WATCHED].map(|code| beside(&service, code));
         seen.push([busy, watched]);
-        let as_usual = |of: usize| watched[of] <= busy[of].mul_f64(MORE_MAX).max(NO_DELAY[of]);
+        let as_usual = |of: usize| watched[of] <= busy[of].mul_f64(MORE_MAX).max(NO_DELAY);
         harmless += usize::from(as_usual(0) && as_usual(1));
     }
     println!("99 of 100 of /livez and of small runs, beside a busy and a watched one: {seen:?}");
