@@ -14,6 +14,7 @@ pub mod http;
 pub mod library_cache;
 pub mod log;
 pub mod metrics;
+pub mod old_runs;
 pub mod page;
 pub mod pool;
 pub mod python_files;

@@ -52,6 +52,7 @@ mod tests {
     use codejail_protocol::control::SandboxId;
     use codejail_protocol::job::Usage;
     use codejail_protocol::spawn::WorkerId;
+    use tokio::runtime::Handle;
     use tokio::sync::{mpsc, oneshot};
     use tokio::time::sleep_until;
 
@@ -72,6 +73,7 @@ mod tests {
                     image: "".into(),
                     used: Usage::default(),
                     remains: None,
+                    old_runs: Handle::current(),
                 });
             }
         }

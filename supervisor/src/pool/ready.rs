@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::net::unix::pipe;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What a worker's task is asked to do with one of its sandboxes.
@@ -62,6 +63,8 @@ pub struct ReadySandbox {
     pub used: Usage,
     /// Tells what was left when it was gone, for whoever logs that; none once it was taken out.
     pub remains: Option<oneshot::Receiver<Remains>>,
+    /// Where its pipes are read once its run is old.
+    pub old_runs: Handle,
 }
 
 /// What is known of a sandbox when it is gone, and its seat is empty again.

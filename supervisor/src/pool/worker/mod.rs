@@ -148,6 +148,7 @@ impl Worker {
                 image: Arc::clone(&self.image),
                 used: Usage::default(),
                 remains: Some(remains),
+                old_runs: self.shared.old_runs.clone(),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
