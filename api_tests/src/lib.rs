@@ -8,7 +8,9 @@
 pub mod bare;
 pub mod base_url;
 pub mod client;
+pub mod comparable;
 pub mod decoys;
+pub mod original;
 pub mod outcome;
 pub mod probe;
 pub mod probes;

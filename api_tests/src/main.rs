@@ -46,7 +46,8 @@ struct Arguments {
     /// How many probes at a time
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// Print the probes instead of running them: name, group, kind and what each shows
+    /// Print the probes instead of running them: name, group, kind, what each shows, and the test of the
+    /// original whose counterpart it is
     #[arg(long)]
     list: bool,
     /// Write a JUnit report
@@ -190,12 +191,11 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn list(chosen: &[(&'static Group, &'static Probe)]) {
     for (group, probe) in chosen {
+        let (name, group, kind, shows) = (probe.name, group.name, probe.kind_name(), probe.shows);
+        let original = probe.original.map(|test| format!("\toriginal: {test}"));
         println!(
-            "{}\t{}\t{}\t{}",
-            probe.name,
-            group.name,
-            probe.kind_name(),
-            probe.shows
+            "{name}\t{group}\t{kind}\t{shows}{}",
+            original.unwrap_or_default()
         );
     }
 }

@@ -25,6 +25,7 @@ pub fn json(all: &[Finished], passes: Passes) -> String {
                 "group": finished.group,
                 "shows": probe.shows,
                 "kind": probe.kind_name(),
+                "original": probe.original,
                 "reason": reason,
                 "outcome": finished.outcome.word(),
                 "how": finished.outcome.how(),

@@ -1,7 +1,7 @@
 //! Where the code of probes is run: by a service over HTTP, or by a bare Python (`bare.rs`).
 
 use crate::client::{self, Client};
-use crate::probe::{LOOKS, ProbePlan};
+use crate::probe::{Asked, LOOKS, ProbePlan};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -15,8 +15,10 @@ pub struct Request {
     pub code: String,
     /// Its input globals, an object.
     pub globals: Value,
-    /// A course's library.
-    pub library: Option<&'static [u8]>,
+    /// JSON.
+    pub python_path: Value,
+    /// A file's name, and what is in it.
+    pub file: Option<(&'static str, &'static [u8])>,
 }
 
 /// What came back.
@@ -47,6 +49,12 @@ impl ProbeReply {
         self.parsed.get("emsg")?.as_str()
     }
 
+    /// The body as JSON; null where it is none.
+    #[must_use]
+    pub fn parsed(&self) -> &Value {
+        &self.parsed
+    }
+
     /// The run's globals.
     #[must_use]
     pub fn globals(&self) -> Option<&Value> {
@@ -70,14 +78,12 @@ pub trait Target: Sync {
         let request = |code: &str| Request {
             code: format!("{prelude}{code}"),
             globals: globals.clone(),
-            library: None,
+            python_path: json!([]),
+            file: None,
         };
         match plan {
             ProbePlan::Once(code) => self.run(&[request(code)]),
-            ProbePlan::WithLibrary(code) => self.run(&[Request {
-                library: Some(COURSE_LIBRARY),
-                ..request(code)
-            }]),
+            ProbePlan::Asked(asked) => self.run(&[asked.request(globals)?]),
             ProbePlan::Planted { plant, look } | ProbePlan::Left { plant, look } => {
                 let looks = std::iter::repeat_n(request(look), LOOKS);
                 let steps: Vec<Request> = std::iter::once(request(plant)).chain(looks).collect();
@@ -93,6 +99,20 @@ pub trait Target: Sync {
                 Ok([victim?, attack?].concat())
             }
         }
+    }
+}
+
+impl Asked {
+    fn request(self, globals: &Value) -> Result<Request> {
+        Ok(Request {
+            code: self.code.to_owned(),
+            globals: match self.globals {
+                "" => globals.clone(),
+                own => serde_json::from_str(own)?,
+            },
+            python_path: serde_json::from_str(self.python_path)?,
+            file: self.file.map(|name| (name, COURSE_LIBRARY)),
+        })
     }
 }
 
@@ -134,17 +154,13 @@ impl Service {
     }
 
     fn execute(&self, request: &Request) -> Result<ProbeReply> {
-        let python_path: &[&str] = match request.library {
-            Some(_) => &["python_lib.zip"],
-            None => &[],
-        };
         let payload = json!({
             "code": request.code,
             "globals_dict": request.globals,
-            "python_path": python_path,
+            "python_path": request.python_path,
             "slug": "codejail-api-tests",
         });
-        let execution = client::Request::execute(&payload.to_string(), request.library);
+        let execution = client::Request::execute_with(&payload.to_string(), request.file);
         let started = Instant::now();
         loop {
             let (status, body) = self.client().ask(&execution)?;
@@ -164,7 +180,9 @@ impl Target for Service {
             let kept = answers
                 .last()
                 .and_then(|answer| answer.globals()?.get("kept"));
-            step.globals["kept"] = kept.cloned().unwrap_or_default();
+            if let Some(kept) = kept {
+                step.globals["kept"] = kept.clone();
+            }
             let number = answers.len() + 1;
             let answer = self.execute(&step);
             answers.push(answer.with_context(|| format!("execution {number}"))?);

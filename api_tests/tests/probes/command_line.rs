@@ -59,6 +59,8 @@ fn it_lists_probes_by_a_part_of_their_names() {
         line,
         Some("deny_mount\tkernel\tsurface\tNothing can be mounted.")
     );
+    let line = text(&run(&["--list", "errors_of_listing_processes"]).stdout);
+    assert!(line.ends_with("\toriginal: deny_list_proc\n"), "{line}");
 }
 
 #[test]
@@ -201,7 +203,7 @@ fn reports_are_written_for_machines() {
             .keys()
             .map(String::as_str)
             .collect();
-        let expected = "group how kind name outcome passed reason seconds shows";
+        let expected = "group how kind name original outcome passed reason seconds shows";
         assert_eq!(keys.join(" "), expected);
     }
     let xml = fs::read_to_string(&junit).unwrap();

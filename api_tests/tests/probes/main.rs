@@ -2,6 +2,7 @@
 
 mod command_line;
 mod every_probe;
+mod original;
 mod runs;
 mod sabotage;
 mod services;

@@ -2,7 +2,7 @@
 
 use codejail_api_tests::decoys::Decoys;
 use codejail_api_tests::outcome::Outcome;
-use codejail_api_tests::probe::Probe;
+use codejail_api_tests::probe::{Group, Probe};
 use codejail_api_tests::run::{self, Facts, Finished};
 use codejail_api_tests::target::Target;
 use codejail_harness::root::say;
@@ -33,6 +33,16 @@ impl All {
 
 /// Runs every probe.
 pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> All {
+    run_these(target, &run::choose(""), decoys, limits)
+}
+
+/// Runs some.
+pub fn run_these(
+    target: &dyn Target,
+    chosen: &[(&'static Group, &'static Probe)],
+    decoys: &Decoys,
+    limits: &[(&str, u64)],
+) -> All {
     let mut known = run::default_limits();
     known.extend(
         limits
@@ -44,7 +54,7 @@ pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> 
         limits: known,
     };
     let started = Instant::now();
-    let all = run::run_all(target, &run::choose(""), &facts, JOBS, |_| ());
+    let all = run::run_all(target, chosen, &facts, JOBS, |_| ());
     say(&format!(
         "--- {} probes in {:.1} s\n",
         all.len(),
