@@ -57,13 +57,20 @@ impl Outcome {
             (_, []) => Self::Broken("no execution was answered".to_owned()),
             (ProbeKind::Works(expected), [.., last]) => worked(expected, last),
             (ProbeKind::Harm(denial) | ProbeKind::Surface(denial, _), answers) => {
-                match probe.plan {
-                    ProbePlan::Planted { .. } => planted(denial, answers),
-                    ProbePlan::Left { .. } => left(denial, answers),
-                    ProbePlan::Beside { .. } => beside(denial, answers),
-                    ProbePlan::Once(_) | ProbePlan::Asked(_) => attacked(denial, &answers[0]),
-                }
+                planned(probe.plan, denial, answers)
             }
+            (ProbeKind::Cost(_), answers) => planned(probe.plan, Denial::Reported, answers),
+        }
+    }
+}
+
+fn planned(plan: ProbePlan, denial: Denial, answers: &[ProbeReply]) -> Outcome {
+    match plan {
+        ProbePlan::Planted { .. } => planted(denial, answers),
+        ProbePlan::Left { .. } => left(denial, answers),
+        ProbePlan::Beside { .. } => beside(denial, answers),
+        ProbePlan::Once(_) | ProbePlan::Asked(_) | ProbePlan::Loaded { .. } => {
+            attacked(denial, &answers[0])
         }
     }
 }

@@ -42,6 +42,9 @@ pub enum ProbeKind {
     Harm(Denial),
     /// A call that should not be reachable, or a bound: one layer may do, for this reason.
     Surface(Denial, &'static str),
+    /// An attack on what others have of the machine, which no answer of its own shows: it is judged beside a
+    /// victim alone (`victim.rs`). The text says what it uses up.
+    Cost(&'static str),
     /// What must work.
     Works(Expected),
 }
@@ -113,6 +116,13 @@ pub enum ProbePlan {
     },
     /// One execution of a request that is written out.
     Asked(Asked),
+    /// One execution with so many integers, times `scale`, and a deep list as its globals.
+    Loaded {
+        /// How many.
+        integers: u32,
+        /// What is run.
+        code: &'static str,
+    },
 }
 
 /// A request with what other probes leave to the runner.
@@ -187,6 +197,17 @@ impl Probe {
             ProbeKind::Surface(Denial::Reported, reason),
             code,
         )
+    }
+
+    /// An attack that is judged beside a victim.
+    #[must_use]
+    pub const fn cost(
+        name: &'static str,
+        shows: &'static str,
+        uses_up: &'static str,
+        code: &'static str,
+    ) -> Self {
+        Self::new(name, shows, ProbeKind::Cost(uses_up), code)
     }
 
     /// What must run to its end with this `x`.
@@ -265,7 +286,7 @@ impl Probe {
         self.kind = match self.kind {
             ProbeKind::Harm(_) => ProbeKind::Harm(denial),
             ProbeKind::Surface(_, reason) => ProbeKind::Surface(denial, reason),
-            works @ ProbeKind::Works(_) => works,
+            other @ (ProbeKind::Cost(_) | ProbeKind::Works(_)) => other,
         };
         self
     }
@@ -276,12 +297,19 @@ impl Probe {
         self.kind.is_attack()
     }
 
-    /// `harm`, `surface` or `works`, for reports.
+    /// Whether it is judged beside a victim alone.
+    #[must_use]
+    pub const fn is_cost(&self) -> bool {
+        matches!(self.kind, ProbeKind::Cost(_))
+    }
+
+    /// `harm`, `surface`, `cost` or `works`, for reports.
     #[must_use]
     pub const fn kind_name(&self) -> &'static str {
         match self.kind {
             ProbeKind::Harm(_) => "harm",
             ProbeKind::Surface(..) => "surface",
+            ProbeKind::Cost(_) => "cost",
             ProbeKind::Works(_) => "works",
         }
     }

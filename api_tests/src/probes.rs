@@ -28,11 +28,11 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         name: "kernel",
-        parts: &[kernel::PROBES],
+        parts: kernel::PARTS,
     },
     Group {
         name: "resources",
-        parts: &[resources::PROBES],
+        parts: resources::PARTS,
     },
     Group {
         name: "leaks",

@@ -15,6 +15,8 @@ pub struct Request {
     pub code: String,
     /// Its input globals, an object.
     pub globals: Value,
+    /// They as text, where they are too many to be kept as a value.
+    pub globals_text: Option<String>,
     /// JSON.
     pub python_path: Value,
     /// A file's name, and what is in it.
@@ -78,12 +80,20 @@ pub trait Target: Sync {
         let request = |code: &str| Request {
             code: format!("{prelude}{code}"),
             globals: globals.clone(),
+            globals_text: None,
             python_path: json!([]),
             file: None,
         };
         match plan {
             ProbePlan::Once(code) => self.run(&[request(code)]),
             ProbePlan::Asked(asked) => self.run(&[asked.request(globals)?]),
+            ProbePlan::Loaded { integers, code } => {
+                let scale = globals["scale"].as_f64().unwrap_or(1.0);
+                self.run(&[Request {
+                    globals_text: Some(many(f64::from(integers) * scale)),
+                    ..request(code)
+                }])
+            }
             ProbePlan::Planted { plant, look } | ProbePlan::Left { plant, look } => {
                 let looks = std::iter::repeat_n(request(look), LOOKS);
                 let steps: Vec<Request> = std::iter::once(request(plant)).chain(looks).collect();
@@ -102,6 +112,19 @@ pub trait Target: Sync {
     }
 }
 
+/// Integers that a body within the service's bound can hold, urlencoded.
+const INTEGERS_MAX: f64 = 7.5e6;
+/// One more level than a list whose nesting needs no second look (`json_safe`).
+const DEEP: usize = 101;
+
+/// Globals of so many integers, at most as many as a body takes, and a deep list.
+fn many(integers: f64) -> String {
+    let count = integers.clamp(1.0, INTEGERS_MAX) as usize;
+    let (opening, closing) = ("[".repeat(DEEP), "]".repeat(DEEP));
+    let list = "1,".repeat(count);
+    format!("{{\"deep\":{opening}{closing},\"list\":[{list}1]}}")
+}
+
 impl Asked {
     fn request(self, globals: &Value) -> Result<Request> {
         Ok(Request {
@@ -110,6 +133,7 @@ impl Asked {
                 "" => globals.clone(),
                 own => serde_json::from_str(own)?,
             },
+            globals_text: None,
             python_path: serde_json::from_str(self.python_path)?,
             file: self.file.map(|name| (name, COURSE_LIBRARY)),
         })
@@ -149,18 +173,21 @@ impl Service {
         Ok(self.client().ask(&client::Request::get("/health/"))?.0)
     }
 
-    fn client(&self) -> Client {
+    /// A client of it, with a connection for each request as the LMS has.
+    #[must_use]
+    pub fn client(&self) -> Client {
         Client::new(self.address, false).named(self.host.clone())
     }
 
     fn execute(&self, request: &Request) -> Result<ProbeReply> {
-        let payload = json!({
-            "code": request.code,
-            "globals_dict": request.globals,
-            "python_path": request.python_path,
-            "slug": "codejail-api-tests",
-        });
-        let execution = client::Request::execute_with(&payload.to_string(), request.file);
+        let globals = request.globals_text.clone();
+        let globals = globals.unwrap_or_else(|| request.globals.to_string());
+        let payload = format!(
+            "{{\"code\":{},\"python_path\":{},\"slug\":\"codejail-api-tests\",\"globals_dict\":{globals}}}",
+            Value::from(request.code.as_str()),
+            request.python_path,
+        );
+        let execution = client::Request::execute_with(&payload, request.file);
         let started = Instant::now();
         loop {
             let (status, body) = self.client().ask(&execution)?;

@@ -52,6 +52,7 @@ pub fn run_these(
     let facts = Facts {
         decoy: decoys.facts().clone(),
         limits: known,
+        scale: 1.0,
     };
     let started = Instant::now();
     let all = run::run_all(target, chosen, &facts, JOBS, |_| ());

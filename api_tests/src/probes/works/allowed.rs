@@ -219,6 +219,23 @@ pub const PROBES: &[Probe] = &[
         "import fcntl\nwith open('tmp/file', 'w') as file: fcntl.lockf(file, fcntl.LOCK_EX)\nx = 1",
     ),
     Probe::works(
+        "allow_flushing_own_files",
+        "Own files can be flushed, also where they are mapped.",
+        "\"y\"",
+        "import mmap, os\n\
+         with open('tmp/file', 'w+b') as file:\n    \
+             file.write(b'x')\n    \
+             file.flush()\n    \
+             os.fsync(file.fileno())\n    \
+             os.fdatasync(file.fileno())\n    \
+             mapped = mmap.mmap(file.fileno(), 1)\n    \
+             mapped[0:1] = b'y'\n    \
+             mapped.flush()\n\
+         x = open('tmp/file').read()\n\
+         del mapped",
+    )
+    .needs(&[Limit("FSIZE")]),
+    Probe::works(
         "allow_the_null_device",
         "/dev/null can be read and written.",
         "[\"\",3]",
