@@ -51,7 +51,7 @@ struct Arguments {
     /// By how much the attacks on what all share do more, or less, than usual
     #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = positive, requires = "victim")]
     scale: f64,
-    /// For how many seconds each of these attacks is repeated, and the loop that it is compared with
+    /// For how many seconds loops run that each attack is compared with; as many attacks are made
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = positive, requires = "victim")]
     phase: f64,
     /// How many of each at a time

@@ -1,7 +1,7 @@
 //! Attacks beside a victim: what they cost somebody who does nothing wrong.
 //!
 //! A run may use the processor that its limits give it, and nothing beyond. So each attack is measured beside
-//! a reference in turn: as many runs of `while True: pass` under the same limits, for as long.
+//! a reference in turn: as many runs of `while True: pass` under the same limits.
 
 pub mod judge;
 pub mod watch;
@@ -31,7 +31,7 @@ const LOOP: &str = "import time\nend = time.monotonic() + 30\nwhile time.monoton
 /// How attacks are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How long one is repeated, at least; each is made once.
+    /// How long loops run one after the other, at least; and in how long as many attacks are made.
     pub phase: Duration,
     /// How many at a time.
     pub attackers: u16,
@@ -126,10 +126,8 @@ impl<'a> Attacked<'a> {
             _ => 1,
         };
         let lost_before = self.workers_lost()?;
-        let (_, reference) = self.beside(runs * self.settings.attackers, || self.compute());
-        let attackers = self.settings.attackers;
-        let (outcomes, attack) =
-            self.beside(attackers, || run::attempt(self.service, probe, self.facts));
+        let (each, reference) = self.reference(runs * self.settings.attackers)?;
+        let (outcomes, attack) = self.attacks(probe, each);
         thread::sleep(GONE.saturating_sub(self.tail()));
         let ((), after) = watch(self.service, || thread::sleep(self.settings.phase / 2));
         let worst = |outcome: &Outcome| match outcome {
@@ -170,33 +168,57 @@ impl<'a> Attacked<'a> {
         (self.settings.phase / 2).min(GONE)
     }
 
-    /// So many at a time who do `work` again and again for the time of a phase.
-    fn beside<T: Send>(&self, many: u16, work: impl Fn() -> T + Sync) -> (Vec<T>, Seen) {
-        let phase = self.settings.phase;
-        watch(self.service, || {
-            let started = Instant::now();
-            let repeated = || {
-                let mut results = vec![work()];
-                while started.elapsed() < phase {
-                    results.push(work());
-                }
-                results
+    /// As many loops at a time as there are to be runs, one after the other for the time of a phase: how many
+    /// each was, and what was seen.
+    fn reference(&self, at_a_time: u16) -> Result<(u32, Seen)> {
+        let (phase, started) = (self.settings.phase, Instant::now());
+        let loops = || -> Result<u32> {
+            let mut runs = 0;
+            while runs == 0 || started.elapsed() < phase {
+                // Whatever ends it, it has used what it may.
+                self.compute()?;
+                runs += 1;
+            }
+            Ok(runs)
+        };
+        let (counts, seen) = self.beside(at_a_time, loops);
+        let counts = counts.into_iter().collect::<Result<Vec<u32>>>()?;
+        Ok((counts.into_iter().max().unwrap_or(1), seen))
+    }
+
+    /// Each attacker makes so many attacks, evenly over the phase.
+    fn attacks(&self, probe: &Probe, each: u32) -> (Vec<Outcome>, Seen) {
+        let (phase, started) = (self.settings.phase, Instant::now());
+        let (outcomes, seen) = self.beside(self.settings.attackers, || {
+            let attack = |number| {
+                let due = phase * number / each;
+                thread::sleep(due.saturating_sub(started.elapsed()));
+                run::attempt(self.service, probe, self.facts)
             };
+            let outcomes: Vec<Outcome> = (0..each).map(attack).collect();
+            thread::sleep(phase.saturating_sub(started.elapsed()));
+            outcomes
+        });
+        (outcomes.into_iter().flatten().collect(), seen)
+    }
+
+    /// So many at a time who do `work`, and the time shortly after.
+    fn beside<T: Send>(&self, at_a_time: u16, work: impl Fn() -> T + Sync) -> (Vec<T>, Seen) {
+        watch(self.service, || {
             let all = thread::scope(|scope| {
-                let workers: Vec<_> = (0..many).map(|_| scope.spawn(repeated)).collect();
-                let results = workers.into_iter().map(|worker| {
+                let workers: Vec<_> = (0..at_a_time).map(|_| scope.spawn(&work)).collect();
+                let join = |worker: thread::ScopedJoinHandle<'_, T>| {
                     worker
                         .join()
                         .unwrap_or_else(|e| std::panic::resume_unwind(e))
-                });
-                results.flatten().collect()
+                };
+                workers.into_iter().map(join).collect()
             });
             thread::sleep(self.tail());
             all
         })
     }
 
-    /// Whatever ends it, it has used what it may.
     fn compute(&self) -> Result<()> {
         self.service.run(&[Request {
             code: LOOP.to_owned(),

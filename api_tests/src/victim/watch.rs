@@ -30,14 +30,19 @@ pub const RIGHT: &str = r#"{"answer": [1999000, 4096, [0.0, 0.0, 0.0]], "values"
 
 /// Between two requests of one who asks, so that he does not take a core himself.
 const PAUSE: Duration = Duration::from_millis(3);
+/// How often somebody would ask who does not wait for the answer before. An answer that took longer stands
+/// for those that he would have waited for meanwhile: two seconds without any are not one slow answer.
+const INTERVAL: Duration = Duration::from_millis(20);
 /// Wrong answers that are kept to be shown.
 const SHOWN_MAX: usize = 3;
 
 /// What one who asks saw.
 #[derive(Debug, Default, Clone)]
 pub struct Samples {
-    /// How long each right answer took, in microseconds, shortest first.
+    /// How long each answer took, or would have, in microseconds, shortest first.
     pub micros: Vec<u64>,
+    /// How many there were.
+    pub answers: usize,
     /// How many answers were not right.
     pub wrong: usize,
     /// The first of them.
@@ -47,8 +52,16 @@ pub struct Samples {
 impl Samples {
     fn note(&mut self, took: Duration, right: Result<(), String>) {
         // A wrong one waited too: what took long and failed is not faster than what took long.
-        self.micros
-            .push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.answers += 1;
+        let mut waited = took;
+        loop {
+            self.micros
+                .push(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+            match waited.checked_sub(INTERVAL) {
+                Some(rest) if !rest.is_zero() => waited = rest,
+                _ => break,
+            }
+        }
         if let Err(wrong) = right {
             self.wrong += 1;
             if self.shown.len() < SHOWN_MAX {
@@ -154,6 +167,18 @@ mod tests {
         assert_eq!(of((1..=10).collect()).percentile(99).as_micros(), 10);
         assert_eq!(of(vec![7]).percentile(99).as_micros(), 7);
         assert_eq!(of(vec![]).percentile(99), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_stall_counts_for_all_who_would_have_waited() {
+        let mut samples = Samples::default();
+        samples.note(Duration::from_millis(100), Ok(()));
+        samples.note(Duration::from_millis(3), Err("no".to_owned()));
+        assert_eq!(
+            samples.micros,
+            [100_000, 80_000, 60_000, 40_000, 20_000, 3000]
+        );
+        assert_eq!((samples.answers, samples.wrong), (2, 1));
     }
 
     #[test]
