@@ -37,13 +37,14 @@ pub const FILES: &[Probe] = errors![
     "import os\nx = os.listdir('../')";
     "deny_write_outside_sandbox", "support_errors_of_writing_to_temporary_files", "And a new file beside other users' temporary ones.",
     "PermissionError: [Errno 13] Permission denied: \\'/tmp/codejail-api-test.txt\\'",
-    "with open('/tmp/codejail-api-test.txt', 'w') as file: file.write('x')";
+    "with open('/tmp/codejail-api-test.txt', 'w') as file: file.write('x')\nimport os\nos.remove(file.name)";
     "deny_write_outside_sandbox", "support_errors_of_writing_to_the_directory_above", "And one in the directory above its own.",
     "PermissionError: [Errno 13] Permission denied: \\'../codejail-api-test.txt\\'",
-    "with open('../codejail-api-test.txt', 'w') as file: file.write('x')";
+    "with open('../codejail-api-test.txt', 'w') as file: file.write('x')\nimport os\nos.remove(file.name)";
     "deny_elsewhere", "support_errors_of_unix_sockets_bound_elsewhere", "And a unix socket bound outside.",
     DENIED,
-    "import socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_RAW).bind('/tmp/codejail-api-test')";
+    "import os, socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_RAW).bind('/tmp/codejail-api-test')\n\
+     os.remove('/tmp/codejail-api-test')";
 ];
 
 /// Processes and programs.
