@@ -192,7 +192,7 @@ pub const SHARED: &[Probe] = costs![
 import sysconfig
 def evict():
     top, dropped = sysconfig.get_path('stdlib'), 0
-    end = time.monotonic() + min(1.0, scale)
+    end = time.monotonic() + max(0.1, min(1.0, scale))
     while True:
         for place, _, names in os.walk(top):
             for name in names:
@@ -210,7 +210,7 @@ x = outcome(evict)
     r"
 import json, threading
 def flush():
-    end, done, failed = time.monotonic() + 1.2 * min(scale, 1), [], []
+    end, done, failed = time.monotonic() + max(0.2, min(1.2, 1.2 * scale)), [], []
     def work():
         try:
             file = os.open(json.__file__, os.O_RDONLY)
@@ -232,7 +232,7 @@ import mmap, threading
 def read_on():
     path = max((os.path.join(place, name) for place in sys.path if os.path.isdir(place) for name in os.listdir(place)
                 if name.endswith('.py')), key=os.path.getsize)
-    end, done, failed = time.monotonic() + 1.2 * min(scale, 1), [], []
+    end, done, failed = time.monotonic() + max(0.2, min(1.2, 1.2 * scale)), [], []
     def work():
         try:
             file, page = os.open(path, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 1 << 20)
