@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
     limits: Vec<(String, Value)>,
     /// Run attacks beside a well-behaved client, and judge each by what that one sees; without --group and
-    /// FILTER those of the group resources
+    /// FILTER those of the groups resources and costs
     #[arg(long, conflicts_with_all = ["jobs", "bare"])]
     victim: bool,
     /// By how much the attacks on what all share do more, or less, than usual
@@ -228,7 +228,7 @@ fn chosen(arguments: &Arguments) -> Vec<Chosen> {
     };
     let mut groups: Vec<&str> = arguments.groups.iter().map(String::as_str).collect();
     if beside_victim && groups.is_empty() && filter.is_none() {
-        groups.push("resources");
+        groups.extend(["resources", "costs"]);
     }
     chosen.retain(|(group, probe)| {
         (groups.is_empty() || groups.contains(&group.name)) && (!beside_victim || probe.is_attack())

@@ -1,6 +1,7 @@
 //! The probes, a file for each group. None depends on another, and each is harmless also where it
 //! succeeds: it goes for decoys, or asks the kernel for what cannot be.
 
+mod costs;
 mod files;
 mod kernel;
 mod leaks;
@@ -32,7 +33,11 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         name: "resources",
-        parts: resources::PARTS,
+        parts: &[resources::PROBES],
+    },
+    Group {
+        name: "costs",
+        parts: costs::PARTS,
     },
     Group {
         name: "leaks",

@@ -1,25 +1,13 @@
 //! Resources: what a run may use up, and that it can't raise its own limits.
 
-mod costs;
-
 use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
 
 /// Why a limit may rest on one layer.
 const BOUND: &str = "it bounds what a run takes, which is gone with the run";
 
-/// The group, part by part.
-pub const PARTS: &[&[Probe]] = &[
-    PROBES,
-    costs::ENDS,
-    costs::WATCHES,
-    costs::ACCOUNTS,
-    costs::SHARED,
-    costs::LOADING,
-    costs::CHANNELS,
-];
-
-const PROBES: &[Probe] = &[
+/// The group.
+pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_running_on_after_the_wall_clock_limit",
         "A run that sleeps past REALTIME is ended.",

@@ -5,6 +5,7 @@ use super::fake;
 use super::services::{LIMITS, Probed};
 use codejail_api_tests::victim::watch::{RIGHT, SLUG};
 use codejail_harness::dir::TestDir;
+use codejail_harness::root::say;
 use codejail_harness::{machine, needs_root};
 use serde_json::Value;
 use std::fs;
@@ -193,7 +194,37 @@ fn a_victim_of_a_service_started_by_another_user_does_not_feel_a_flood() {
     does_not_feel_a_flood(true);
 }
 
+#[test]
+#[ignore = "minutes, and the whole machine: make victim"]
+fn no_attack_costs_a_victim_of_a_service_started_as_root_anything() {
+    needs_root!();
+    costs_nobody_anything(false);
+}
+
+#[test]
+#[ignore = "minutes, and the whole machine: make victim"]
+fn no_attack_costs_a_victim_of_a_service_started_by_another_user_anything() {
+    costs_nobody_anything(true);
+}
+
+fn costs_nobody_anything(unprivileged: bool) {
+    let scale = std::env::var("CODEJAIL_VICTIM_SCALE").unwrap_or_else(|_| "1".to_owned());
+    let (status, printed) = attack_a_real_one(unprivileged, &["--scale", &scale]);
+    say(&printed);
+    assert_eq!(
+        status,
+        Some(0),
+        "some attack costs others something: see above"
+    );
+}
+
 fn does_not_feel_a_flood(unprivileged: bool) {
+    let arguments = ["--phase", "1", "deny_floods_of_errors"];
+    let (status, printed) = attack_a_real_one(unprivileged, &arguments);
+    assert_eq!(status, Some(0), "{printed}");
+}
+
+fn attack_a_real_one(unprivileged: bool, more: &[&str]) -> (Option<i32>, String) {
     let _alone = machine::alone();
     let service = Probed::start(unprivileged, &[]);
     let limits: Vec<String> = LIMITS
@@ -201,8 +232,8 @@ fn does_not_feel_a_flood(unprivileged: bool) {
         .map(|(name, value)| format!("--limit={name}={value}"))
         .collect();
     let mut arguments: Vec<&str> = limits.iter().map(String::as_str).collect();
-    arguments.extend(["--phase", "1", "deny_floods_of_errors"]);
+    arguments.extend(more);
     let output = attack(service.address(), &arguments);
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{printed}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), printed)
 }

@@ -12,7 +12,6 @@ const MEETING: &str = "it tells nothing that a run did not mean to tell";
 macro_rules! unseen {
     ($($name:literal, $shows:literal, $reached:literal, $code:literal;)*) => {
         &[$(Probe::surface($name, $shows, COSTS, concat!(
-            "import json\nshared = os.open(json.__file__, os.O_RDONLY)\n",
             "def ask():\n    return [] if ", $code, " == 0 else None\n",
             "x = outcome(ask, CALLS, ", $reached, ")"
         ))),*]
@@ -21,8 +20,8 @@ macro_rules! unseen {
 
 /// What is asked for by a call.
 pub const UNSEEN: &[Probe] = unseen![
-    "deny_advice_about_cached_pages", "What the page cache holds of a library can't be dropped.", "('EINVAL',)",
-    "(ADVICE := 99) and call('fadvise64', shared, 0, 0, ADVICE)";
+    "deny_advice_about_cached_pages", "What the page cache holds of a library can't be dropped.", "('EBADF',)",
+    "call('fadvise64', -1, 0, 0, os.POSIX_FADV_DONTNEED)";
     "deny_flushing_shared_files", "A library's file can't be flushed to the disk.", "('EBADF',)",
     "call('fsync', -1)";
     "deny_flushing_contents_of_shared_files", "Nor its contents alone.", "('EBADF',)",

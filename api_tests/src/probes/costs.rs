@@ -6,6 +6,9 @@
 
 use crate::probe::{Probe, ProbePlan};
 
+/// The group, part by part.
+pub const PARTS: &[&[Probe]] = &[ENDS, WATCHES, ACCOUNTS, SHARED, LOADING, CHANNELS];
+
 /// Code that costs others something: its name, what a victim beside it shows, what it uses up.
 macro_rules! costs {
     ($($name:literal, $shows:literal, $uses_up:literal, $code:literal;)*) => {
@@ -22,7 +25,7 @@ macro_rules! channels {
 }
 
 /// At a process's end.
-pub const ENDS: &[Probe] = costs![
+const ENDS: &[Probe] = costs![
     "deny_a_long_end_by_locks", "A run that splits a record lock 300,000 times ends as soon as others.",
     "each descriptor that is closed at its end has the kernel walk the list of locks",
     r"
@@ -60,7 +63,7 @@ x = outcome(split)
 ];
 
 /// In wait queues.
-pub const WATCHES: &[Probe] = costs![
+const WATCHES: &[Probe] = costs![
     "deny_watches_on_the_output", "A flood of output is read as fast as ever when 230,000 watches hang on it.",
     "whoever reads the pipe wakes them all, and that is the service",
     r"
@@ -118,7 +121,7 @@ x = outcome(write, ('EMFILE',))
 ];
 
 /// In accounts of a user.
-pub const ACCOUNTS: &[Probe] = costs![
+const ACCOUNTS: &[Probe] = costs![
     "deny_all_pending_signals", "Others run as ever while a run has 100,000 signals pending.",
     "their number is limited by user; a timer needs one",
     r"
@@ -185,7 +188,7 @@ x = outcome(fill)
 ];
 
 /// In the file systems that all share.
-pub const SHARED: &[Probe] = costs![
+const SHARED: &[Probe] = costs![
     "deny_evicting_libraries", "Others import as fast as ever while a run drops Python's files from memory.",
     "the page cache is everybody's",
     r"
@@ -275,7 +278,7 @@ x = outcome(find)
 ];
 
 /// In the service, before code runs.
-pub const LOADING: &[Probe] = &[Probe::cost(
+const LOADING: &[Probe] = &[Probe::cost(
     "deny_slow_globals",
     "Globals that take longer to load than a run has are tried once.",
     "each try takes a sandbox for as long as its limits say",
@@ -287,7 +290,7 @@ pub const LOADING: &[Probe] = &[Probe::cost(
 })];
 
 /// Between two runs that both mean it.
-pub const CHANNELS: &[Probe] = channels![
+const CHANNELS: &[Probe] = channels![
     "deny_meeting_at_a_lock", "A lock on a library's file that is seen by another run delays nobody.",
     "two runs can tell each other bits",
     r"
