@@ -119,13 +119,14 @@ impl<'a> Attacked<'a> {
         Ok((outcome, best))
     }
 
-    /// The reference and the attack in turn; what came of the attack itself.
+    /// Quiet, the reference and the attack in turn; what came of the attack itself.
     fn measure(&self, probe: &Probe) -> Result<(Outcome, Measured)> {
         let runs = match probe.plan {
             ProbePlan::Beside { .. } => 2,
             _ => 1,
         };
         let lost_before = self.workers_lost()?;
+        let ((), quiet) = watch(self.service, || thread::sleep(self.settings.phase / 2));
         let (each, reference) = self.reference(runs * self.settings.attackers)?;
         let (outcomes, attack) = self.attacks(probe, each);
         thread::sleep(GONE.saturating_sub(self.tail()));
@@ -138,7 +139,7 @@ impl<'a> Attacked<'a> {
         };
         let own = outcomes.into_iter().max_by_key(worst);
         let measured = Measured {
-            quiet: self.quiet.clone(),
+            quiet,
             reference,
             attack,
             after,

@@ -221,7 +221,7 @@ def flush():
                 os.fsync(file)
                 done.append(1)
         except OSError as error: failed.append(error)
-    threads = [threading.Thread(target=work) for _ in range(12)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads: thread.start()
     for thread in threads: thread.join()
     if failed: raise failed[0]
@@ -234,7 +234,7 @@ x = outcome(flush)
 import mmap, threading
 def read_on():
     path = max((os.path.join(place, name) for place in sys.path if os.path.isdir(place) for name in os.listdir(place)
-                if name.endswith('.py')), key=os.path.getsize)
+                if name.endswith('.py') and not os.path.islink(os.path.join(place, name))), key=os.path.getsize)
     end, done, failed = time.monotonic() + max(0.2, min(1.2, 1.2 * scale)), [], []
     def work():
         try:
@@ -243,7 +243,7 @@ def read_on():
                 os.lseek(file, 0, 0)
                 done.append(os.readv(file, [page]))
         except OSError as error: failed.append(error)
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads: thread.start()
     for thread in threads: thread.join()
     if failed: raise failed[0]

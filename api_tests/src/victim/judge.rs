@@ -13,7 +13,7 @@ const SLACK: Duration = Duration::from_millis(6);
 /// What was measured of one attack.
 #[derive(Debug)]
 pub struct Measured {
-    /// Before all attacks.
+    /// Shortly before.
     pub quiet: Seen,
     /// Beside as many runs of `while True: pass`, and shortly after.
     pub reference: Seen,
