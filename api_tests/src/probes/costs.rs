@@ -140,6 +140,7 @@ x = outcome(fill)
     r"
 import threading
 def start():
+    threading.stack_size(1 << 16)
     gate, threads = threading.Event(), []
     try:
         for _ in range(int(60 * scale) + 1):
