@@ -90,7 +90,7 @@ pub trait Target: Sync {
             ProbePlan::Loaded { integers, code } => {
                 let scale = globals["scale"].as_f64().unwrap_or(1.0);
                 self.run(&[Request {
-                    globals_text: Some(many(f64::from(integers) * scale)),
+                    globals_text: Some(many(globals, f64::from(integers) * scale)),
                     ..request(code)
                 }])
             }
@@ -117,12 +117,15 @@ const INTEGERS_MAX: f64 = 7.5e6;
 /// One more level than a list whose nesting needs no second look (`json_safe`).
 const DEEP: usize = 101;
 
-/// Globals of so many integers, at most as many as a body takes, and a deep list.
-fn many(integers: f64) -> String {
+/// These globals, so many integers, at most as many as a body takes, and a deep list.
+fn many(globals: &Value, integers: f64) -> String {
     let count = integers.clamp(1.0, INTEGERS_MAX) as usize;
     let (opening, closing) = ("[".repeat(DEEP), "]".repeat(DEEP));
     let list = "1,".repeat(count);
-    format!("{{\"deep\":{opening}{closing},\"list\":[{list}1]}}")
+    let globals = globals.to_string();
+    // An object that has some.
+    let others = &globals[1..];
+    format!("{{\"deep\":{opening}{closing},\"list\":[{list}1],{others}")
 }
 
 impl Asked {

@@ -102,6 +102,8 @@ impl<'a> Attacked<'a> {
             if !best.done().is_empty() || best.delays().is_empty() {
                 break;
             }
+            // Or what this one has left would make the next one's quiet slow, and nothing after it slower.
+            self.settle();
             let (again, measured) = self.measure(probe)?;
             if !measured.done().is_empty() || measured.worst() < best.worst() {
                 (own, best) = (again, measured);
