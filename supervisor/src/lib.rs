@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod library_cache;
 pub mod metrics;
+pub mod old_runs;
 pub mod pool;
 pub mod python_files;
 pub mod python_json;

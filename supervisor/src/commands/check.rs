@@ -3,8 +3,8 @@
 //! It starts a worker as the service would, which has to pass the safety checks, and then lets a sandbox
 //! say what it has. Only the port is not touched.
 
-use crate::boot::privileges;
 use crate::boot::{self, BootError, Host};
+use crate::boot::{kernel_memory, privileges};
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::request::answer::Answer;
@@ -84,6 +84,12 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
     }
     for note in host.notes(&host.config, workers) {
         warn(note.text());
+    }
+    if !host.bounds_memory(&host.config)
+        && let Some(descriptors) = seen["limits"]["NOFILE"].as_u64()
+        && let Some(text) = kernel_memory::unbounded(descriptors)
+    {
+        warn(&text);
     }
     if !host.config.enabled {
         say!("enabled           false: the service would refuse every execution until it is true");

@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,7 @@ impl Pool {
         (tag, trash): ([u8; 4], ScratchName),
         own_uids: bool,
         check_worker: CheckWorker,
+        old_runs: Handle,
     ) -> Result<Self, WorkerError> {
         let config = current.get();
         let workers = config.workers;
@@ -76,6 +78,7 @@ impl Pool {
             first_worker: OnceLock::new(),
             preload_failed: Mutex::default(),
             own_uids,
+            old_runs,
             check_worker,
         });
         tokio::spawn(Arc::clone(&shared.python).keep_watch());

@@ -51,6 +51,7 @@ mod tests {
     use crate::python_files::PythonFiles;
     use codejail_protocol::control::SandboxId;
     use codejail_protocol::spawn::WorkerId;
+    use tokio::runtime::Handle;
     use tokio::sync::{mpsc, oneshot};
     use tokio::time::sleep_until;
 
@@ -68,6 +69,7 @@ mod tests {
                     exit,
                     guard: SandboxGuard::new(WorkerId(worker), SandboxId(sandbox), say),
                     python: python.clone(),
+                    old_runs: Handle::current(),
                 });
             }
         }

@@ -6,6 +6,7 @@ use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use tokio::net::unix::pipe;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What a worker's task is asked to do with one of its sandboxes.
@@ -54,6 +55,8 @@ pub struct ReadySandbox {
     pub guard: SandboxGuard,
     /// Python's files as its worker knows them.
     pub python: PythonVersion,
+    /// Where its pipes are read once its run is old.
+    pub old_runs: Handle,
 }
 
 /// Answers for a sandbox's end: dropped before `finished`, it kills.

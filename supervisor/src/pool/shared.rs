@@ -16,6 +16,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 
 type Checking = Pin<Box<dyn Future<Output = Vec<Check>> + Send>>;
 type CheckFunction = dyn Fn(WorkerId, Arc<Shelf>, Arc<Config>) -> Checking + Send + Sync;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub preload_failed: Mutex<Vec<(String, String)>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// Where the pipes of old runs are read.
+    pub old_runs: Handle,
     /// What a new worker must pass before it joins.
     pub check_worker: CheckWorker,
 }

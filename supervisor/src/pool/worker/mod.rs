@@ -141,6 +141,7 @@ impl Worker {
                 exit: ended,
                 guard: SandboxGuard::new(self.id, sandbox, self.say.clone()),
                 python: self.python.clone(),
+                old_runs: self.shared.old_runs.clone(),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
