@@ -12,7 +12,7 @@ use crate::pool::{self, CheckWorker, Pool};
 use crate::request::admission::Admission;
 use crate::service::Service;
 use crate::spawner_link::SpawnerLink;
-use crate::{metrics, startup_check};
+use crate::{metrics, scrape, startup_check};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{CgroupLimits, SpawnerConfig, SpawnerLayers, WorkerBounds};
@@ -56,6 +56,7 @@ impl Host {
         let ending = Ending::listen()?;
         let config = current.get();
         let metrics = metrics::install()?;
+        scrape::begin();
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
         let gone = ending.spawner_gone.clone();

@@ -6,14 +6,12 @@ mod ending;
 mod error;
 mod host;
 pub mod kernel_memory;
-mod log;
 mod memory;
 pub mod privileges;
 
 pub use ending::Ending;
 pub use error::{BootError, system};
 pub use host::{Host, worker_bounds};
-pub use log::log_to_stderr;
 
 use crate::config::Config;
 use crate::config::current::Current;

@@ -8,7 +8,7 @@ use crate::boot::{kernel_memory, privileges};
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::request::answer::Answer;
-use crate::request::execute;
+use crate::request::execute_own;
 use crate::request::payload::Form;
 use crate::say;
 use crate::service::Service;
@@ -130,7 +130,7 @@ fn print_python(config: &Config, hello: &Hello) {
 async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Result<Value, String> {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
     let limits = &host.config.limits;
-    match execute(service, &Form::of_payload(payload), &host.config).await {
+    match execute_own(service, &Form::of_payload(payload), &host.config).await {
         Answer::Success(globals) => serde_json::from_str(&globals)
             .map_err(|error| format!("probe             its globals can't be read: {error}")),
         answer => Err(format!(

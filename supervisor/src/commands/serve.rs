@@ -3,16 +3,19 @@
 use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
-use crate::http::{connections, router};
+use crate::http::connections::{self, ConnectionBounds};
+use crate::http::router;
 use crate::metrics;
-use crate::reload;
+use crate::reload::{self, say_payloads};
 use crate::service::Service;
 use nix::sys::signal::{SigSet, Signal as Number};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Signals that a running service obeys. Those that end it are in `boot/ending.rs`.
 const OBEYED: [Number; 6] = [
@@ -41,34 +44,62 @@ pub fn hold_signals() -> Result<(), BootError> {
 /// # Errors
 /// It could not start, or lost its spawner.
 pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
-    match boot::run(config, async |host| serve(host, sources).await) {
+    say_start(&config, sources);
+    let result = match boot::run(config, async |host| serve(host, sources).await) {
         // Told to end before it served: that is what it did.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
+    };
+    match &result {
+        Ok(()) => tracing::info!(event = "service_ended", "ended"),
+        Err(error) => tracing::error!(event = "service_failed", "ended: {error}"),
     }
+    result
+}
+
+/// Which build starts, what it was told, and what executions may use.
+fn say_start(config: &Config, sources: &Sources) {
+    let version = env!("CARGO_PKG_VERSION");
+    let limits = &config.limits;
+    tracing::info!(
+        event = "service_started",
+        version,
+        sources = sources.told(),
+        workers = config.workers,
+        CPU = limits.CPU,
+        REALTIME = limits.REALTIME,
+        VMEM = limits.VMEM,
+        FSIZE = limits.FSIZE,
+        NPROC = limits.NPROC,
+        limit_overrides = config.limit_overrides.len(),
+        "codejail {version} starts"
+    );
 }
 
 async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     let mut signals = ServiceSignals::listen()?;
     let bind = host.config.bind;
-    let listener = TcpListener::bind(bind)
-        .await
-        .map_err(|error| BootError::Bind(bind, error))?;
+    let listener = bind_to(bind).await?;
     let address = listener.local_addr().map_err(system("getsockname"))?;
     tracing::info!(event = "service_listening", "listening on {address}");
     let service = host.service();
+    serve_metrics(&host, &service).await?;
+    say_payloads(&host.config);
     for note in host.notes(&host.config, host.config.workers) {
         note.log();
     }
     tokio::spawn(metrics::keep_up(host.metrics.clone()));
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
-    let connections_max = connections::connections_max(&host.config);
+    let bounds = ConnectionBounds {
+        connections_max: connections::connections_max(&host.config),
+        are_counted: true,
+    };
     let mut http = tokio::spawn(connections::serve(
         listener,
         router,
         Arc::clone(&service.config),
-        connections_max,
+        bounds,
         ending.drain.clone(),
     ));
     ending.unless(host.boot(&service)).await?;
@@ -78,6 +109,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             "enabled = false: executions are refused until it is true"
         );
     }
+    say_serving(&service);
     loop {
         let step = async {
             let signal = signals.next().await;
@@ -91,6 +123,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             Err(error) => return Err(error),
         }
     }
+    say_draining(&service, ending.quick.is_cancelled());
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
@@ -105,6 +138,60 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         }
     }
     Ok(())
+}
+
+fn say_serving(service: &Service) {
+    tracing::info!(
+        event = "service_serving",
+        workers = service.health.workers(),
+        executions_max = service.admission.now().busy_max,
+        enabled = service.config.get().enabled,
+        safe = service.health.is_safe(),
+        "serving"
+    );
+}
+
+/// How much there still is to finish; nothing of it is, where the end is to come `at_once`.
+fn say_draining(service: &Service, at_once: bool) {
+    let queue = service.admission.now();
+    tracing::info!(
+        event = "service_draining",
+        executions = queue.busy,
+        waiting = queue.waiting,
+        at_once,
+        "told to end: {} executions run, {} requests wait",
+        queue.busy,
+        queue.waiting
+    );
+}
+
+/// Answers on the address of metrics, if there is one, to the very end: also while requests drain.
+async fn serve_metrics(host: &Host, service: &Service) -> Result<(), BootError> {
+    let Some(bind) = host.config.metrics.bind else {
+        return Ok(());
+    };
+    let listener = bind_to(bind).await?;
+    let address = listener.local_addr().map_err(system("getsockname"))?;
+    tracing::info!(
+        event = "metrics_listening",
+        "metrics and health on {address}"
+    );
+    let router = router::metrics_router(service.clone(), host.metrics.clone());
+    let config = Arc::clone(&service.config);
+    let for_ever = CancellationToken::new();
+    tokio::spawn(connections::serve(
+        listener,
+        router,
+        config,
+        connections::OF_METRICS,
+        for_ever,
+    ));
+    Ok(())
+}
+
+async fn bind_to(address: SocketAddr) -> Result<TcpListener, BootError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| BootError::Bind(address, error))
 }
 
 async fn obey(signal: ServiceSignal, sources: &Sources, host: &Host, service: &Service) {

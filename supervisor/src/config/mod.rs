@@ -23,8 +23,8 @@ mod yaml;
 
 pub use error::ConfigError;
 pub use model::{
-    Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Python, Sandbox,
-    WORKERS_MAX,
+    Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Log, LogFormat, Metrics,
+    Python, Sandbox, WORKERS_MAX,
 };
 pub use reload::Change;
 

@@ -1,5 +1,6 @@
 //! What a key's value may be: how it is told to an operator, checked, and read from text.
 
+use crate::log::filter;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,6 +34,10 @@ pub enum ValueType {
     Modules,
     /// Several paths.
     Paths,
+    /// How lines of the log are written.
+    LogFormat,
+    /// Which events are logged.
+    LogFilter,
     /// How much a layer is wanted.
     Mode,
     /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
@@ -57,6 +62,11 @@ impl ValueType {
             ValueType::Seed => format!("a whole number from 0 to {}, or random", u32::MAX),
             Modules => "a list of modules, such as numpy or scipy.stats".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
+            ValueType::LogFormat => "text or json".to_owned(),
+            ValueType::LogFilter => {
+                "off, error, warn, info, debug or trace, or such as warn,codejail::exec=info"
+                    .to_owned()
+            }
             ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
             Mode | ValueType::Always => "require, auto or off".to_owned(),
         }
@@ -104,6 +114,10 @@ impl ValueType {
             (Paths, Value::Array(values)) => {
                 values.iter().all(|value| ValueType::Path.admits(value))
             }
+            (ValueType::LogFormat, Value::String(text)) => {
+                ["text", "json"].contains(&text.as_str())
+            }
+            (ValueType::LogFilter, Value::String(text)) => filter::parse(text).is_ok(),
             (ValueType::Always, Value::String(text)) if !SABOTAGE => {
                 ["require", "auto"].contains(&text.as_str())
             }
@@ -136,9 +150,15 @@ impl ValueType {
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
             }
-            Address | Endpoint | Name | Text | ValueType::Path | Mode | ValueType::Always => {
-                as_text()
-            }
+            Address
+            | Endpoint
+            | Name
+            | Text
+            | ValueType::Path
+            | Mode
+            | ValueType::Always
+            | ValueType::LogFormat
+            | ValueType::LogFilter => as_text(),
         }
     }
 }

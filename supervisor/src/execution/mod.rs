@@ -52,8 +52,8 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
         mut pipes,
         exit,
         guard,
-        python: _,
         old_runs,
+        ..
     } = sandbox;
     // A sandbox without a job has nothing to say: these bytes can't be about this job.
     if !is_silent(&pipes.status) {

@@ -9,6 +9,8 @@ use super::client_stream::{ClientStream, Patience};
 use crate::config::Config;
 use crate::config::current::Current;
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -17,6 +19,7 @@ use metrics::gauge;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,8 +34,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const FULL_EVERY: Duration = Duration::from_secs(60);
 /// Descriptors of a worker's own: its socket, its log, and some room.
 const DESCRIPTORS_PER_WORKER: usize = 8;
-/// Descriptors for standard streams, the runtime, the spawner's socket, the listener, and some room.
-const DESCRIPTORS_MORE: usize = 64;
+/// Descriptors for standard streams, the runtime, the spawner's socket, the listeners, the connections to the
+/// address of metrics, and some room.
+const DESCRIPTORS_MORE: usize = 64 + METRICS_CONNECTIONS_MAX;
+/// Connections to the address of metrics.
+const METRICS_CONNECTIONS_MAX: usize = 32;
 /// Connections that are accepted however few descriptors there are.
 const CONNECTIONS_MIN: usize = 16;
 
@@ -40,14 +46,40 @@ const CONNECTIONS_MIN: usize = 16;
 /// in the kernel.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// The other end of a connection, in each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub SocketAddr);
+
+/// How many connections an address may have.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionBounds {
+    /// At a time.
+    pub connections_max: usize,
+    /// Whether metrics tell how many there are.
+    pub are_counted: bool,
+}
+
+/// Those of the address of metrics: a few that scrape and a few that look.
+pub const OF_METRICS: ConnectionBounds = ConnectionBounds {
+    connections_max: METRICS_CONNECTIONS_MAX,
+    are_counted: false,
+};
+
 /// Accepts and answers until told to drain; then until all that was accepted is answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     config: Arc<Current>,
-    connections_max: usize,
+    bounds: ConnectionBounds,
     drain: CancellationToken,
 ) {
+    let ConnectionBounds {
+        connections_max,
+        are_counted,
+    } = bounds;
+    if are_counted {
+        gauge!("codejail_connections_max").set(connections_max as f64);
+    }
     let places = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let mut said_full = None;
@@ -63,14 +95,19 @@ pub async fn serve(
             accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, client, place)) => {
                 let watcher = graceful.watcher();
-                let connection = connection(stream, router.clone(), &config.get(), watcher);
+                let router = Addressed {
+                    client,
+                    router: TowerToHyperService::new(router.clone()),
+                };
+                let connection = connection(stream, router, &config.get(), watcher);
                 tokio::spawn(async move {
                     let _place = place;
-                    gauge!("codejail_connections").increment(1);
+                    let one = f64::from(u8::from(are_counted));
+                    gauge!("codejail_connections").increment(one);
                     connection.await;
-                    gauge!("codejail_connections").decrement(1);
+                    gauge!("codejail_connections").decrement(one);
                 });
             }
             // That client's connection, not ours.
@@ -91,12 +128,31 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, ClientAddress, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await;
     // It is never closed.
     let place = place.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, client) = listener.accept().await?;
+    Ok((stream, ClientAddress(client), place))
+}
+
+/// The router, with each request told where it comes from.
+struct Addressed {
+    client: ClientAddress,
+    router: TowerToHyperService<Router>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Addressed {
+    type Response =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Error;
+    type Future =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.client);
+        self.router.call(request)
+    }
 }
 
 fn say_full(said: &mut Option<Instant>, connections_max: usize) {
@@ -121,7 +177,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 /// Answers what comes over one connection.
 fn connection(
     stream: TcpStream,
-    router: Router,
+    router: Addressed,
     config: &Config,
     watcher: Watcher,
 ) -> impl Future<Output = ()> + use<> {
@@ -143,7 +199,7 @@ fn connection(
         .max_buf_size(BUFFER_BYTES)
         // It runs while a connection is idle too.
         .header_read_timeout(Duration::from_millis(config.head_timeout_ms))
-        .serve_connection(stream, TowerToHyperService::new(router));
+        .serve_connection(stream, router);
     let connection = watcher.watch(connection);
     async move {
         // A client that went away, or was too slow, is no event.

@@ -1,5 +1,6 @@
 //! The pool as the rest of the service sees it, and how many workers it keeps.
 
+use super::counts::Counts;
 use super::keeper::Keeper;
 use super::ready::{ReadySandbox, Shelf};
 use super::shared::{CheckWorker, Shared, fill_random};
@@ -80,6 +81,7 @@ impl Pool {
             own_uids,
             old_runs,
             check_worker,
+            counts: Arc::default(),
         });
         tokio::spawn(Arc::clone(&shared.python).keep_watch());
         let keepers = Keepers {
@@ -157,6 +159,12 @@ impl Pool {
             self.shared.python.settled().await.changed().await;
             forget();
         }
+    }
+
+    /// How many workers are in which state.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     /// Sandboxes that are ready now.

@@ -30,7 +30,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 struct Waiting {
     launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
     ends: BTreeMap<WorkerId, oneshot::Sender<i32>>,
-    cleanings: HashMap<String, oneshot::Sender<bool>>,
+    cleanings: HashMap<String, oneshot::Sender<Cleaned>>,
+}
+
+/// What became of one directory or seat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Whether it is out of the way or empty.
+    pub removed: bool,
+    /// Bytes that the files of a seat took; none of a directory.
+    pub bytes: Option<u64>,
 }
 
 /// What became of the directories and seats that the spawner was to clean.
@@ -191,12 +200,12 @@ impl SpawnerLink {
             .await
     }
 
-    /// Removes a scratch directory and waits for that; whether it is gone. If it can't be removed,
+    /// Removes a scratch directory and waits for that; what became of it. If it can't be removed,
     /// that is logged.
     ///
     /// # Errors
     /// The spawner is gone or silent.
-    pub async fn clean(&self, dir: ScratchName) -> Result<bool, SpawnerLinkError> {
+    pub async fn clean(&self, dir: ScratchName) -> Result<Cleaned, SpawnerLinkError> {
         let (cleaned, done) = oneshot::channel();
         let name = dir.as_str().to_owned();
         self.waiting.lock().cleanings.insert(name, cleaned);
@@ -273,14 +282,14 @@ impl SpawnerLink {
                 Some(ended) => drop(ended.send(status)),
                 None => return false,
             },
-            SpawnerReport::Cleaned { dir, error } => {
+            SpawnerReport::Cleaned { dir, error, bytes } => {
                 let removed = error.is_none();
                 // A directory that is out of the way has yet to be removed.
                 if self.host.seats || !removed {
                     self.count_cleaning(&dir, error);
                 }
                 match waiting.cleanings.remove(dir.as_str()) {
-                    Some(cleaned) => drop(cleaned.send(removed)),
+                    Some(cleaned) => drop(cleaned.send(Cleaned { removed, bytes })),
                     None => return false,
                 }
             }

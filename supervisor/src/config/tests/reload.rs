@@ -37,6 +37,8 @@ fn another(kind: ValueType, value: &Value) -> Value {
         ValueType::Modules => Value::Array(vec![text("other")]),
         ValueType::Paths => Value::Array(vec![text("/other")]),
         ValueType::Mode | ValueType::Always => text("require"),
+        ValueType::LogFormat => text("json"),
+        ValueType::LogFilter => text("warn"),
     };
     assert!(kind.admits(&another) && another != *value, "{kind:?}");
     another

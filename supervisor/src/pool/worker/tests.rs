@@ -42,6 +42,7 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
         first_worker: OnceLock::new(),
         preload_failed: Mutex::default(),
         own_uids: false,
+        counts: Arc::default(),
         old_runs: Handle::current(),
         check_worker: CheckWorker(Box::new(|_, _, _| unreachable!("no worker gets so far"))),
     };
