@@ -46,9 +46,6 @@ pub const SANDBOX: &[Group] = &[
             SYS_renameat2,
             SYS_umask,
             SYS_ftruncate,
-            SYS_fadvise64,
-            SYS_fsync,
-            SYS_fdatasync,
             SYS_sendfile,
             SYS_copy_file_range,
         ],
@@ -76,8 +73,6 @@ pub const SANDBOX: &[Group] = &[
             SYS_mprotect,
             SYS_mremap,
             SYS_brk,
-            SYS_msync,
-            SYS_mincore,
             SYS_get_mempolicy,
         ],
     ),
@@ -219,8 +214,9 @@ pub const SANDBOX_LEGACY: &[Group] = &[];
 /// does not govern them, and a shared uid would own the files of its user. The calls that set a
 /// mode are in `policy.rs`, which looks at the mode.
 pub const OWNERSHIP: &[Group] = &[(
-    "owners and times of its own files",
-    &[SYS_fchown, SYS_fchownat, SYS_utimensat],
+    "owners and times of its own files; which of their pages are in memory, which the kernel says of \
+     files that one could write",
+    &[SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_mincore],
 )];
 
 /// Older forms of these.
