@@ -5,6 +5,7 @@ mod claims;
 mod hosts;
 mod influence;
 mod isolation;
+mod kernel;
 mod layers;
 mod one_layer;
 mod proc;

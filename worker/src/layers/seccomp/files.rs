@@ -28,9 +28,11 @@ pub fn make_and_read(rules: &mut Rules) -> Result<(), LayerError> {
     rules.insert(libc::SYS_preadv2, flags(READ_FLAGS)?);
     rules.insert(libc::SYS_pwritev2, flags(WRITE_FLAGS)?);
     rules.insert(libc::SYS_mkdirat, no_set_id(2)?);
-    // Plain files, pipes and sockets, no devices. Landlock denies devices too, but on some kernels
+    // Plain files and sockets. No named pipes: of one that is opened often each opening can be
+    // watched (epoll), and a write then looks at all watches at once, with interrupts off: 512,000
+    // with 256 descriptors, and 160 ms, instead of 15,000. No devices: Landlock denies devices too, but on some kernels
     // (Debian's 6.12.117) not the device 0:0, which leads nowhere and takes no privilege.
-    let kinds = [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
+    let kinds = [0, libc::S_IFREG, libc::S_IFSOCK];
     let kind_and_bits = u64::from(libc::S_IFMT) | SET_ID;
     rules.insert(libc::SYS_mknodat, masked(2, kind_and_bits, kinds)?);
     #[cfg(target_arch = "x86_64")]
