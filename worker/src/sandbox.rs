@@ -3,10 +3,10 @@
 
 use crate::confine::Confined;
 use crate::layers::identity::{self, SandboxUid};
+use crate::layers::kill_timer::KillTimer;
 use crate::layers::landlock::LandlockFinal;
 use crate::layers::scratch::{Directory, Scratch};
 use crate::layers::seccomp::SeccompFinal;
-use crate::layers::kill_timer::KillTimer;
 use crate::layers::{LayerError, descriptors, process, rlimits};
 use codejail_protocol::job::Limits;
 use nix::unistd::Pid;

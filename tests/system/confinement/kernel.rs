@@ -147,7 +147,9 @@ del one, two, shelf, file, box, memory
     let expected = |x: Value| assert_eq!(x, expected);
     // A write-ahead log's index is 32 KiB at least.
     let files = "limits.FSIZE = 1000000";
-    both(files).map(|service| expected(service.value_of_x(code)));
+    for service in both(files) {
+        expected(service.value_of_x(code));
+    }
     expected(without_seccomp(false, files).value_of_x(code));
 }
 
@@ -262,7 +264,10 @@ while signal.sigtimedwait(waiting, 0): x += 1
         assert!((1..=1025).contains(&kept), "{kept}");
     }
     // Without the limit a run keeps all that the host gives a user.
-    let open = without(true, "workers = 1\n[layers]\nseccomp = 'off'\nrlimits = 'off'");
+    let open = without(
+        true,
+        "workers = 1\n[layers]\nseccomp = 'off'\nrlimits = 'off'",
+    );
     let kept = open.value_of_x(&keep.replace("1.5", "0"));
     assert!(kept.as_u64() > Some(1025), "{kept}");
 }
@@ -286,7 +291,7 @@ x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).val
 #[test]
 fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_one_of_another_worker() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // The least of threads that a run of another worker could start meanwhile.
+    // How many threads a run has, and most runs of another worker meanwhile.
     let beside = |service: &Service| {
         thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));
@@ -296,14 +301,20 @@ fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_one_of_ano
                 others.push(answer.success()["x"].take());
             }
             let held = holding.join().expect("a thread");
-            assert!(held[0].as_u64() >= Some(10), "{held}");
             let of_another = others.iter().filter(|other| other[1] != held[1]);
-            let threads = of_another.filter_map(|other| other[0].as_u64());
-            threads.min().expect("a run of another worker")
+            let mut threads: Vec<_> = of_another.filter_map(|other| other[0].as_u64()).collect();
+            threads.sort_unstable();
+            let most = threads.get(threads.len() / 2);
+            [
+                held[0].as_u64().expect("a number"),
+                *most.expect("a run of another worker"),
+            ]
         })
     };
     let limits = "workers = 2\n[limits]\nNPROC = 15\n";
-    assert!(beside(&Service::start_unprivileged(limits)) >= 10);
+    let apart = beside(&Service::start_unprivileged(limits));
+    assert!(apart.iter().all(|threads| *threads >= 10), "{apart:?}");
     let off = format!("{limits}[layers]\nnamespaces = 'off'\nmounts = 'off'");
-    assert!(beside(&Service::start_unprivileged(&off)) < 10);
+    let together = beside(&Service::start_unprivileged(&off));
+    assert!(together.iter().any(|threads| *threads < 10), "{together:?}");
 }

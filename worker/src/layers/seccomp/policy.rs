@@ -5,8 +5,8 @@ use super::LayerError;
 use super::compile::{
     Rules, all, any_argument, any_argument_of, none_of, one_of, signed, when, when_whole,
 };
-use super::{effects, files};
 use super::syscalls::{FORKS, OWNERSHIP, OWNERSHIP_LEGACY, SANDBOX, SANDBOX_LEGACY, SETUP, WORKER};
+use super::{effects, files};
 use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 
 /// glibc's pthread_create, exactly: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|
