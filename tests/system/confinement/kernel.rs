@@ -272,6 +272,40 @@ while signal.sigtimedwait(waiting, 0): x += 1
     assert!(kept.as_u64() > Some(1025), "{kept}");
 }
 
+/// `libc` and the page of a library's file in memory, to read.
+const PAGE: &str = r"
+import ctypes, json, mmap, os, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+page = libc.mmap(None, ctypes.c_size_t(4096), mmap.PROT_READ, mmap.MAP_SHARED, os.open(json.__file__, os.O_RDONLY),
+                 ctypes.c_long(0))
+def futex(operation, value, times=None):
+    return libc.syscall(202, ctypes.c_void_p(page), operation, ctypes.c_uint32(value), times, None, 0)
+";
+
+/// A channel that stays: docs/weaknesses.md says why.
+#[test]
+fn runs_can_meet_at_a_futex_on_a_librarys_file() {
+    if std::env::consts::ARCH != "x86_64" {
+        return;
+    }
+    let wait = format!(
+        "{PAGE}two_seconds = (ctypes.c_long * 2)(2, 0)\n\
+         x = futex(0, ctypes.c_uint32.from_address(page).value, two_seconds)\n\
+         two_seconds = None"
+    );
+    let service = Service::start("workers = 2");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| service.value_of_x(&wait));
+        let woken = wait_for("somebody who waits", START_MAX, || {
+            let woken = service.value_of_x(&format!("{PAGE}x = futex(1, 1)"));
+            (woken == json!(1) || waiting.is_finished()).then_some(woken)
+        });
+        assert_eq!(woken, json!(1));
+        assert_eq!(waiting.join().expect("a thread"), json!(0), "it was woken");
+    });
+}
+
 /// Starts all threads that it may and says how many these are, and which worker it has.
 const THREADS: &str = r"
 import ctypes, threading, time
