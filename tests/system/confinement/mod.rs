@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod claims;
+mod counted_by_user;
 mod hosts;
 mod influence;
 mod isolation;
