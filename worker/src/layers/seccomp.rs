@@ -1,7 +1,8 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
-//! `syscalls.rs` has the list, `policy.rs` and `files.rs` the rules on arguments, `effects.rs` what
-//! succeeds and does nothing, `compile.rs` makes filters of them. This file says which process installs which filter, and when.
+//! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs` the
+//! rules on arguments, `effects.rs` what succeeds and does nothing, `compile.rs` makes filters of
+//! them. This file says which process installs which filter, and when.
 //!
 //! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
 //! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
@@ -20,6 +21,8 @@
 //! architecture's calls (int 0x80) kill the process.
 
 mod compile;
+#[cfg(test)]
+mod costs;
 mod effects;
 mod files;
 mod policy;

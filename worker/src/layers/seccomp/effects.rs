@@ -2,10 +2,10 @@
 //! and what a program expects of them it gets, because a run is alone with its files and these die
 //! with it.
 //!
-//! The allow-list does not have them, so they are denied where this filter is missing.
+//! But for `msync` the allow-list does not have them, so they are denied where this filter is missing.
 
 use super::LayerError;
-use super::compile::{Rules, all, any_argument_of, masked, one_of, signed, when};
+use super::compile::{Rules, all, any_argument_of, one_of, signed, when};
 use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 
 /// Record locks. The kernel keeps them in a list for each file, which whoever closes the file walks
@@ -26,7 +26,7 @@ const BUFFERS: &[i32] = &[libc::SO_SNDBUF, libc::SO_RCVBUF];
 pub fn rules() -> Result<Rules, LayerError> {
     // Whoever flushes a disk has others wait for it, and a library's file can be flushed too.
     let mut rules = any_argument_of(&[libc::SYS_fsync, libc::SYS_fdatasync]);
-    rules.insert(libc::SYS_msync, flushes(true)?);
+    rules.insert(libc::SYS_msync, waits_for_the_disk()?);
     rules.insert(libc::SYS_fcntl, one_of(1, signed(LOCKS))?);
     // It would take a library's file out of memory for everybody, and the next read would tell
     // whether somebody has used the file since.
@@ -37,10 +37,15 @@ pub fn rules() -> Result<Rules, LayerError> {
     Ok(rules)
 }
 
-/// Matches the `msync` that waits for the disk, or every other.
-pub fn flushes(waits: bool) -> Result<Vec<SeccompRule>, LayerError> {
-    let wait = libc::MS_SYNC.cast_unsigned();
-    masked(2, wait.into(), [if waits { wait } else { 0 }])
+/// Matches the `msync` that waits for the disk, of an address where a page can begin. Of any other the
+/// kernel says EINVAL before it does anything; so the allow-list has the call.
+fn waits_for_the_disk() -> Result<Vec<SeccompRule>, LayerError> {
+    /// The smallest page of any architecture that this is built for.
+    const IN_PAGE: u64 = 0xfff;
+    let at_a_page = when(0, Is::MaskedEq(IN_PAGE), 0)?;
+    let wait = u64::from(libc::MS_SYNC.cast_unsigned());
+    let waits = when(2, Is::MaskedEq(wait), wait)?;
+    Ok(vec![all(vec![at_a_page, waits])?])
 }
 
 /// Matches an option at the level of the socket itself.

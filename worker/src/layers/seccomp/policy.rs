@@ -205,7 +205,6 @@ fn restrict_arguments(rules: &mut Rules) -> Result<(), LayerError> {
     let mut fcntls = one_of(1, signed(FCNTLS))?;
     fcntls.push(files::may_set_flags()?);
     rules.insert(libc::SYS_fcntl, fcntls);
-    rules.insert(libc::SYS_msync, effects::flushes(false)?);
     let advice = signed(&[libc::POSIX_FADV_DONTNEED]);
     rules.insert(libc::SYS_fadvise64, none_of(3, advice)?);
     for call in [libc::SYS_socket, libc::SYS_socketpair] {

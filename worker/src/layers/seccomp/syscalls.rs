@@ -4,7 +4,8 @@
 //! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
 //! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
 //!
-//! CONTRIBUTING.md, "A system call that sandboxes may make", says which tests a new call needs.
+//! `costs.rs` says of each what it costs where no limit counts. CONTRIBUTING.md, "A system call that
+//! sandboxes may make", says which tests a new call needs.
 
 use libc::*;
 
@@ -73,6 +74,7 @@ pub const SANDBOX: &[Group] = &[
             SYS_mprotect,
             SYS_mremap,
             SYS_brk,
+            SYS_msync,
             SYS_get_mempolicy,
         ],
     ),
