@@ -71,6 +71,9 @@ class Prometheus:
     def is_up(self):
         assert self.process.poll() is None, self.log.read_text()
         try:
+            # Before that it answers without JSON.
+            if requests.get(f"http://{self.address}/-/ready", timeout=10).status_code != 200:
+                return False
             return self.number('up{job="codejail"}') == 1
         except requests.ConnectionError:
             return False
