@@ -124,12 +124,19 @@ fn connect(path: &[u8]) -> io::Result<UnixDatagram> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU32;
 
     fn notifier() -> (Notifier, UnixDatagram) {
-        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // A name that no file has.
+        let name = format!("codejail-test-{}-{number}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let theirs = UnixDatagram::bind_addr(&address).unwrap();
         theirs.set_nonblocking(true).unwrap();
+        let path = format!("@{name}").into_bytes();
         let notifier = Notifier {
-            socket: Some(ours),
+            socket: Some(connect(&path).unwrap()),
             ..Notifier::default()
         };
         (notifier, theirs)
