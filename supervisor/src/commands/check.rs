@@ -7,6 +7,7 @@ use crate::boot::privileges;
 use crate::boot::{self, BootError, Host};
 use crate::config::Config;
 use crate::config::load::Loaded;
+use crate::http::peers;
 use crate::request::answer::Answer;
 use crate::request::execute;
 use crate::request::payload::Form;
@@ -82,7 +83,8 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
         let result = check.failure.as_deref().unwrap_or("passed");
         say!("check {:<11} {result}", check.id);
     }
-    for note in host.notes(&host.config, workers) {
+    let open = peers::note(&host.config, host.config.bind);
+    for note in host.notes(&host.config, workers).iter().chain(&open) {
         warn(note.text());
     }
     if !host.config.enabled {
