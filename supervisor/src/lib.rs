@@ -25,5 +25,6 @@ pub mod request;
 pub mod say;
 pub mod scrape;
 pub mod service;
+pub mod service_manager;
 pub mod spawner_link;
 pub mod startup_check;

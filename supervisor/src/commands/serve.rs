@@ -1,6 +1,7 @@
 //! `codejail serve`: listen, boot, serve until told to end, drain.
 
-use crate::boot::{self, BootError, Host, system};
+use super::listening;
+use crate::boot::{self, BootError, Ending, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
 use crate::config::settings::Settings;
@@ -10,12 +11,13 @@ use crate::metrics;
 use crate::reload::{self, say_payloads};
 use crate::request::finished::begin_keeping;
 use crate::service::Service;
+use crate::service_manager::{Notifier, Passed, keep_told};
 use nix::sys::signal::{SigSet, Signal as Number};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -47,11 +49,7 @@ pub fn hold_signals() -> Result<(), BootError> {
 /// It could not start, or lost its spawner.
 pub fn run(config: Config, settings: Settings, sources: &Sources) -> Result<(), BootError> {
     say_start(&config, sources);
-    let serve = async |host: Host| {
-        host.current.set_settings(settings);
-        serve(host, sources).await
-    };
-    let result = match boot::run(config, serve) {
+    let result = match listen_and_serve(config, settings, sources) {
         // Told to end before it served: that is what it did.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
@@ -61,6 +59,19 @@ pub fn run(config: Config, settings: Settings, sources: &Sources) -> Result<(), 
         Err(error) => tracing::error!(event = "service_failed", "ended: {error}"),
     }
     result
+}
+
+fn listen_and_serve(
+    config: Config,
+    settings: Settings,
+    sources: &Sources,
+) -> Result<(), BootError> {
+    // While this process has one thread and no child.
+    let passed = Passed::take()?;
+    boot::run(config, async move |host: Host| {
+        host.current.set_settings(settings);
+        serve(host, sources, passed).await
+    })
 }
 
 /// Which build starts, what it was told, and what executions may use.
@@ -82,14 +93,19 @@ fn say_start(config: &Config, sources: &Sources) {
     );
 }
 
-async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
+async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), BootError> {
     let mut signals = ServiceSignals::listen()?;
-    let bind = host.config.bind;
-    let listener = bind_to(bind).await?;
-    let address = listener.local_addr().map_err(system("getsockname"))?;
-    tracing::info!(event = "service_listening", "listening on {address}");
+    let notifier = Arc::new(Notifier::of_process());
+    let accepts = CancellationToken::new();
+    let listener = listening::for_api(&host.config, &mut passed, &accepts).await?;
+    let for_metrics = listening::for_metrics(&host.config, &mut passed).await?;
+    passed.none_left()?;
     let service = host.service();
-    serve_metrics(&host, &service).await?;
+    if let Some(listener) = for_metrics {
+        serve_metrics(&host, &service, listener);
+    }
+    let spawner = Arc::clone(&host.spawner);
+    tokio::spawn(keep_told(Arc::clone(&notifier), service.clone(), spawner));
     say_payloads(&host.config);
     for note in host.notes(&host.config, host.config.workers) {
         note.log();
@@ -101,14 +117,20 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         connections_max: connections::connections_max(&host.config),
         are_counted: true,
     };
-    let mut http = tokio::spawn(connections::serve(
+    let http = connections::serve(
         listener,
         router,
         Arc::clone(&service.config),
         bounds,
         ending.drain.clone(),
-    ));
-    ending.unless(host.boot(&service)).await?;
+    );
+    let mut http = tokio::spawn(once_it_accepts(http, accepts.clone(), ending.drain.clone()));
+    if let Err(error) = ending.unless(host.boot(&service)).await {
+        notifier.stopping();
+        return Err(error);
+    }
+    let once_safe = say_ready_once_safe(service.clone(), Arc::clone(&notifier), accepts);
+    tokio::spawn(once_safe);
     if service.health.is_safe() && !host.config.enabled {
         tracing::warn!(
             event = "executions_disabled",
@@ -120,7 +142,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         let step = async {
             let signal = signals.next().await;
             service.signals.note(signal.number() as i32);
-            obey(signal, sources, &host, &service).await;
+            obey(signal, sources, &host, &service, &notifier).await;
             Ok(())
         };
         match ending.unless(step).await {
@@ -129,11 +151,18 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             Err(error) => return Err(error),
         }
     }
+    notifier.stopping();
     say_draining(&service, ending.quick.is_cancelled());
+    drain(&service, ending, &mut http).await;
+    Ok(())
+}
+
+/// Waits for what still runs; how long, the configuration says.
+async fn drain(service: &Service, ending: &Ending, http: &mut JoinHandle<()>) {
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
-        drained = timeout(graceful, &mut http) => {
+        drained = timeout(graceful, http) => {
             if drained.is_err() {
                 tracing::warn!(
                     event = "drain_timed_out",
@@ -143,7 +172,6 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             }
         }
     }
-    Ok(())
 }
 
 fn say_serving(service: &Service) {
@@ -171,17 +199,8 @@ fn say_draining(service: &Service, at_once: bool) {
     );
 }
 
-/// Answers on the address of metrics, if there is one, to the very end: also while requests drain.
-async fn serve_metrics(host: &Host, service: &Service) -> Result<(), BootError> {
-    let Some(bind) = host.config.metrics.bind else {
-        return Ok(());
-    };
-    let listener = bind_to(bind).await?;
-    let address = listener.local_addr().map_err(system("getsockname"))?;
-    tracing::info!(
-        event = "metrics_listening",
-        "metrics and health on {address}"
-    );
+/// Answers on the address of metrics to the very end: also while requests drain.
+fn serve_metrics(host: &Host, service: &Service, listener: TcpListener) {
     begin_keeping();
     let router = router::metrics_router(service.clone(), host.metrics.clone());
     let config = Arc::clone(&service.config);
@@ -193,17 +212,53 @@ async fn serve_metrics(host: &Host, service: &Service) -> Result<(), BootError> 
         connections::OF_METRICS,
         for_ever,
     ));
-    Ok(())
 }
 
-async fn bind_to(address: SocketAddr) -> Result<TcpListener, BootError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| BootError::Bind(address, error))
+/// Serves once it may; not at all if it is to end before.
+async fn once_it_accepts(
+    http: impl Future<Output = ()>,
+    accepts: CancellationToken,
+    drain: CancellationToken,
+) {
+    tokio::select! {
+        biased;
+        () = drain.cancelled() => {}
+        () = accepts.cancelled() => http.await,
+    }
 }
 
-async fn obey(signal: ServiceSignal, sources: &Sources, host: &Host, service: &Service) {
+/// A service that is not `enabled` is up as well.
+async fn say_ready_once_safe(
+    service: Service,
+    notifier: Arc<Notifier>,
+    accepts: CancellationToken,
+) {
+    tokio::select! {
+        biased;
+        () = service.drain.cancelled() => {}
+        () = service.health.until_safe() => {
+            accepts.cancel();
+            notifier.ready();
+            tracing::info!(event = "service_ready", "a worker has passed its checks and serves");
+        }
+    }
+}
+
+async fn obey(
+    signal: ServiceSignal,
+    sources: &Sources,
+    host: &Host,
+    service: &Service,
+    notifier: &Notifier,
+) {
     match signal {
-        ServiceSignal::Reload => reload::reload(sources, host, service).await,
+        ServiceSignal::Reload => {
+            let was_up = notifier.reloading();
+            reload::reload(sources, host, service).await;
+            if was_up {
+                notifier.ready();
+            }
+        }
         ServiceSignal::AddWorker => reload::add_workers(service, 1),
         ServiceSignal::RemoveWorker => reload::add_workers(service, -1),
         ServiceSignal::ReopenLogs => {

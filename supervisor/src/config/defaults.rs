@@ -1,7 +1,7 @@
 //! What a key is when no source says anything.
 
 use super::model::{
-    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Log, LogFormat, Metrics,
+    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Log, LogFormat, Metrics, Peers,
     Python, Sandbox,
 };
 use std::collections::BTreeMap;
@@ -36,6 +36,7 @@ impl Default for Config {
             // limit counts with up to its cube: 1024, the original's, are 16 to 64 times as much.
             descriptors_max: 256,
             egress_check: None,
+            peers: Peers::default(),
             python: Python::default(),
             limits: CodeJailLimits::default(),
             limit_overrides: BTreeMap::new(),

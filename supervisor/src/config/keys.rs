@@ -79,6 +79,8 @@ pub const KEYS: &[Key] = &[
     // Above the status pipe's number, 63; no more than a worker may have (`layers/rlimits.rs` there).
     key("descriptors_max", Integer(64, 1024), NewWorkers),
     key("egress_check", Endpoint, AtOnce),
+    key("peers.api", ValueType::Networks, AtOnce),
+    key("peers.metrics", ValueType::Networks, AtOnce),
     key("python.bin", ValueType::Path, Restart),
     key("python.preload", Modules, NewWorkers),
     key("python.read_paths", Paths, Restart),

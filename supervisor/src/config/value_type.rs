@@ -1,5 +1,6 @@
 //! What a key's value may be: how it is told to an operator, checked, and read from text.
 
+use super::network::Network;
 use crate::log::filter;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub enum ValueType {
     Modules,
     /// Several paths.
     Paths,
+    /// Several networks.
+    Networks,
     /// How lines of the log are written.
     LogFormat,
     /// Which events are logged.
@@ -62,6 +65,9 @@ impl ValueType {
             ValueType::Seed => format!("a whole number from 0 to {}, or random", u32::MAX),
             Modules => "a list of modules, such as numpy or scipy.stats".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
+            ValueType::Networks => {
+                "a list of networks or addresses, such as 10.1.0.0/16 or 2001:db8::7".to_owned()
+            }
             ValueType::LogFormat => "text or json".to_owned(),
             ValueType::LogFilter => {
                 "off, error, warn, info, debug or trace, or such as warn,codejail::exec=info"
@@ -114,6 +120,10 @@ impl ValueType {
             (Paths, Value::Array(values)) => {
                 values.iter().all(|value| ValueType::Path.admits(value))
             }
+            (ValueType::Networks, Value::Array(values)) => values.iter().all(|value| {
+                let text = value.as_str();
+                text.is_some_and(|text| Network::try_from(text.to_owned()).is_ok())
+            }),
             (ValueType::LogFormat, Value::String(text)) => {
                 ["text", "json"].contains(&text.as_str())
             }
@@ -145,7 +155,7 @@ impl ValueType {
                 (_, Ok(number)) => Value::Float(number),
                 _ => as_text(),
             },
-            Modules | Paths => {
+            Modules | Paths | ValueType::Networks => {
                 let items = text.split(',').map(str::trim);
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())

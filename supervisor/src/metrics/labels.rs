@@ -111,6 +111,16 @@ labels! {
 }
 
 labels! {
+    /// Whose list of networks an address is not in.
+    PeerList {
+        /// Executions.
+        Api = "peers.api",
+        /// Metrics, and pages for people.
+        Metrics = "peers.metrics",
+    }
+}
+
+labels! {
     /// What a worker does.
     WorkerState {
         /// It is launched, warms up and is checked.

@@ -11,7 +11,7 @@ pub use recorded::{Done, executed, refused, request, sandbox_taken, unprepared};
 
 use codejail_protocol::control::Hello;
 use codejail_protocol::job::COLD_IMPORTS_MAX;
-use labels::{Recycle, Start};
+use labels::{PeerList, Recycle, Start};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -75,6 +75,11 @@ pub fn count_worker_start(result: Start) {
     metrics::counter!("codejail_worker_starts_total", "result" => result.name()).increment(1);
 }
 
+/// Counts requests from addresses that are not in a list.
+pub fn count_refused_peers(list: PeerList, requests: u64) {
+    metrics::counter!("codejail_peers_refused_total", "list" => list.name()).increment(requests);
+}
+
 /// Counts a worker that served and does no more.
 pub fn count_recycled(reason: Recycle) {
     metrics::counter!("codejail_workers_recycled_total", "reason" => reason.name()).increment(1);
@@ -115,6 +120,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         }
     }
     recorded::begin();
+    for list in PeerList::ALL {
+        count_refused_peers(*list, 0);
+    }
     for start in Start::ALL {
         metrics::counter!("codejail_worker_starts_total", "result" => start.name()).absolute(0);
     }

@@ -104,6 +104,7 @@ pub const METRICS: &[Metric] = &[
     metric("codejail_sandbox_failures_total", Counter, &[], "Sandboxes that could not take their job"),
     metric("codejail_sandbox_cpu_seconds_total", Counter, &[], "CPU time of all sandboxes that are gone, with their preparation"),
     metric("codejail_scratch_failures_total", Counter, &[], "Directories and seats of executions that could not be emptied"),
+    metric("codejail_peers_refused_total", Counter, &["list"], "Requests from addresses that are not in this list of networks"),
     metric("codejail_python_changes_total", Counter, &[], "Changes of Python's files in place, each with the upgrade that it is a part of"),
     // Course libraries.
     metric("codejail_library_cache_bytes", Gauge, &[], "Bytecode of course libraries that is kept"),

@@ -1,18 +1,21 @@
 //! The supervisor's side of its conversation with the spawner.
 
 mod error;
+mod ping;
+mod said;
 
 pub use error::SpawnerLinkError;
 
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
-    FoundAppArmor, SaidLevel, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
+    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
 };
 use codejail_transport::PacketSocket;
 use codejail_transport_asynchronous::AsyncPacketSocket;
 use metrics::counter;
 use parking_lot::Mutex;
+use said::log_said;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -31,6 +34,8 @@ struct Waiting {
     launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
     ends: BTreeMap<WorkerId, oneshot::Sender<i32>>,
     cleanings: HashMap<String, oneshot::Sender<Cleaned>>,
+    /// At most one `Ping` is on its way.
+    pong: Option<oneshot::Sender<()>>,
 }
 
 /// What became of one directory or seat.
@@ -295,20 +300,15 @@ impl SpawnerLink {
             }
             SpawnerReport::Removed { dir, error } => self.count_cleaning(&dir, error),
             SpawnerReport::Said { level, event, text } => log_said(level, &event, &text),
+            SpawnerReport::Pong => match waiting.pong.take() {
+                Some(pong) => drop(pong.send(())),
+                None => return false,
+            },
             SpawnerReport::Configured { .. } | SpawnerReport::ConfigureFailed { .. } => {
                 return false;
             }
         }
         true
-    }
-}
-
-/// Puts what the spawner says into the service's log.
-fn log_said(level: SaidLevel, event: &str, text: &str) {
-    match level {
-        SaidLevel::Info => tracing::info!(event, "spawner: {text}"),
-        SaidLevel::Warning => tracing::warn!(event, "spawner: {text}"),
-        SaidLevel::Error => tracing::error!(event, "spawner: {text}"),
     }
 }
 
