@@ -4,6 +4,7 @@
 #   scripts/install-packages.sh run     to build the service and to start it
 #   scripts/install-packages.sh test    that, and what the tests need
 #   scripts/install-packages.sh python  what scripts/second-python.sh moves an installation of Python with
+#   scripts/install-packages.sh package  to build the service, and what packages are made with
 #   scripts/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
 #
 # As root it installs what is missing. Otherwise it prints the line that would,
@@ -31,6 +32,11 @@ libc6-dbg     valgrind -q --tool=none true
 packages_for_python='
 patchelf      command -v patchelf
 '
+packages_for_package='
+dpkg-dev      command -v dpkg-shlibdeps
+lintian       command -v lintian
+binutils      command -v objdump
+'
 packages_for_vm='
 qemu-system-x86 command -v qemu-system-x86_64
 mmdebstrap    command -v mmdebstrap
@@ -42,9 +48,10 @@ case "${1-}" in
 run) wanted=$packages_to_run ;;
 test) wanted=$packages_to_run$packages_to_test ;;
 python) wanted=$packages_for_python ;;
+package) wanted=$packages_to_run$packages_for_package ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test|python|vm" >&2
+    echo "usage: ${0##*/} run|test|python|package|vm" >&2
     exit 64
     ;;
 esac
