@@ -42,7 +42,9 @@ rm -rf "$generated" "$out"
 mkdir -p "$generated" "$out"
 "$built/codejail-manual" "$generated"
 say "licences"
-"$tools/cargo-about" about generate --locked --fail --config deploy/release/about.toml \
+# Of all targets, or nothing could be listed without asking the network.
+cargo fetch --locked
+"$tools/cargo-about" about generate --frozen --fail --config deploy/release/about.toml \
     --manifest-path supervisor/Cargo.toml deploy/release/third-party.hbs >"$generated/THIRD-PARTY.txt"
 # Debian's changelog is about the package; the news are in CHANGELOG.md.
 cat >"$generated/changelog" <<EOT

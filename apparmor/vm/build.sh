@@ -4,8 +4,8 @@
 #   apparmor/vm/build.sh SUITE DIRECTORY
 #
 # SUITE is bookworm or trixie. DIRECTORY gets `vmlinuz` and `root.img`, made from
-# Debian's packages alone; the image holds the sandbox venv, at the path that the
-# profiles' tunables name. As root, because the image keeps owners and chroot is
+# Debian's packages alone; the image holds systemd, for those who boot it, and the sandbox
+# venv, at the path that the profiles' tunables name. As root, because the image keeps owners and chroot is
 # needed; nothing is mounted. A finished guest carries a stamp and is used again.
 set -euo pipefail
 
@@ -52,7 +52,7 @@ root=$directory/root
 say "packages from $mirror; two minutes"
 rm -rf "$root" "$stamp"
 mmdebstrap --quiet --mode=root --variant=minbase \
-    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl \
+    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl,systemd-sysv \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Process 1 of the guest: puts a system in place that a service can run on, runs
-# the payload's run.sh, writes what came of it beside it and powers off.
+# the payload's run.sh, writes what came of it beside it and powers off. Under a kernel
+# that was told `init=/lib/systemd/systemd systemd.run=/vm-init` systemd is process 1, has
+# put the system in place, and starts this last.
 #
 # The second disk is the payload. Its files `status` and `dmesg` are how a boot
 # ends; without them it did not end well, whatever the emulator says.
@@ -8,17 +10,19 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 
 # What boot.sh knows by that the kernel came as far as here.
 echo 'vm-init: started' >/dev/console
-mount -t proc -o nosuid,nodev,noexec proc /proc
-mount -t sysfs sysfs /sys
-mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
-mkdir -p /dev/pts /dev/shm
-ln -sfn /proc/self/fd /dev/fd
-mount -t devpts devpts /dev/pts
-mount -t tmpfs -o mode=1777 tmpfs /dev/shm
-mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=1777 tmpfs /tmp
-mount -t securityfs securityfs /sys/kernel/security
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+if [ $$ -eq 1 ]; then
+    mount -t proc -o nosuid,nodev,noexec proc /proc
+    mount -t sysfs sysfs /sys
+    mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
+    mkdir -p /dev/pts /dev/shm
+    ln -sfn /proc/self/fd /dev/fd
+    mount -t devpts devpts /dev/pts
+    mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+    mount -t tmpfs -o mode=755 tmpfs /run
+    mount -t tmpfs -o mode=1777 tmpfs /tmp
+    mount -t securityfs securityfs /sys/kernel/security
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
 ip link set lo up
 # Or the kernel drops denials that come close together.
 echo 0 >/proc/sys/kernel/printk_ratelimit
