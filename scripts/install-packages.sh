@@ -26,6 +26,8 @@ g++           command -v c++
 shellcheck    command -v shellcheck
 sudo          command -v sudo
 apparmor      test -x /usr/sbin/apparmor_parser
+iproute2      command -v ss
+systemd       command -v systemd-analyze
 valgrind      valgrind -q --tool=none true
 libc6-dbg     valgrind -q --tool=none true
 '

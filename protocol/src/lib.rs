@@ -12,6 +12,7 @@
 //!   Launch -> Launched | LaunchFailed            Prepare -> (nothing | PrepareFailed)
 //!   Kill   -> Ended, once for each launched      Kill    -> Exited, once for each prepared
 //!   Bound  -> nothing
+//!   Ping   -> Pong
 //!   Clean  -> Cleaned, then Removed for          closing the socket ends the worker
 //!             what was moved away
 //!   and Said at any time, Configured or not

@@ -42,6 +42,8 @@ pub enum SpawnerRequest {
         /// Its name.
         dir: ScratchName,
     },
+    /// Answer, and do nothing else: the supervisor wants to know whether the spawner can.
+    Ping,
 }
 
 /// All that the spawner does the same way for each worker.
@@ -190,6 +192,8 @@ pub enum SpawnerReport {
         /// At most [`SAID_BYTES_MAX`] bytes.
         text: String,
     },
+    /// The answer to a `Ping`.
+    Pong,
 }
 
 /// Longest text of a [`SpawnerReport::Said`]: some lines, and far from a frame's bound.

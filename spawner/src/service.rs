@@ -118,8 +118,11 @@ impl Service {
             SpawnerRequest::Bound(bounds) => self.launcher.bound(bounds),
             SpawnerRequest::Kill { worker } => self.kill(worker)?,
             SpawnerRequest::Clean { dir } => self.clean(dir)?,
+            SpawnerRequest::Ping => self.socket.send(&SpawnerReport::Pong, &[])?,
             SpawnerRequest::Configure(_) => {
-                return Err(SpawnerError::Unexpected("Launch, Bound, Kill or Clean"));
+                return Err(SpawnerError::Unexpected(
+                    "Launch, Bound, Kill, Clean or Ping",
+                ));
             }
         }
         Ok(true)

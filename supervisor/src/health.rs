@@ -11,6 +11,7 @@ use metrics::{counter, gauge};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long no worker may serve before that says something about the host: the longest pause between two
@@ -46,6 +47,8 @@ struct State {
     layers: [Vec<LayerState>; 2],
     /// What the operator should know of this host.
     warnings: Vec<String>,
+    /// Somebody may wait until it is safe.
+    checked: watch::Sender<()>,
 }
 
 /// A build for tests executes whatever was found, or no test could show what a missing layer lets pass.
@@ -79,6 +82,7 @@ impl State {
             gauge!("codejail_startup_check", "id" => check.id)
                 .set(u8::from(check.failure.is_none()));
         }
+        self.checked.send_replace(());
     }
 }
 
@@ -87,6 +91,15 @@ impl Health {
     #[must_use]
     pub fn is_safe(&self) -> bool {
         self.0.read().is_safe()
+    }
+
+    /// Waits until executions may be accepted.
+    pub async fn until_safe(&self) {
+        let mut checked = self.0.read().checked.subscribe();
+        while !self.is_safe() {
+            // The sender lives as long as this.
+            let _ = checked.changed().await;
+        }
     }
 
     /// What the checks of the service itself found; nothing is safe before this was said.

@@ -22,5 +22,6 @@ pub mod reload;
 pub mod request;
 pub mod say;
 pub mod service;
+pub mod service_manager;
 pub mod spawner_link;
 pub mod startup_check;

@@ -2,6 +2,7 @@
 
 use super::privileges::PrivilegeError;
 use crate::pool::WorkerError;
+use crate::service_manager::PassedError;
 use crate::spawner_link::SpawnerLinkError;
 use std::io;
 
@@ -20,6 +21,9 @@ pub enum BootError {
     /// The address can't be listened on.
     #[error("bind = {0}: {1}")]
     Bind(std::net::SocketAddr, #[source] io::Error),
+    /// What the service manager passes is nothing to listen on.
+    #[error(transparent)]
+    Passed(#[from] PassedError),
     /// The system refused something that has no reason to fail.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
@@ -37,7 +41,9 @@ impl BootError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Privileges(_) | Self::Spawner(SpawnerLinkError::Configure(_)) => 78,
+            Self::Privileges(_)
+            | Self::Passed(_)
+            | Self::Spawner(SpawnerLinkError::Configure(_)) => 78,
             Self::Worker(_) | Self::Bind(..) => 69,
             Self::Interrupted => 75,
             _ => 70,

@@ -16,6 +16,7 @@ pub use log::log_to_stderr;
 
 use crate::config::Config;
 use crate::config::current::Current;
+use crate::service_manager;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_transport::PacketSocket;
 use std::io;
@@ -90,11 +91,14 @@ fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
         .map_err(io::Error::from)
         .map_err(system("socketpair"))?;
     let executable = std::env::current_exe().map_err(system("find this executable"))?;
-    let child = Command::new(executable)
-        .arg("spawner")
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .spawn()
-        .map_err(system("start the spawner"))?;
+    let mut command = Command::new(executable);
+    command.arg("spawner");
+    command.stdin(Stdio::from(OwnedFd::from(theirs)));
+    // They are for this process alone.
+    for variable in service_manager::VARIABLES {
+        command.env_remove(variable);
+    }
+    let child = command.spawn().map_err(system("start the spawner"))?;
     Ok((ours, child))
 }
 

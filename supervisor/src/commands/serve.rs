@@ -7,12 +7,14 @@ use crate::http::{connections, router};
 use crate::metrics;
 use crate::reload;
 use crate::service::Service;
+use crate::service_manager::{Notifier, Passed, keep_told};
 use nix::sys::signal::{SigSet, Signal as Number};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Signals that a running service obeys. Those that end it are in `boot/ending.rs`.
 const OBEYED: [Number; 6] = [
@@ -41,22 +43,24 @@ pub fn hold_signals() -> Result<(), BootError> {
 /// # Errors
 /// It could not start, or lost its spawner.
 pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
-    match boot::run(config, async |host| serve(host, sources).await) {
+    // While this process has one thread and no child.
+    let passed = Passed::take()?;
+    match boot::run(config, async move |host| serve(host, sources, passed).await) {
         // Told to end before it served: that is what it did.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
     }
 }
 
-async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
+async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), BootError> {
     let mut signals = ServiceSignals::listen()?;
-    let bind = host.config.bind;
-    let listener = TcpListener::bind(bind)
-        .await
-        .map_err(|error| BootError::Bind(bind, error))?;
-    let address = listener.local_addr().map_err(system("getsockname"))?;
-    tracing::info!(event = "service_listening", "listening on {address}");
+    let notifier = Arc::new(Notifier::of_process());
+    let accepts = CancellationToken::new();
+    let listener = listen(&host, passed.take_api(), &accepts).await?;
+    passed.none_left()?;
     let service = host.service();
+    let spawner = Arc::clone(&host.spawner);
+    tokio::spawn(keep_told(Arc::clone(&notifier), service.clone(), spawner));
     for note in host.notes(&host.config, host.config.workers) {
         note.log();
     }
@@ -64,14 +68,20 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
     let connections_max = connections::connections_max(&host.config);
-    let mut http = tokio::spawn(connections::serve(
+    let http = connections::serve(
         listener,
         router,
         Arc::clone(&service.config),
         connections_max,
         ending.drain.clone(),
-    ));
-    ending.unless(host.boot(&service)).await?;
+    );
+    let mut http = tokio::spawn(once_it_accepts(http, accepts.clone(), ending.drain.clone()));
+    if let Err(error) = ending.unless(host.boot(&service)).await {
+        notifier.stopping();
+        return Err(error);
+    }
+    let once_safe = say_ready_once_safe(service.clone(), Arc::clone(&notifier), accepts);
+    tokio::spawn(once_safe);
     if service.health.is_safe() && !host.config.enabled {
         tracing::warn!(
             event = "executions_disabled",
@@ -82,7 +92,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
         let step = async {
             let signal = signals.next().await;
             service.signals.note(signal.number() as i32);
-            obey(signal, sources, &host, &service).await;
+            obey(signal, sources, &host, &service, &notifier).await;
             Ok(())
         };
         match ending.unless(step).await {
@@ -91,6 +101,7 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
             Err(error) => return Err(error),
         }
     }
+    notifier.stopping();
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
@@ -107,9 +118,86 @@ async fn serve(host: Host, sources: &Sources) -> Result<(), BootError> {
     Ok(())
 }
 
-async fn obey(signal: ServiceSignal, sources: &Sources, host: &Host, service: &Service) {
+/// Where requests come from: the socket that was passed, or one of the service's own. Whoever has passed one
+/// may have passed it to another service too, which executes: so nobody is accepted over it before this one
+/// can. Over its own socket the service says at once how it is.
+async fn listen(
+    host: &Host,
+    passed: Option<std::net::TcpListener>,
+    accepts: &CancellationToken,
+) -> Result<TcpListener, BootError> {
+    let listener = match passed {
+        Some(socket) => {
+            socket
+                .set_nonblocking(true)
+                .map_err(system("O_NONBLOCK on the passed socket"))?;
+            let listener = TcpListener::from_std(socket);
+            listener.map_err(system("watch the passed socket"))?
+        }
+        None => {
+            accepts.cancel();
+            let bind = host.config.bind;
+            let listener = TcpListener::bind(bind).await;
+            listener.map_err(|error| BootError::Bind(bind, error))?
+        }
+    };
+    let address = listener.local_addr().map_err(system("getsockname"))?;
+    let whose = match accepts.is_cancelled() {
+        true => "by its own socket",
+        false => "by a socket of the service manager",
+    };
+    tracing::info!(
+        event = "service_listening",
+        "listening on {address} {whose}"
+    );
+    Ok(listener)
+}
+
+/// Serves once it may; not at all if it is to end before.
+async fn once_it_accepts(
+    http: impl Future<Output = ()>,
+    accepts: CancellationToken,
+    drain: CancellationToken,
+) {
+    tokio::select! {
+        biased;
+        () = drain.cancelled() => {}
+        () = accepts.cancelled() => http.await,
+    }
+}
+
+/// A service that is not `enabled` is up as well.
+async fn say_ready_once_safe(
+    service: Service,
+    notifier: Arc<Notifier>,
+    accepts: CancellationToken,
+) {
+    tokio::select! {
+        biased;
+        () = service.drain.cancelled() => {}
+        () = service.health.until_safe() => {
+            accepts.cancel();
+            notifier.ready();
+            tracing::info!(event = "service_ready", "a worker has passed its checks and serves");
+        }
+    }
+}
+
+async fn obey(
+    signal: ServiceSignal,
+    sources: &Sources,
+    host: &Host,
+    service: &Service,
+    notifier: &Notifier,
+) {
     match signal {
-        ServiceSignal::Reload => reload::reload(sources, host, service).await,
+        ServiceSignal::Reload => {
+            let was_up = notifier.reloading();
+            reload::reload(sources, host, service).await;
+            if was_up {
+                notifier.ready();
+            }
+        }
         ServiceSignal::AddWorker => reload::add_workers(service, 1),
         ServiceSignal::RemoveWorker => reload::add_workers(service, -1),
         ServiceSignal::ReopenLogs => {

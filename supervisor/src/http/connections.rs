@@ -9,6 +9,9 @@ use super::client_stream::{ClientStream, Patience};
 use crate::config::Config;
 use crate::config::current::Current;
 use axum::Router;
+use axum::http::{HeaderValue, header::CONNECTION};
+use axum::middleware::map_response;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -21,12 +24,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after a connection could not be accepted for want of descriptors or memory: trying at once
 /// would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a service that drains still takes a request over a connection that it accepted before. A request
+/// that is on its way comes within a fraction of it; gunicorn has two seconds, too.
+const LAST_REQUEST_MAX: Duration = Duration::from_secs(2);
 /// How often the log says that there are as many connections as may be.
 const FULL_EVERY: Duration = Duration::from_secs(60);
 /// Descriptors of a worker's own: its socket, its log, and some room.
@@ -51,6 +57,10 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let mut said_full = None;
+    let router = {
+        let drain = drain.clone();
+        router.layer(map_response(move |answer| say_close(drain.clone(), answer)))
+    };
     loop {
         let next = async {
             if places.available_permits() == 0 {
@@ -85,7 +95,19 @@ pub async fn serve(
         }
     }
     drop(listener);
+    // A client may be asking over a connection that it has, and learns of its end by the answer.
+    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+    let _ = timeout(LAST_REQUEST_MAX, places.acquire_many(all)).await;
     graceful.shutdown().await;
+}
+
+/// While the service drains, the answer to a request is the last over its connection.
+async fn say_close(drain: CancellationToken, mut answer: Response) -> Response {
+    if drain.is_cancelled() {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    answer
 }
 
 async fn accept(

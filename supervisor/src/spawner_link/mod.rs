@@ -1,6 +1,7 @@
 //! The supervisor's side of its conversation with the spawner.
 
 mod error;
+mod ping;
 
 pub use error::SpawnerLinkError;
 
@@ -31,6 +32,8 @@ struct Waiting {
     launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
     ends: BTreeMap<WorkerId, oneshot::Sender<i32>>,
     cleanings: HashMap<String, oneshot::Sender<bool>>,
+    /// At most one `Ping` is on its way.
+    pong: Option<oneshot::Sender<()>>,
 }
 
 /// What became of the directories and seats that the spawner was to clean.
@@ -286,6 +289,10 @@ impl SpawnerLink {
             }
             SpawnerReport::Removed { dir, error } => self.count_cleaning(&dir, error),
             SpawnerReport::Said { level, event, text } => log_said(level, &event, &text),
+            SpawnerReport::Pong => match waiting.pong.take() {
+                Some(pong) => drop(pong.send(())),
+                None => return false,
+            },
             SpawnerReport::Configured { .. } | SpawnerReport::ConfigureFailed { .. } => {
                 return false;
             }

@@ -100,3 +100,27 @@ async fn a_spawner_that_never_answers_at_all_is_given_up() {
     let connected = SpawnerLink::connect(ours, config(), CancellationToken::new()).await;
     assert!(matches!(connected, Err(SpawnerLinkError::Silent)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_spawner_that_answers_again_is_asked_again() {
+    let (link, _gone, socket) = silent_spawner().await;
+    let longest = std::time::Duration::from_secs(5);
+    assert!(!link.answers(longest).await);
+    // The first question waits for its answer, and no other is put.
+    assert!(!link.answers(longest).await);
+    assert_eq!(
+        socket.receive().unwrap(),
+        Some(SpawnerRequest::Configure(config()))
+    );
+    assert_eq!(socket.receive().unwrap(), Some(SpawnerRequest::Ping));
+    socket.send(&SpawnerReport::Pong, &[]).unwrap();
+    while link.waiting.lock().pong.is_some() {
+        tokio::task::yield_now().await;
+    }
+    let answers = || {
+        assert_eq!(socket.receive().unwrap(), Some(SpawnerRequest::Ping));
+        socket.send(&SpawnerReport::Pong, &[]).unwrap();
+    };
+    let (answered, ()) = tokio::join!(link.answers(longest), async { answers() });
+    assert!(answered);
+}

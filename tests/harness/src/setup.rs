@@ -6,6 +6,8 @@ use crate::python::sandbox_python;
 use crate::uids::UidRange;
 use anyhow::{Context, Result};
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,7 +46,20 @@ pub struct Setup<'a> {
     pub starter: &'a [&'a str],
     /// More variables of its environment.
     pub env: &'a [(&'a str, &'a str)],
+    /// A socket that is handed to it as a service manager does, so many times.
+    pub passed: Option<(&'a TcpListener, usize)>,
 }
+
+/// Becomes what its arguments name, with standard input as so many passed sockets.
+const PASS: &str = "
+count=$0
+fd=3
+while [ $fd -lt $((3 + count)) ]; do
+    eval \"exec $fd<&0\"
+    fd=$((fd + 1))
+done
+LISTEN_FDS=$count LISTEN_PID=$$ exec \"$@\" </dev/null
+";
 
 impl Default for Setup<'_> {
     fn default() -> Self {
@@ -56,6 +71,7 @@ impl Default for Setup<'_> {
             build: Build::Ordinary,
             starter: &[],
             env: &[],
+            passed: None,
         }
     }
 }
@@ -88,7 +104,14 @@ impl Setup<'_> {
         let file = place.dir.join(CONFIGURATION);
         fs::write(&file, self.configuration(place)?)?;
         let starter = self.starter.iter().map(PathBuf::from);
-        let mut words = starter.chain([self.executable(&place.dir)?]);
+        let mut words: Vec<PathBuf> = starter.chain([self.executable(&place.dir)?]).collect();
+        let mut stdin = Stdio::null();
+        if let Some((listener, count)) = self.passed {
+            let count = count.to_string();
+            words.splice(..0, ["sh", "-c", PASS, &count].map(PathBuf::from));
+            stdin = OwnedFd::from(listener.try_clone()?).into();
+        }
+        let mut words = words.into_iter();
         let mut command = Command::new(words.next().context("a program")?);
         command
             .args(words)
@@ -97,7 +120,7 @@ impl Setup<'_> {
             .env("CJS_TEST_ENV_LEAKAGE", "yes")
             .env("RUST_LOG", log_filter())
             .envs(self.env.iter().copied())
-            .stdin(Stdio::null());
+            .stdin(stdin);
         if self.other_user() {
             command.gid(place.uids.user()).uid(place.uids.user());
         }

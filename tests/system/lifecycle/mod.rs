@@ -3,9 +3,12 @@
 mod command_line;
 mod configuration;
 mod end;
+mod handover;
 mod life;
+mod manager;
 mod mistakes;
 mod odd_signals;
+mod passed_sockets;
 mod reload;
 mod signals;
 mod startup_checks;

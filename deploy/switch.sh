@@ -1,0 +1,41 @@
+#!/bin/sh
+# Restarts the service without a client's notice: starts the one of codejail@a and codejail@b
+# that does not run, and when that one is up ends the other, which finishes what it has.
+#
+#   codejail-switch            as root
+#
+# Both share codejail.socket, so nobody is refused meanwhile. For its time the host holds the
+# workers of both. If the new one does not come up, the old one serves on and this fails.
+set -eu
+
+say() { echo "codejail-switch: $*"; }
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+# One at a time: two would end each other's services.
+if [ "${CODEJAIL_SWITCH_LOCKED-}" != yes ]; then
+    CODEJAIL_SWITCH_LOCKED=yes exec flock --nonblock --conflict-exit-code 75 /run/codejail-switch.lock "$0" "$@"
+fi
+[ $# -eq 0 ] || fail "it takes no arguments"
+
+is_up() { systemctl is-active --quiet "codejail@$1"; }
+
+if is_up a && is_up b; then
+    fail "codejail@a and codejail@b both run: end one with systemctl stop"
+elif is_up a; then
+    old=a new=b
+elif is_up b; then
+    old=b new=a
+else
+    say "neither codejail@a nor codejail@b runs: starting codejail@a"
+    exec systemctl start codejail@a
+fi
+
+# One that still drains after an earlier switch is waited for: this is a restart of it. The
+# command returns when a worker of the new one has passed the safety checks.
+systemctl start "codejail@$new" ||
+    fail "codejail@$new does not come up, and codejail@$old serves on: journalctl -u codejail@$new"
+say "codejail@$new is up; codejail@$old finishes what it has"
+systemctl stop "codejail@$old"
