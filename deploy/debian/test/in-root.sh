@@ -40,12 +40,7 @@ trap 'rm -rf "$root"' EXIT
 tar -xf "$base" -C "$root" --exclude='./dev/*'
 mkdir -p "$root/test/wheels" "$root/sandbox/venv"
 cp "$packages"/codejail_*.deb "$here/root.sh" "$root/test/"
-# The next package, with nothing new in it: what the upgrade is from does not matter.
-dpkg-deb -R "$packages"/codejail_*.deb "$work/next"
-sed -i 's/^Version: .*/&.1/' "$work/next/DEBIAN/control"
-mkdir "$root/test/next"
-dpkg-deb --root-owner-group -Zxz -z1 -b "$work/next" "$root/test/next/" >/dev/null
-rm -rf "$work/next"
+"$here/next.sh" "$packages"/codejail_*.deb "$root/test/next"
 echo 'six==1.17.0' >"$root/test/requirements.txt"
 python3 -m venv "$work/pip"
 "$work/pip/bin/pip" --quiet --disable-pip-version-check download --no-deps --dest "$root/test/wheels" \
