@@ -21,13 +21,14 @@ work=$(cd "$2" && pwd)
     exit 1
 }
 
-base=$work/bookworm.tar
+base=$work/bookworm
 if [ ! -e "$base" ]; then
     # The machine's own mirror of Debian.
     # shellcheck disable=SC2016 # apt's variables
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
         grep -v security | head -n 1)
     # What the package depends on is there, so that nothing else comes with it.
+    rm -rf "$base.new"
     mmdebstrap --quiet --mode=root --variant=minbase \
         --include=apparmor,systemd,python3,python3-venv,curl,ca-certificates \
         bookworm "$base.new" "$mirror"
@@ -35,9 +36,8 @@ if [ ! -e "$base" ]; then
 fi
 root=$work/root
 rm -rf "$root"
-mkdir -p "$root"
 trap 'rm -rf "$root"' EXIT
-tar -xf "$base" -C "$root" --exclude='./dev/*'
+cp -a "$base" "$root"
 mkdir -p "$root/test/wheels" "$root/sandbox/venv"
 cp "$packages"/codejail_*.deb "$here/root.sh" "$root/test/"
 "$here/next.sh" "$packages"/codejail_*.deb "$root/test/next"
