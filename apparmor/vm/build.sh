@@ -52,7 +52,7 @@ root=$directory/root
 say "packages from $mirror; two minutes"
 rm -rf "$root" "$stamp"
 mmdebstrap --quiet --mode=root --variant=minbase \
-    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl,systemd-sysv \
+    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl,systemd \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
@@ -83,6 +83,21 @@ chroot "$root" /sandbox/venv/bin/python -m compileall -qq -j 0 /sandbox/venv/lib
 
 say "image"
 install -m 755 "$here/init.sh" "$root/vm-init"
+# Under systemd it is a service, and the last that is started.
+cat >"$root/etc/systemd/system/vm-init.service" <<'UNIT'
+[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+ExecStart=/vm-init
+[Install]
+WantedBy=multi-user.target
+UNIT
+chroot "$root" systemctl --quiet enable vm-init.service
+# Nobody logs in, and a minute is what each wait for a device or a name would take.
+chroot "$root" systemctl --quiet mask getty.target systemd-logind.service apt-daily.timer apt-daily-upgrade.timer \
+    dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer
 mkdir -p "$root/payload"
 megabytes=$(($(du -sm "$root" | cut -f 1) * 13 / 10 + 100))
 rm -f "$directory/root.img"

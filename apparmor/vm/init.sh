@@ -1,8 +1,7 @@
 #!/bin/sh
 # Process 1 of the guest: puts a system in place that a service can run on, runs
-# the payload's run.sh, writes what came of it beside it and powers off. Under a kernel
-# that was told `init=/lib/systemd/systemd systemd.run=/vm-init` systemd is process 1, has
-# put the system in place, and starts this last.
+# the payload's run.sh, writes what came of it beside it and powers off. Where systemd
+# is process 1 this is one of its services, and the system is in place.
 #
 # The second disk is the payload. Its files `status` and `dmesg` are how a boot
 # ends; without them it did not end well, whatever the emulator says.
@@ -22,8 +21,8 @@ if [ $$ -eq 1 ]; then
     mount -t tmpfs -o mode=1777 tmpfs /tmp
     mount -t securityfs securityfs /sys/kernel/security
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    ip link set lo up
 fi
-ip link set lo up
 # Or the kernel drops denials that come close together.
 echo 0 >/proc/sys/kernel/printk_ratelimit
 

@@ -5,10 +5,11 @@
 #   apparmor/vm/test.sh RELEASE-DIRECTORY SABOTAGE-DIRECTORY WORK-DIRECTORY [SUITE...]
 #
 # SABOTAGE-DIRECTORY has the build that can switch every layer off.
-# Each suite is booted twice: with AppArmor, for the plan `enforced`, and with
-# apparmor=0, for `absent`. A script more in guest/PLAN/ is all that a check more
+# Each suite is booted three times: with AppArmor, for the plan `enforced`; with systemd
+# as process 1, for `systemd`; and with apparmor=0, for `absent`. A script more in guest/PLAN/ is all that a check more
 # takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN.
-# While one check is worked on: CHECKS='40 60' runs those of the plan `enforced` alone.
+# While one check is worked on: CHECKS='40 60' runs those of the plan `enforced` alone,
+# and with PLAN=systemd those of that plan.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -34,36 +35,47 @@ done
 for file in codejail libcodejail_worker.so; do
     strip --strip-debug -o "$payload/sabotage/$file" "$sabotage/$file"
 done
-cp "$here/../../deploy/apparmor.sh" "$payload/deploy/"
+cp -r "$here"/../../deploy/{apparmor.sh,switch.sh,systemd} "$payload/deploy/"
 mkdir "$payload/apparmor"
 cp -r "$here"/../{3,4,compat,codejail.d,tunables} "$payload/apparmor/"
 
 checks=${CHECKS-}
 [ -z "$checks" ] || echo "$checks" >"$payload/checks"
+plans=(enforced systemd absent)
+[ -z "$checks" ] || plans=(enforced)
+[ -z "${PLAN-}" ] || plans=("$PLAN")
+declare -A kernel_arguments=(
+    [enforced]="apparmor=1 security=apparmor"
+    # The last of several init= counts.
+    [systemd]="apparmor=1 security=apparmor init=/lib/systemd/systemd systemd.unit=multi-user.target"
+    [absent]="apparmor=0"
+)
 
 failed=()
-run() { # SUITE PLAN KERNEL-ARGUMENT...
+run() { # SUITE PLAN
     local suite=$1 plan=$2 results=$work/$1/$2 status=0
-    shift 2
+    local arguments
+    read -ra arguments <<<"${kernel_arguments[$plan]}"
     echo "$plan" >"$payload/plan"
     echo "== $suite, $plan"
-    "$here/boot.sh" "$work/$suite" "$payload" "$results" "$boot_seconds_max" "$@" || status=$?
+    "$here/boot.sh" "$work/$suite" "$payload" "$results" "$boot_seconds_max" "${arguments[@]}" || status=$?
     [ ! -e "$results/report" ] || cat "$results/report"
     [ "$status" -eq 0 ] || failed+=("$suite/$plan: status $status")
 }
 
 for suite in "${suites[@]}"; do
     "$here/build.sh" "$suite" "$work/$suite"
-    run "$suite" enforced apparmor=1 security=apparmor
-    [ -n "$checks" ] || run "$suite" absent apparmor=0
+    for plan in "${plans[@]}"; do
+        run "$suite" "$plan"
+    done
 done
 
 if [ "${#failed[@]}" -gt 0 ]; then
     printf 'AppArmor: FAILED: %s\n' "${failed[@]}"
     exit 1
 fi
-if [ -n "$checks" ]; then
-    echo "AppArmor: checks $checks passed in ${suites[*]}; the others did not run"
+if [ -n "$checks${PLAN-}" ]; then
+    echo "AppArmor: plans ${plans[*]}, checks ${checks:-all} passed in ${suites[*]}; the others did not run"
 else
     echo "AppArmor: all checks passed in ${suites[*]}"
 fi

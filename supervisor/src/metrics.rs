@@ -78,6 +78,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "Lines of the log that could not be written to standard error",
     ),
     (
+        "codejail_peers_refused_total",
+        "Requests from addresses that are not in peers.api or peers.metrics, by list",
+    ),
+    (
         "codejail_python_changes_total",
         "Changes of Python's files in place, each with the upgrade that it is a part of",
     ),

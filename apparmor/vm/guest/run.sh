@@ -18,7 +18,7 @@ echo "guest: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), $(a
 prepare() {
     install -d /usr/local/lib/codejail
     install -m 755 bin/codejail bin/libcodejail_worker.so /usr/local/lib/codejail/
-    [ "$plan" = enforced ] || return 0
+    [ "$plan" != absent ] || return 0
     rm -f /etc/apparmor.d/local/codejail-*
     /payload/deploy/apparmor.sh load host
 }

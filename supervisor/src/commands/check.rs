@@ -3,10 +3,12 @@
 //! It starts a worker as the service would, which has to pass the safety checks, and then lets a sandbox
 //! say what it has. Only the port is not touched.
 
+use super::fairness::{self, Finding};
 use crate::boot::privileges;
 use crate::boot::{self, BootError, Host};
 use crate::config::Config;
 use crate::config::load::Loaded;
+use crate::http::peers;
 use crate::request::answer::Answer;
 use crate::request::execute;
 use crate::request::payload::Form;
@@ -15,6 +17,7 @@ use crate::service::Service;
 use crate::startup_check::{SANDBOXES_TAKEN, told};
 use codejail_protocol::control::{Hello, LayerState};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -82,8 +85,15 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
         let result = check.failure.as_deref().unwrap_or("passed");
         say!("check {:<11} {result}", check.id);
     }
-    for note in host.notes(&host.config, workers) {
+    let open = peers::note(&host.config, host.config.bind);
+    for note in host.notes(&host.config, workers).iter().chain(&open) {
         warn(note.text());
+    }
+    for finding in fairness::findings(Path::new("/")) {
+        match finding {
+            Finding::Fair { what, is } => say!("host {what:<12} {is}"),
+            Finding::Unfair { why, remedy } => warn(&format!("{why}; remedy: {remedy}")),
+        }
     }
     if !host.config.enabled {
         say!("enabled           false: the service would refuse every execution until it is true");

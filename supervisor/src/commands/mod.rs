@@ -1,5 +1,6 @@
 //! The three commands that start a host: each behind `boot`, so that none is less confined.
 
 pub mod check;
+mod fairness;
 pub mod run_file;
 pub mod serve;

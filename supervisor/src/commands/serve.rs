@@ -3,7 +3,7 @@
 use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
-use crate::http::{connections, router};
+use crate::http::{connections, peers, router};
 use crate::metrics;
 use crate::reload;
 use crate::service::Service;
@@ -150,6 +150,9 @@ async fn listen(
         event = "service_listening",
         "listening on {address} {whose}"
     );
+    if let Some(note) = peers::note(&host.config, address) {
+        note.log();
+    }
     Ok(listener)
 }
 

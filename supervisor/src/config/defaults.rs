@@ -1,7 +1,7 @@
 //! What a key is when no source says anything.
 
 use super::model::{
-    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Python, Sandbox,
+    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Peers, Python, Sandbox,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +31,7 @@ impl Default for Config {
             scratch_bytes_max: 256 << 20,
             scratch_files_max: 16_384,
             egress_check: None,
+            peers: Peers::default(),
             python: Python::default(),
             limits: CodeJailLimits::default(),
             limit_overrides: BTreeMap::new(),

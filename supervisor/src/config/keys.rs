@@ -77,6 +77,8 @@ pub const KEYS: &[Key] = &[
     ),
     key("scratch_files_max", Integer(16, 1 << 24), NewWorkers),
     key("egress_check", Endpoint, AtOnce),
+    key("peers.api", ValueType::Networks, AtOnce),
+    key("peers.metrics", ValueType::Networks, AtOnce),
     key("python.bin", ValueType::Path, Restart),
     key("python.preload", Modules, NewWorkers),
     key("python.read_paths", Paths, Restart),

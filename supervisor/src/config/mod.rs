@@ -11,6 +11,7 @@ mod execution;
 pub mod keys;
 pub mod load;
 mod model;
+pub mod network;
 pub mod note;
 mod original_yaml;
 pub mod print;
@@ -23,7 +24,7 @@ mod yaml;
 
 pub use error::ConfigError;
 pub use model::{
-    Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Python, Sandbox,
+    Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Peers, Python, Sandbox,
     WORKERS_MAX,
 };
 pub use reload::Change;

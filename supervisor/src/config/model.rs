@@ -1,5 +1,6 @@
 //! All settings, as types.
 
+use super::network::Network;
 use codejail_protocol::control::LayerMode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ pub struct Config {
     pub scratch_files_max: u64,
     /// `host:port` that the service must not be able to connect to; none is no check.
     pub egress_check: Option<String>,
+    /// Who may ask.
+    pub peers: Peers,
     /// The interpreter.
     pub python: Python,
     /// Limits of every execution.
@@ -70,6 +73,16 @@ pub struct Config {
     /// Whether it is that of `check` or `run`; no key.
     #[serde(skip)]
     pub is_tool: bool,
+}
+
+/// `[peers]`: networks that may ask; an empty list is everybody.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Peers {
+    /// For executions.
+    pub api: Vec<Network>,
+    /// For what only those who run the service need: metrics, and pages for people.
+    pub metrics: Vec<Network>,
 }
 
 /// `[python]`

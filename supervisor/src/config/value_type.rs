@@ -1,5 +1,6 @@
 //! What a key's value may be: how it is told to an operator, checked, and read from text.
 
+use super::network::Network;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,6 +34,8 @@ pub enum ValueType {
     Modules,
     /// Several paths.
     Paths,
+    /// Several networks.
+    Networks,
     /// How much a layer is wanted.
     Mode,
     /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
@@ -57,6 +60,9 @@ impl ValueType {
             ValueType::Seed => format!("a whole number from 0 to {}, or random", u32::MAX),
             Modules => "a list of modules, such as numpy or scipy.stats".to_owned(),
             Paths => "a list of absolute paths".to_owned(),
+            ValueType::Networks => {
+                "a list of networks or addresses, such as 10.1.0.0/16 or 2001:db8::7".to_owned()
+            }
             ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
             Mode | ValueType::Always => "require, auto or off".to_owned(),
         }
@@ -104,6 +110,10 @@ impl ValueType {
             (Paths, Value::Array(values)) => {
                 values.iter().all(|value| ValueType::Path.admits(value))
             }
+            (ValueType::Networks, Value::Array(values)) => values.iter().all(|value| {
+                let text = value.as_str();
+                text.is_some_and(|text| Network::try_from(text.to_owned()).is_ok())
+            }),
             (ValueType::Always, Value::String(text)) if !SABOTAGE => {
                 ["require", "auto"].contains(&text.as_str())
             }
@@ -131,7 +141,7 @@ impl ValueType {
                 (_, Ok(number)) => Value::Float(number),
                 _ => as_text(),
             },
-            Modules | Paths => {
+            Modules | Paths | ValueType::Networks => {
                 let items = text.split(',').map(str::trim);
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())

@@ -5,13 +5,16 @@
 //! kernel's queue. Nobody is cut off for another's sake, and places do come free: a client that is too
 //! slow with a head, a body or an answer is cut off.
 
+use super::client_address::ClientAddress;
 use super::client_stream::{ClientStream, Patience};
+use super::peers;
 use crate::config::Config;
 use crate::config::current::Current;
 use axum::Router;
-use axum::http::{HeaderValue, header::CONNECTION};
+use axum::http::{HeaderValue, Request, header::CONNECTION};
 use axum::middleware::map_response;
 use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -59,6 +62,7 @@ pub async fn serve(
     let mut said_full = None;
     let router = {
         let drain = drain.clone();
+        let router = peers::guard(router, Arc::clone(&config));
         router.layer(map_response(move |answer| say_close(drain.clone(), answer)))
     };
     loop {
@@ -73,9 +77,13 @@ pub async fn serve(
             accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, client, place)) => {
                 let watcher = graceful.watcher();
-                let connection = connection(stream, router.clone(), &config.get(), watcher);
+                let router = Addressed {
+                    client,
+                    router: TowerToHyperService::new(router.clone()),
+                };
+                let connection = connection(stream, router, &config.get(), watcher);
                 tokio::spawn(async move {
                     let _place = place;
                     gauge!("codejail_connections").increment(1);
@@ -113,12 +121,31 @@ async fn say_close(drain: CancellationToken, mut answer: Response) -> Response {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, ClientAddress, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await;
     // It is never closed.
     let place = place.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, client) = listener.accept().await?;
+    Ok((stream, ClientAddress(client), place))
+}
+
+/// The router, with each request told where it comes from.
+struct Addressed {
+    client: ClientAddress,
+    router: TowerToHyperService<Router>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Addressed {
+    type Response =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Error;
+    type Future =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.client);
+        self.router.call(request)
+    }
 }
 
 fn say_full(said: &mut Option<Instant>, connections_max: usize) {
@@ -143,7 +170,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 /// Answers what comes over one connection.
 fn connection(
     stream: TcpStream,
-    router: Router,
+    router: Addressed,
     config: &Config,
     watcher: Watcher,
 ) -> impl Future<Output = ()> + use<> {
@@ -165,7 +192,7 @@ fn connection(
         .max_buf_size(BUFFER_BYTES)
         // It runs while a connection is idle too.
         .header_read_timeout(Duration::from_millis(config.head_timeout_ms))
-        .serve_connection(stream, TowerToHyperService::new(router));
+        .serve_connection(stream, router);
     let connection = watcher.watch(connection);
     async move {
         // A client that went away, or was too slow, is no event.

@@ -2,7 +2,9 @@
 
 pub mod body;
 pub mod budget;
+pub mod client_address;
 mod client_stream;
 pub mod connections;
 pub mod pace;
+pub mod peers;
 pub mod router;

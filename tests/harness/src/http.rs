@@ -85,7 +85,14 @@ impl Connection {
     /// # Errors
     /// Nobody accepts.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    /// Asks over a connection that is there.
+    ///
+    /// # Errors
+    /// The system refuses an option of its socket.
+    pub fn over(stream: TcpStream) -> Result<Self> {
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         stream.set_nodelay(true)?;
         Ok(Self {

@@ -6,6 +6,7 @@ mod hash_seed;
 mod http;
 mod limits;
 mod loading;
+mod peers;
 mod queue;
 mod requests;
 mod slow_clients;

@@ -35,6 +35,7 @@ fn another(kind: ValueType, value: &Value) -> Value {
         ValueType::Path => text("/other"),
         ValueType::Seed => text("random"),
         ValueType::Modules => Value::Array(vec![text("other")]),
+        ValueType::Networks => Value::Array(vec![text("192.0.2.0/24")]),
         ValueType::Paths => Value::Array(vec![text("/other")]),
         ValueType::Mode | ValueType::Always => text("require"),
     };

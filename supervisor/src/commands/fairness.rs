@@ -1,0 +1,352 @@
+//! "Is this host fair?": what makes the times of executions unsteady, or executions unsafe, and is the
+//! host's to change. It is read from the kernel's files; what a container or a virtual machine does not
+//! show is passed over.
+
+use std::fs;
+use std::path::Path;
+
+/// Most processors that are looked at: the kernel's own bound for x86_64 (NR_CPUS).
+const PROCESSORS_MAX: usize = 8192;
+
+/// What was found of one thing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is as it should be.
+    Fair {
+        /// What was looked at.
+        what: &'static str,
+        /// How it is.
+        is: String,
+    },
+    /// It is not.
+    Unfair {
+        /// What is, and what comes of it.
+        why: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+use Finding::{Fair, Unfair};
+
+/// Everything that this host shows, with its files below `root`.
+pub fn findings(root: &Path) -> Vec<Finding> {
+    [
+        huge_pages(root),
+        governor(root),
+        swap(root),
+        overcommit(root),
+        layout(root),
+        clock(root),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(vulnerabilities(root))
+    .collect()
+}
+
+fn read(root: &Path, file: &str) -> Option<String> {
+    let text = fs::read_to_string(root.join(file)).ok()?;
+    Some(text.trim().to_owned())
+}
+
+fn fair(what: &'static str, is: impl Into<String>) -> Option<Finding> {
+    let is = is.into();
+    Some(Fair { what, is })
+}
+
+fn unfair(why: impl Into<String>, remedy: impl Into<String>) -> Option<Finding> {
+    let (why, remedy) = (why.into(), remedy.into());
+    Some(Unfair { why, remedy })
+}
+
+/// The one in brackets, of words of which one is chosen.
+fn chosen(text: &str) -> Option<&str> {
+    Some(text.split_once('[')?.1.split_once(']')?.0)
+}
+
+/// Documentation/admin-guide/mm/transhuge.rst.
+fn huge_pages(root: &Path) -> Option<Finding> {
+    let directory = "sys/kernel/mm/transparent_hugepage";
+    let enabled = read(root, &format!("{directory}/enabled"))?;
+    let defrag = read(root, &format!("{directory}/defrag")).unwrap_or_default();
+    match (chosen(&enabled)?, chosen(&defrag)) {
+        ("always", Some("always")) => unfair(
+            "transparent huge pages are \"always\", with defragmentation at once: any page fault of a run \
+             may wait until memory is moved together",
+            format!("echo madvise > /{directory}/defrag"),
+        ),
+        ("always", _) => unfair(
+            "transparent huge pages are \"always\": a run that touches a byte may be given, and may clear, \
+             2 MiB, so equal runs differ in time and memory",
+            format!("echo madvise > /{directory}/enabled; python.huge_pages needs no more"),
+        ),
+        (mode, _) => fair("huge pages", mode),
+    }
+}
+
+/// Documentation/admin-guide/pm/cpufreq.rst.
+fn governor(root: &Path) -> Option<Finding> {
+    let of = |number| {
+        let file = format!("sys/devices/system/cpu/cpu{number}/cpufreq/scaling_governor");
+        read(root, &file)
+    };
+    let mut all: Vec<String> = (0..PROCESSORS_MAX).map_while(of).collect();
+    all.sort();
+    all.dedup();
+    match all.as_slice() {
+        [] => None,
+        [only] if only == "performance" => fair("frequency", only),
+        some => unfair(
+            format!(
+                "the processors' frequency is governed by {}: a run after a pause is slower than one of many",
+                some.join(" and ")
+            ),
+            "cpupower frequency-set -g performance",
+        ),
+    }
+}
+
+/// The first line is a heading.
+fn swap(root: &Path) -> Option<Finding> {
+    match read(root, "proc/swaps")?.lines().count() {
+        0 | 1 => fair("swap", "none"),
+        _ => unfair(
+            "there is swap: a worker whose memory was swapped out makes its next runs wait for a disk, and \
+             what runs had in memory is written to it",
+            "MemorySwapMax=0 in the unit, or swapoff -a",
+        ),
+    }
+}
+
+/// Documentation/mm/overcommit-accounting.rst.
+fn overcommit(root: &Path) -> Option<Finding> {
+    match read(root, "proc/sys/vm/overcommit_memory")?.as_str() {
+        "2" => unfair(
+            "vm.overcommit_memory is 2: each sandbox counts as a whole copy of its worker, and forks are \
+             refused long before memory is short",
+            "sysctl vm.overcommit_memory=0",
+        ),
+        mode => fair("overcommit", mode),
+    }
+}
+
+/// Documentation/admin-guide/sysctl/kernel.rst.
+fn layout(root: &Path) -> Option<Finding> {
+    match read(root, "proc/sys/kernel/randomize_va_space")?.as_str() {
+        "2" => fair("addresses", "random"),
+        mode => unfair(
+            format!(
+                "kernel.randomize_va_space is {mode}: a fault in a library is easier to use, since addresses \
+                 are known beforehand"
+            ),
+            "sysctl kernel.randomize_va_space=2",
+        ),
+    }
+}
+
+/// Clocks that are read without a system call.
+const QUICK_CLOCKS: [&str; 5] = [
+    "tsc",
+    "kvm-clock",
+    "hyperv_clocksource_tsc_page",
+    "xen",
+    "arch_sys_counter",
+];
+
+fn clock(root: &Path) -> Option<Finding> {
+    let directory = "sys/devices/system/clocksource/clocksource0";
+    let current = read(root, &format!("{directory}/current_clocksource"))?;
+    if QUICK_CLOCKS.contains(&current.as_str()) {
+        return fair("clock", current);
+    }
+    let available = read(root, &format!("{directory}/available_clocksource")).unwrap_or_default();
+    let mut quick = available
+        .split(' ')
+        .filter(|name| QUICK_CLOCKS.contains(name));
+    let remedy = match quick.next() {
+        Some(name) => format!("echo {name} > /{directory}/current_clocksource"),
+        None => {
+            "another machine, or another hypervisor: this one has no clock that is read at once"
+                .to_owned()
+        }
+    };
+    unfair(
+        format!("the clock is {current}: each look at the time takes a microsecond and more"),
+        remedy,
+    )
+}
+
+/// Documentation/admin-guide/hw-vuln. Code of strangers runs here, beside what it is to know nothing of.
+fn vulnerabilities(root: &Path) -> Vec<Finding> {
+    let directory = root.join("sys/devices/system/cpu/vulnerabilities");
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut open = Vec::new();
+    let mut by_threads = Vec::new();
+    let mut dear = Vec::new();
+    for entry in entries {
+        let Ok(state) = fs::read_to_string(entry.path()) else {
+            continue;
+        };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if state.starts_with("Vulnerable") {
+            open.push(name);
+        } else if state.contains("SMT vulnerable") || state.contains("SMT Host state unknown") {
+            by_threads.push(name);
+        } else if let Some(cost) = ["PTI", "; IBRS", ": IBRS"]
+            .iter()
+            .find(|word| state.contains(**word))
+        {
+            let cost = cost.trim_start_matches([';', ':', ' ']);
+            dear.push(format!("{name} ({cost})"));
+        }
+    }
+    let listed = |names: &mut Vec<String>| {
+        names.sort();
+        names.join(", ")
+    };
+    let mut found = Vec::new();
+    if !open.is_empty() {
+        found.extend(unfair(
+            format!(
+                "nothing is done about faults of the processor ({}): a run may read memory of others",
+                listed(&mut open)
+            ),
+            "no mitigations=off on the kernel's command line; the processor's newest microcode",
+        ));
+    }
+    if !by_threads.is_empty() {
+        found.extend(unfair(
+            format!(
+                "two threads of a core can learn of each other ({}), and two runs may be on one core",
+                listed(&mut by_threads)
+            ),
+            "mitigations=auto,nosmt on the kernel's command line",
+        ));
+    }
+    if !dear.is_empty() {
+        found.extend(unfair(
+            format!(
+                "what guards against faults of the processor makes each system call dear: {}",
+                listed(&mut dear)
+            ),
+            "a newer processor; leave it on, since code of strangers runs here",
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Files of a host.
+    struct Host(PathBuf);
+
+    impl Host {
+        fn with(files: &[(&str, &str)]) -> Self {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("cj-fairness-{}-{number}", std::process::id());
+            let root = std::env::temp_dir().join(name);
+            for (file, text) in files {
+                let path = root.join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, format!("{text}\n")).unwrap();
+            }
+            Self(root)
+        }
+    }
+
+    impl Drop for Host {
+        fn drop(&mut self) {
+            // One without files has no directory.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn one(files: &[(&str, &str)]) -> Finding {
+        let host = Host::with(files);
+        let mut found = findings(&host.0);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    #[test]
+    fn each_thing_is_fair_or_has_its_remedy() {
+        const THP: &str = "sys/kernel/mm/transparent_hugepage/enabled";
+        const GOVERNOR: &str = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+        const CLOCK: &str = "sys/devices/system/clocksource/clocksource0/current_clocksource";
+        const MELTDOWN: &str = "sys/devices/system/cpu/vulnerabilities/meltdown";
+        for (file, good, bad, remedy) in [
+            (
+                THP,
+                "always [madvise] never",
+                "[always] madvise never",
+                "enabled",
+            ),
+            (GOVERNOR, "performance", "powersave", "cpupower"),
+            (
+                "proc/swaps",
+                "Filename Type",
+                "Filename Type\n/dev/vda2 partition",
+                "swapoff",
+            ),
+            (
+                "proc/sys/vm/overcommit_memory",
+                "0",
+                "2",
+                "overcommit_memory=0",
+            ),
+            (
+                "proc/sys/kernel/randomize_va_space",
+                "2",
+                "0",
+                "randomize_va_space=2",
+            ),
+            (CLOCK, "kvm-clock", "acpi_pm", "another machine"),
+            (MELTDOWN, "", "Vulnerable", "no mitigations=off"),
+            (MELTDOWN, "", "Mitigation: PTI", "newer processor"),
+            (
+                MELTDOWN,
+                "",
+                "Mitigation: Clear CPU buffers; SMT vulnerable",
+                "nosmt",
+            ),
+        ] {
+            if !good.is_empty() {
+                assert!(matches!(one(&[(file, good)]), Fair { .. }), "{good}");
+            }
+            let Unfair { why, remedy: found } = one(&[(file, bad)]) else {
+                panic!("{bad} is not fair");
+            };
+            assert!(found.contains(remedy), "{why}: {found}");
+        }
+        let none = Host::with(&[(MELTDOWN, "Not affected")]);
+        assert_eq!(findings(&none.0), []);
+    }
+
+    #[test]
+    fn a_quick_clock_that_is_there_is_the_remedy() {
+        const DIRECTORY: &str = "sys/devices/system/clocksource/clocksource0";
+        let (current, available) = (
+            format!("{DIRECTORY}/current_clocksource"),
+            format!("{DIRECTORY}/available_clocksource"),
+        );
+        let found = one(&[(&current, "hpet"), (&available, "hpet tsc acpi_pm")]);
+        let Unfair { remedy, .. } = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            remedy,
+            format!("echo tsc > /{DIRECTORY}/current_clocksource")
+        );
+    }
+
+    #[test]
+    fn a_host_that_shows_nothing_is_not_judged() {
+        assert_eq!(findings(Path::new("/nowhere")), []);
+    }
+}

@@ -1,0 +1,142 @@
+//! Who may ask: networks of the configuration, by the address that a connection comes from.
+
+use super::client_address::ClientAddress;
+use crate::config::current::Current;
+use crate::config::network::Network;
+use crate::config::note::Note;
+use crate::config::{Config, Peers};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use metrics::counter;
+use parking_lot::Mutex;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often the log names somebody who is on a list's outside; all are counted.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// Which of the two lists.
+#[derive(Debug, Clone, Copy)]
+enum List {
+    Api,
+    Metrics,
+}
+
+impl List {
+    /// Whose a path is; nobody's is what balancers ask for. What is new is not for everybody.
+    fn of_path(path: &str) -> Option<Self> {
+        match path {
+            "/livez" | "/readyz" | "/health/" => None,
+            path if path.starts_with("/api/") => Some(Self::Api),
+            _ => Some(Self::Metrics),
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Api => "peers.api",
+            Self::Metrics => "peers.metrics",
+        }
+    }
+
+    fn networks(self, peers: &Peers) -> &[Network] {
+        match self {
+            Self::Api => &peers.api,
+            Self::Metrics => &peers.metrics,
+        }
+    }
+}
+
+/// When each list's log line was last written.
+type Said = Arc<[Mutex<Option<Instant>>; 2]>;
+
+/// The router, for those who may ask.
+pub fn guard(router: Router, config: Arc<Current>) -> Router {
+    let said = Said::default();
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let refusal = refusal(&request, &config, &said);
+        async move {
+            match refusal {
+                Some(refusal) => refusal,
+                None => next.run(request).await,
+            }
+        }
+    }))
+}
+
+fn refusal(request: &Request, config: &Current, said: &Said) -> Option<Response> {
+    let list = List::of_path(request.uri().path())?;
+    let config = config.get();
+    let networks = list.networks(&config.peers);
+    if networks.is_empty() {
+        return None;
+    }
+    let client = request.extensions().get::<ClientAddress>();
+    let client = client.map(|client| client.0.ip().to_canonical());
+    let is_in = |client: IpAddr| networks.iter().any(|network| network.contains(client));
+    if client.is_some_and(is_in) {
+        return None;
+    }
+    let key = list.key();
+    counter!("codejail_peers_refused_total", "list" => key).increment(1);
+    let mut last = said[list as usize].lock();
+    if last.is_none_or(|last| last.elapsed() >= SAID_EVERY) {
+        *last = Some(Instant::now());
+        tracing::warn!(
+            event = "peer_refused",
+            list = key,
+            client = client.map(tracing::field::display),
+            "an address that is not in {key} was refused; the next minute's are only counted"
+        );
+    }
+    let why = format!("This address is not in {key} of the service's configuration.\n");
+    Some((StatusCode::FORBIDDEN, why).into_response())
+}
+
+/// What to say of an address that others reach, where no list says who may ask.
+#[must_use]
+pub fn note(config: &Config, listens: SocketAddr) -> Option<Note> {
+    let open = !listens.ip().to_canonical().is_loopback() && config.peers.api.is_empty();
+    open.then(|| {
+        Note::Warning(format!(
+            "whoever reaches {listens} may have code executed: peers.api names no networks"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_that_others_reach_is_worth_a_word() {
+        let mut config = Config::default();
+        let note = |config: &Config, listens: &str| note(config, listens.parse().unwrap());
+        assert!(note(&config, "127.0.0.1:8080").is_none());
+        assert!(note(&config, "[::1]:8080").is_none());
+        assert!(note(&config, "0.0.0.0:8080").is_some());
+        assert!(note(&config, "[::]:8080").is_some());
+        config.peers.api = vec![Network::try_from("10.0.0.0/8".to_owned()).unwrap()];
+        assert!(note(&config, "0.0.0.0:8080").is_none());
+    }
+
+    #[test]
+    fn a_path_that_nobody_knows_is_not_for_everybody() {
+        for (path, key) in [
+            ("/api/v0/code-exec", Some("peers.api")),
+            ("/livez", None),
+            ("/health/", None),
+            ("/health", Some("peers.metrics")),
+            ("/metrics", Some("peers.metrics")),
+            ("/", Some("peers.metrics")),
+            ("//api/v0/code-exec", Some("peers.metrics")),
+        ] {
+            assert_eq!(List::of_path(path).map(List::key), key, "{path}");
+        }
+    }
+}
