@@ -4,8 +4,8 @@
 #   apparmor/vm/build.sh SUITE DIRECTORY
 #
 # SUITE is bookworm or trixie. DIRECTORY gets `vmlinuz` and `root.img`, made from
-# Debian's packages alone; the image holds systemd, for those who boot it, and the sandbox
-# venv, at the path that the profiles' tunables name. As root, because the image keeps owners and chroot is
+# Debian's packages alone; the image holds the sandbox venv, at the path that the
+# profiles' tunables name. As root, because the image keeps owners and chroot is
 # needed; nothing is mounted. A finished guest carries a stamp and is used again.
 set -euo pipefail
 

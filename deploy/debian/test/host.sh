@@ -95,13 +95,22 @@ api_tests=/usr/lib/codejail/codejail-api-tests
 groups=$("$api_tests" --list | cut -f 2 | sort -u | grep -v works)
 arguments=()
 for group in $groups; do arguments+=(--group "$group"); done
-"$api_tests" --base-url "$url" --jobs 2 --limit CPU=10 --limit REALTIME=10 --limit VMEM=536870912 \
-    --limit FSIZE=10485760 --limit SPACE=67108864 "${arguments[@]}" >probed 2>&1 || {
+"$api_tests" decoys --dir /tmp/decoys --uid 349500000 >/dev/null &
+decoys=$!
+until [ -e /tmp/decoys/decoys.json ]; do sleep 0.1; done
+"$api_tests" --base-url "$url" --decoys /tmp/decoys/decoys.json --jobs 2 --limit CPU=10 --limit REALTIME=10 --limit VMEM=536870912 \
+    --limit FSIZE=10485760 --limit SPACE=67108864 --limit INODES=16384 "${arguments[@]}" >probed 2>&1 || {
     grep -A 2 FAILED probed || true
     tail -n 3 probed
     fail "probes"
 }
 tail -n 1 probed
+kill "$decoys"
+wait "$decoys" || true
+rm -rf /tmp/decoys
+
+denied=$(dmesg | grep 'apparmor="DENIED"' | grep -v 'profile="codejail-\(sandbox\|worker\)' || true)
+[ -z "$denied" ] || fail "AppArmor denied what the service needs: $denied"
 
 step "upgrade"
 answers

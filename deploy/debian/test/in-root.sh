@@ -38,7 +38,7 @@ root=$work/root
 rm -rf "$root"
 trap 'rm -rf "$root"' EXIT
 cp -a "$base" "$root"
-mkdir -p "$root/test/wheels" "$root/sandbox/venv"
+mkdir -p "$root/test/wheels" "$root/sandbox/venv" "$root/old-root"
 cp "$packages"/codejail_*.deb "$here/root.sh" "$root/test/"
 "$here/next.sh" "$packages"/codejail_*.deb "$root/test/next"
 echo 'six==1.17.0' >"$root/test/requirements.txt"
@@ -51,6 +51,7 @@ rm -rf "$work/pip"
 # shellcheck disable=SC2016
 unshare --mount --net --pid --fork --kill-child --propagation slave sh -euc '
     root=$1
+    mount --bind "$root" "$root"
     ip link set lo up
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
@@ -58,5 +59,8 @@ unshare --mount --net --pid --fork --kill-child --propagation slave sh -euc '
     mount -t tmpfs tmpfs "$root/run"
     mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
     mount --bind -o ro /sandbox/venv "$root/sandbox/venv"
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$root" bash /test/root.sh
+    # A root of its own, not a chroot, in which the layer of mounts could not be.
+    cd "$root"
+    pivot_root . old-root
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 sh -c "umount -l /old-root && exec bash /test/root.sh"
 ' sh "$root"

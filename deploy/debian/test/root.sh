@@ -67,18 +67,27 @@ start
 grep -q 'enabled' /tmp/log || fail "it does not say that it is not enabled"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/api/v0/code-exec" --data-urlencode 'payload={"code": "", "globals_dict": {}}')" = 500 ] ||
     fail "it executes"
+# One that is missing would let no service start.
+sed -i -E 's/^# (namespaces|mounts|landlock) = /\1 = /' "$config"
+stop
+start
 sed -i 's/^enabled = false/enabled = true/' "$config"
 kill -HUP "$service"
 until [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/readyz")" = 200 ]; do sleep 0.2; done
 answers
 
 step "probes"
-/usr/lib/codejail/codejail-api-tests --base-url "$url" --jobs 2 --limit CPU=3 --limit REALTIME=3 \
-    --limit VMEM=536870912 --limit FSIZE=10485760 --limit SPACE=67108864 >/tmp/probes 2>&1 || {
+/usr/lib/codejail/codejail-api-tests decoys --dir /tmp/decoys --uid 349500000 >/dev/null &
+decoys=$!
+until [ -e /tmp/decoys/decoys.json ]; do sleep 0.1; done
+/usr/lib/codejail/codejail-api-tests --base-url "$url" --decoys /tmp/decoys/decoys.json --jobs 2 --limit CPU=3 --limit REALTIME=3 \
+    --limit VMEM=536870912 --limit FSIZE=10485760 --limit SPACE=67108864 --limit INODES=16384 >/tmp/probes 2>&1 || {
     grep -A 2 FAILED /tmp/probes
     fail "probes"
 }
 tail -n 1 /tmp/probes
+kill "$decoys"
+wait "$decoys" || true
 
 step "upgrade, with what was edited"
 stop

@@ -3,6 +3,7 @@
 
 use codejail_harness::binary::codejail_command;
 use codejail_harness::machine;
+use codejail_harness::wait::{START_MAX, wait_until};
 use codejail_harness::{Service, Setup, needs_root};
 use serde_json::json;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ fn a_service_of_that_size_serves(size: &str, workers: u64) {
         overrides: "enabled = true",
         ..Setup::default()
     });
-    codejail_harness::wait::wait_until("all workers serve", || {
+    wait_until("all workers serve", START_MAX, || {
         service.metric("codejail_workers") == workers
     });
     assert_eq!(service.value_of_x("x = 6 * 7"), json!(42));
