@@ -66,9 +66,11 @@ impl Bare {
             .iter()
             .zip(&dirs)
             .map(|(step, dir)| {
-                json!({ "code": step.code, "globals_dict": step.globals, "directory": dir })
+                let text = step.globals_text.as_deref().map(serde_json::from_str);
+                let globals = text.transpose()?.unwrap_or_else(|| step.globals.clone());
+                Ok(json!({ "code": step.code, "globals_dict": globals, "directory": dir }))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let mut command = Command::new(&self.python);
         command
             .args(["-E", "-B", RUNNER_NAME])

@@ -31,16 +31,21 @@ impl Request {
 
     /// An execution as the real client asks for it: a form, or parts where a course's library goes along.
     pub fn execute(payload: &str, library: Option<&[u8]>) -> Self {
+        Self::execute_with(payload, library.map(|library| ("python_lib.zip", library)))
+    }
+
+    /// An execution with a file of any name.
+    pub fn execute_with(payload: &str, file: Option<(&str, &[u8])>) -> Self {
         let what = "POST /api/v0/code-exec".to_owned();
-        let Some(library) = library else {
+        let Some((name, content)) = file else {
             let mut form = form_urlencoded::Serializer::new(String::new());
             let body = form.append_pair("payload", payload).finish().into_bytes();
             return Self::new(what, "application/x-www-form-urlencoded", body);
         };
         let payload_part = part("name=\"payload\"", payload.as_bytes());
-        let file = "name=\"python_lib.zip\"; filename=\"python_lib.zip\"";
+        let file = format!("name=\"{name}\"; filename=\"{name}\"");
         let end = format!("--{BOUNDARY}--\r\n").into_bytes();
-        let body = [payload_part, part(file, library), end].concat();
+        let body = [payload_part, part(&file, content), end].concat();
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         Self::new(what, &content_type, body)
     }

@@ -8,10 +8,13 @@
 pub mod bare;
 pub mod base_url;
 pub mod client;
+pub mod comparable;
 pub mod decoys;
+pub mod original;
 pub mod outcome;
 pub mod probe;
 pub mod probes;
 pub mod report;
 pub mod run;
 pub mod target;
+pub mod victim;

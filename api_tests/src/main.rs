@@ -6,15 +6,16 @@ use codejail_api_tests::bare::Bare;
 use codejail_api_tests::base_url::BaseUrl;
 use codejail_api_tests::decoys::{self, Decoys};
 use codejail_api_tests::outcome::Outcome;
-use codejail_api_tests::probe::{Group, Probe};
 use codejail_api_tests::report::{self, Passes};
-use codejail_api_tests::run::{self, Facts, Finished};
+use codejail_api_tests::run::{self, Chosen, Facts, Finished};
 use codejail_api_tests::target::{Service, Target};
+use codejail_api_tests::victim::{self, Attacked};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Exit statuses of sysexits(3).
 const EX_USAGE: u8 = 64;
@@ -43,10 +44,24 @@ struct Arguments {
     /// NPROC=15); 0 is none
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
     limits: Vec<(String, Value)>,
+    /// Run attacks beside a well-behaved client, and judge each by what that one sees; without --group and
+    /// FILTER those of the groups resources and costs
+    #[arg(long, conflicts_with_all = ["jobs", "bare"])]
+    victim: bool,
+    /// By how much the attacks on what all share do more, or less, than usual
+    #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = positive, requires = "victim")]
+    scale: f64,
+    /// For how many seconds loops run that each attack is compared with; as many attacks are made
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = positive, requires = "victim")]
+    phase: f64,
+    /// How many of each at a time
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), requires = "victim")]
+    attackers: u16,
     /// How many probes at a time
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// Print the probes instead of running them: name, group, kind and what each shows
+    /// Print the probes instead of running them: name, group, kind, what each shows, and the test of the
+    /// original whose counterpart it is
     #[arg(long)]
     list: bool,
     /// Write a JUnit report
@@ -120,6 +135,15 @@ fn main() -> ExitCode {
     }
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "must be a number")?;
+    // More than any attack or patience needs.
+    match number > 0.0 && number <= 1000.0 {
+        true => Ok(number),
+        false => Err("must be above 0, and 1000 at most".to_owned()),
+    }
+}
+
 fn limit(text: &str) -> Result<(String, Value), String> {
     let known = run::default_limits();
     let names = || {
@@ -151,9 +175,7 @@ fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
 }
 
 fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let mut chosen = run::choose(arguments.filter.as_deref().unwrap_or_default());
-    let groups = &arguments.groups;
-    chosen.retain(|(group, _)| groups.is_empty() || groups.iter().any(|g| g == group.name));
+    let chosen = chosen(arguments);
     if arguments.list {
         list(&chosen);
         return Ok(ExitCode::SUCCESS);
@@ -164,7 +186,11 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let mut limits = run::default_limits();
     limits.extend(arguments.limits.iter().cloned());
-    let facts = Facts { decoy, limits };
+    let facts = Facts {
+        decoy,
+        limits,
+        scale: arguments.scale,
+    };
     match &arguments.bare {
         Some(python) => {
             let dir = std::env::temp_dir().join(format!("codejail-bare-{}", std::process::id()));
@@ -181,21 +207,64 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let address = url.find().or_exit(EX_UNAVAILABLE)?;
             let service = Service::new(address, url.host());
             service.answers().or_exit(EX_UNAVAILABLE)?;
-            run_and_report(&service, &chosen, &facts, arguments, |probe, outcome| {
-                outcome.passes(probe.kind)
-            })
+            let passes: Passes = |probe, outcome| outcome.passes(probe.kind);
+            if arguments.victim {
+                attack_and_report(&service, &chosen, &facts, arguments, passes)
+            } else {
+                run_and_report(&service, &chosen, &facts, arguments, passes)
+            }
         }
     }
 }
 
-fn list(chosen: &[(&'static Group, &'static Probe)]) {
+/// What is to be run, or listed.
+fn chosen(arguments: &Arguments) -> Vec<Chosen> {
+    let filter = arguments.filter.as_deref();
+    let part = filter.unwrap_or_default();
+    let beside_victim = arguments.victim;
+    let mut chosen = match beside_victim || arguments.list {
+        true => run::choose_with_costs(part),
+        false => run::choose(part),
+    };
+    let mut groups: Vec<&str> = arguments.groups.iter().map(String::as_str).collect();
+    if beside_victim && groups.is_empty() && filter.is_none() {
+        groups.extend(["resources", "costs"]);
+    }
+    chosen.retain(|(group, probe)| {
+        (groups.is_empty() || groups.contains(&group.name)) && (!beside_victim || probe.is_attack())
+    });
+    chosen
+}
+
+fn attack_and_report(
+    service: &Service,
+    chosen: &[Chosen],
+    facts: &Facts,
+    arguments: &Arguments,
+    passes: Passes,
+) -> Result<ExitCode, Failure> {
+    let settings = victim::Settings {
+        phase: Duration::from_secs_f64(arguments.phase),
+        attackers: arguments.attackers,
+    };
+    println!("running {} probes beside a victim", chosen.len());
+    let attacked = Attacked::new(service, facts, settings).or_exit(EX_UNAVAILABLE)?;
+    let all = attacked.run_all(chosen, |finished| {
+        print(finished, passes);
+        if passes(finished.probe, &finished.outcome) {
+            println!("    {}", finished.outcome.how());
+        }
+    });
+    report(&all, arguments, passes)
+}
+
+fn list(chosen: &[Chosen]) {
     for (group, probe) in chosen {
+        let (name, group, kind, shows) = (probe.name, group.name, probe.kind_name(), probe.shows);
+        let original = probe.original.map(|test| format!("\toriginal: {test}"));
         println!(
-            "{}\t{}\t{}\t{}",
-            probe.name,
-            group.name,
-            probe.kind_name(),
-            probe.shows
+            "{name}\t{group}\t{kind}\t{shows}{}",
+            original.unwrap_or_default()
         );
     }
 }
@@ -212,28 +281,35 @@ fn read_decoys(file: &Path) -> Result<Value, Failure> {
 
 fn run_and_report(
     target: &dyn Target,
-    chosen: &[(&'static Group, &'static Probe)],
+    chosen: &[Chosen],
     facts: &Facts,
     arguments: &Arguments,
     passes: Passes,
 ) -> Result<ExitCode, Failure> {
     println!("running {} probes", chosen.len());
-    let print = |finished: &Finished| {
-        let (name, outcome) = (finished.probe.name, &finished.outcome);
-        match outcome {
-            Outcome::Skipped(why) => println!("probe {name} ... skipped, {why}"),
-            outcome if passes(finished.probe, outcome) => println!("probe {name} ... ok"),
-            outcome => println!(
-                "probe {name} ... FAILED\n    {}: {}",
-                outcome.word(),
-                outcome.how()
-            ),
-        }
-    };
-    let all = run::run_all(target, chosen, facts, arguments.jobs.into(), print);
+    let all = run::run_all(target, chosen, facts, arguments.jobs.into(), |finished| {
+        print(finished, passes);
+    });
+    report(&all, arguments, passes)
+}
+
+fn print(finished: &Finished, passes: Passes) {
+    let (name, outcome) = (finished.probe.name, &finished.outcome);
+    match outcome {
+        Outcome::Skipped(why) => println!("probe {name} ... skipped, {why}"),
+        outcome if passes(finished.probe, outcome) => println!("probe {name} ... ok"),
+        outcome => println!(
+            "probe {name} ... FAILED\n    {}: {}",
+            outcome.word(),
+            outcome.how()
+        ),
+    }
+}
+
+fn report(all: &[Finished], arguments: &Arguments, passes: Passes) -> Result<ExitCode, Failure> {
     for (file, text) in [
-        (&arguments.junit, report::junit(&all, passes)),
-        (&arguments.json, report::json(&all, passes)),
+        (&arguments.junit, report::junit(all, passes)),
+        (&arguments.json, report::json(all, passes)),
     ] {
         let Some(file) = file else { continue };
         let written = fs::write(file, text).with_context(|| file.display().to_string());

@@ -1,5 +1,6 @@
 //! What came of a probe: denied, succeeded, or broken, which is never counted as denied.
 
+use crate::comparable::comparable;
 use crate::probe::{Denial, Expected, Probe, ProbeKind, ProbePlan};
 use crate::target::ProbeReply;
 use serde_json::Value;
@@ -56,13 +57,20 @@ impl Outcome {
             (_, []) => Self::Broken("no execution was answered".to_owned()),
             (ProbeKind::Works(expected), [.., last]) => worked(expected, last),
             (ProbeKind::Harm(denial) | ProbeKind::Surface(denial, _), answers) => {
-                match probe.plan {
-                    ProbePlan::Planted { .. } => planted(denial, answers),
-                    ProbePlan::Left { .. } => left(denial, answers),
-                    ProbePlan::Beside { .. } => beside(denial, answers),
-                    ProbePlan::Once(_) | ProbePlan::WithLibrary(_) => attacked(denial, &answers[0]),
-                }
+                planned(probe.plan, denial, answers)
             }
+            (ProbeKind::Cost(_), answers) => planned(probe.plan, Denial::Reported, answers),
+        }
+    }
+}
+
+fn planned(plan: ProbePlan, denial: Denial, answers: &[ProbeReply]) -> Outcome {
+    match plan {
+        ProbePlan::Planted { .. } => planted(denial, answers),
+        ProbePlan::Left { .. } => left(denial, answers),
+        ProbePlan::Beside { .. } => beside(denial, answers),
+        ProbePlan::Once(_) | ProbePlan::Asked(_) | ProbePlan::Loaded { .. } => {
+            attacked(denial, &answers[0])
         }
     }
 }
@@ -76,6 +84,24 @@ fn worked(expected: Expected, answer: &ProbeReply) -> Outcome {
         }
         (Expected::Error(part), Some(emsg), _) if emsg.contains(part) => {
             Outcome::Succeeded(shortened(part))
+        }
+        (
+            Expected::Answer {
+                globals,
+                emsg: wanted,
+            },
+            emsg,
+            _,
+        ) if answer.status == 200
+            && serde_json::from_str(globals).ok().as_ref() == answer.globals()
+            && emsg.map(comparable).as_deref() == wanted =>
+        {
+            Outcome::Succeeded(shortened(wanted.unwrap_or(globals)))
+        }
+        (Expected::Refused(status, error), ..)
+            if answer.status == status && answer.error() == Some(error) =>
+        {
+            Outcome::Succeeded(format!("{status}: {error}"))
         }
         (expected, ..) => {
             let found = format!("expected {expected:?}, got {}", answer.shortened());
@@ -174,6 +200,11 @@ impl ProbeReply {
         }
     }
 
+    /// Why a request was refused.
+    fn error(&self) -> Option<&str> {
+        self.parsed().get("error")?.as_str()
+    }
+
     fn x(&self) -> Option<&Value> {
         self.globals()?.get("x")
     }
@@ -233,6 +264,40 @@ mod tests {
         let refused = ProbeReply::new(503, r#"{"error": "busy"}"#.to_owned());
         assert_eq!(
             attacked(Denial::AnswerBytesMax(99), &refused).word(),
+            "broken"
+        );
+    }
+
+    #[test]
+    fn a_whole_answer_has_nothing_more_and_nothing_less() {
+        let expected = Expected::Answer {
+            globals: r#"{"a": 1}"#,
+            emsg: Some("E"),
+        };
+        let word = |body: &str| worked(expected, &answer(body)).word();
+        assert_eq!(
+            word(r#"{"globals_dict": {"a": 1}, "emsg": "E"}"#),
+            "succeeded"
+        );
+        for other in [
+            r#"{"globals_dict": {"a": 1}}"#,
+            r#"{"globals_dict": {"a": 1, "b": 2}, "emsg": "E"}"#,
+            r#"{"globals_dict": {"a": 1}, "emsg": "E."}"#,
+            r#"{"error": "E"}"#,
+        ] {
+            assert_eq!(word(other), "broken", "{other}");
+        }
+        let refused = ProbeReply::new(400, r#"{"error": "no"}"#.to_owned());
+        assert_eq!(
+            worked(Expected::Refused(400, "no"), &refused).word(),
+            "succeeded"
+        );
+        assert_eq!(
+            worked(Expected::Refused(400, "n"), &refused).word(),
+            "broken"
+        );
+        assert_eq!(
+            worked(Expected::Refused(401, "no"), &refused).word(),
             "broken"
         );
     }

@@ -30,6 +30,8 @@ pub struct Probe {
     pub plan: ProbePlan,
     /// Without which it says nothing.
     pub needs: &'static [Need],
+    /// The test of the original's own API tests whose counterpart this is (`original.rs`).
+    pub original: Option<&'static str>,
 }
 
 /// What must come of a probe.
@@ -40,6 +42,9 @@ pub enum ProbeKind {
     Harm(Denial),
     /// A call that should not be reachable, or a bound: one layer may do, for this reason.
     Surface(Denial, &'static str),
+    /// An attack on what others have of the machine, which no answer of its own shows: it is judged beside a
+    /// victim alone (`victim.rs`). The text says what it uses up.
+    Cost(&'static str),
     /// What must work.
     Works(Expected),
 }
@@ -70,6 +75,15 @@ pub enum Expected {
     X(&'static str),
     /// It fails with this in its error.
     Error(&'static str),
+    /// The whole answer: the globals are this JSON and nothing else, and so is the error.
+    Answer {
+        /// All globals.
+        globals: &'static str,
+        /// The error with each line's number as `NN`; none where the run ends well.
+        emsg: Option<&'static str>,
+    },
+    /// The request is refused: HTTP's status, and `error` of the body.
+    Refused(u16, &'static str),
 }
 
 /// How the code of a probe is run.
@@ -100,8 +114,52 @@ pub enum ProbePlan {
         /// Looks for it.
         attack: &'static str,
     },
-    /// One execution with a course's library, a `python_lib.zip` that holds `course_lib.py`.
-    WithLibrary(&'static str),
+    /// One execution of a request that is written out.
+    Asked(Asked),
+    /// One execution with so many integers, times `scale`, and a deep list as its globals.
+    Loaded {
+        /// How many.
+        integers: u32,
+        /// What is run.
+        code: &'static str,
+    },
+}
+
+/// A request with what other probes leave to the runner.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// What is run.
+    pub code: &'static str,
+    /// All its globals, an object as JSON; empty: those of every probe.
+    pub globals: &'static str,
+    /// `python_path` as JSON: `null` is what a client sends that has none.
+    pub python_path: &'static str,
+    /// The name under which a course's library is sent, a zip that holds `course_lib.py`.
+    pub file: Option<&'static str>,
+}
+
+impl Asked {
+    /// With these globals alone, as a client without a library asks.
+    #[must_use]
+    pub const fn with_globals(globals: &'static str, code: &'static str) -> Self {
+        Self {
+            code,
+            globals,
+            python_path: "null",
+            file: None,
+        }
+    }
+
+    /// With these globals alone and a course's library.
+    #[must_use]
+    pub const fn with_library(globals: &'static str, code: &'static str) -> Self {
+        Self {
+            code,
+            globals,
+            python_path: "[\"python_lib.zip\"]",
+            file: Some("python_lib.zip"),
+        }
+    }
 }
 
 /// How many executions look for what was planted: enough to meet the same worker of a few again.
@@ -141,6 +199,17 @@ impl Probe {
         )
     }
 
+    /// An attack that is judged beside a victim.
+    #[must_use]
+    pub const fn cost(
+        name: &'static str,
+        shows: &'static str,
+        uses_up: &'static str,
+        code: &'static str,
+    ) -> Self {
+        Self::new(name, shows, ProbeKind::Cost(uses_up), code)
+    }
+
     /// What must run to its end with this `x`.
     #[must_use]
     pub const fn works(
@@ -175,7 +244,26 @@ impl Probe {
             kind,
             plan: ProbePlan::Once(code),
             needs: &[],
+            original: None,
         }
+    }
+
+    /// A request whose whole answer is known.
+    #[must_use]
+    pub const fn answers(
+        name: &'static str,
+        shows: &'static str,
+        expected: Expected,
+        asked: Asked,
+    ) -> Self {
+        Self::new(name, shows, ProbeKind::Works(expected), "").plan(ProbePlan::Asked(asked))
+    }
+
+    /// As the counterpart of one of the original's tests.
+    #[must_use]
+    pub const fn original(mut self, test: &'static str) -> Self {
+        self.original = Some(test);
+        self
     }
 
     /// With what it needs.
@@ -198,7 +286,7 @@ impl Probe {
         self.kind = match self.kind {
             ProbeKind::Harm(_) => ProbeKind::Harm(denial),
             ProbeKind::Surface(_, reason) => ProbeKind::Surface(denial, reason),
-            works @ ProbeKind::Works(_) => works,
+            other @ (ProbeKind::Cost(_) | ProbeKind::Works(_)) => other,
         };
         self
     }
@@ -209,12 +297,19 @@ impl Probe {
         self.kind.is_attack()
     }
 
-    /// `harm`, `surface` or `works`, for reports.
+    /// Whether it is judged beside a victim alone.
+    #[must_use]
+    pub const fn is_cost(&self) -> bool {
+        matches!(self.kind, ProbeKind::Cost(_))
+    }
+
+    /// `harm`, `surface`, `cost` or `works`, for reports.
     #[must_use]
     pub const fn kind_name(&self) -> &'static str {
         match self.kind {
             ProbeKind::Harm(_) => "harm",
             ProbeKind::Surface(..) => "surface",
+            ProbeKind::Cost(_) => "cost",
             ProbeKind::Works(_) => "works",
         }
     }

@@ -1,6 +1,7 @@
 //! The probes, a file for each group. None depends on another, and each is harmless also where it
 //! succeeds: it goes for decoys, or asks the kernel for what cannot be.
 
+mod costs;
 mod files;
 mod kernel;
 mod leaks;
@@ -28,11 +29,15 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         name: "kernel",
-        parts: &[kernel::PROBES],
+        parts: kernel::PARTS,
     },
     Group {
         name: "resources",
         parts: &[resources::PROBES],
+    },
+    Group {
+        name: "costs",
+        parts: costs::PARTS,
     },
     Group {
         name: "leaks",

@@ -17,7 +17,7 @@ pub fn json(all: &[Finished], passes: Passes) -> String {
         .map(|finished| {
             let probe = finished.probe;
             let reason = match probe.kind {
-                ProbeKind::Surface(_, reason) => Some(reason),
+                ProbeKind::Surface(_, reason) | ProbeKind::Cost(reason) => Some(reason),
                 ProbeKind::Harm(_) | ProbeKind::Works(_) => None,
             };
             json!({
@@ -25,10 +25,12 @@ pub fn json(all: &[Finished], passes: Passes) -> String {
                 "group": finished.group,
                 "shows": probe.shows,
                 "kind": probe.kind_name(),
+                "original": probe.original,
                 "reason": reason,
                 "outcome": finished.outcome.word(),
                 "how": finished.outcome.how(),
                 "passed": passes(probe, &finished.outcome),
+                "victim": finished.figures,
                 "seconds": finished.took.as_secs_f64(),
             })
         })

@@ -22,6 +22,8 @@ pub struct Finished {
     pub group: &'static str,
     /// What came of it.
     pub outcome: Outcome,
+    /// What a victim beside it saw, if there was one.
+    pub figures: Option<Value>,
     /// How long it took.
     pub took: Duration,
 }
@@ -33,6 +35,8 @@ pub struct Facts {
     pub decoy: Value,
     /// Their global `limits`, an object of numbers.
     pub limits: Map<String, Value>,
+    /// Their global `scale`: by how much a cost is more or less than usual.
+    pub scale: f64,
 }
 
 /// `CODE_JAIL`'s limits where an operator says nothing else.
@@ -43,9 +47,20 @@ pub fn default_limits() -> Map<String, Value> {
     limits.as_object().cloned().unwrap_or_default()
 }
 
+/// A probe and its group.
+pub type Chosen = (&'static Group, &'static Probe);
+
+/// Those whose name contains `part`, without those that are judged beside a victim alone.
+#[must_use]
+pub fn choose(part: &str) -> Vec<Chosen> {
+    let mut chosen = choose_with_costs(part);
+    chosen.retain(|(_, probe)| !probe.is_cost());
+    chosen
+}
+
 /// Those whose name contains `part`.
 #[must_use]
-pub fn choose(part: &str) -> Vec<(&'static Group, &'static Probe)> {
+pub fn choose_with_costs(part: &str) -> Vec<Chosen> {
     let all = GROUPS
         .iter()
         .flat_map(|group| group.probes().map(move |probe| (group, probe)));
@@ -56,7 +71,7 @@ pub fn choose(part: &str) -> Vec<(&'static Group, &'static Probe)> {
 /// in the order of `chosen`.
 pub fn run_all(
     target: &dyn Target,
-    chosen: &[(&'static Group, &'static Probe)],
+    chosen: &[Chosen],
     facts: &Facts,
     jobs: usize,
     mut done: impl FnMut(&Finished),
@@ -107,12 +122,15 @@ fn run(
         probe,
         group: group.name,
         outcome,
+        figures: None,
         took: started.elapsed(),
     }
 }
 
-fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
-    let globals = json!({ "decoy": facts.decoy, "limits": facts.limits, "kept": null });
+/// Runs one whose needs are met.
+pub(crate) fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
+    let globals = json!({ "decoy": facts.decoy, "limits": facts.limits, "scale": facts.scale,
+                          "kept": null });
     // What must work is run as an author writes it.
     let prelude = if probe.is_attack() { PRELUDE } else { "" };
     let answers = match target.run_plan(probe.plan, prelude, &globals) {
@@ -134,7 +152,7 @@ fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
 }
 
 /// What a probe needs and does not have.
-fn missing(probe: &Probe, facts: &Facts) -> Option<String> {
+pub(crate) fn missing(probe: &Probe, facts: &Facts) -> Option<String> {
     probe.needs.iter().find_map(|need| match need {
         Need::Decoy(name) if facts.decoy[*name].is_null() => Some(format!(
             "no decoy {name:?}: codejail-api-tests decoys sets it up"

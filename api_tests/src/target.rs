@@ -1,7 +1,7 @@
 //! Where the code of probes is run: by a service over HTTP, or by a bare Python (`bare.rs`).
 
 use crate::client::{self, Client};
-use crate::probe::{LOOKS, ProbePlan};
+use crate::probe::{Asked, LOOKS, ProbePlan};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -15,8 +15,12 @@ pub struct Request {
     pub code: String,
     /// Its input globals, an object.
     pub globals: Value,
-    /// A course's library.
-    pub library: Option<&'static [u8]>,
+    /// They as text, where they are too many to be kept as a value.
+    pub globals_text: Option<String>,
+    /// JSON.
+    pub python_path: Value,
+    /// A file's name, and what is in it.
+    pub file: Option<(&'static str, &'static [u8])>,
 }
 
 /// What came back.
@@ -47,6 +51,12 @@ impl ProbeReply {
         self.parsed.get("emsg")?.as_str()
     }
 
+    /// The body as JSON; null where it is none.
+    #[must_use]
+    pub fn parsed(&self) -> &Value {
+        &self.parsed
+    }
+
     /// The run's globals.
     #[must_use]
     pub fn globals(&self) -> Option<&Value> {
@@ -70,14 +80,20 @@ pub trait Target: Sync {
         let request = |code: &str| Request {
             code: format!("{prelude}{code}"),
             globals: globals.clone(),
-            library: None,
+            globals_text: None,
+            python_path: json!([]),
+            file: None,
         };
         match plan {
             ProbePlan::Once(code) => self.run(&[request(code)]),
-            ProbePlan::WithLibrary(code) => self.run(&[Request {
-                library: Some(COURSE_LIBRARY),
-                ..request(code)
-            }]),
+            ProbePlan::Asked(asked) => self.run(&[asked.request(globals)?]),
+            ProbePlan::Loaded { integers, code } => {
+                let scale = globals["scale"].as_f64().unwrap_or(1.0);
+                self.run(&[Request {
+                    globals_text: Some(many(globals, f64::from(integers) * scale)),
+                    ..request(code)
+                }])
+            }
             ProbePlan::Planted { plant, look } | ProbePlan::Left { plant, look } => {
                 let looks = std::iter::repeat_n(request(look), LOOKS);
                 let steps: Vec<Request> = std::iter::once(request(plant)).chain(looks).collect();
@@ -93,6 +109,37 @@ pub trait Target: Sync {
                 Ok([victim?, attack?].concat())
             }
         }
+    }
+}
+
+/// Integers that a body within the service's bound can hold, urlencoded.
+const INTEGERS_MAX: f64 = 7.5e6;
+/// One more level than a list whose nesting needs no second look (`json_safe`).
+const DEEP: usize = 101;
+
+/// These globals, so many integers, at most as many as a body takes, and a deep list.
+fn many(globals: &Value, integers: f64) -> String {
+    let count = integers.clamp(1.0, INTEGERS_MAX) as usize;
+    let (opening, closing) = ("[".repeat(DEEP), "]".repeat(DEEP));
+    let list = "1,".repeat(count);
+    let globals = globals.to_string();
+    // An object that has some.
+    let others = &globals[1..];
+    format!("{{\"deep\":{opening}{closing},\"list\":[{list}1],{others}")
+}
+
+impl Asked {
+    fn request(self, globals: &Value) -> Result<Request> {
+        Ok(Request {
+            code: self.code.to_owned(),
+            globals: match self.globals {
+                "" => globals.clone(),
+                own => serde_json::from_str(own)?,
+            },
+            globals_text: None,
+            python_path: serde_json::from_str(self.python_path)?,
+            file: self.file.map(|name| (name, COURSE_LIBRARY)),
+        })
     }
 }
 
@@ -129,22 +176,21 @@ impl Service {
         Ok(self.client().ask(&client::Request::get("/health/"))?.0)
     }
 
-    fn client(&self) -> Client {
+    /// A client of it, with a connection for each request as the LMS has.
+    #[must_use]
+    pub fn client(&self) -> Client {
         Client::new(self.address, false).named(self.host.clone())
     }
 
     fn execute(&self, request: &Request) -> Result<ProbeReply> {
-        let python_path: &[&str] = match request.library {
-            Some(_) => &["python_lib.zip"],
-            None => &[],
-        };
-        let payload = json!({
-            "code": request.code,
-            "globals_dict": request.globals,
-            "python_path": python_path,
-            "slug": "codejail-api-tests",
-        });
-        let execution = client::Request::execute(&payload.to_string(), request.library);
+        let globals = request.globals_text.clone();
+        let globals = globals.unwrap_or_else(|| request.globals.to_string());
+        let payload = format!(
+            "{{\"code\":{},\"python_path\":{},\"slug\":\"codejail-api-tests\",\"globals_dict\":{globals}}}",
+            Value::from(request.code.as_str()),
+            request.python_path,
+        );
+        let execution = client::Request::execute_with(&payload, request.file);
         let started = Instant::now();
         loop {
             let (status, body) = self.client().ask(&execution)?;
@@ -164,7 +210,9 @@ impl Target for Service {
             let kept = answers
                 .last()
                 .and_then(|answer| answer.globals()?.get("kept"));
-            step.globals["kept"] = kept.cloned().unwrap_or_default();
+            if let Some(kept) = kept {
+                step.globals["kept"] = kept.clone();
+            }
             let number = answers.len() + 1;
             let answer = self.execute(&step);
             answers.push(answer.with_context(|| format!("execution {number}"))?);

@@ -3,26 +3,34 @@
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use codejail::config::{Config, LimitOverrides};
 use codejail::execution::{Captured, Outcome};
 use codejail::http::body::{self, BodyBounds};
 use codejail::http::budget::Held;
 use codejail::http::pace::Pace;
-use codejail::python_json::scan::scan;
+use codejail::pool::Remains;
+use codejail::python_json::scan::{RawString, scan};
 use codejail::python_json::{
     merge as globals_merge, repr as python_repr, schema as payload_schema,
 };
 use codejail::request::answer::Answer;
+use codejail::request::caller::Caller;
+use codejail::request::ending::{Bounds, Facts};
+use codejail::request::finished::{Asked, Finished, Taken, Unsaid};
 use codejail::request::payload::{self, Form};
+use codejail::{log, metrics};
 use codejail_protocol::control::SandboxId;
 use codejail_protocol::control::{WorkerReport, WorkerRequest};
 use codejail_protocol::frame;
-use codejail_protocol::job::{JobHeader, Limits, SandboxReport};
+use codejail_protocol::job::{JobHeader, Limits, SandboxReport, Usage};
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 /// One part, ready to run as often as wanted.
 pub struct Part {
@@ -40,7 +48,89 @@ pub fn all() -> Vec<Part> {
     let mut parts = of_a_request();
     parts.extend(of_an_answer());
     parts.extend(of_frames());
+    parts.push(of_the_log());
     parts
+}
+
+/// What is done for the log and for metrics in one execution that ends well, from the request's head to a line
+/// that goes nowhere.
+fn of_the_log() -> Part {
+    static BEGIN: Once = Once::new();
+    let request = Request::builder().body(()).expect("a request");
+    let (head, ()) = request.into_parts();
+    let slug = scan(r#""the problem""#).expect("JSON").as_string();
+    part("tell of 100 executions", move || {
+        // A hundred, since to begin takes some ten million, and never the same.
+        BEGIN.call_once(begin_to_tell);
+        for _ in 0..100 {
+            tell(&head, slug);
+        }
+    })
+}
+
+fn tell(head: &Parts, slug: Option<RawString<'_>>) {
+    let caller = Caller::of(head);
+    let id = caller.header();
+    let elapsed = Duration::from_micros(1234);
+    metrics::sandbox_taken(elapsed);
+    metrics::executed(elapsed);
+    metrics::request("executed.success", elapsed);
+    let mut facts = Facts::unknown(elapsed);
+    facts.status = Some(0);
+    facts.stdout.0 = 10;
+    let finished = Finished {
+        caller,
+        status: "executed.success",
+        asked: Asked {
+            slug: slug.map(payload::shortened),
+            context: None,
+            known_context: None,
+            python_path: false,
+            library: false,
+            bounds: bounds(),
+        },
+        taken: Some(taken()),
+        facts,
+        cold_imports: String::new(),
+        total: elapsed,
+        succeeded: true,
+    };
+    Unsaid::new(finished).say(Remains {
+        used: Some(Usage {
+            cpu_us: 3456,
+            resident_kib_max: 40_000,
+        }),
+        scratch_bytes: Some(4096),
+    });
+    black_box(id);
+}
+
+/// A log that goes nowhere, and a recorder.
+fn begin_to_tell() {
+    log::start_into("info", false, std::io::sink);
+    metrics::install().expect("the first recorder of this process");
+}
+
+fn bounds() -> Bounds {
+    Bounds {
+        limits: Config::default().limits(None),
+        overrides: LimitOverrides::default(),
+        reply_bytes_max: BYTES_MAX,
+    }
+}
+
+fn taken() -> Taken {
+    Taken {
+        worker: 7,
+        image: Arc::from("3.11.2-0a1b2c"),
+        ready: Usage {
+            cpu_us: 1234,
+            resident_kib_max: 30_000,
+        },
+        waited: Duration::from_micros(5),
+        since: Instant::now(),
+        remains: None,
+    }
 }
 
 fn part(name: &'static str, run: impl FnMut() + 'static) -> Part {

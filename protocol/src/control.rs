@@ -1,6 +1,7 @@
 //! Supervisor and worker: requests to prepare and kill sandboxes, reports of what became of them.
 
 use crate::ScratchName;
+use crate::job::Usage;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -186,8 +187,6 @@ pub struct Exited {
     pub sandbox: SandboxId,
     /// Exit status, or the negative number of the signal that ended it.
     pub status: i32,
-    /// User and system time it consumed, in microseconds.
-    pub cpu_us: u64,
-    /// Its largest resident set, in KiB (`ru_maxrss`; shared pages count).
-    pub resident_kib_max: u64,
+    /// What it used, from its fork on.
+    pub used: Usage,
 }

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn bytes_after_the_message_are_refused() {
-        let mut frame = encode(&SandboxReport::Prepared).unwrap();
+        let mut frame = encode(&SandboxReport::Started).unwrap();
         frame.push(0);
         assert_eq!(
             decode::<SandboxReport>(&frame[PREFIX_BYTES..]),

@@ -53,6 +53,15 @@ pub struct Limits {
     pub nproc: u64,
 }
 
+/// What a process has used, as getrusage(2) counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time, in microseconds.
+    pub cpu_us: u64,
+    /// Its largest resident set, in KiB (`ru_maxrss`; pages that it shares with its worker count).
+    pub resident_kib_max: u64,
+}
+
 /// Most cold imports that a run tells of: with names of at most 64 bytes its report is written in one piece
 /// (PIPE_BUF, pipe(7)).
 pub const COLD_IMPORTS_MAX: usize = 16;
@@ -63,7 +72,10 @@ pub const COLD_IMPORTS_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxReport {
     /// Locked down and waiting for its job. The only report before there is one.
-    Prepared,
+    Prepared {
+        /// What it has used so far: what its run uses comes on top.
+        used: Usage,
+    },
     /// It could not lock itself down or close itself around the job, and ends.
     PrepareFailed {
         /// The layer and its error.

@@ -174,6 +174,9 @@ pub enum SpawnerReport {
         dir: ScratchName,
         /// What stands in the way, if it is still there.
         error: Option<String>,
+        /// Bytes that the files of a seat took before it was emptied; none of a directory, whose
+        /// files nobody counts.
+        bytes: Option<u64>,
     },
     /// A directory that was out of the way is removed, or stays where it was put.
     Removed {

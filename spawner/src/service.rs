@@ -184,7 +184,8 @@ impl Service {
             Ok(()) => Ok(self.cleaner.clean(dir)?),
             Err(refusal) => {
                 let error = Some(refusal.to_string());
-                let report = SpawnerReport::Cleaned { dir, error };
+                let bytes = None;
+                let report = SpawnerReport::Cleaned { dir, error, bytes };
                 Ok(self.socket.send(&report, &[])?)
             }
         }

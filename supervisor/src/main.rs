@@ -4,14 +4,15 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
-use codejail::boot::{log_to_stderr, privileges};
+use codejail::boot::privileges;
 use codejail::command_line::{Command, CommandLine, SourceArgs};
 use codejail::commands::run_file::{self, Ran, Request};
 use codejail::commands::{check, serve};
 use codejail::config;
+use codejail::config::LogFormat;
 use codejail::config::load::{Flag, Loaded, Sources};
 use codejail::config::note::Note;
-use codejail::{complain, say};
+use codejail::{complain, log, say};
 use codejail_spawner::SpawnerError;
 use std::error::Error;
 use std::process::ExitCode;
@@ -120,7 +121,8 @@ fn print_effective(loaded: &Loaded) -> ExitCode {
 }
 
 fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
-    log_to_stderr("info");
+    let of_log = &loaded.config.log;
+    log::start(&of_log.level, of_log.format == LogFormat::Json);
     let of_host = privileges::notes(&loaded);
     for note in loaded.notes.iter().chain(&of_host) {
         note.log();
@@ -133,7 +135,7 @@ fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
 
 fn check(loaded: Loaded) -> ExitCode {
     // What it finds is printed; the log would say it again.
-    log_to_stderr("off");
+    log::start("off", false);
     match check::run(loaded) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EX_UNAVAILABLE),
@@ -142,7 +144,7 @@ fn check(loaded: Loaded) -> ExitCode {
 }
 
 fn run(loaded: Loaded, request: &Request) -> ExitCode {
-    log_to_stderr("error");
+    log::start("error", false);
     let form = match run_file::form(request) {
         Ok(form) => form,
         Err(error) => return fail(&error, error.exit_status()),

@@ -2,7 +2,9 @@
 
 use crate::boot::{Host, worker_bounds};
 use crate::config::load::Sources;
-use crate::config::{Change, Config};
+use crate::config::{Change, Config, LogFormat};
+use crate::log;
+use crate::metrics::count_reload;
 use crate::service::Service;
 use crate::startup_check;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     let loaded = match tokio::task::spawn_blocking(move || sources.load()).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(error)) => {
+            refused(service);
             tracing::error!(
                 event = "reload_failed",
                 error = error.told().join("; "),
@@ -33,7 +36,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         note.log();
     }
     let Some(config) = settled(loaded.config, host, service) else {
-        return;
+        return refused(service);
     };
     let Some(pool) = service.pool.get() else {
         return;
@@ -47,6 +50,8 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
         note.log();
     }
     let bounds = worker_bounds(&config);
+    log::change(&config.log.level, config.log.format == LogFormat::Json);
+    say_payloads(&config);
     service.config.set(Arc::new(config));
     if let Err(error) = host.spawner.bound(bounds).await {
         // The service ends: there is none without its spawner.
@@ -56,11 +61,29 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     resize(service, pool.resize(workers));
     service.libraries.reset(library_bytes_max);
     pool.rewarm();
+    count_reload(true);
     tracing::info!(
         event = "configuration_reloaded",
         workers,
         "HUP: the configuration was read; workers are replaced"
     );
+}
+
+/// A configuration was read that does not count.
+fn refused(service: &Service) {
+    service.config.refused();
+    count_reload(false);
+}
+
+/// Says, as loudly as the log can, that it holds what learners and authors wrote.
+pub fn say_payloads(config: &Config) {
+    if config.log.payloads {
+        tracing::warn!(
+            event = "payloads_logged",
+            "log.payloads = true: the log holds the code, the globals and the results of executions, and so \
+             what learners and course authors wrote"
+        );
+    }
 }
 
 /// The configuration that counts from now on: what takes a restart stays as it was. Says which keys have
@@ -124,6 +147,10 @@ pub fn add_workers(service: &Service, change: isize) {
     let Some(pool) = service.pool.get() else {
         return;
     };
+    let (signal, bound) = match change {
+        0.. => ("TTIN", "no more"),
+        _ => ("TTOU", "no fewer"),
+    };
     let before = pool.workers();
     let after = pool.resize(before.saturating_add_signed(change));
     resize(service, after);
@@ -131,13 +158,13 @@ pub fn add_workers(service: &Service, change: isize) {
         tracing::warn!(
             event = "workers_bounded",
             workers = after,
-            "as many workers as there can be, or as few"
+            "{signal}: {after} workers stay: {bound} can be kept"
         );
     } else {
         tracing::info!(
             event = "workers_changed",
             workers = after,
-            "one worker more or less"
+            "{signal}: {after} workers instead of {before}"
         );
     }
 }

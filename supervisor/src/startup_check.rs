@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout};
 /// One probe: its name, its code, and what must come of it.
 struct Probe {
     id: &'static str,
+    /// The original's name for it in its log.
+    name: &'static str,
     code: &'static str,
     expected: Expected,
 }
@@ -32,11 +34,13 @@ const TOO_MANY: &str = "BlockingIOError: [Errno 11] Resource temporarily unavail
 const PROBES: &[Probe] = &[
     Probe {
         id: "functionality",
+        name: "Basic code execution",
         code: "x = 16\nx = x + 1",
         expected: Expected::Globals(r#"{"x":17}"#),
     },
     Probe {
         id: "disk",
+        name: "Block sandbox escape by disk access",
         code: "import os\nret = os.listdir('/')",
         expected: Expected::Denied(&[PERMISSION]),
     },
@@ -44,20 +48,26 @@ const PROBES: &[Probe] = &[
     // every other run: where sandboxes share a uid, Landlock alone keeps them apart.
     Probe {
         id: "files",
+        name: "Block writes beside the run's own files",
         code: "import os\nos.mkdir('beside')",
         expected: Expected::Denied(&[PERMISSION]),
     },
     Probe {
         id: "exec",
+        name: "Block sandbox escape by process execution",
         code: "import subprocess\nret = str(subprocess.check_output(['date', '-u', '-d', '@0', '+%Y']))",
         expected: Expected::Denied(&[PERMISSION, TOO_MANY]),
     },
     Probe {
         id: "network",
+        name: "Block network access",
         code: "import socket\nwith socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:\n    ret = s.fileno()",
         expected: Expected::Denied(&[PERMISSION]),
     },
 ];
+
+/// The original's name for the check of the service itself.
+const EGRESS: &str = "Block egress from webapp";
 
 /// How many sandboxes the checks of one worker take.
 pub const SANDBOXES_TAKEN: u64 = PROBES.len() as u64;
@@ -82,15 +92,16 @@ pub async fn of_worker(worker: WorkerId, shelf: &Shelf, config: &Config) -> Vec<
                 event = "startup_check_passed",
                 worker = worker.0,
                 check = id,
-                "startup check passed"
+                "Startup check '{}' passed",
+                probe.name
             ),
             Some(failure) => {
                 tracing::error!(
                     event = "startup_check_failed",
                     worker = worker.0,
                     check = id,
-                    failure,
-                    "startup check failed"
+                    "Startup check '{}' failed with: {failure:?}",
+                    probe.name
                 );
             }
         }
@@ -117,13 +128,12 @@ pub async fn of_service(config: &Config) -> Vec<Check> {
             event = "startup_check_passed",
             check = id,
             target,
-            "startup check passed"
+            "Startup check '{EGRESS}' passed"
         ),
         Some(failure) => tracing::error!(
             event = "startup_check_failed",
             check = id,
-            failure,
-            "startup check failed"
+            "Startup check '{EGRESS}' failed with: {failure:?}"
         ),
     }
     vec![Check { id, failure }]

@@ -10,5 +10,6 @@ mod faults;
 mod library_cache;
 mod lifecycle;
 mod load;
+mod observation;
 mod python_json;
 mod spawner;

@@ -15,7 +15,9 @@ use crate::sandbox::{self, Sandbox, SandboxSpec};
 use crate::signals::Ignored;
 use crate::status::Status;
 use crate::warm_up::Warm;
-use codejail_protocol::job::SandboxReport;
+use codejail_protocol::job::{SandboxReport, Usage};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -54,7 +56,7 @@ pub fn run(
     let mut status = Status::new(pipe);
     match prepare(py, inherited, spec) {
         Ok(sandbox) => {
-            status.report(&SandboxReport::Prepared);
+            status.report(&SandboxReport::Prepared { used: used() });
             let result = serve_job(py, inherited, sandbox, &mut status);
             // No whole job came, because the supervisor is gone or has closed the pipe; or the
             // sandbox could not close around it.
@@ -65,6 +67,20 @@ pub fn run(
         Err(error) => status.report(&SandboxReport::PrepareFailed { error }),
     }
     exit(1)
+}
+
+/// What this process has used so far, getrusage(2). Asked before there is a job, where the time does
+/// not count.
+fn used() -> Usage {
+    let micros = |time: TimeVal| {
+        let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
+        u64::try_from(micros).unwrap_or(0)
+    };
+    // It has no reason to fail; then a run seems to use what its preparation did.
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Usage::default(), |usage| Usage {
+        cpu_us: micros(usage.user_time()) + micros(usage.system_time()),
+        resident_kib_max: usage.max_rss().unsigned_abs(),
+    })
 }
 
 /// All that can be done before there is a job.

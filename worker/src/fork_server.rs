@@ -7,6 +7,7 @@ use crate::layers::descriptors;
 use crate::sandbox::SandboxSpec;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{Exited, SandboxId, WorkerConfig, WorkerReport, WorkerRequest};
+use codejail_protocol::job::Usage;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getpid;
@@ -187,8 +188,10 @@ fn reap(child: &Child) -> Result<Exited, ForkServerError> {
         } else {
             libc::WEXITSTATUS(status)
         },
-        cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime),
-        resident_kib_max: usage.ru_maxrss.unsigned_abs(),
+        used: Usage {
+            cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime),
+            resident_kib_max: usage.ru_maxrss.unsigned_abs(),
+        },
     })
 }
 

@@ -1,6 +1,8 @@
 //! Kernel surface: calls that no course needs. Each is made so that the kernel, if it is reached, says
 //! no to its arguments or to the missing capability, with another error than a layer's.
 
+mod shared_files;
+
 use crate::probe::{Denial, Probe, ProbePlan};
 
 /// Why one layer may guard what the kernel itself allows to root alone.
@@ -18,24 +20,8 @@ macro_rules! calls {
     };
 }
 
-/// The group.
-pub const PROBES: &[Probe] = &CALLS_AND_ARCHITECTURES;
-
-const COUNT: usize = CALLS.len() + OTHERS.len();
-
-const CALLS_AND_ARCHITECTURES: [Probe; COUNT] = {
-    let mut all = [OTHERS[0]; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        all[index] = if index < CALLS.len() {
-            CALLS[index]
-        } else {
-            OTHERS[index - CALLS.len()]
-        };
-        index += 1;
-    }
-    all
-};
+/// The group, part by part.
+pub const PARTS: &[&[Probe]] = &[CALLS, OTHERS, shared_files::UNSEEN, shared_files::SEEN];
 
 /// One system call each.
 const CALLS: &[Probe] = calls![

@@ -13,7 +13,17 @@ pub const PROBES: &[Probe] = &[
         "signs = ('CJS_', 'CODEJAIL_', 'SUDO_', 'KUBERNETES_', 'DJANGO_', 'AWS_')\n\
          parts = ('SECRET', 'TOKEN', 'PASSWORD', 'CREDENTIAL')\n\
          x = outcome(lambda: [n for n in os.environ if n.startswith(signs) or any(p in n for p in parts)])",
-    ),
+    )
+    .original("deny_environment_leakage"),
+    Probe::works(
+        "support_an_environment_without_the_services",
+        "The environment has what programs need, and nothing that a service's image would have set.",
+        "[\"PATH\"]",
+        "import os\n\
+         names = 'PATH', 'DEBIAN_FRONTEND', 'DJANGO_SETTINGS_MODULE', 'CJS_TEST_ENV_LEAKAGE'\n\
+         x = [name for name in names if name in os.environ]",
+    )
+    .original("deny_environment_leakage"),
     Probe::harm(
         "deny_the_services_environment_through_c",
         "Nor has the environment that C code sees.",

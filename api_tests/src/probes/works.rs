@@ -1,6 +1,7 @@
 //! What must work: what course authors' code does, and what the LMS relies on.
 
 mod allowed;
+mod answers;
 mod errors;
 mod language;
 mod libraries;
@@ -10,7 +11,12 @@ use crate::probe::Probe;
 /// The group, part by part.
 pub const PARTS: &[&[Probe]] = &[
     language::PROBES,
+    answers::PROBES,
     libraries::PROBES,
     allowed::PROBES,
-    errors::PROBES,
+    errors::FILES,
+    errors::PROCESSES,
+    errors::NETWORK,
+    errors::BOUNDS,
+    errors::REQUESTS,
 ];

@@ -1,12 +1,18 @@
-"""What stands above the code of every deny probe. `decoy` and `limits` are the run's input globals."""
+"""What stands above the code of every deny probe. `decoy`, `limits` and `scale` are the run's input
+globals."""
 
 import ctypes
 import errno
 import os
+import resource
 import socket
 import struct
 import sys
 import time
+
+# An input global: functions below ask it.
+limits = globals()["limits"]
+STARTED = time.monotonic()
 
 # How layers say no to each kind of attack. What hides its target (a mount, PID or network namespace) says
 # that it is not there; the harness makes sure that it is.
@@ -106,6 +112,28 @@ def other_runs():
     return []
 
 
+def descriptors(most):
+    """How many descriptors can be opened for an attack that wants so many."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
+    return int(min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 64))
+
+
+def affordable(seconds):
+    """Processor time that an attack takes, which leaves it some to report."""
+    return min(seconds, 0.7 * limits["CPU"]) if limits["CPU"] else seconds
+
+
+def spent(seconds):
+    """Whether so much processor time is used, or so much of the run's time that it has to report."""
+    late = limits["REALTIME"] and time.monotonic() - STARTED > 0.6 * limits["REALTIME"]
+    return bool(late) or time.process_time() > affordable(seconds)
+
+
+def wait(seconds):
+    """As long as a run may, and no longer than that: what it holds it holds meanwhile."""
+    time.sleep(min(seconds, 0.4 * limits["REALTIME"]) if limits["REALTIME"] else seconds)
+
+
 def child(pid):
     """After a fork: ends the child, waits for it in the parent."""
     if pid == 0:
@@ -127,24 +155,25 @@ def socket_of(family, kind, protocol=0):
 # Each with its number on x86_64 and on aarch64 (-: it has none).
 SYSTEM_CALL_NUMBERS = """
 acct 163 89, add_key 248 217, adjtimex 159 171, bpf 321 280, capset 126 91, chroot 161 51, clock_adjtime 305 266,
-clock_settime 227 112, clone 56 220, clone3 435 435, delete_module 176 106, fallocate 285 47, fanotify_init 300 262,
-fchmodat2 452 452, finit_module 313 273, fork 57 -, fsopen 430 430, fspick 433 433, futex_wake 454 454,
-get_robust_list 274 100, init_module 175 105, inotify_init1 294 26, io_setup 206 0, io_uring_enter 426 426,
-io_uring_register 427 427, io_uring_setup 425 425, ioperm 173 -, iopl 172 -, ioprio_set 251 30, kcmp 312 272,
-kexec_file_load 320 294, kexec_load 246 104, keyctl 250 219, landlock_create_ruleset 444 444, listmount 458 458,
-madvise 28 233, mbind 237 235, membarrier 324 283, memfd_create 319 279, migrate_pages 256 238, mlock 149 228,
-modify_ldt 154 -, mount 165 40, mount_setattr 442 442, move_mount 429 429, move_pages 279 239, mq_open 240 180,
-mq_unlink 241 181, msgctl 71 187, msgget 68 186, name_to_handle_at 303 264, open_by_handle_at 304 265,
-open_tree 428 428, openat2 437 437, perf_event_open 298 241, personality 135 92, pidfd_getfd 438 438,
-pidfd_open 434 434, pidfd_send_signal 424 424, pivot_root 155 41, pkey_alloc 330 289, prctl 157 167,
-process_madvise 440 440, process_mrelease 448 448, process_vm_readv 310 270, process_vm_writev 311 271,
-ptrace 101 117, quotactl 179 60, reboot 169 142, remap_file_pages 216 234, request_key 249 218,
-rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240, sched_setattr 314 274, seccomp 317 277, semctl 66 191,
-semget 64 190, sendmmsg 307 269, set_mempolicy 238 237, setdomainname 171 162, setfsuid 122 151, setgroups 116 159,
-sethostname 170 161, setns 308 268, setresuid 117 147, settimeofday 164 170, shmctl 31 195, shmget 29 194,
-splice 275 76, statmount 457 457, swapon 167 224, sync 162 81, syslog 103 116, tee 276 77, tgkill 234 131,
-timer_create 222 107, timer_delete 226 111, timer_settime 223 110, timerfd_create 283 85, tkill 200 130,
-umount2 166 39, unshare 272 97, userfaultfd 323 282, vhangup 153 58, vmsplice 278 75
+clock_settime 227 112, clone 56 220, clone3 435 435, delete_module 176 106, fadvise64 221 223, fallocate 285 47,
+fanotify_init 300 262, fchmodat2 452 452, fdatasync 75 83, finit_module 313 273, fork 57 -, fsopen 430 430,
+fspick 433 433, fsync 74 82, futex 202 98, futex_wake 454 454, get_robust_list 274 100, init_module 175 105,
+inotify_init1 294 26, io_setup 206 0, io_uring_enter 426 426, io_uring_register 427 427, io_uring_setup 425 425,
+ioperm 173 -, iopl 172 -, ioprio_set 251 30, kcmp 312 272, kexec_file_load 320 294, kexec_load 246 104,
+keyctl 250 219, landlock_create_ruleset 444 444, listmount 458 458, madvise 28 233, mbind 237 235,
+membarrier 324 283, memfd_create 319 279, migrate_pages 256 238, mlock 149 228, mmap 9 222, modify_ldt 154 -,
+mount 165 40, mount_setattr 442 442, move_mount 429 429, move_pages 279 239, mq_open 240 180, mq_unlink 241 181,
+msgctl 71 187, msgget 68 186, msync 26 227, name_to_handle_at 303 264, open_by_handle_at 304 265, open_tree 428 428,
+openat2 437 437, perf_event_open 298 241, personality 135 92, pidfd_getfd 438 438, pidfd_open 434 434,
+pidfd_send_signal 424 424, pivot_root 155 41, pkey_alloc 330 289, prctl 157 167, process_madvise 440 440,
+process_mrelease 448 448, process_vm_readv 310 270, process_vm_writev 311 271, ptrace 101 117, quotactl 179 60,
+reboot 169 142, remap_file_pages 216 234, request_key 249 218, rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240,
+sched_setattr 314 274, seccomp 317 277, semctl 66 191, semget 64 190, sendmmsg 307 269, set_mempolicy 238 237,
+setdomainname 171 162, setfsuid 122 151, setgroups 116 159, sethostname 170 161, setns 308 268, setresuid 117 147,
+settimeofday 164 170, shmctl 31 195, shmget 29 194, splice 275 76, statmount 457 457, swapon 167 224, sync 162 81,
+sync_file_range 277 84, syncfs 306 267, syslog 103 116, tee 276 77, tgkill 234 131, timer_create 222 107,
+timer_delete 226 111, timer_settime 223 110, timerfd_create 283 85, tkill 200 130, umount2 166 39, unshare 272 97,
+userfaultfd 323 282, vhangup 153 58, vmsplice 278 75
 """
 # By name: both numbers.
 SYSTEM_CALLS = {

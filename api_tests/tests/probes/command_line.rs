@@ -1,12 +1,13 @@
 //! The binary: what it prints, what it writes, and the status it ends with.
 
+use super::fake;
 use codejail_harness::dir::TestDir;
 use codejail_harness::python::sandbox_python;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -27,25 +28,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Answers everything, for ever, with this body; a port of its own.
 fn service_that_says(body: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream.try_clone().expect("clone"));
-            let (mut line, mut length) = (String::new(), 0);
-            while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
-                if let Some((_, count)) = line.split_once("Content-Length: ") {
-                    length = count.trim().parse().expect("a number");
-                }
-                line.clear();
-            }
-            let mut request = vec![0; length];
-            let _ = reader.read_exact(&mut request);
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-            let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat());
-        }
-    });
-    address
+    fake::service(move |_, _| body.to_owned())
 }
 
 #[test]
@@ -59,6 +42,8 @@ fn it_lists_probes_by_a_part_of_their_names() {
         line,
         Some("deny_mount\tkernel\tsurface\tNothing can be mounted.")
     );
+    let line = text(&run(&["--list", "errors_of_listing_processes"]).stdout);
+    assert!(line.ends_with("\toriginal: deny_list_proc\n"), "{line}");
 }
 
 #[test]
@@ -201,7 +186,7 @@ fn reports_are_written_for_machines() {
             .keys()
             .map(String::as_str)
             .collect();
-        let expected = "group how kind name outcome passed reason seconds shows";
+        let expected = "group how kind name original outcome passed reason seconds shows victim";
         assert_eq!(keys.join(" "), expected);
     }
     let xml = fs::read_to_string(&junit).unwrap();

@@ -1,13 +1,13 @@
 //! Every probe against the real service with all layers that this host gives; and every attack where
 //! nothing confines it.
 
-use super::runs::{described, is_skipped, run_all};
+use super::runs::{described, is_skipped, run_all, run_scaled, run_these};
 use super::services::{LIMITS, Probed};
 use codejail_api_tests::bare::Bare;
 use codejail_api_tests::decoys::Decoys;
 use codejail_api_tests::outcome::Outcome;
 use codejail_api_tests::probe::Probe;
-use codejail_api_tests::run::Finished;
+use codejail_api_tests::run::{self, Finished};
 use codejail_harness::dir::{TestDir, set_mode};
 use codejail_harness::python::sandbox_python;
 use codejail_harness::root::{is_root, say};
@@ -74,7 +74,10 @@ fn every_attack_succeeds_where_nothing_confines_it() {
     let runs = dir.join("runs");
     fs::create_dir(&runs).expect("mkdir");
     let bare = Bare::new(python, uid, &runs).expect("not root");
-    let all = run_all(&bare, &decoys, SHORT);
+    let mut attacks = run::choose("");
+    attacks.retain(|(_, probe)| probe.is_attack());
+    let all = run_these(&bare, &attacks, &decoys, SHORT);
+    costs_are_made(&bare, &decoys, SHORT);
     let left: Vec<_> = fs::read_dir(&runs)
         .expect("list")
         .map(|entry| entry.unwrap().path())
@@ -84,14 +87,22 @@ fn every_attack_succeeds_where_nothing_confines_it() {
         [runs.join("runner.py")],
         "each run's directory is removed"
     );
-    let succeeds = |probe: &Probe, outcome: &Outcome| {
-        !probe.is_attack() || matches!(outcome, Outcome::Succeeded(_))
-    };
-    let failed = all.unlike(succeeds);
+    let failed = all.unlike(|_, outcome| matches!(outcome, Outcome::Succeeded(_)));
     assert!(failed.is_empty(), "{}", described(&failed));
     // Nor is any skipped here, where there are decoys, limits and libraries.
     let skipped: Vec<&Finished> = all.0.iter().filter(|f| is_skipped(f)).collect();
     assert!(skipped.is_empty(), "{}", described(&skipped));
+}
+
+/// What is judged beside a victim says nothing there if it does not do what it is meant to do; here with a
+/// hundredth of its numbers, so that it costs this machine nothing.
+fn costs_are_made(bare: &Bare, decoys: &Decoys, limits: &[(&str, u64)]) {
+    let mut costs = run::choose_with_costs("");
+    costs.retain(|(_, probe)| probe.is_cost());
+    let all = run_scaled(bare, &costs, decoys, limits, 0.01);
+    let failed = all.unlike(|_, outcome| matches!(outcome, Outcome::Succeeded(_)));
+    let none = !all.0.iter().any(is_skipped) && all.0.len() > 10;
+    assert!(failed.is_empty() && none, "{}", described(&failed));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 mod command_line;
 mod every_probe;
+mod fake;
+mod original;
 mod runs;
 mod sabotage;
 mod services;
+mod victim;

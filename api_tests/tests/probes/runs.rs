@@ -3,7 +3,7 @@
 use codejail_api_tests::decoys::Decoys;
 use codejail_api_tests::outcome::Outcome;
 use codejail_api_tests::probe::Probe;
-use codejail_api_tests::run::{self, Facts, Finished};
+use codejail_api_tests::run::{self, Chosen, Facts, Finished};
 use codejail_api_tests::target::Target;
 use codejail_harness::root::say;
 use serde_json::Value;
@@ -33,6 +33,27 @@ impl All {
 
 /// Runs every probe.
 pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> All {
+    run_these(target, &run::choose(""), decoys, limits)
+}
+
+/// Runs some.
+pub fn run_these(
+    target: &dyn Target,
+    chosen: &[Chosen],
+    decoys: &Decoys,
+    limits: &[(&str, u64)],
+) -> All {
+    run_scaled(target, chosen, decoys, limits, 1.0)
+}
+
+/// Runs some; those that cost others something do more or less than usual by `scale`.
+pub fn run_scaled(
+    target: &dyn Target,
+    chosen: &[Chosen],
+    decoys: &Decoys,
+    limits: &[(&str, u64)],
+    scale: f64,
+) -> All {
     let mut known = run::default_limits();
     known.extend(
         limits
@@ -42,9 +63,10 @@ pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> 
     let facts = Facts {
         decoy: decoys.facts().clone(),
         limits: known,
+        scale,
     };
     let started = Instant::now();
-    let all = run::run_all(target, &run::choose(""), &facts, JOBS, |_| ());
+    let all = run::run_all(target, chosen, &facts, JOBS, |_| ());
     say(&format!(
         "--- {} probes in {:.1} s\n",
         all.len(),

@@ -212,7 +212,7 @@ impl Matrix {
             .map(|finished| {
                 let reason = match finished.probe.kind {
                     ProbeKind::Surface(_, reason) => reason,
-                    ProbeKind::Harm(_) | ProbeKind::Works(_) => "",
+                    ProbeKind::Harm(_) | ProbeKind::Cost(_) | ProbeKind::Works(_) => "",
                 };
                 let kind = finished.probe.kind_name();
                 (finished.group, finished.probe.name, kind, reason)

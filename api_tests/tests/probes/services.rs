@@ -79,6 +79,11 @@ impl Probed {
         }
     }
 
+    /// Where it is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.service.address()
+    }
+
     /// The service as the probes know it.
     pub fn target(&self) -> target::Service {
         target::Service::new(self.service.address(), "localhost".to_owned())

@@ -14,6 +14,7 @@ use codejail_transport::{PacketError, PacketSocket};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
+use nix::sys::statfs::fstatfs;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -188,8 +189,9 @@ impl Cleaner {
     }
 
     fn report(&self, dir: ScratchName, error: Option<String>) -> Result<(), PacketError> {
+        let bytes = None;
         self.socket
-            .send(&SpawnerReport::Cleaned { dir, error }, &[])
+            .send(&SpawnerReport::Cleaned { dir, error, bytes }, &[])
     }
 
     /// Waits until the threads have done all tasks, then removes every directory of this service,
@@ -238,8 +240,8 @@ fn work(root: &OwnedFd, trash: &Trash, queue: &Receiver<Task>, socket: &PacketSo
         match task {
             Task::Remove { dir, report_first } => {
                 if report_first {
-                    let (dir, error) = (dir.clone(), None);
-                    let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
+                    let (dir, error, bytes) = (dir.clone(), None, None);
+                    let _ = socket.send(&SpawnerReport::Cleaned { dir, error, bytes }, &[]);
                 }
                 let removed = trash.open(root);
                 let removed = removed.and_then(|trash_dir| remove_named(&trash_dir, &dir, trash));
@@ -247,12 +249,20 @@ fn work(root: &OwnedFd, trash: &Trash, queue: &Receiver<Task>, socket: &PacketSo
                 let _ = socket.send(&SpawnerReport::Removed { dir, error }, &[]);
             }
             Task::Empty(dir, seat) => {
+                let bytes = used_bytes(&seat);
                 let emptied = removal::empty(&*seat).map_err(RemovalError::from);
                 let error = emptied.err().map(|error| error.told());
-                let _ = socket.send(&SpawnerReport::Cleaned { dir, error }, &[]);
+                let _ = socket.send(&SpawnerReport::Cleaned { dir, error, bytes }, &[]);
             }
         }
     }
+}
+
+/// Bytes that the files on a seat take, fstatfs(2): one call, however many files there are.
+fn used_bytes(seat: &OwnedFd) -> Option<u64> {
+    let found = fstatfs(seat).ok()?;
+    let blocks = found.blocks().saturating_sub(found.blocks_free());
+    Some(blocks.saturating_mul(u64::try_from(found.block_size()).ok()?))
 }
 
 fn remove_named(root: impl AsFd, name: &ScratchName, trash: &Trash) -> Result<(), RemovalError> {

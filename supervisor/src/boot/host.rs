@@ -12,7 +12,7 @@ use crate::pool::{self, CheckWorker, Pool};
 use crate::request::admission::Admission;
 use crate::service::Service;
 use crate::spawner_link::SpawnerLink;
-use crate::{metrics, startup_check};
+use crate::{metrics, scrape, startup_check};
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{CgroupLimits, SpawnerConfig, SpawnerLayers, WorkerBounds};
@@ -21,6 +21,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 
 /// A host on which workers can be started.
 pub struct Host {
@@ -32,6 +33,8 @@ pub struct Host {
     pub spawner: Arc<SpawnerLink>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// Where the pipes of old runs are read.
+    pub old_runs: Handle,
     /// What can end the service.
     pub ending: Ending,
     /// What `/metrics` shows.
@@ -48,10 +51,12 @@ impl Host {
         current: Arc<Current>,
         socket: PacketSocket,
         own_uids: bool,
+        old_runs: Handle,
     ) -> Result<Self, BootError> {
         let ending = Ending::listen()?;
         let config = current.get();
         let metrics = metrics::install()?;
+        scrape::begin();
         let tag = pool::new_tag().map_err(system("random bytes"))?;
         let orders = spawner_config(&config, tag.1.clone())?;
         let gone = ending.spawner_gone.clone();
@@ -62,6 +67,7 @@ impl Host {
             current,
             spawner,
             own_uids,
+            old_runs,
             ending,
             metrics,
             tag,
@@ -112,6 +118,12 @@ impl Host {
         warnings.chain(memory).map(Note::Warning).collect()
     }
 
+    /// Whether a cgroup bounds the memory of a worker and its sandboxes.
+    #[must_use]
+    pub fn bounds_memory(&self, config: &Config) -> bool {
+        self.spawner.cgroup_bounds() && config.cgroup.memory_bytes_max != 0
+    }
+
     /// What answers requests; it has no pool yet and refuses to execute.
     #[must_use]
     pub fn service(&self) -> Service {
@@ -154,7 +166,8 @@ impl Host {
                 spawner,
                 self.tag.clone(),
                 self.own_uids,
-                check_worker()
+                check_worker(),
+                self.old_runs.clone()
             ),
             startup_check::of_service(&self.config),
         );

@@ -5,17 +5,17 @@ mod accounts;
 mod ending;
 mod error;
 mod host;
-mod log;
+pub mod kernel_memory;
 mod memory;
 pub mod privileges;
 
 pub use ending::Ending;
 pub use error::{BootError, system};
 pub use host::{Host, worker_bounds};
-pub use log::log_to_stderr;
 
 use crate::config::Config;
 use crate::config::current::Current;
+use crate::old_runs::OldRuns;
 use crate::service_manager;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_transport::PacketSocket;
@@ -112,11 +112,14 @@ fn in_runtime<T>(
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
+    let old_runs = OldRuns::start().map_err(system("start the threads for old runs"))?;
+    let handle = old_runs.handle();
     let result = runtime.block_on(async {
-        let host = Host::prepare(Arc::clone(current), socket, own_uids).await?;
+        let host = Host::prepare(Arc::clone(current), socket, own_uids, handle).await?;
         job(host).await
     });
-    // Dropping it drops every task, and with the last of them the spawner's socket.
+    // Dropping them drops every task, and with the last of them the spawner's socket.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
+    old_runs.end(RUNTIME_END_MAX);
     result
 }

@@ -4,13 +4,13 @@
 //! say what it has. Only the port is not touched.
 
 use super::fairness::{self, Finding};
-use crate::boot::privileges;
 use crate::boot::{self, BootError, Host};
+use crate::boot::{kernel_memory, privileges};
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::http::peers;
 use crate::request::answer::Answer;
-use crate::request::execute;
+use crate::request::execute_own;
 use crate::request::payload::Form;
 use crate::say;
 use crate::service::Service;
@@ -95,6 +95,12 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
             Finding::Unfair { why, remedy } => warn(&format!("{why}; remedy: {remedy}")),
         }
     }
+    if !host.bounds_memory(&host.config)
+        && let Some(descriptors) = seen["limits"]["NOFILE"].as_u64()
+        && let Some(text) = kernel_memory::unbounded(descriptors)
+    {
+        warn(&text);
+    }
     if !host.config.enabled {
         say!("enabled           false: the service would refuse every execution until it is true");
     }
@@ -134,7 +140,7 @@ fn print_python(config: &Config, hello: &Hello) {
 async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Result<Value, String> {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
     let limits = &host.config.limits;
-    match execute(service, &Form::of_payload(payload), &host.config).await {
+    match execute_own(service, &Form::of_payload(payload), &host.config).await {
         Answer::Success(globals) => serde_json::from_str(&globals)
             .map_err(|error| format!("probe             its globals can't be read: {error}")),
         answer => Err(format!(

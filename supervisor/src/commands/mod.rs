@@ -2,5 +2,6 @@
 
 pub mod check;
 mod fairness;
+mod listening;
 pub mod run_file;
 pub mod serve;

@@ -4,7 +4,7 @@ use crate::boot::{self, BootError};
 use crate::config::Config;
 use crate::python_json::scan::{self, JsonType};
 use crate::request::answer::Answer;
-use crate::request::execute;
+use crate::request::execute_own;
 use crate::request::payload::Form;
 use crate::service::Service;
 use axum::body::Bytes;
@@ -108,7 +108,7 @@ pub fn run(config: Config, form: &Form) -> Result<Ran, BootError> {
             if !service.health.is_safe() {
                 return Ok(Ran::Unsafe(failures(&service)));
             }
-            Ok(match execute(&service, form, &host.config).await {
+            Ok(match execute_own(&service, form, &host.config).await {
                 Answer::Success(globals) => Ran::Globals(globals),
                 Answer::Failure { emsg, .. } => Ran::Failed(emsg),
                 Answer::Rejected(rejection) => Ran::Refused(rejection.to_string()),

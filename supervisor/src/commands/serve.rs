@@ -1,11 +1,13 @@
 //! `codejail serve`: listen, boot, serve until told to end, drain.
 
+use super::listening;
 use crate::boot::{self, BootError, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
-use crate::http::{connections, peers, router};
+use crate::http::connections::{self, ConnectionBounds};
+use crate::http::router;
 use crate::metrics;
-use crate::reload;
+use crate::reload::{self, say_payloads};
 use crate::service::Service;
 use crate::service_manager::{Notifier, Passed, keep_told};
 use nix::sys::signal::{SigSet, Signal as Number};
@@ -43,36 +45,73 @@ pub fn hold_signals() -> Result<(), BootError> {
 /// # Errors
 /// It could not start, or lost its spawner.
 pub fn run(config: Config, sources: &Sources) -> Result<(), BootError> {
-    // While this process has one thread and no child.
-    let passed = Passed::take()?;
-    match boot::run(config, async move |host| serve(host, sources, passed).await) {
+    say_start(&config, sources);
+    let result = match listen_and_serve(config, sources) {
         // Told to end before it served: that is what it did.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
+    };
+    match &result {
+        Ok(()) => tracing::info!(event = "service_ended", "ended"),
+        Err(error) => tracing::error!(event = "service_failed", "ended: {error}"),
     }
+    result
+}
+
+fn listen_and_serve(config: Config, sources: &Sources) -> Result<(), BootError> {
+    // While this process has one thread and no child.
+    let passed = Passed::take()?;
+    boot::run(config, async move |host| serve(host, sources, passed).await)
+}
+
+/// Which build starts, what it was told, and what executions may use.
+fn say_start(config: &Config, sources: &Sources) {
+    let version = env!("CARGO_PKG_VERSION");
+    let limits = &config.limits;
+    tracing::info!(
+        event = "service_started",
+        version,
+        sources = sources.told(),
+        workers = config.workers,
+        CPU = limits.CPU,
+        REALTIME = limits.REALTIME,
+        VMEM = limits.VMEM,
+        FSIZE = limits.FSIZE,
+        NPROC = limits.NPROC,
+        limit_overrides = config.limit_overrides.len(),
+        "codejail {version} starts"
+    );
 }
 
 async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), BootError> {
     let mut signals = ServiceSignals::listen()?;
     let notifier = Arc::new(Notifier::of_process());
     let accepts = CancellationToken::new();
-    let listener = listen(&host, passed.take_api(), &accepts).await?;
+    let listener = listening::for_api(&host.config, &mut passed, &accepts).await?;
+    let for_metrics = listening::for_metrics(&host.config, &mut passed).await?;
     passed.none_left()?;
     let service = host.service();
+    if let Some(listener) = for_metrics {
+        serve_metrics(&host, &service, listener);
+    }
     let spawner = Arc::clone(&host.spawner);
     tokio::spawn(keep_told(Arc::clone(&notifier), service.clone(), spawner));
+    say_payloads(&host.config);
     for note in host.notes(&host.config, host.config.workers) {
         note.log();
     }
     tokio::spawn(metrics::keep_up(host.metrics.clone()));
     let router = router::router(service.clone(), host.metrics.clone());
     let ending = &host.ending;
-    let connections_max = connections::connections_max(&host.config);
+    let bounds = ConnectionBounds {
+        connections_max: connections::connections_max(&host.config),
+        are_counted: true,
+    };
     let http = connections::serve(
         listener,
         router,
         Arc::clone(&service.config),
-        connections_max,
+        bounds,
         ending.drain.clone(),
     );
     let mut http = tokio::spawn(once_it_accepts(http, accepts.clone(), ending.drain.clone()));
@@ -88,6 +127,7 @@ async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), 
             "enabled = false: executions are refused until it is true"
         );
     }
+    say_serving(&service);
     loop {
         let step = async {
             let signal = signals.next().await;
@@ -102,6 +142,7 @@ async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), 
         }
     }
     notifier.stopping();
+    say_draining(&service, ending.quick.is_cancelled());
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
@@ -118,42 +159,43 @@ async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), 
     Ok(())
 }
 
-/// Where requests come from: the socket that was passed, or one of the service's own. Whoever has passed one
-/// may have passed it to another service too, which executes: so nobody is accepted over it before this one
-/// can. Over its own socket the service says at once how it is.
-async fn listen(
-    host: &Host,
-    passed: Option<std::net::TcpListener>,
-    accepts: &CancellationToken,
-) -> Result<TcpListener, BootError> {
-    let listener = match passed {
-        Some(socket) => {
-            socket
-                .set_nonblocking(true)
-                .map_err(system("O_NONBLOCK on the passed socket"))?;
-            let listener = TcpListener::from_std(socket);
-            listener.map_err(system("watch the passed socket"))?
-        }
-        None => {
-            accepts.cancel();
-            let bind = host.config.bind;
-            let listener = TcpListener::bind(bind).await;
-            listener.map_err(|error| BootError::Bind(bind, error))?
-        }
-    };
-    let address = listener.local_addr().map_err(system("getsockname"))?;
-    let whose = match accepts.is_cancelled() {
-        true => "by its own socket",
-        false => "by a socket of the service manager",
-    };
+fn say_serving(service: &Service) {
     tracing::info!(
-        event = "service_listening",
-        "listening on {address} {whose}"
+        event = "service_serving",
+        workers = service.health.workers(),
+        executions_max = service.admission.now().busy_max,
+        enabled = service.config.get().enabled,
+        safe = service.health.is_safe(),
+        "serving"
     );
-    if let Some(note) = peers::note(&host.config, address) {
-        note.log();
-    }
-    Ok(listener)
+}
+
+/// How much there still is to finish; nothing of it is, where the end is to come `at_once`.
+fn say_draining(service: &Service, at_once: bool) {
+    let queue = service.admission.now();
+    tracing::info!(
+        event = "service_draining",
+        executions = queue.busy,
+        waiting = queue.waiting,
+        at_once,
+        "told to end: {} executions run, {} requests wait",
+        queue.busy,
+        queue.waiting
+    );
+}
+
+/// Answers on the address of metrics to the very end: also while requests drain.
+fn serve_metrics(host: &Host, service: &Service, listener: TcpListener) {
+    let router = router::metrics_router(service.clone(), host.metrics.clone());
+    let config = Arc::clone(&service.config);
+    let for_ever = CancellationToken::new();
+    tokio::spawn(connections::serve(
+        listener,
+        router,
+        config,
+        connections::OF_METRICS,
+        for_ever,
+    ));
 }
 
 /// Serves once it may; not at all if it is to end before.

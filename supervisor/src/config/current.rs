@@ -3,27 +3,64 @@
 use super::model::Config;
 use parking_lot::RwLock;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The configuration as it is now. Code that needs more than one value of it asks once, so that one
 /// configuration answers a request.
 #[derive(Debug)]
-pub struct Current(RwLock<Arc<Config>>);
+pub struct Current {
+    config: RwLock<Arc<Config>>,
+    last_read: RwLock<LastRead>,
+}
+
+/// When a configuration was read last.
+#[derive(Debug, Clone, Copy)]
+pub struct LastRead {
+    /// When the one was that counts.
+    pub at: SystemTime,
+    /// Whether another was read since, and refused.
+    pub refused_since: bool,
+}
+
+impl LastRead {
+    fn now() -> Self {
+        Self {
+            at: SystemTime::now(),
+            refused_since: false,
+        }
+    }
+}
 
 impl Current {
     /// Begins with this one.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self(RwLock::new(config))
+        Self {
+            config: RwLock::new(config),
+            last_read: RwLock::new(LastRead::now()),
+        }
     }
 
     /// As it is now.
     #[must_use]
     pub fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.0.read())
+        Arc::clone(&self.config.read())
     }
 
     /// Takes the place of what was there.
     pub fn set(&self, config: Arc<Config>) {
-        *self.0.write() = config;
+        *self.config.write() = config;
+        *self.last_read.write() = LastRead::now();
+    }
+
+    /// Another one was read that does not count.
+    pub fn refused(&self) {
+        self.last_read.write().refused_since = true;
+    }
+
+    /// When a configuration was read last.
+    #[must_use]
+    pub fn last_read(&self) -> LastRead {
+        *self.last_read.read()
     }
 }

@@ -1,7 +1,8 @@
 //! What a key is when no source says anything.
 
 use super::model::{
-    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Peers, Python, Sandbox,
+    Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Log, LogFormat, Metrics, Peers,
+    Python, Sandbox,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ impl Default for Config {
             cgroup: Cgroup::default(),
             library_cache: LibraryCache::default(),
             layers: Layers::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
             is_tool: false,
         }
     }
@@ -87,6 +90,26 @@ impl Default for LibraryCache {
         Self {
             // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest courses.
             bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+            payloads: false,
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            bind: None,
+            // As before there was another address.
+            on_api_address: true,
         }
     }
 }

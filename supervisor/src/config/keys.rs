@@ -107,6 +107,11 @@ pub const KEYS: &[Key] = &[
     key("cgroup.pids_max", Integer(0, PIDS_MAX), NewWorkers),
     // Half a GiB: beyond that memory is better spent on workers.
     key("library_cache.bytes_max", Integer(0, GIB / 2), AtOnce),
+    key("log.format", ValueType::LogFormat, AtOnce),
+    key("log.level", ValueType::LogFilter, AtOnce),
+    key("log.payloads", Boolean, AtOnce),
+    key("metrics.bind", Address, Restart),
+    key("metrics.on_api_address", Boolean, AtOnce),
     key("layers.uid", Mode, Restart),
     key("layers.namespaces", Mode, Restart),
     key("layers.mounts", Mode, Restart),

@@ -9,7 +9,7 @@ use super::settings::{Origin, Settings};
 use super::variables::{self, TOML_VARIABLE, YAML_VARIABLE};
 use super::yaml::{self, Node};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
@@ -57,6 +57,24 @@ impl Sources {
             flags,
             environment: std::env::vars_os().collect(),
         }
+    }
+
+    /// What there is of them, for the log.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let mut told = vec!["defaults".to_owned()];
+        let yaml = self.path(YAML_VARIABLE);
+        let toml = self.file.clone().or_else(|| self.path(TOML_VARIABLE));
+        told.extend(
+            yaml.iter()
+                .chain(&toml)
+                .map(|path| path.display().to_string()),
+        );
+        let variables = KEYS.iter().filter_map(keys::Key::variable);
+        let set = variables.filter(|name| self.environment.contains_key(OsStr::new(name)));
+        told.extend(set);
+        told.extend(self.flags.iter().map(|flag| flag.name.to_owned()));
+        told.join(", ")
     }
 
     /// Reads all sources, and checks what they say.

@@ -24,8 +24,8 @@ mod yaml;
 
 pub use error::ConfigError;
 pub use model::{
-    Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Peers, Python, Sandbox,
-    WORKERS_MAX,
+    Cgroup, CodeJailLimits, Config, Layers, LibraryCache, LimitOverrides, Log, LogFormat, Metrics,
+    Peers, Python, Sandbox, WORKERS_MAX,
 };
 pub use reload::Change;
 

@@ -70,6 +70,10 @@ pub struct Config {
     pub library_cache: LibraryCache,
     /// What confines them.
     pub layers: Layers,
+    /// The log.
+    pub log: Log,
+    /// Where metrics are.
+    pub metrics: Metrics,
     /// Whether it is that of `check` or `run`; no key.
     #[serde(skip)]
     pub is_tool: bool,
@@ -194,6 +198,39 @@ pub struct Cgroup {
 pub struct LibraryCache {
     /// Bytes of memory that the bytecode of all libraries may take; 0 is that none is kept.
     pub bytes_max: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How lines are written.
+    pub format: LogFormat,
+    /// Which events get one, unless `RUST_LOG` says it: a level, or `MODULE=LEVEL`, with commas between.
+    pub level: String,
+    /// Whether code, globals and results are logged too.
+    pub payloads: bool,
+}
+
+/// `log.format`
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people: a sentence, then fields.
+    #[default]
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// An address of their own for metrics and health; none is that there is none.
+    pub bind: Option<SocketAddr>,
+    /// Whether `/metrics` is on the API's address too.
+    pub on_api_address: bool,
 }
 
 /// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always there to

@@ -1,6 +1,7 @@
 //! What a key's value may be: how it is told to an operator, checked, and read from text.
 
 use super::network::Network;
+use crate::log::filter;
 use codejail_protocol::SABOTAGE;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,6 +37,10 @@ pub enum ValueType {
     Paths,
     /// Several networks.
     Networks,
+    /// How lines of the log are written.
+    LogFormat,
+    /// Which events are logged.
+    LogFilter,
     /// How much a layer is wanted.
     Mode,
     /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
@@ -62,6 +67,11 @@ impl ValueType {
             Paths => "a list of absolute paths".to_owned(),
             ValueType::Networks => {
                 "a list of networks or addresses, such as 10.1.0.0/16 or 2001:db8::7".to_owned()
+            }
+            ValueType::LogFormat => "text or json".to_owned(),
+            ValueType::LogFilter => {
+                "off, error, warn, info, debug or trace, or such as warn,codejail::exec=info"
+                    .to_owned()
             }
             ValueType::Always if !SABOTAGE => "require or auto".to_owned(),
             Mode | ValueType::Always => "require, auto or off".to_owned(),
@@ -114,6 +124,10 @@ impl ValueType {
                 let text = value.as_str();
                 text.is_some_and(|text| Network::try_from(text.to_owned()).is_ok())
             }),
+            (ValueType::LogFormat, Value::String(text)) => {
+                ["text", "json"].contains(&text.as_str())
+            }
+            (ValueType::LogFilter, Value::String(text)) => filter::parse(text).is_ok(),
             (ValueType::Always, Value::String(text)) if !SABOTAGE => {
                 ["require", "auto"].contains(&text.as_str())
             }
@@ -146,9 +160,15 @@ impl ValueType {
                 let items = items.filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
             }
-            Address | Endpoint | Name | Text | ValueType::Path | Mode | ValueType::Always => {
-                as_text()
-            }
+            Address
+            | Endpoint
+            | Name
+            | Text
+            | ValueType::Path
+            | Mode
+            | ValueType::Always
+            | ValueType::LogFormat
+            | ValueType::LogFilter => as_text(),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! check's and a library's compilation.
 
 use super::{CaptureBounds, Job, Outcome, run};
+use crate::metrics;
 use crate::pool::ReadySandbox;
-use metrics::counter;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -59,7 +59,7 @@ pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
                 "Python's files changed during a run; it is repeated with the new ones"
             ),
             Outcome::Unprepared(error) => {
-                counter!("codejail_sandbox_failures_total").increment(1);
+                metrics::unprepared();
                 tracing::warn!(
                     event = "job_passed_on",
                     error,

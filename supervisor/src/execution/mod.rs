@@ -7,6 +7,7 @@ mod attempt;
 mod job;
 mod outcome;
 mod output;
+mod paced;
 mod watch;
 
 pub use attempt::{Attempt, SANDBOXES_MAX, run_somewhere};
@@ -14,12 +15,16 @@ pub use job::Job;
 pub use outcome::{Captured, Outcome};
 
 use crate::config::Config;
-use crate::pool::ReadySandbox;
+use crate::old_runs::{Away, YOUNG_MAX};
+use crate::pool::{ReadySandbox, SandboxGuard};
+use codejail_protocol::control::Exited;
 use output::Output;
+use paced::PacedPipe;
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::time::Instant;
-use watch::{Clock, Streams, Watch};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use watch::{Clock, End, Streams, Watch};
 
 /// How much of each stream is kept.
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +50,10 @@ impl CaptureBounds {
 async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outcome {
     let ReadySandbox {
         mut pipes,
-        mut exit,
+        exit,
         guard,
-        python: _,
+        old_runs,
+        ..
     } = sandbox;
     // A sandbox without a job has nothing to say: these bytes can't be about this job.
     if !is_silent(&pipes.status) {
@@ -62,26 +68,80 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
     }
     // Its standard input is at its end.
     drop(pipes.job);
-    let mut streams = Streams {
-        stdout: Output::new(pipes.stdout, bounds.reply_bytes_max),
-        stderr: Output::new(pipes.stderr, bounds.output_bytes_max),
-        status: Some(pipes.status),
-    };
-    let mut watch = Watch::new(clock);
-    let end = watch.until_end(&mut streams, &mut exit, &guard).await;
-    streams.stdout.take_rest();
-    streams.stderr.take_rest();
-    let (stdout, stdout_pipe) = streams.stdout.into_parts();
-    let (stderr, stderr_pipe) = streams.stderr.into_parts();
-    if end.leaves_by_itself() {
+    let mut listener = Box::new(Listener {
+        streams: Streams {
+            stdout: Output::new(pipes.stdout, bounds.reply_bytes_max),
+            stderr: Output::new(pipes.stderr, bounds.output_bytes_max),
+            status: Some(PacedPipe::new(pipes.status)),
+        },
+        watch: Watch::new(clock),
+        exit,
+        guard,
+    });
+    tokio::select! {
+        biased;
+        () = sleep(YOUNG_MAX) => {}
+        end = listener.listen() => return listener.outcome(end, false),
+    }
+    let outcome = Away::spawn(&old_runs, listener.until_end()).end().await;
+    outcome.unwrap_or_else(|| Outcome::Lost("the service ends".to_owned()))
+}
+
+/// Listens to a sandbox that has its job. Dropping it kills the sandbox.
+#[derive(Debug)]
+struct Listener {
+    streams: Streams,
+    watch: Watch,
+    exit: oneshot::Receiver<Exited>,
+    guard: SandboxGuard,
+}
+
+impl Listener {
+    /// To the end of an old run, on the threads for these.
+    async fn until_end(mut self: Box<Self>) -> Outcome {
+        if let Err(error) = self.streams.settle() {
+            return Outcome::Lost(format!("its pipes: {error}"));
+        }
+        let end = self.listen().await;
+        self.outcome(end, true)
+    }
+
+    async fn listen(&mut self) -> End {
+        let streams = &mut self.streams;
+        self.watch
+            .until_end(streams, &mut self.exit, &self.guard)
+            .await
+    }
+
+    fn outcome(mut self: Box<Self>, end: End, old: bool) -> Outcome {
+        self.streams.stdout.take_rest();
+        self.streams.stderr.take_rest();
+        let Self {
+            streams,
+            watch,
+            exit,
+            guard,
+        } = *self;
+        let (stdout, stdout_pipe) = streams.stdout.into_parts();
+        let (stderr, stderr_pipe) = streams.stderr.into_parts();
+        let pipes = (stdout_pipe, stderr_pipe, streams.status);
+        let leaves = end.leaves_by_itself();
         // When the answer is written: what this starts, its successor's making, would take the
         // processor from it.
         tokio::spawn(async move {
-            drop((stdout_pipe, stderr_pipe, streams.status));
-            guard.finished();
+            if leaves {
+                guard.finished();
+            } else {
+                drop(guard);
+            }
+            // To close a pipe, too, is to call all that watch it. When the process is gone nobody does.
+            if old && !exit.is_terminated() {
+                let _ = exit.await;
+            }
+            drop(pipes);
         });
+        watch.outcome(end, Instant::now(), stdout, stderr)
     }
-    watch.outcome(end, Instant::now(), stdout, stderr)
 }
 
 /// Whether nothing waits in a status pipe. The end of the pipe is learnt elsewhere.

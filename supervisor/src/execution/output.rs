@@ -1,15 +1,12 @@
 //! One output stream of a sandbox: what is kept of it, and how the rest is thrown away.
 
 use super::Captured;
-use nix::fcntl::{FcntlArg::F_SETPIPE_SZ, SpliceFFlags, fcntl, splice};
+use super::paced::{Meter, PacedPipe};
 use std::fs::File;
 use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep_until};
 
 /// Read at a time. Most answers are shorter. The allocator gives larger buffers back to the kernel
 /// after each execution, as it did with the 64 KiB that a pipe holds, and takes them anew by page
@@ -26,27 +23,37 @@ const FLOOD_EVERY: Duration = Duration::from_millis(1);
 static NOWHERE: LazyLock<io::Result<File>> =
     LazyLock::new(|| File::options().write(true).open("/dev/null"));
 
+/// What reading the rest of a stream may take of a thread. An honest rest, of a megabyte at most, takes 1 ms.
+const REST_MAX: Duration = Duration::from_millis(20);
+
 /// An output stream, and its beginning.
+#[derive(Debug)]
 pub struct Output {
     /// None once it is at its end.
-    stream: Option<pipe::Receiver>,
+    stream: Option<PacedPipe>,
     captured: Captured,
     bytes_max: usize,
     chunk: Vec<u8>,
-    /// When a flood is thrown away next.
-    next_discard: Option<Instant>,
+    /// Whether it is a flood in a pipe of [`FLOOD_BYTES`].
+    wide: bool,
 }
 
 impl Output {
     /// Nothing was read yet; of what comes, `bytes_max` are kept.
     pub fn new(stream: pipe::Receiver, bytes_max: usize) -> Self {
         Self {
-            stream: Some(stream),
+            stream: Some(PacedPipe::new(stream)),
             captured: Captured::default(),
             bytes_max,
             chunk: vec![0; CHUNK_BYTES],
-            next_discard: None,
+            wide: false,
         }
+    }
+
+    /// Moves to the threads that call this: see [`PacedPipe::settle`].
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.stream = self.stream.take().map(PacedPipe::settle).transpose()?;
+        Ok(())
     }
 
     /// Takes some of what comes next; never returns once the stream is at its end. May be dropped at any
@@ -56,24 +63,19 @@ impl Output {
             return std::future::pending().await;
         };
         let taken = match &*NOWHERE {
-            Ok(nowhere) if self.captured.cut => {
-                if let Some(next) = self.next_discard {
-                    sleep_until(next).await;
-                }
-                discard(stream, nowhere).await
-            }
+            Ok(nowhere) if self.captured.cut => stream.discard(FLOOD_BYTES as usize, nowhere).await,
             _ => stream.read(&mut self.chunk).await,
         };
         match taken {
             Ok(0) | Err(_) => self.stream = None,
             Ok(_) if self.captured.cut => {
-                self.next_discard = self.next_discard.map(|_| Instant::now() + FLOOD_EVERY);
+                if self.wide {
+                    stream.rest(FLOOD_EVERY);
+                }
             }
             Ok(count) => {
                 self.captured.keep(&self.chunk[..count], self.bytes_max);
-                if self.captured.cut && fcntl(&*stream, F_SETPIPE_SZ(FLOOD_BYTES)).is_ok() {
-                    self.next_discard = Some(Instant::now());
-                }
+                self.wide = self.captured.cut && stream.widen(FLOOD_BYTES);
             }
         }
     }
@@ -81,42 +83,20 @@ impl Output {
     /// Takes what the stream holds now; what is written later was written after the end.
     pub fn take_rest(&mut self) {
         let Some(stream) = &self.stream else { return };
+        let meter = Meter::start();
         // Past the runtime, which may not have heard yet that there is something to read. A flood is
         // cut: not more is read than is kept, plus one chunk to know that there was more.
         while !self.captured.cut
-            && let Ok(count @ 1..) = nix::unistd::read(stream, &mut self.chunk)
+            && let Ok(count @ 1..) = nix::unistd::read(stream.pipe(), &mut self.chunk)
         {
             self.captured.keep(&self.chunk[..count], self.bytes_max);
+            self.captured.cut |= meter.cost() > REST_MAX;
         }
     }
 
     /// What was kept. The stream goes with the second one.
-    pub fn into_parts(self) -> (Captured, Option<pipe::Receiver>) {
+    pub fn into_parts(self) -> (Captured, Option<PacedPipe>) {
         (self.captured, self.stream)
-    }
-}
-
-/// Throws away what a pipe holds, once it holds something, without copying it.
-async fn discard(stream: &pipe::Receiver, nowhere: &File) -> io::Result<usize> {
-    let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
-    let splice = || {
-        Ok(splice(
-            stream,
-            None,
-            nowhere,
-            None,
-            FLOOD_BYTES as usize,
-            flags,
-        )?)
-    };
-    loop {
-        // A flood that never ebbs must leave the thread to others, too.
-        consume_budget().await;
-        stream.readable().await?;
-        match stream.try_io(splice) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return done,
-        }
     }
 }
 

@@ -1,15 +1,15 @@
 //! Listens to a sandbox that has its job, until its run is known to be over.
 
 use super::output::Output;
+use super::paced::PacedPipe;
 use super::{Captured, Outcome};
 use crate::deadline::sleep_until_some;
 use crate::pool::SandboxGuard;
 use codejail_protocol::control::Exited;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
 use codejail_protocol::job::SandboxReport;
+use std::io;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -55,13 +55,24 @@ impl Clock {
 }
 
 /// What a sandbox writes to.
+#[derive(Debug)]
 pub struct Streams {
     /// Standard output.
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
     /// Reports; none once it is at its end.
-    pub status: Option<pipe::Receiver>,
+    pub status: Option<PacedPipe>,
+}
+
+impl Streams {
+    /// Moves to the threads that call this: see [`PacedPipe::settle`].
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.stdout.settle()?;
+        self.stderr.settle()?;
+        self.status = self.status.take().map(PacedPipe::settle).transpose()?;
+        Ok(())
+    }
 }
 
 /// What ends the watch.
@@ -103,8 +114,12 @@ enum Stage {
 }
 
 /// What is known of a run so far.
+#[derive(Debug)]
 pub struct Watch {
     clock: Clock,
+    /// When it is killed; when nobody waits for its end any more, once it was killed.
+    deadline: Option<Instant>,
+    killed: bool,
     stage: Stage,
     /// Bytes of the status pipe that are no whole report yet.
     reports: Vec<u8>,
@@ -120,33 +135,32 @@ impl Watch {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
+            deadline: clock.deadline(),
+            killed: false,
             stage: Stage::Waiting,
             reports: Vec::new(),
             cold_imports: Vec::new(),
         }
     }
 
-    /// Drains the streams until the run is known to be over.
+    /// Drains the streams until the run is known to be over. May be dropped, and called again: nothing is
+    /// lost.
     pub async fn until_end(
         &mut self,
         streams: &mut Streams,
         exit: &mut oneshot::Receiver<Exited>,
         guard: &SandboxGuard,
     ) -> End {
-        let mut killed = false;
-        let mut deadline = self.clock.deadline();
         let mut status_chunk = [0; 256];
         loop {
             tokio::select! {
                 // The deadline first: a flood must not keep it waiting.
                 biased;
-                () = sleep_until_some(deadline) => {
-                    if killed {
+                () = sleep_until_some(self.deadline) => {
+                    if self.killed {
                         return End::Killed;
                     }
-                    guard.kill();
-                    killed = true;
-                    deadline = Some(Instant::now() + KILL_GRACE);
+                    self.kill(guard);
                 }
                 read = read_some(&mut streams.status, &mut status_chunk) => {
                     let heard = match read {
@@ -158,24 +172,22 @@ impl Watch {
                         }
                     };
                     match heard {
-                        Ok(Some(end)) if !killed => return end,
+                        Ok(Some(end)) if !self.killed => return end,
                         Ok(_) => {}
                         // No code ran that could have said it: the job is not to blame.
-                        Err(Broken) if self.stage == Stage::Waiting && !killed => {
+                        Err(Broken) if self.stage == Stage::Waiting && !self.killed => {
                             return End::Unprepared("it broke the protocol".to_owned());
                         }
                         Err(Broken) => {
-                            guard.kill();
-                            killed = true;
+                            self.kill(guard);
                             streams.status = None;
-                            deadline = Some(Instant::now() + KILL_GRACE);
                         }
                     }
                 }
                 () = streams.stdout.take_some() => {}
                 () = streams.stderr.take_some() => {}
                 exited = &mut *exit => return match exited {
-                    _ if killed => End::Killed,
+                    _ if self.killed => End::Killed,
                     Ok(exited) => self.last_word(streams, exited.status),
                     Err(_) => End::Lost,
                 },
@@ -183,11 +195,17 @@ impl Watch {
         }
     }
 
+    fn kill(&mut self, guard: &SandboxGuard) {
+        guard.kill();
+        self.killed = true;
+        self.deadline = Some(Instant::now() + KILL_GRACE);
+    }
+
     /// It has exited: a report may still be in the pipe, and tells more than the status.
     fn last_word(&mut self, streams: &mut Streams, status: i32) -> End {
         let mut chunk = [0; 256];
         while let Some(stream) = &streams.status
-            && let Ok(count @ 1..) = nix::unistd::read(stream, &mut chunk)
+            && let Ok(count @ 1..) = nix::unistd::read(stream.pipe(), &mut chunk)
         {
             match self.hear(&chunk[..count]) {
                 Ok(None) => {}
@@ -271,7 +289,7 @@ impl Watch {
 }
 
 /// Reads some bytes, or none at the end of the stream; a stream that has ended stays silent.
-async fn read_some(stream: &mut Option<pipe::Receiver>, chunk: &mut [u8]) -> Option<usize> {
+async fn read_some(stream: &mut Option<PacedPipe>, chunk: &mut [u8]) -> Option<usize> {
     match stream {
         Some(stream) => stream.read(chunk).await.ok().filter(|count| *count > 0),
         None => std::future::pending().await,

@@ -5,7 +5,7 @@
 //! kernel's queue. Nobody is cut off for another's sake, and places do come free: a client that is too
 //! slow with a head, a body or an answer is cut off.
 
-use super::client_address::ClientAddress;
+pub use super::client_address::ClientAddress;
 use super::client_stream::{ClientStream, Patience};
 use super::peers;
 use crate::config::Config;
@@ -40,8 +40,11 @@ const LAST_REQUEST_MAX: Duration = Duration::from_secs(2);
 const FULL_EVERY: Duration = Duration::from_secs(60);
 /// Descriptors of a worker's own: its socket, its log, and some room.
 const DESCRIPTORS_PER_WORKER: usize = 8;
-/// Descriptors for standard streams, the runtime, the spawner's socket, the listener, and some room.
-const DESCRIPTORS_MORE: usize = 64;
+/// Descriptors for standard streams, the runtime, the spawner's socket, the listeners, the connections to the
+/// address of metrics, and some room.
+const DESCRIPTORS_MORE: usize = 64 + METRICS_CONNECTIONS_MAX;
+/// Connections to the address of metrics.
+const METRICS_CONNECTIONS_MAX: usize = 32;
 /// Connections that are accepted however few descriptors there are.
 const CONNECTIONS_MIN: usize = 16;
 
@@ -49,14 +52,36 @@ const CONNECTIONS_MIN: usize = 16;
 /// in the kernel.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// How many connections an address may have.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionBounds {
+    /// At a time.
+    pub connections_max: usize,
+    /// Whether metrics tell how many there are.
+    pub are_counted: bool,
+}
+
+/// Those of the address of metrics: a few that scrape and a few that look.
+pub const OF_METRICS: ConnectionBounds = ConnectionBounds {
+    connections_max: METRICS_CONNECTIONS_MAX,
+    are_counted: false,
+};
+
 /// Accepts and answers until told to drain; then until all that was accepted is answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     config: Arc<Current>,
-    connections_max: usize,
+    bounds: ConnectionBounds,
     drain: CancellationToken,
 ) {
+    let ConnectionBounds {
+        connections_max,
+        are_counted,
+    } = bounds;
+    if are_counted {
+        gauge!("codejail_connections_max").set(connections_max as f64);
+    }
     let places = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let mut said_full = None;
@@ -86,9 +111,10 @@ pub async fn serve(
                 let connection = connection(stream, router, &config.get(), watcher);
                 tokio::spawn(async move {
                     let _place = place;
-                    gauge!("codejail_connections").increment(1);
+                    let one = f64::from(u8::from(are_counted));
+                    gauge!("codejail_connections").increment(one);
                     connection.await;
-                    gauge!("codejail_connections").decrement(1);
+                    gauge!("codejail_connections").decrement(one);
                 });
             }
             // That client's connection, not ours.

@@ -1,16 +1,16 @@
 //! Who may ask: networks of the configuration, by the address that a connection comes from.
 
 use super::client_address::ClientAddress;
+use crate::config::Config;
 use crate::config::current::Current;
-use crate::config::network::Network;
 use crate::config::note::Note;
-use crate::config::{Config, Peers};
+use crate::metrics::count_refused_peers;
+use crate::metrics::labels::PeerList;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use metrics::counter;
 use parking_lot::Mutex;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,35 +20,12 @@ use tokio::time::Instant;
 /// How often the log names somebody who is on a list's outside; all are counted.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Which of the two lists.
-#[derive(Debug, Clone, Copy)]
-enum List {
-    Api,
-    Metrics,
-}
-
-impl List {
-    /// Whose a path is; nobody's is what balancers ask for. What is new is not for everybody.
-    fn of_path(path: &str) -> Option<Self> {
-        match path {
-            "/livez" | "/readyz" | "/health/" => None,
-            path if path.starts_with("/api/") => Some(Self::Api),
-            _ => Some(Self::Metrics),
-        }
-    }
-
-    fn key(self) -> &'static str {
-        match self {
-            Self::Api => "peers.api",
-            Self::Metrics => "peers.metrics",
-        }
-    }
-
-    fn networks(self, peers: &Peers) -> &[Network] {
-        match self {
-            Self::Api => &peers.api,
-            Self::Metrics => &peers.metrics,
-        }
+/// Whose a path is; nobody's is what balancers ask for. What is new is not for everybody.
+fn list_of(path: &str) -> Option<PeerList> {
+    match path {
+        "/livez" | "/readyz" | "/health/" => None,
+        path if path.starts_with("/api/") => Some(PeerList::Api),
+        _ => Some(PeerList::Metrics),
     }
 }
 
@@ -70,9 +47,12 @@ pub fn guard(router: Router, config: Arc<Current>) -> Router {
 }
 
 fn refusal(request: &Request, config: &Current, said: &Said) -> Option<Response> {
-    let list = List::of_path(request.uri().path())?;
+    let list = list_of(request.uri().path())?;
     let config = config.get();
-    let networks = list.networks(&config.peers);
+    let networks = match list {
+        PeerList::Api => &config.peers.api,
+        PeerList::Metrics => &config.peers.metrics,
+    };
     if networks.is_empty() {
         return None;
     }
@@ -82,8 +62,8 @@ fn refusal(request: &Request, config: &Current, said: &Said) -> Option<Response>
     if client.is_some_and(is_in) {
         return None;
     }
-    let key = list.key();
-    counter!("codejail_peers_refused_total", "list" => key).increment(1);
+    let key = list.name();
+    count_refused_peers(list, 1);
     let mut last = said[list as usize].lock();
     if last.is_none_or(|last| last.elapsed() >= SAID_EVERY) {
         *last = Some(Instant::now());
@@ -112,6 +92,7 @@ pub fn note(config: &Config, listens: SocketAddr) -> Option<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::network::Network;
 
     #[test]
     fn only_an_address_that_others_reach_is_worth_a_word() {
@@ -136,7 +117,7 @@ mod tests {
             ("/", Some("peers.metrics")),
             ("//api/v0/code-exec", Some("peers.metrics")),
         ] {
-            assert_eq!(List::of_path(path).map(List::key), key, "{path}");
+            assert_eq!(list_of(path).map(PeerList::name), key, "{path}");
         }
     }
 }

@@ -1,46 +1,93 @@
-//! The router: which path goes where. Nothing is decided here.
+//! The routers: which path goes where, on the API's address and on that of metrics. Nothing is decided here.
 
-use crate::metrics::lost_log_lines;
 use crate::request;
 use crate::request::answer::Answer;
+use crate::scrape;
 use crate::service::Service;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode, header::CONTENT_TYPE};
+use axum::handler::Handler;
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use metrics::{counter, gauge};
+use axum::routing::{MethodRouter, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-/// All that the service answers to.
+/// What `/metrics` says of itself.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The API's description, OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
+/// Seconds after which a client that was turned away may try again.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+
+/// All that the service answers to on the API's address.
 pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
     let code_exec = post(request::handle)
         .options(async || Answer::Options)
         .fallback(method_not_allowed);
+    let scraped = service.clone();
+    let on_api_address = async move || match scraped.config.get().metrics.on_api_address {
+        true => metrics_page(&scraped, &metrics),
+        false => Answer::NotFound.into_response(),
+    };
     Router::new()
         .route("/api/v0/code-exec", code_exec)
-        .route("/health/", get(health).options(health))
-        .route("/livez", get(async || "ok"))
-        .route("/readyz", get(ready))
-        .fallback(async || Answer::NotFound)
+        .route(
+            "/api/v0/openapi.json",
+            only_get(async || json(true, OPENAPI.to_owned())),
+        )
+        .merge(health_routes())
         // The bound is the configuration's, applied where the body is read.
         .layer(DefaultBodyLimit::disable())
-        .with_state(service.clone())
+        .with_state(service)
+        .route("/metrics", only_get(on_api_address))
+        .fallback(async || Answer::NotFound)
+}
+
+/// What it answers to on the address of metrics: nothing that executes.
+pub fn metrics_router(service: Service, metrics: PrometheusHandle) -> Router {
+    let scraped = service.clone();
+    let page = async move || metrics_page(&scraped, &metrics);
+    health_routes()
+        .with_state(service)
+        .route("/metrics", only_get(page))
+        .fallback(async || Answer::NotFound)
+}
+
+fn health_routes() -> Router<Service> {
+    Router::new()
+        // As the original's, it answers OPTIONS like GET.
         .route(
-            "/metrics",
-            get(async move || {
-                gauge!("codejail_queue_length").set(service.admission.waiting() as f64);
-                let ready = service.pool.get().map_or(0, crate::pool::Pool::ready);
-                gauge!("codejail_sandboxes_ready").set(ready as f64);
-                gauge!("codejail_bodies_bytes").set(service.bodies.held_bytes() as f64);
-                counter!("codejail_log_lines_lost_total").absolute(lost_log_lines());
-                metrics.render()
-            }),
+            "/health/",
+            get(health)
+                .options(health)
+                .fallback(async |method| only("GET, HEAD, OPTIONS", method)),
         )
+        .route("/livez", only_get(async || "ok"))
+        .route("/readyz", only_get(ready))
+}
+
+/// GET, and HEAD with it.
+fn only_get<T: 'static, S: Clone + Send + Sync + 'static>(
+    handler: impl Handler<T, S>,
+) -> MethodRouter<S> {
+    get(handler).fallback(async |method| only("GET, HEAD", method))
+}
+
+fn only(allowed: &'static str, method: Method) -> Response {
+    let mut response = Answer::MethodNotAllowed(method.to_string()).into_response();
+    let allowed = HeaderValue::from_static(allowed);
+    response.headers_mut().insert(ALLOW, allowed);
+    response
 }
 
 async fn method_not_allowed(method: Method) -> Answer {
     Answer::MethodNotAllowed(method.to_string())
+}
+
+fn metrics_page(service: &Service, recorded: &PrometheusHandle) -> Response {
+    let text = scrape::text(service, recorded);
+    ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
 
 async fn health(State(service): State<Service>) -> Response {
@@ -68,10 +115,10 @@ async fn ready(State(service): State<Service>) -> Response {
 }
 
 fn json(good: bool, body: String) -> Response {
-    let status = if good {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    let mut response = ([(CONTENT_TYPE, "application/json")], body).into_response();
+    if !good {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    }
+    response
 }

@@ -118,7 +118,7 @@ pub async fn compile(
         output_bytes_max: 1 << 16,
     };
     for _ in 0..IDLE_LOOKS_MAX {
-        if admission.waiting() == 0 && pool.ready() > 0 {
+        if admission.now().waiting == 0 && pool.ready() > 0 {
             break;
         }
         sleep(IDLE_LOOK).await;

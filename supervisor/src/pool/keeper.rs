@@ -1,13 +1,16 @@
 //! Keeps one worker serving: starts it, has it checked before it may serve, replaces it by a warm one
 //! when it has served `max_requests`, starts it again when it is lost, ever more slowly if that keeps failing.
 
+use super::counts::Counted;
 use super::ready::{Command, Shelf};
 use super::shared::Shared;
 use super::worker::{Worker, WorkerControls, WorkerError};
+use crate::metrics::labels::{Recycle, Start, WorkerState};
+use crate::metrics::{count_recycled, count_worker_start};
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
-use metrics::{counter, gauge};
+use metrics::counter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,6 +52,7 @@ struct Serving {
     max_requests_reached: watch::Receiver<bool>,
     /// Python's files as it knows them.
     python: PythonVersion,
+    counted: Counted,
 }
 
 impl Keeper {
@@ -84,12 +88,13 @@ impl Keeper {
             };
             match self.start(&python).await {
                 Ok(next) => {
-                    gauge!("codejail_workers").increment(1);
+                    count_worker_start(Start::Served);
                     if let Some(previous) = serving.replace(next) {
                         self.retire(previous);
                     }
                 }
                 Err(error) if !python.is_current() => {
+                    count_worker_start(Start::Outdated);
                     tracing::info!(event = "worker_outdated", %error, "a new worker is given up");
                     if let Some(previous) = serving.take() {
                         self.retire(previous);
@@ -97,6 +102,10 @@ impl Keeper {
                     continue;
                 }
                 Err(error) => {
+                    count_worker_start(match error {
+                        WorkerError::Unsafe(_) => Start::Unsafe,
+                        _ => Start::Failed,
+                    });
                     counter!("codejail_worker_failures_total").increment(1);
                     tracing::error!(
                         event = "worker_launch_failed",
@@ -132,24 +141,21 @@ impl Keeper {
     /// Waits until another worker must take the place of this one, or none any more; this one, if it serves
     /// until then.
     async fn until_over(&mut self, mut current: Serving) -> Option<Serving> {
-        let (outdated, ended) = tokio::select! {
+        let reason = tokio::select! {
             biased;
-            () = current.python.changed() => (true, false),
-            _ = &mut current.task => (false, true),
-            _ = current.max_requests_reached.wait_for(|reached| *reached) => (false, false),
-            Ok(()) = self.rewarm.changed() => (false, false),
-            () = self.stop.cancelled() => (false, false),
+            () = current.python.changed() => Recycle::Python,
+            _ = &mut current.task => Recycle::Lost,
+            _ = current.max_requests_reached.wait_for(|reached| *reached) => Recycle::MaxRequests,
+            Ok(()) = self.rewarm.changed() => Recycle::Reload,
+            () = self.stop.cancelled() => Recycle::Stopped,
         };
-        if outdated {
-            self.retire(current);
-            return None;
+        count_recycled(reason);
+        match reason {
+            Recycle::Python => self.retire(current),
+            Recycle::Lost => self.shared.health.worker_left(current.id),
+            Recycle::MaxRequests | Recycle::Reload | Recycle::Stopped => return Some(current),
         }
-        if ended {
-            self.shared.health.worker_left(current.id);
-            gauge!("codejail_workers").decrement(1);
-            return None;
-        }
-        Some(current)
+        None
     }
 
     /// Waits, and longer the next time. A new configuration may be the cure, or another Python: these are
@@ -170,6 +176,7 @@ impl Keeper {
             self.draining.join_next().await;
         }
         let slot = self.shared.slots.take().ok_or(WorkerError::NoSlot)?;
+        let mut counted = self.shared.counts.enter(WorkerState::Starting);
         let id = WorkerId(self.ids.fetch_add(1, Ordering::Relaxed));
         // Nobody takes from this one but the checks.
         let shelf = Arc::new(Shelf::default());
@@ -183,6 +190,8 @@ impl Keeper {
         let (worker, hello) = started.await?;
         let news = self.shared.new_preload_failures(&hello.preload_failed);
         log_hello(id, &hello, &news);
+        let preload_failures = hello.preload_failed.len();
+        self.shared.counts.set_preload_failures(preload_failures);
         self.shared.health.set_worker_layers(hello.layers.clone());
         // Only the first is kept.
         let _ = self.shared.first_worker.set(hello);
@@ -217,8 +226,10 @@ impl Keeper {
         }
         // If it is gone already, its task says so.
         let _ = say.send(Command::Join);
+        counted.move_to(WorkerState::Serving);
         Ok(Serving {
             id,
+            counted,
             task,
             retire,
             max_requests_reached,
@@ -226,12 +237,13 @@ impl Keeper {
         })
     }
 
-    fn retire(&mut self, previous: Serving) {
+    fn retire(&mut self, mut previous: Serving) {
         self.shared.health.worker_left(previous.id);
+        previous.counted.move_to(WorkerState::Draining);
         previous.retire.cancel();
         self.draining.spawn(async move {
             let _ = previous.task.await;
-            gauge!("codejail_workers").decrement(1);
+            drop(previous.counted);
         });
     }
 

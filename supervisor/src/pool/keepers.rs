@@ -1,5 +1,6 @@
 //! The pool as the rest of the service sees it, and how many workers it keeps.
 
+use super::counts::Counts;
 use super::keeper::Keeper;
 use super::ready::{ReadySandbox, Shelf};
 use super::shared::{CheckWorker, Shared, fill_random};
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +61,7 @@ impl Pool {
         (tag, trash): ([u8; 4], ScratchName),
         own_uids: bool,
         check_worker: CheckWorker,
+        old_runs: Handle,
     ) -> Result<Self, WorkerError> {
         let config = current.get();
         let workers = config.workers;
@@ -76,7 +79,9 @@ impl Pool {
             first_worker: OnceLock::new(),
             preload_failed: Mutex::default(),
             own_uids,
+            old_runs,
             check_worker,
+            counts: Arc::default(),
         });
         tokio::spawn(Arc::clone(&shared.python).keep_watch());
         let keepers = Keepers {
@@ -154,6 +159,12 @@ impl Pool {
             self.shared.python.settled().await.changed().await;
             forget();
         }
+    }
+
+    /// How many workers are in which state.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     /// Sandboxes that are ready now.

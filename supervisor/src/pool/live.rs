@@ -1,9 +1,12 @@
 //! The sandboxes of one worker that exist, and what each holds: a uid, a directory, somebody's
 //! interest in its end.
 
+use super::ready::Remains;
 use super::shared::{Seat, Shared};
+use crate::spawner_link::Cleaned;
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::{Exited, SandboxId};
+use codejail_protocol::job::Usage;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -49,6 +52,8 @@ pub struct Live {
     pub state: State,
     /// Takes word of its end to whoever runs it.
     pub exit: oneshot::Sender<Exited>,
+    /// The same of what was left when all of it is gone.
+    remains: oneshot::Sender<Remains>,
     /// Whether it is in nobody's place who executes: the service took it for itself.
     beside_clients: bool,
     overdue: Option<Instant>,
@@ -101,6 +106,7 @@ impl LiveSandboxes {
     pub fn add(
         &mut self,
         exit: oneshot::Sender<Exited>,
+        remains: oneshot::Sender<Remains>,
     ) -> io::Result<Option<(SandboxId, ScratchName, Option<u32>)>> {
         let Some(seat) = self.free_seats.pop_front() else {
             return Ok(None);
@@ -117,6 +123,7 @@ impl LiveSandboxes {
             seat,
             state: State::Preparing,
             exit,
+            remains,
             beside_clients: false,
             overdue: None,
         };
@@ -173,18 +180,25 @@ impl LiveSandboxes {
         sandboxes.all(|live| live.state.is_over())
     }
 
-    /// Takes one out that is gone, and has its directory removed.
-    pub fn remove(&mut self, sandbox: SandboxId) -> Option<(State, oneshot::Sender<Exited>)> {
+    /// Takes one out that is gone, and has its directory removed. `used` is what it used, as far as its
+    /// worker could tell.
+    pub fn remove(
+        &mut self,
+        sandbox: SandboxId,
+        used: Option<Usage>,
+    ) -> Option<(State, oneshot::Sender<Exited>)> {
         let live = self.sandboxes.remove(&sandbox)?;
         self.cleaning += 1;
         let (shared, clean) = (Arc::clone(&self.shared), self.clean.clone());
         tokio::spawn(async move {
             // A seat whose directory stays, or whose spawner is gone, is not given out again.
-            let removed = shared
-                .spawner
-                .clean(live.dir.clone())
-                .await
-                .unwrap_or(false);
+            let cleaned = shared.spawner.clean(live.dir.clone()).await;
+            let Cleaned { removed, bytes } = cleaned.unwrap_or_default();
+            // Most often nobody asks: it ran nothing for a client.
+            let _ = live.remains.send(Remains {
+                used,
+                scratch_bytes: bytes,
+            });
             if removed && live.seat.dir.is_none() {
                 shared.forget_name(&live.dir);
             }
@@ -211,7 +225,7 @@ impl LiveSandboxes {
     pub async fn remove_all(&mut self) {
         let all: Vec<SandboxId> = self.sandboxes.keys().copied().collect();
         for sandbox in all {
-            drop(self.remove(sandbox));
+            drop(self.remove(sandbox, None));
         }
         while self.cleaning > 0 {
             self.cleaned().await;

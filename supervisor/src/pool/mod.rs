@@ -4,6 +4,7 @@
 //! conversation; what those tasks share is the shelf of ready sandboxes. A new worker's sandboxes lie
 //! on a shelf of their own until the startup checks have passed in them.
 
+mod counts;
 mod keeper;
 mod keepers;
 mod live;
@@ -16,6 +17,6 @@ mod worker;
 mod worker_log;
 
 pub use keepers::{Pool, new_tag};
-pub use ready::{Pipes, ReadySandbox, SandboxGuard, Shelf};
+pub use ready::{Pipes, ReadySandbox, Remains, SandboxGuard, Shelf};
 pub use shared::CheckWorker;
 pub use worker::WorkerError;

@@ -50,7 +50,9 @@ mod tests {
     use crate::pool::ready::{ReadySandbox, SandboxGuard};
     use crate::python_files::PythonFiles;
     use codejail_protocol::control::SandboxId;
+    use codejail_protocol::job::Usage;
     use codejail_protocol::spawn::WorkerId;
+    use tokio::runtime::Handle;
     use tokio::sync::{mpsc, oneshot};
     use tokio::time::sleep_until;
 
@@ -68,6 +70,10 @@ mod tests {
                     exit,
                     guard: SandboxGuard::new(WorkerId(worker), SandboxId(sandbox), say),
                     python: python.clone(),
+                    image: "".into(),
+                    used: Usage::default(),
+                    remains: None,
+                    old_runs: Handle::current(),
                 });
             }
         }

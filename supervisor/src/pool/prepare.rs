@@ -41,7 +41,8 @@ pub async fn wait_until_prepared(
 ) {
     let report = timeout(PREPARE_MAX, read_report(&mut ready.pipes.status)).await;
     let error = match report {
-        Ok(Ok(SandboxReport::Prepared)) => {
+        Ok(Ok(SandboxReport::Prepared { used })) => {
+            ready.used = used;
             let _ = commands.send(Command::Ready(ready));
             return;
         }

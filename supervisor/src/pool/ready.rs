@@ -2,10 +2,13 @@
 
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::{Exited, SandboxId};
+use codejail_protocol::job::Usage;
 use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::net::unix::pipe;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What a worker's task is asked to do with one of its sandboxes.
@@ -54,6 +57,23 @@ pub struct ReadySandbox {
     pub guard: SandboxGuard,
     /// Python's files as its worker knows them.
     pub python: PythonVersion,
+    /// The image that it was forked from: see [`image_name`](super::shared::image_name).
+    pub image: Arc<str>,
+    /// What it has used so far, by its own word before it had a job.
+    pub used: Usage,
+    /// Tells what was left when it was gone, for whoever logs that; none once it was taken out.
+    pub remains: Option<oneshot::Receiver<Remains>>,
+    /// Where its pipes are read once its run is old.
+    pub old_runs: Handle,
+}
+
+/// What is known of a sandbox when it is gone, and its seat is empty again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// What it used from its fork on; none if its worker was lost, which would have told.
+    pub used: Option<Usage>,
+    /// Bytes that its files took; none where they were not on a file system of their own.
+    pub scratch_bytes: Option<u64>,
 }
 
 /// Answers for a sandbox's end: dropped before `finished`, it kills.

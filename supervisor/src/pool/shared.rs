@@ -1,5 +1,6 @@
 //! What the workers of a pool share.
 
+use super::counts::Counts;
 use super::ready::Shelf;
 use super::slots::{Slot, Slots};
 use crate::config::Config;
@@ -11,11 +12,13 @@ use codejail_protocol::ScratchName;
 use codejail_protocol::control::Hello;
 use codejail_protocol::spawn::WorkerId;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 
 type Checking = Pin<Box<dyn Future<Output = Vec<Check>> + Send>>;
 type CheckFunction = dyn Fn(WorkerId, Arc<Shelf>, Arc<Config>) -> Checking + Send + Sync;
@@ -56,8 +59,12 @@ pub struct Shared {
     pub preload_failed: Mutex<Vec<(String, String)>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
+    /// Where the pipes of old runs are read.
+    pub old_runs: Handle,
     /// What a new worker must pass before it joins.
     pub check_worker: CheckWorker,
+    /// How many workers are in which state.
+    pub counts: Arc<Counts>,
 }
 
 /// Where one sandbox after the other can be.
@@ -136,6 +143,24 @@ impl Shared {
         let jitter = u64::from_ne_bytes(random) % (config.max_requests_jitter + 1);
         Ok(Some(config.max_requests + jitter))
     }
+}
+
+/// The name of a warm image: Python's version, and a number that differs when the list of preloaded modules
+/// does, or what of it could be imported. The same for all workers that have the same.
+pub fn image_name(hello: &Hello, preload: &[String]) -> Arc<str> {
+    let failed = hello.preload_failed.iter().map(|(module, _)| module);
+    let mut hash = Sha256::new();
+    for module in preload.iter().chain(failed) {
+        hash.update(module);
+        hash.update([0]);
+    }
+    let hash = hash.finalize();
+    let [a, b, c, ..] = hash[..] else {
+        return Arc::from(hello.python.as_str());
+    };
+    // A version is short, whatever `sys.version` says.
+    let version: String = hello.python.chars().take(20).collect();
+    Arc::from(format!("{version}-{a:02x}{b:02x}{c:02x}"))
 }
 
 /// Fills with the kernel's random bytes, random(4).

@@ -34,6 +34,9 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// The end of jsonschema's sentence for a field that is not there.
+const MISSING: &str = " is a required property";
+
 /// The payload does not match the schema. `Display` gives the sentence for the caller, in
 /// jsonschema's wording.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,19 @@ impl<'a> Payload<'a> {
 pub struct SchemaMismatch {
     path: String,
     message: String,
+}
+
+impl SchemaMismatch {
+    /// What is wrong without the payload's values, for the log.
+    #[must_use]
+    pub fn without_values(&self) -> String {
+        let Self { path, message } = self;
+        if message.ends_with(MISSING) {
+            format!("{path}: {message}")
+        } else {
+            path.clone()
+        }
+    }
 }
 
 /// Checks the payload's types. Keys that the schema does not name are ignored; of a repeated key
@@ -161,7 +177,7 @@ fn not_null(field: Option<Raw<'_>>) -> Option<Raw<'_>> {
 }
 
 fn missing(name: &str) -> SchemaMismatch {
-    mismatch("$", format!("'{name}' is a required property"))
+    mismatch("$", format!("'{name}'{MISSING}"))
 }
 
 fn not_of_type(path: &str, value: Raw<'_>, name: &str) -> SchemaMismatch {

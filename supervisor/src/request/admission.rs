@@ -1,9 +1,11 @@
 //! Who may execute now: first come, first served, with a bound on how many wait and how long.
 
 use crate::config::Config;
-use parking_lot::RwLock;
+use crate::metrics::labels::Refusal;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -22,6 +24,18 @@ pub enum Refused {
     WaitedTooLong(u128),
 }
 
+impl Refused {
+    /// As metrics have it.
+    #[must_use]
+    pub fn reason(&self) -> Refusal {
+        match self {
+            Self::QueueFull(_) => Refusal::QueueFull,
+            Self::NoRoom => Refusal::NoRoom,
+            Self::WaitedTooLong(_) => Refusal::WaitedTooLong,
+        }
+    }
+}
+
 fn waiting_requests(count: usize) -> String {
     match count {
         1 => "1 request waits".to_owned(),
@@ -33,8 +47,27 @@ fn waiting_requests(count: usize) -> String {
 #[derive(Debug)]
 pub struct Admission {
     permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    /// Since when each waits that does, in the order of arrival.
+    waiting: Mutex<BTreeMap<u64, Instant>>,
+    arrivals: AtomicU64,
     bounds: RwLock<Bounds>,
+}
+
+/// What is admitted and what waits, each with its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// Executions that are admitted.
+    pub busy: usize,
+    /// How many may be.
+    pub busy_max: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// How many may wait.
+    pub waiting_max: usize,
+    /// How long the first of them has waited.
+    pub oldest_wait: Duration,
+    /// How long one may wait.
+    pub wait_max: Duration,
 }
 
 /// What a reload can change.
@@ -64,11 +97,14 @@ pub struct Permit {
 }
 
 /// Counts a waiter for as long as it waits, also when its client hangs up.
-struct Waiter<'a>(&'a AtomicUsize);
+struct Waiter<'a> {
+    admission: &'a Admission,
+    arrival: u64,
+}
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.admission.waiting.lock().remove(&self.arrival);
     }
 }
 
@@ -82,7 +118,8 @@ impl Admission {
     fn within(bounds: Bounds) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(bounds.executions_max)),
-            waiting: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+            arrivals: AtomicU64::new(0),
             bounds: RwLock::new(bounds),
         }
     }
@@ -122,11 +159,7 @@ impl Admission {
                 deadline,
             });
         }
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiter = Waiter(&self.waiting);
-        if waiting >= bounds.queue_length_max {
-            return Err(Refused::QueueFull(bounds.queue_length_max));
-        }
+        let _waiter = self.wait_in_line(bounds.queue_length_max)?;
         match timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
             // The semaphore is never closed.
             Ok(Ok(permit)) => Ok(Permit {
@@ -143,10 +176,36 @@ impl Admission {
         Refused::WaitedTooLong(self.bounds.read().queue_wait_max.as_millis())
     }
 
-    /// Requests that wait now.
+    /// A place at the end of the line, if it is not too long.
+    fn wait_in_line(&self, length_max: usize) -> Result<Waiter<'_>, Refused> {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= length_max {
+            return Err(Refused::QueueFull(length_max));
+        }
+        let arrival = self.arrivals.fetch_add(1, Ordering::Relaxed);
+        waiting.insert(arrival, Instant::now());
+        drop(waiting);
+        Ok(Waiter {
+            admission: self,
+            arrival,
+        })
+    }
+
+    /// What is admitted and what waits now.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+    pub fn now(&self) -> Queue {
+        let bounds = *self.bounds.read();
+        let waiting = self.waiting.lock();
+        let oldest = waiting.first_key_value();
+        let free = self.permits.available_permits();
+        Queue {
+            busy: bounds.executions_max.saturating_sub(free),
+            busy_max: bounds.executions_max,
+            waiting: waiting.len(),
+            waiting_max: bounds.queue_length_max,
+            oldest_wait: oldest.map_or(Duration::ZERO, |(_, since)| since.elapsed()),
+            wait_max: bounds.queue_wait_max,
+        }
     }
 }
 
@@ -188,7 +247,7 @@ mod tests {
         let admission = admission(0);
         let _held = admission.admit().await.unwrap();
         assert_eq!(admission.admit().await.unwrap_err(), Refused::QueueFull(0));
-        assert_eq!(admission.waiting(), 0);
+        assert_eq!(admission.now().waiting, 0);
     }
 
     #[test]
@@ -204,7 +263,7 @@ mod tests {
         let _held = admission.admit().await.unwrap();
         let refused = admission.admit().await.unwrap_err();
         assert_eq!(refused, Refused::WaitedTooLong(20));
-        assert_eq!(admission.waiting(), 0);
+        assert_eq!(admission.now().waiting, 0);
     }
 
     #[tokio::test]

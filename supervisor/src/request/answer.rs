@@ -11,6 +11,7 @@ use crate::python_json::scan::{self, JsonType, Raw};
 use crate::request::admission::Refused;
 use crate::request::answer_body::AnswerBody;
 use crate::request::payload::Rejection;
+use crate::request::refusal_log::RefusalLevel;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -116,6 +117,48 @@ impl Answer {
         }
     }
 
+    /// What the log says of a request that was refused, in the original's words where it has some. Values of
+    /// the payload are left out: they may be anybody's.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(RefusalLevel, String)> {
+        use RefusalLevel::{Error, Warning};
+        Some(match self {
+            Self::Rejected(Rejection::Json(error)) => {
+                (Error, format!("Payload was not valid JSON: {error}"))
+            }
+            Self::Rejected(Rejection::Unloadable(error)) => {
+                (Error, format!("Payload was not valid JSON: {error}"))
+            }
+            Self::Rejected(Rejection::Schema(mismatch)) => {
+                let at = mismatch.without_values();
+                (
+                    Error,
+                    format!("Payload JSON did not match schema at path {at}"),
+                )
+            }
+            Self::Rejected(Rejection::PythonPath(entry)) => (
+                Error,
+                format!("Unexpected python_path entries in request: {{{entry:?}}}"),
+            ),
+            Self::Rejected(Rejection::FileName(name)) => (
+                Error,
+                format!("Unexpected filenames in request: {{{name:?}}}"),
+            ),
+            Self::Rejected(rejection) => (Warning, bounded(&rejection.to_string())),
+            Self::Busy(refused) => (Warning, refused.to_string()),
+            Self::Disabled => (Warning, "Codejail service not enabled".to_owned()),
+            Self::Unsafe => (
+                Warning,
+                "Codejail service is not correctly configured".to_owned(),
+            ),
+            Self::Success(_)
+            | Self::Failure { .. }
+            | Self::Options
+            | Self::MethodNotAllowed(_)
+            | Self::NotFound => return None,
+        })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Success(_) | Self::Failure { .. } | Self::Options => StatusCode::OK,
@@ -203,6 +246,13 @@ fn merged(stdout: &Captured, input: Raw<'_>) -> Result<String, String> {
         Err(scan::JsonError::Syntax { .. }) => Err(CORRUPTED.to_owned()),
         Ok(_) | Err(_) => Err(SEE_LOGS.to_owned()),
     }
+}
+
+/// A text that may hold what a client sent, on one line and bounded.
+fn bounded(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 200;
+    let beginning: String = text.chars().take(CHARACTERS_MAX).collect();
+    format!("{beginning:?}")
 }
 
 fn json_string(text: &str) -> String {

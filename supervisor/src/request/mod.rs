@@ -5,15 +5,20 @@
 pub mod admission;
 pub mod answer;
 mod answer_body;
-mod exec_log;
+pub mod caller;
+pub mod ending;
+pub mod finished;
 pub mod payload;
+mod payload_log;
+mod record;
+mod refusal_log;
 
 use crate::big_work::{self, Lane};
 use crate::config::Config;
 use crate::execution::{Attempt, CaptureBounds, Job, Outcome, run_somewhere};
 use crate::http::body::{self, BodyBounds, BodyError};
 use crate::http::budget::{Full, Held};
-use crate::metrics::count_cold_imports;
+use crate::metrics::{self, credible_cold_imports};
 use crate::python_json::scan::RawString;
 use crate::service::Service;
 use admission::{Permit, Refused};
@@ -23,9 +28,10 @@ use axum::extract::State;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use exec_log::{log_execution, slug};
-use metrics::{counter, histogram};
-use payload::{CodeExec, Form, Rejection};
+use caller::{Caller, REQUEST_ID};
+use codejail_protocol::job::Limits;
+use payload::{CodeExec, Form, Rejection, shortened};
+use record::Record;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -34,23 +40,26 @@ const CONTEXT_TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// POST /api/v0/code-exec
 pub async fn handle(State(service): State<Service>, request: Request<Body>) -> Response {
-    let started = Instant::now();
     let config = service.config.get();
     let mut held = Held::of(&service.bodies);
-    let answer = answer(&service, &config, request, &mut held).await;
-    let mut status = answer.telemetry();
+    let (head, body) = request.into_parts();
+    let mut record = Record::new(Caller::of(&head));
+    let request_id = record.caller().header();
+    let request = Request::from_parts(head, body);
+    let answer = answer(&service, &config, request, &mut held, &mut record).await;
+    record.answered(&answer);
     let (head, body) = big_work::run(Lane::Answer, answer.bytes(), || answer.into_parts()).await;
-    let response = match body.held(held, config.bodies_bytes_max) {
+    let mut response = match body.held(held, config.bodies_bytes_max) {
         Ok(body) => head.map(|()| Body::new(body)),
         Err(Full) => {
             let refusal = Answer::Busy(Refused::NoRoom);
-            status = refusal.telemetry();
+            record.answered(&refusal);
             refusal.into_response()
         }
     };
-    counter!("codejail_requests_total", "status" => status).increment(1);
-    histogram!("codejail_request_seconds", "status" => status)
-        .record(started.elapsed().as_secs_f64());
+    if let Some(id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     response
 }
 
@@ -60,6 +69,7 @@ async fn answer(
     config: &Config,
     request: Request<Body>,
     held: &mut Held,
+    record: &mut Record,
 ) -> Answer {
     if !config.enabled {
         return Answer::Disabled;
@@ -92,7 +102,7 @@ async fn answer(
     };
     // It has no more bytes than its body had.
     let _ = held.resize(form.bytes(), config.bodies_bytes_max);
-    execute(service, &form, config).await
+    execute(service, &form, config, record).await
 }
 
 fn unread(error: BodyError) -> Answer {
@@ -103,23 +113,45 @@ fn unread(error: BodyError) -> Answer {
     }
 }
 
-/// Runs what a form asks for. The commands `check` and `run` come in here.
-pub async fn execute(service: &Service, form: &Form, config: &Config) -> Answer {
+/// Runs what a form asks for, for the commands `check` and `run`.
+pub async fn execute_own(service: &Service, form: &Form, config: &Config) -> Answer {
+    let mut record = Record::new(Caller::of_service());
+    let answer = execute(service, form, config, &mut record).await;
+    record.answered(&answer);
+    answer
+}
+
+/// Runs what a form asks for.
+async fn execute(service: &Service, form: &Form, config: &Config, record: &mut Record) -> Answer {
     let code_exec = match big_work::run(Lane::Request, form.bytes(), || form.check()).await {
         Ok(code_exec) => code_exec,
         Err(rejection) => return Answer::Rejected(rejection),
     };
+    let context = context(&code_exec);
+    record.asks(
+        &code_exec,
+        context.as_deref(),
+        config.limits(context.as_deref()),
+        config,
+    );
     if code_exec.python_path && code_exec.python_lib.is_none() {
         tracing::warn!(
             event = "library_not_sent",
-            slug = slug(&code_exec),
+            slug = code_exec.slug.map(shortened),
             "python_path names python_lib.zip, which was not sent"
         );
+        record.failed("python_path names python_lib.zip, which was not sent");
         return Answer::fault(code_exec.globals);
     }
     let waiting = Instant::now();
     match service.admission.admit().await {
-        Ok(permit) => run_admitted(service, &code_exec, config, &permit, waiting).await,
+        Ok(permit) => {
+            let answer = run_admitted(service, &code_exec, config, &permit, waiting, record).await;
+            if config.log.payloads {
+                payload_log::say(&code_exec, &answer, &record.caller().request_id);
+            }
+            answer
+        }
         Err(refused) => Answer::Busy(refused),
     }
 }
@@ -131,6 +163,7 @@ async fn run_admitted(
     config: &Config,
     permit: &Permit,
     waiting: Instant,
+    record: &mut Record,
 ) -> Answer {
     let Some(pool) = service.pool.get() else {
         return Answer::Unsafe;
@@ -138,34 +171,43 @@ async fn run_admitted(
     let library_bytes = code_exec.python_lib.map_or(0, <[u8]>::len);
     let bytecode =
         big_work::run(Lane::Answer, library_bytes, || bytecode(service, code_exec)).await;
-    let job = job(code_exec, bytecode.as_deref(), config);
+    let job = job(
+        code_exec,
+        bytecode.as_deref(),
+        record.limits().unwrap_or_else(|| config.limits(None)),
+    );
+    let took = &*record;
     let take = || async move {
-        let sandbox = pool.take().await;
-        histogram!("codejail_queue_wait_seconds").record(waiting.elapsed().as_secs_f64());
+        let mut sandbox = pool.take().await;
+        took.takes(&mut sandbox, waiting.elapsed());
         sandbox
     };
     match run_somewhere(take, job, CaptureBounds::of(config), permit.deadline).await {
         Attempt::Ran(outcome, elapsed) => {
             let outcome = blame(service, outcome, elapsed).await;
-            histogram!("codejail_execution_seconds").record(elapsed.as_secs_f64());
-            if let Outcome::Ended { cold_imports, .. } = &outcome {
-                count_cold_imports(cold_imports, pool.first_worker());
-            }
+            metrics::executed(elapsed);
+            let cold = match &outcome {
+                Outcome::Ended { cold_imports, .. } => {
+                    credible_cold_imports(cold_imports, pool.first_worker())
+                }
+                _ => Vec::new(),
+            };
+            metrics::count_cold_imports(&cold);
+            record.ran(&outcome, elapsed, &cold);
             let globals = code_exec.globals;
             let bytes = globals.as_str().len() + outcome.bytes();
             let to_run = || Answer::to_run(outcome, globals, config.output_bytes_max);
-            let answer = big_work::run(Lane::Answer, bytes, to_run).await;
-            log_execution(code_exec, &answer, elapsed);
-            answer
+            big_work::run(Lane::Answer, bytes, to_run).await
         }
         Attempt::TooLate => Answer::Busy(service.admission.waited_too_long()),
         Attempt::NoneCould(error) => {
             tracing::error!(
                 event = "job_given_up",
-                slug = slug(code_exec),
+                slug = code_exec.slug.map(shortened),
                 error,
                 "no sandbox could take the job"
             );
+            record.failed(&error);
             Answer::fault(code_exec.globals)
         }
     }
@@ -193,20 +235,21 @@ fn bytecode(service: &Service, code_exec: &CodeExec<'_>) -> Option<Bytes> {
         .bytecode(library, pool, &service.admission)
 }
 
-fn job<'a>(code_exec: &CodeExec<'a>, bytecode: Option<&'a [u8]>, config: &Config) -> Job<'a> {
+/// The name that picks the limits; none if no operator could have written it.
+fn context(code_exec: &CodeExec<'_>) -> Option<String> {
     let context = code_exec
         .limit_overrides_context
         .filter(|name| name.as_str().len() <= CONTEXT_TEXT_BYTES_MAX);
-    let context = context.map(RawString::decode);
-    let context = context
-        .as_deref()
-        .and_then(|name| str::from_utf8(name).ok());
+    String::from_utf8(context.map(RawString::decode)?.into_owned()).ok()
+}
+
+fn job<'a>(code_exec: &CodeExec<'a>, bytecode: Option<&'a [u8]>, limits: Limits) -> Job<'a> {
     Job {
         code: code_exec.code,
         globals: code_exec.globals.as_str(),
         python_lib: code_exec.python_lib,
         bytecode,
         python_path: code_exec.python_path,
-        limits: config.limits(context),
+        limits,
     }
 }

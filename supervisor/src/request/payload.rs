@@ -22,6 +22,17 @@ const NAME_BYTES_MAX: usize = 3 * PAYLOAD.len();
 /// Parts of a multipart body that are looked at; the client sends two.
 const PARTS_MAX: usize = 1000;
 
+/// Characters of a caller's text that a line of the log has.
+const SHOWN_CHARACTERS_MAX: usize = 200;
+
+/// A caller's text, bounded, for a line of the log.
+#[must_use]
+pub fn shortened(text: RawString<'_>) -> String {
+    let shown = |code_point| char::from_u32(code_point).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let code_points = text.code_points().take(SHOWN_CHARACTERS_MAX);
+    code_points.map(shown).collect()
+}
+
 /// The caller's mistake. Its text goes to the caller as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
@@ -46,12 +57,12 @@ pub enum Rejection {
     /// JSON of another shape.
     #[error("{0}")]
     Schema(#[from] SchemaMismatch),
-    /// Another path than the library's.
+    /// Another path than the library's: the first of its entries that is none, for the log.
     #[error("Only allowed entry in 'python_path' is 'python_lib.zip'")]
-    PythonPath,
-    /// Another file than the library.
+    PythonPath(String),
+    /// Another file than the library: its name, for the log.
     #[error("Only allowed name for uploaded file is 'python_lib.zip'")]
-    FileName,
+    FileName(String),
     /// It asked to be run without a sandbox.
     #[error("Refusing codejail execution with unsafely=true")]
     Unsafely,
@@ -72,8 +83,8 @@ impl Rejection {
             Self::Missing => "invalid.payload.missing",
             Self::Json(_) | Self::Unloadable(_) => "invalid.payload.bad_json",
             Self::Schema(_) => "invalid.payload.schema_mismatch",
-            Self::PythonPath => "invalid.python_path",
-            Self::FileName => "invalid.files",
+            Self::PythonPath(_) => "invalid.python_path",
+            Self::FileName(_) => "invalid.files",
             Self::Unsafely => "invalid.unsafely",
         }
     }
@@ -85,7 +96,7 @@ pub struct Form {
     payload: Option<String>,
     /// The last part of each name counts; only one name is allowed.
     python_lib: Option<Bytes>,
-    other_file: bool,
+    other_file: Option<String>,
 }
 
 /// A request that may be executed; borrows from the form.
@@ -214,7 +225,7 @@ async fn multipart(request: Request<Body>) -> Result<Form, Rejection> {
         let bytes = field.bytes().await.map_err(|error| broken(&error))?;
         match (is_file, name.as_str()) {
             (true, PYTHON_LIB) => form.python_lib = Some(bytes),
-            (true, _) => form.other_file = true,
+            (true, _) => form.other_file = Some(name),
             (false, PAYLOAD) => {
                 form.payload = Some(String::from_utf8_lossy(&bytes).into_owned());
             }
@@ -258,11 +269,13 @@ impl Form {
         let text = self.payload.as_deref().ok_or(Rejection::Missing)?;
         let payload = schema::check(scan(text)?)?;
         let is_allowed = |entry: RawString<'_>| *entry.decode() == *PYTHON_LIB.as_bytes();
-        if !payload.python_path_entries().all(is_allowed) {
-            return Err(Rejection::PythonPath);
+        let mut entries = payload.python_path_entries();
+        if let Some(other) = entries.find(|entry| !is_allowed(*entry)) {
+            return Err(Rejection::PythonPath(shortened(other)));
         }
-        if self.other_file {
-            return Err(Rejection::FileName);
+        if let Some(name) = &self.other_file {
+            let name = name.chars().take(SHOWN_CHARACTERS_MAX).collect();
+            return Err(Rejection::FileName(name));
         }
         if payload.unsafely {
             return Err(Rejection::Unsafely);

@@ -2,18 +2,20 @@
 
 mod error;
 mod ping;
+mod said;
 
 pub use error::SpawnerLinkError;
 
 use codejail_protocol::ScratchName;
 use codejail_protocol::control::LayerState;
 use codejail_protocol::spawn::{
-    FoundAppArmor, SaidLevel, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
+    FoundAppArmor, SpawnerConfig, SpawnerReport, SpawnerRequest, WorkerBounds, WorkerId,
 };
 use codejail_transport::PacketSocket;
 use codejail_transport_asynchronous::AsyncPacketSocket;
 use metrics::counter;
 use parking_lot::Mutex;
+use said::log_said;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -31,9 +33,18 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 struct Waiting {
     launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
     ends: BTreeMap<WorkerId, oneshot::Sender<i32>>,
-    cleanings: HashMap<String, oneshot::Sender<bool>>,
+    cleanings: HashMap<String, oneshot::Sender<Cleaned>>,
     /// At most one `Ping` is on its way.
     pong: Option<oneshot::Sender<()>>,
+}
+
+/// What became of one directory or seat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Whether it is out of the way or empty.
+    pub removed: bool,
+    /// Bytes that the files of a seat took; none of a directory.
+    pub bytes: Option<u64>,
 }
 
 /// What became of the directories and seats that the spawner was to clean.
@@ -194,12 +205,12 @@ impl SpawnerLink {
             .await
     }
 
-    /// Removes a scratch directory and waits for that; whether it is gone. If it can't be removed,
+    /// Removes a scratch directory and waits for that; what became of it. If it can't be removed,
     /// that is logged.
     ///
     /// # Errors
     /// The spawner is gone or silent.
-    pub async fn clean(&self, dir: ScratchName) -> Result<bool, SpawnerLinkError> {
+    pub async fn clean(&self, dir: ScratchName) -> Result<Cleaned, SpawnerLinkError> {
         let (cleaned, done) = oneshot::channel();
         let name = dir.as_str().to_owned();
         self.waiting.lock().cleanings.insert(name, cleaned);
@@ -276,14 +287,14 @@ impl SpawnerLink {
                 Some(ended) => drop(ended.send(status)),
                 None => return false,
             },
-            SpawnerReport::Cleaned { dir, error } => {
+            SpawnerReport::Cleaned { dir, error, bytes } => {
                 let removed = error.is_none();
                 // A directory that is out of the way has yet to be removed.
                 if self.host.seats || !removed {
                     self.count_cleaning(&dir, error);
                 }
                 match waiting.cleanings.remove(dir.as_str()) {
-                    Some(cleaned) => drop(cleaned.send(removed)),
+                    Some(cleaned) => drop(cleaned.send(Cleaned { removed, bytes })),
                     None => return false,
                 }
             }
@@ -298,15 +309,6 @@ impl SpawnerLink {
             }
         }
         true
-    }
-}
-
-/// Puts what the spawner says into the service's log.
-fn log_said(level: SaidLevel, event: &str, text: &str) {
-    match level {
-        SaidLevel::Info => tracing::info!(event, "spawner: {text}"),
-        SaidLevel::Warning => tracing::warn!(event, "spawner: {text}"),
-        SaidLevel::Error => tracing::error!(event, "spawner: {text}"),
     }
 }
 

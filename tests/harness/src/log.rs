@@ -45,7 +45,10 @@ impl Log {
         // Not by the event's id: an earlier build, which benchmarks compare with, may have none.
         let text = self.text();
         let (_, rest) = text.split_once("listening on ")?;
-        rest.split_whitespace().next()?.parse().ok()
+        // The line may be JSON.
+        let part = |character: char| character.is_ascii_hexdigit() || ".:[]".contains(character);
+        let end = rest.find(|character| !part(character))?;
+        rest[..end].parse().ok()
     }
 
     /// Whether nothing more can come: the service and all its processes have closed their side.

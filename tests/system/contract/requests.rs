@@ -1,7 +1,6 @@
 //! The tables of requests and answers that clients rely on: each status, body and wording.
 
 use codejail_harness::http::{Answer, FORM, MULTIPART, multipart, post, post_payload};
-use codejail_harness::wait::{END_MAX, wait_for};
 use codejail_harness::{Run, Service, Setup};
 use serde_json::{Value, json};
 
@@ -210,18 +209,16 @@ const UNSAFELY: &str = "Refusing codejail execution with unsafely=true";
 fn an_execution_is_logged_by_the_originals_telemetry_names() {
     let service = Service::launch(&Setup {
         overrides: "[limit_overrides.patient]\nREALTIME = 60",
-        env: &[("RUST_LOG", "info,codejail::exec=debug")],
         ..Setup::default()
     });
     service.wait_until_healthy();
     let run = Run::new("x = 1").context("patient");
     service.run(&run).success();
-    let expected = "executed codejail.exec.status=\"executed.success\" \
+    let line = service.wait_for_event("execution");
+    let expected = "codejail.exec.status=\"executed.success\" codejail.exec.slug=\"test\" \
                     codejail.exec.limit_override=\"patient\" codejail.exec.python_path_len=0 \
-                    codejail.exec.files_count=0 codejail.exec.slug=\"test\"";
-    wait_for("its line", END_MAX, || {
-        service.log().contains(expected).then_some(())
-    });
+                    codejail.exec.files_count=0";
+    assert!(line.contains(expected), "{line}");
 }
 
 #[test]

@@ -160,8 +160,10 @@ fn run_says_what_is_wrong_with_what_it_was_given() {
 
 #[test]
 fn check_prints_what_each_layer_got() {
-    let service =
-        Service::start("[python]\npreload = ['json', 'no_such_module']\n[limits]\nNPROC = 12");
+    let service = Service::start(
+        "[python]\npreload = ['json', 'no_such_module']\n[limits]\nNPROC = 12\n\
+         [cgroup]\nmemory_bytes_max = 0",
+    );
     let said = codejail(&["check", "--config", &config_of(&service)], &[]);
     assert_eq!(said.status, Some(0), "{said:?}");
     let mut parts = vec![
@@ -169,6 +171,7 @@ fn check_prints_what_each_layer_got() {
         "six is there\n",
         "preload           1 of 2 modules",
         "warning           python.preload: no_such_module can't be imported: ModuleNotFoundError",
+        "warning           one run can take ",
         "layer uid         ",
         "layer namespaces  ",
         "layer landlock    ",

@@ -5,3 +5,4 @@ mod latency;
 mod memory;
 mod soak;
 mod tiny_pieces;
+mod watched_pipes;

@@ -77,8 +77,8 @@ fn the_scratch_root_may_be_a_link() {
     let dir = spawner.name(22);
     fs::create_dir(spawner.root.join(dir.as_str())).expect("mkdir");
     spawner.say(&SpawnerRequest::Clean { dir: dir.clone() });
-    let error = None;
-    assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error });
+    let (error, bytes) = (None, None);
+    assert_eq!(spawner.hear(), SpawnerReport::Cleaned { dir, error, bytes });
     spawner.end();
 }
 

@@ -116,7 +116,8 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
         report,
         SpawnerReport::Cleaned {
             dir: name,
-            error: None
+            error: None,
+            bytes: None
         }
     );
     assert!(!top.exists());
@@ -140,6 +141,7 @@ fn directories_are_removed_however_full_they_are_and_nobody_waits_for_it() {
     let out_of_the_way = SpawnerReport::Cleaned {
         dir: full.clone(),
         error: None,
+        bytes: None,
     };
     assert_eq!(spawner.hear(), out_of_the_way);
     assert!(!top.exists());

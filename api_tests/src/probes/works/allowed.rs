@@ -28,7 +28,8 @@ pub const PROBES: &[Probe] = &[
         "The run's directory can be listed and its files read.",
         "[[\"jailed_code\",\"tmp\"],true]",
         "import os\nx = [sorted(os.listdir()), len(open('jailed_code').read()) > 0]",
-    ),
+    )
+    .original("allow_list_in_own_sandbox"),
     Probe::works(
         "allow_directories_below_tmp",
         "Directories and empty files can be made, moved and removed below tmp.",
@@ -58,7 +59,30 @@ pub const PROBES: &[Probe] = &[
         "with open('tmp/file', 'w') as file: count = file.write('y')\n\
          x = [count, open('tmp/file').read()]",
     )
-    .needs(&[Limit("FSIZE")]),
+    .needs(&[Limit("FSIZE")])
+    .original("allow_write_in_own_sandbox"),
+    Probe::works(
+        "allow_removing_own_files",
+        "And removed.",
+        "[]",
+        "import os\n\
+         with open('tmp/file', 'w') as file: file.write('y')\n\
+         os.remove('tmp/file')\n\
+         x = os.listdir('tmp')",
+    )
+    .needs(&[Limit("FSIZE")])
+    .original("allow_delete_from_own_sandbox"),
+    Probe::works(
+        "allow_reading_the_paths_of_modules",
+        "What modules are imported from can be listed or read, where it is there.",
+        "true",
+        "import os, sys\n\
+         for path in sys.path:\n    \
+             if os.path.isdir(path): os.listdir(path)\n    \
+             elif os.path.isfile(path): open(path, 'rb').read(1)\n\
+         x = len(sys.path) > 2",
+    )
+    .original("allow_python_path"),
     Probe::works(
         "allow_buffers_at_a_position",
         "Several buffers can be read and written at a position.",
@@ -114,6 +138,16 @@ pub const PROBES: &[Probe] = &[
          listener.listen()\n\
          x = listener.getsockname()",
     ),
+    Probe::works(
+        "allow_unix_sockets_of_any_kind_bound_below_tmp",
+        "And so can one that was asked for as a raw one.",
+        "true",
+        "import socket\n\
+         bound = socket.socket(socket.AF_UNIX, socket.SOCK_RAW)\n\
+         bound.bind('./tmp/socket')\n\
+         x = bound.fileno() > 2",
+    )
+    .original("allow_in_sandbox"),
     Probe::works(
         "allow_pairs_of_sockets",
         "A pair of connected sockets can be written to and read from.",
@@ -184,6 +218,23 @@ pub const PROBES: &[Probe] = &[
         "1",
         "import fcntl\nwith open('tmp/file', 'w') as file: fcntl.lockf(file, fcntl.LOCK_EX)\nx = 1",
     ),
+    Probe::works(
+        "allow_flushing_own_files",
+        "Own files can be flushed, also where they are mapped.",
+        "\"y\"",
+        "import mmap, os\n\
+         with open('tmp/file', 'w+b') as file:\n    \
+             file.write(b'x')\n    \
+             file.flush()\n    \
+             os.fsync(file.fileno())\n    \
+             os.fdatasync(file.fileno())\n    \
+             mapped = mmap.mmap(file.fileno(), 1)\n    \
+             mapped[0:1] = b'y'\n    \
+             mapped.flush()\n\
+         x = open('tmp/file').read()\n\
+         del mapped",
+    )
+    .needs(&[Limit("FSIZE")]),
     Probe::works(
         "allow_the_null_device",
         "/dev/null can be read and written.",

@@ -1,7 +1,7 @@
 //! The language and its library, as authors use them; how runs end.
 
 use crate::probe::Need::Limit;
-use crate::probe::{Probe, ProbePlan};
+use crate::probe::{Asked, Expected, Probe, ProbePlan};
 
 /// The part.
 pub const PROBES: &[Probe] = &[
@@ -124,13 +124,13 @@ pub const PROBES: &[Probe] = &[
         "true",
         "import six\nx = six.PY3",
     ),
-    Probe::works(
+    Probe::answers(
         "support_course_libraries",
         "A course's python_lib.zip can be imported from.",
-        "42",
-        "",
+        Expected::Answer { globals: "{\"x\":42}", emsg: None },
+        Asked::with_library("{}", "from course_lib import double\nx = double(21)"),
     )
-    .plan(ProbePlan::WithLibrary("import course_lib\nx = course_lib.double(21)")),
+    .original("support_upload_file"),
     Probe::works(
         "support_unseeded_randomness",
         "Two runs never draw the same unseeded numbers.",

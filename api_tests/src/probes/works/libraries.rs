@@ -1,6 +1,6 @@
 //! Libraries that courses use.
 
-use crate::probe::Need::Module;
+use crate::probe::Need::{Limit, Module};
 use crate::probe::Probe;
 
 /// A library that works where the sandbox's Python has it: its module, name, what it shows, the `x` that
@@ -13,15 +13,28 @@ macro_rules! library {
 
 /// The part.
 pub const PROBES: &[Probe] = &[
-    library! { "numpy", "support_numpy", "numpy works.", "[[7.0,10.0],[15.0,22.0]]" =>
-    "import numpy\na = numpy.array([[1., 2.], [3., 4.]])\nx = (a @ a).tolist()" },
+    library! { "numpy", "support_numpy", "numpy works.", "[[7.0,10.0],[15.0,22.0],10]" =>
+    "import numpy\na = numpy.array([[1., 2.], [3., 4.]])\n\
+     x = [*(a @ a).tolist(), int((numpy.array([1, 5]) * 2)[-1])]" }
+    .original("support_numpy"),
     library! { "scipy", "support_scipy", "scipy works.", "[2.0,3.0]" =>
     "import numpy\nfrom scipy import linalg\n\
      x = [round(v, 6) for v in linalg.solve(numpy.array([[1., 1.], [1., -1.]]), [5., -1.]).tolist()]" },
     library! { "sympy", "support_sympy", "sympy works.", "\"2*x\"" =>
     "import sympy\nx = str(sympy.diff(sympy.Symbol('x') ** 2))" },
     library! { "networkx", "support_networkx", "networkx works.", "[0,1,2]" =>
-    "import networkx\nx = networkx.shortest_path(networkx.path_graph(3), 0, 2)" },
+    "import networkx\nx = networkx.shortest_path(networkx.path_graph(3), 0, 2)" }
+    .original("support_basic_import"),
+    library! { "matplotlib", "support_matplotlib", "matplotlib draws, and writes below tmp.", "\"PNG\"" =>
+    "import os\n\
+     os.environ['TMPDIR'] = 'tmp'\n\
+     import matplotlib.pyplot as plt\n\
+     figure, axes = plt.subplots()\n\
+     axes.plot([1, 2, 3, 4], [1, 4, 2, 3])\n\
+     plt.savefig('tmp/output.png')\n\
+     x = open('tmp/output.png', 'rb').read()[1:4].decode()" }
+    .needs(&[Module("matplotlib"), Limit("FSIZE")])
+    .original("support_matplotlib"),
     library! { "lxml", "support_lxml", "lxml works.", "\"b\"" =>
     "from lxml import etree\nx = etree.fromstring('<a><b/></a>')[0].tag" },
     library! { "pyparsing", "support_pyparsing", "pyparsing works.", "[\"ab\"]" =>

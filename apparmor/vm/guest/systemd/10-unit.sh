@@ -14,7 +14,6 @@ service=$(property codejail MainPID)
 processes
 no_denials "a start under systemd"
 
-probes --group network
 [ "$(execute 'x = 6 * 7')" = '{"globals_dict":{"x":42}}' ] || fail "it must execute"
 
 say "codejail check, with what the unit has:"

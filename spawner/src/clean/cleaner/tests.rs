@@ -77,6 +77,7 @@ fn cleaned(number: usize) -> SpawnerReport {
     SpawnerReport::Cleaned {
         dir: name(number),
         error: None,
+        bytes: None,
     }
 }
 

@@ -7,6 +7,7 @@ pub fn full() -> Config {
     let mut config = Config::default();
     config.python.worker_module = Some(PathBuf::from("/x"));
     config.egress_check = Some("example.org:443".to_owned());
+    config.metrics.bind = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 9100)));
     config.python.env.insert("*".to_owned(), String::new());
     let overrides = LimitOverrides {
         CPU: Some(1),
@@ -33,8 +34,8 @@ fn every_key_of_the_configuration_is_listed_with_its_default_and_documented() {
         let mut parts = vec![format!("| {} |", key.kind.right())];
         parts.push(format!("| {} |", key.applies));
         parts.extend(key.variable().map(|name| format!("| `{name}` |")));
-        let open =
-            key.name.contains('*') || ["egress_check", "python.worker_module"].contains(&key.name);
+        let open = key.name.contains('*')
+            || ["egress_check", "metrics.bind", "python.worker_module"].contains(&key.name);
         let value = leaves.iter().find(|(path, _)| path.join(".") == key.name);
         parts.extend(
             value

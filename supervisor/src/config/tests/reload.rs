@@ -38,6 +38,8 @@ fn another(kind: ValueType, value: &Value) -> Value {
         ValueType::Networks => Value::Array(vec![text("192.0.2.0/24")]),
         ValueType::Paths => Value::Array(vec![text("/other")]),
         ValueType::Mode | ValueType::Always => text("require"),
+        ValueType::LogFormat => text("json"),
+        ValueType::LogFilter => text("warn"),
     };
     assert!(kind.admits(&another) && another != *value, "{kind:?}");
     another

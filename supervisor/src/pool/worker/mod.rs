@@ -12,11 +12,12 @@ use super::ready::{Command, ReadySandbox, SandboxGuard, Shelf};
 use super::shared::Shared;
 use super::slots::Slot;
 use crate::deadline::sleep_until_some;
+use crate::metrics;
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::{SandboxId, WorkerReport, WorkerRequest};
+use codejail_protocol::job::Usage;
 use codejail_protocol::spawn::WorkerId;
 use codejail_transport_asynchronous::AsyncPacketSocket;
-use metrics::counter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Worker {
     slot: Slot,
     /// Python's files as they were when it was launched.
     python: PythonVersion,
+    /// What its image is called in the log.
+    image: Arc<str>,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
     failures: u32,
@@ -108,7 +111,7 @@ impl Worker {
                 () = self.live.cleaned() => Ok(()),
                 () = sleep_until_some(overdue) => self.end_overdue().await,
                 () = sleep_until_some(pause) => Ok(()),
-                _ = wait_for_end(&mut self.end) => Err(WorkerError::Ended),
+                _ = wait_for_end(&mut self.end, self.id, BY_ITSELF) => Err(WorkerError::Ended),
                 () = controls.retire.cancelled(), if !retiring => Ok(()),
                 () = self.python.changed(), if !retiring => Ok(()),
             };
@@ -130,7 +133,8 @@ impl Worker {
         while self.live.wants_more() {
             let (pipes, theirs) = make_pipes()?;
             let (exit, ended) = oneshot::channel();
-            let Some((sandbox, dir, uid)) = self.live.add(exit)? else {
+            let (left, remains) = oneshot::channel();
+            let Some((sandbox, dir, uid)) = self.live.add(exit, left)? else {
                 return Ok(());
             };
             let order = WorkerRequest::Prepare { sandbox, dir, uid };
@@ -141,6 +145,10 @@ impl Worker {
                 exit: ended,
                 guard: SandboxGuard::new(self.id, sandbox, self.say.clone()),
                 python: self.python.clone(),
+                image: Arc::clone(&self.image),
+                used: Usage::default(),
+                remains: Some(remains),
+                old_runs: self.shared.old_runs.clone(),
             };
             tokio::spawn(wait_until_prepared(sandbox, ready, self.say.clone()));
         }
@@ -152,7 +160,7 @@ impl Worker {
         match report {
             WorkerReport::Exited(exited) => {
                 let sandbox = exited.sandbox;
-                let removed = self.live.remove(sandbox);
+                let removed = self.live.remove(sandbox, Some(exited.used));
                 let (state, exit) =
                     removed.ok_or(WorkerError::Protocol("an exit of no sandbox"))?;
                 if state == State::Ready {
@@ -165,13 +173,13 @@ impl Worker {
                         "a sandbox ended while it waited"
                     );
                 }
-                counter!("codejail_executions_cpu_microseconds_total").increment(exited.cpu_us);
+                metrics::count_sandbox_cpu(exited.used.cpu_us);
                 // Nobody may be interested any more.
                 let _ = exit.send(exited);
                 Ok(())
             }
             WorkerReport::PrepareFailed { sandbox, error } => {
-                let removed = self.live.remove(sandbox);
+                let removed = self.live.remove(sandbox, None);
                 removed.ok_or(WorkerError::Protocol("a failure of no sandbox"))?;
                 self.count_failure(error)
             }
@@ -285,7 +293,7 @@ impl Worker {
     async fn end_all(mut self) -> Result<(), WorkerError> {
         drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
-            let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end)).await;
+            let reaped = timeout(REAP_MAX, wait_for_end(&mut self.end, self.id, TOLD)).await;
             if reaped.is_err() {
                 tokio::spawn(self.outlast());
                 return Err(WorkerError::Stays(REAP_MAX));
@@ -297,7 +305,7 @@ impl Worker {
 
     /// Waits for the end of a worker that stays. The directories go before the uids that own them.
     async fn outlast(mut self) {
-        wait_for_end(&mut self.end).await;
+        wait_for_end(&mut self.end, self.id, TOLD).await;
         self.live.remove_all().await;
         drop(self.slot);
     }
@@ -305,12 +313,26 @@ impl Worker {
 
 /// Waits until the spawner has reaped the worker, and tells its status; none if the spawner is gone
 /// itself, or has told already.
-async fn wait_for_end(end: &mut Option<oneshot::Receiver<i32>>) -> Option<i32> {
+async fn wait_for_end(
+    end: &mut Option<oneshot::Receiver<i32>>,
+    worker: WorkerId,
+    why: &str,
+) -> Option<i32> {
     let status = end.as_mut()?.await.ok();
     *end = None;
-    tracing::info!(event = "worker_ended", status, "worker ended");
+    tracing::info!(
+        event = "worker_ended",
+        worker = worker.0,
+        status,
+        "worker ended: {why}"
+    );
     status
 }
+
+/// Why most workers end: they are killed, which is status -9.
+const TOLD: &str = "the service killed it";
+/// Why others do.
+const BY_ITSELF: &str = "not by the service";
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! From a launch to a worker that is warm.
 
 use super::error::WorkerError;
-use super::{Worker, wait_for_end};
+use super::{BY_ITSELF, Worker, wait_for_end};
 use crate::pool::live::LiveSandboxes;
 use crate::pool::pause::Pause;
 use crate::pool::ready::Shelf;
-use crate::pool::shared::Shared;
+use crate::pool::shared::{Shared, image_name};
 use crate::pool::slots::Slot;
 use crate::pool::worker_log::log_lines;
 use crate::python_files::PythonVersion;
@@ -75,6 +75,7 @@ impl Worker {
             shared,
             slot,
             python,
+            image: Arc::from(""),
         };
         let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
             Ok(Ok(hello)) => {
@@ -84,6 +85,7 @@ impl Worker {
                 let scratch = &config.sandbox.scratch_dir;
                 let python = &worker.shared.python;
                 python.look_at(&hello.import_paths, scratch, launched_at);
+                worker.image = image_name(&hello, &config.python.preload);
                 return Ok((worker, hello));
             }
             Ok(Err(error)) => worker.why(error).await,
@@ -101,7 +103,12 @@ impl Worker {
         ) {
             return error;
         }
-        match timeout(LAST_WORD_MAX, wait_for_end(&mut self.end)).await {
+        match timeout(
+            LAST_WORD_MAX,
+            wait_for_end(&mut self.end, self.id, BY_ITSELF),
+        )
+        .await
+        {
             Ok(Some(status)) => {
                 let bin = self.shared.current.get().python.bin.clone();
                 WorkerError::Exited { bin, status }

@@ -12,6 +12,7 @@ use codejail_transport::{Packet, PacketSocket};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::OnceLock;
+use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 async fn next_request(spawner: &AsyncPacketSocket) -> Packet<SpawnerRequest> {
@@ -41,6 +42,8 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
         first_worker: OnceLock::new(),
         preload_failed: Mutex::default(),
         own_uids: false,
+        counts: Arc::default(),
+        old_runs: Handle::current(),
         check_worker: CheckWorker(Box::new(|_, _, _| unreachable!("no worker gets so far"))),
     };
     (Arc::new(shared), spawner)

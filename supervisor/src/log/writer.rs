@@ -1,5 +1,5 @@
-//! The log: lines on standard error. A line that can't be written is lost and counted: it never ends
-//! the service, and never holds it up for long.
+//! Where lines go: standard error. A line that can't be written is lost and counted: it never ends the
+//! service, and never holds it up for long.
 
 use crate::metrics;
 use nix::errno::Errno;
@@ -7,7 +7,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tracing_subscriber::EnvFilter;
 
 /// How long a line waits for a reader that takes nothing. The first line that waited in vain is the
 /// last one that waits, until the reader takes something again.
@@ -15,21 +14,8 @@ const READER_MAX_MS: u8 = 100;
 /// Written at a time: `PIPE_BUF`. A pipe that polls as writable has room for it (pipe(7)).
 const PIECE_BYTES: usize = 4096;
 
-/// Logs go to standard error, filtered by `RUST_LOG`.
-pub fn log_to_stderr(default_filter: &str) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| LogWriter(io::stderr()))
-        // They would go to standard error by `eprintln!`, which panics where it can't write.
-        .log_internal_errors(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
-}
-
 /// Writes each line whole, or counts it as lost.
-struct LogWriter<W>(W);
+pub struct LogWriter<W>(pub W);
 
 impl<W: Write + AsFd> Write for LogWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {

@@ -1,0 +1,74 @@
+//! What one run can take of the kernel's memory: no limit of a process counts it, only a memory cgroup does.
+
+use std::fs;
+
+/// Bytes of one epoll watch: 1.5 million took 330 MB (Linux 6.18, 64 bits).
+const WATCH_BYTES: u64 = 220;
+/// Bytes of a page.
+const PAGE_BYTES: u64 = 4096;
+
+/// The bounds that the host sets.
+struct Host {
+    /// What a socket may be given to send, socket(7). The kernel doubles it.
+    wmem_max: u64,
+    /// Pages in pipes of one user, pipe(7); beyond them pipes are small.
+    pipe_pages: u64,
+    /// Epoll watches of one user, epoll(7).
+    watches: u64,
+}
+
+/// How much that is for a run with so many descriptors, by kind; none if this host does not say.
+#[must_use]
+pub fn unbounded(descriptors: u64) -> Option<String> {
+    let host = Host {
+        wmem_max: setting("net/core/wmem_max")?,
+        pipe_pages: setting("fs/pipe-user-pages-soft")?,
+        watches: setting("fs/epoll/max_user_watches")?,
+    };
+    Some(of_host(descriptors, &host))
+}
+
+fn of_host(descriptors: u64, host: &Host) -> String {
+    let sockets = descriptors.saturating_mul(2).saturating_mul(host.wmem_max);
+    let pipes = host.pipe_pages.saturating_mul(PAGE_BYTES);
+    let watches = descriptors.saturating_mul(descriptors).min(host.watches);
+    let watches = watches.saturating_mul(WATCH_BYTES);
+    let all = sockets.saturating_add(pipes).saturating_add(watches);
+    format!(
+        "one run can take {all} bytes of the kernel's memory, which only a memory cgroup would count: \
+         {sockets} in buffers of sockets (NOFILE {descriptors}, net.core.wmem_max), {pipes} in pipes \
+         (fs.pipe-user-pages-soft), {watches} in epoll watches (NOFILE, fs.epoll.max_user_watches); and \
+         names of files that it looks for in vain, which the kernel gives up when memory is short"
+    )
+}
+
+/// A number below /proc/sys.
+fn setting(name: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_said_in_bytes_with_the_limit_that_bounds_it() {
+        let host = Host {
+            wmem_max: 4 << 20,
+            pipe_pages: 16384,
+            watches: 50_000,
+        };
+        let said = of_host(256, &host);
+        for part in [
+            "one run can take 2225592512 bytes",
+            "2147483648 in buffers of sockets (NOFILE 256",
+            "67108864 in pipes",
+            "11000000 in epoll watches",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(of_host(100, &host).contains("2200000 in epoll watches"));
+        assert!(unbounded(1).is_some_and(|said| said.contains("NOFILE 1,")));
+    }
+}

@@ -1,0 +1,79 @@
+//! Takes events, and writes a line for each.
+
+use super::format;
+use std::cell::RefCell;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{self, FormatTime};
+use tracing_subscriber::layer::Context;
+
+/// Bytes of a buffer that is kept for the next line.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// `2026-11-28T02:38:26`
+const SECOND_BYTES: usize = 19;
+
+/// Writes a line for each event into what `writer` makes, in the form that is wanted at the time.
+pub struct Lines<F> {
+    pub json: &'static AtomicBool,
+    pub writer: F,
+}
+
+/// What each thread has for its lines.
+#[derive(Default)]
+struct Desk {
+    line: Vec<u8>,
+    /// The second that `shown` shows: its date is worked out once.
+    second: Option<u64>,
+    shown: Vec<u8>,
+}
+
+thread_local! {
+    static DESK: RefCell<Desk> = RefCell::default();
+}
+
+impl<S: Subscriber, W: Write, F: Fn() -> W + 'static> Layer<S> for Lines<F> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        DESK.with(|desk| match desk.try_borrow_mut() {
+            Ok(mut desk) => self.write(&mut desk, event),
+            // An event while a value of another one is written.
+            Err(_) => self.write(&mut Desk::default(), event),
+        });
+    }
+}
+
+impl<W: Write, F: Fn() -> W> Lines<F> {
+    fn write(&self, desk: &mut Desk, event: &Event<'_>) {
+        desk.tell_time();
+        desk.line.clear();
+        match self.json.load(Ordering::Relaxed) {
+            true => format::json(&mut desk.line, &desk.shown, event),
+            false => format::text(&mut desk.line, &desk.shown, event),
+        }
+        // The writer counts what it loses.
+        let _ = (self.writer)().write_all(&desk.line);
+        desk.line.shrink_to(KEPT_BYTES_MAX);
+    }
+}
+
+impl Desk {
+    /// Shows the time now, to the microsecond.
+    fn tell_time(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        if self.second != Some(now.as_secs()) {
+            let mut text = String::new();
+            let _ = time::SystemTime.format_time(&mut Writer::new(&mut text));
+            // It may be the next second by now; then it is shown a second early, once.
+            self.shown = text.into_bytes();
+            self.second = Some(now.as_secs());
+        }
+        self.shown.truncate(SECOND_BYTES);
+        self.shown.push(b'.');
+        format::digits(&mut self.shown, now.subsec_micros().into(), 6);
+        self.shown.push(b'Z');
+    }
+}

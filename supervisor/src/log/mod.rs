@@ -1,0 +1,96 @@
+//! The log: one line on standard error for each event, as text or as JSON. A reload can change which events,
+//! and how they are written.
+
+pub mod filter;
+mod format;
+mod lines;
+mod writer;
+
+use crate::say;
+pub use format::digits;
+
+use filter::FilterError;
+use lines::Lines;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+use writer::LogWriter;
+
+/// The variable that counts instead of the configuration's level, where it holds something.
+const VARIABLE: &str = "RUST_LOG";
+
+/// Whether lines are JSON; read for each line.
+static JSON: AtomicBool = AtomicBool::new(false);
+/// How the filter is replaced; none before the log begins.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Begins to log what this filter lets pass, or rather what `RUST_LOG` does, where it holds one. A filter that
+/// is none is named on standard error, and `error` counts.
+pub fn start(level: &str, json: bool) {
+    start_into(level, json, || LogWriter(io::stderr()));
+}
+
+/// The same with lines that go somewhere else than to standard error.
+pub fn start_into<W: io::Write>(
+    level: &str,
+    json: bool,
+    writer: impl Fn() -> W + Send + Sync + 'static,
+) {
+    JSON.store(json, Ordering::Relaxed);
+    let (filter, refused) = match wanted(level) {
+        Ok(filter) => (filter, None),
+        // It is the variable's: the configuration's is checked with the other keys.
+        Err(error) => (
+            filter::parse(level).unwrap_or_else(|_| EnvFilter::new("error")),
+            Some(error),
+        ),
+    };
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = Lines {
+        json: &JSON,
+        writer,
+    };
+    let begun = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
+    if let Err(error) = begun {
+        say::to_stderr(format_args!("codejail: the log can't begin: {error}"));
+        return;
+    }
+    let _ = FILTER.set(handle);
+    if let Some(error) = refused {
+        tracing::warn!(
+            event = "log_filter_refused",
+            "{VARIABLE}: {error}; log.level counts"
+        );
+    }
+}
+
+/// Logs what this filter lets pass from now on, unless `RUST_LOG` says otherwise; and in this form.
+pub fn change(level: &str, json: bool) {
+    JSON.store(json, Ordering::Relaxed);
+    let Some(handle) = FILTER.get() else { return };
+    match wanted(level).or_else(|_| filter::parse(level)) {
+        // The subscriber lives as long as the process.
+        Ok(filter) => drop(handle.reload(filter)),
+        Err(error) => tracing::error!(event = "log_filter_refused", "log.level: {error}"),
+    }
+}
+
+/// Whether `RUST_LOG` holds something, so that `log.level` does not count.
+#[must_use]
+pub fn is_overridden() -> bool {
+    variable().is_some()
+}
+
+fn variable() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|text| !text.is_empty())
+}
+
+fn wanted(level: &str) -> Result<EnvFilter, FilterError> {
+    filter::parse(variable().as_deref().unwrap_or(level))
+}

@@ -1,0 +1,187 @@
+//! What is counted as it happens, for Prometheus. What is looked at when Prometheus asks is in `scrape/`.
+//!
+//! Label values come from the lists in `labels.rs`, from the names of what is installed in the sandbox venv, and
+//! from the contexts that the configuration names; never from a request.
+
+pub mod labels;
+mod recorded;
+pub mod table;
+
+pub use recorded::{Done, executed, refused, request, sandbox_taken, unprepared};
+
+use codejail_protocol::control::Hello;
+use codejail_protocol::job::COLD_IMPORTS_MAX;
+use labels::{PeerList, Recycle, Start};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use table::{Kind, METRICS};
+use tokio::time::sleep;
+
+/// Bucket bounds in seconds, from a tenth of a millisecond to the client's limit of 3.5 s, and beyond it for
+/// workers that warm up and contexts with longer limits.
+const SECONDS: &[f64] = &[
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
+/// Bucket bounds in bytes, from 64 KiB to 4 GiB, each four times the one before.
+const BYTES: &[f64] = &[
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+    268_435_456.0,
+    1_073_741_824.0,
+    4_294_967_296.0,
+];
+
+/// How often recorded values go into their histograms. Until then each takes 16 bytes, and two cores
+/// refuse 80,000 requests a second.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Lines of the log that could not be written. The log begins before the recorder is there.
+static LOST_LOG_LINES: AtomicU64 = AtomicU64::new(0);
+
+/// Microseconds of CPU time that sandboxes used which are gone: the recorder's counters are whole numbers, and
+/// the metric is in seconds.
+static SANDBOX_CPU_US: AtomicU64 = AtomicU64::new(0);
+
+/// Counts a line of the log that could not be written.
+pub fn count_lost_log_line() {
+    LOST_LOG_LINES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many lines of the log could not be written.
+pub fn lost_log_lines() -> u64 {
+    LOST_LOG_LINES.load(Ordering::Relaxed)
+}
+
+/// Counts what a sandbox used that is gone.
+pub fn count_sandbox_cpu(micros: u64) {
+    SANDBOX_CPU_US.fetch_add(micros, Ordering::Relaxed);
+}
+
+/// CPU time of all sandboxes that are gone.
+pub fn sandbox_cpu() -> Duration {
+    Duration::from_micros(SANDBOX_CPU_US.load(Ordering::Relaxed))
+}
+
+/// Counts the start of a worker.
+pub fn count_worker_start(result: Start) {
+    metrics::counter!("codejail_worker_starts_total", "result" => result.name()).increment(1);
+}
+
+/// Counts requests from addresses that are not in a list.
+pub fn count_refused_peers(list: PeerList, requests: u64) {
+    metrics::counter!("codejail_peers_refused_total", "list" => list.name()).increment(requests);
+}
+
+/// Counts a worker that served and does no more.
+pub fn count_recycled(reason: Recycle) {
+    metrics::counter!("codejail_workers_recycled_total", "reason" => reason.name()).increment(1);
+}
+
+/// Counts a `HUP`, by whether its configuration was taken.
+pub fn count_reload(taken: bool) {
+    metrics::counter!("codejail_config_reloads_total", "result" => RELOADS[usize::from(taken)])
+        .increment(1);
+}
+
+const RELOADS: [&str; 2] = ["failed", "success"];
+
+/// Puts recorded values into their histograms for ever. A scrape does the same, but maybe nobody
+/// scrapes.
+pub async fn keep_up(handle: PrometheusHandle) {
+    loop {
+        sleep(UPKEEP_EVERY).await;
+        handle.run_upkeep();
+    }
+}
+
+/// Installs the recorder; metrics of the whole process go there. Counters begin at 0, so that whoever looks at
+/// their growth sees the first count too.
+///
+/// # Errors
+/// One is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), BYTES)?
+        .install_recorder()?;
+    for metric in METRICS {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, metric.meaning),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.meaning),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.meaning),
+        }
+    }
+    recorded::begin();
+    for list in PeerList::ALL {
+        count_refused_peers(*list, 0);
+    }
+    for start in Start::ALL {
+        metrics::counter!("codejail_worker_starts_total", "result" => start.name()).absolute(0);
+    }
+    for reason in Recycle::ALL {
+        metrics::counter!("codejail_workers_recycled_total", "reason" => reason.name()).absolute(0);
+    }
+    for result in RELOADS {
+        metrics::counter!("codejail_config_reloads_total", "result" => result).absolute(0);
+    }
+    // Set when they change.
+    metrics::gauge!("codejail_connections").set(0.0);
+    metrics::gauge!("codejail_library_cache_bytes").set(0.0);
+    for name in WITHOUT_LABELS {
+        metrics::counter!(*name).absolute(0);
+    }
+    Ok(handle)
+}
+
+/// Counters that are counted where it happens, by their names.
+const WITHOUT_LABELS: &[&str] = &[
+    "codejail_worker_failures_total",
+    "codejail_scratch_failures_total",
+    "codejail_python_changes_total",
+    "codejail_library_cache_hits_total",
+    "codejail_library_cache_misses_total",
+    "codejail_library_cache_compiled_total",
+    "codejail_library_cache_failed_total",
+    "codejail_library_cache_evicted_total",
+    "codejail_library_cache_postponed_total",
+    "codejail_log_refusals_unsaid_total",
+];
+
+/// The libraries that a run says it had to import cold, as far as that can be. A run can say anything: what no
+/// worker has found in the sandbox venv is passed over, and so is what is said twice or beyond the bound.
+#[must_use]
+pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> Vec<&'a str> {
+    let mut credible: Vec<&str> = Vec::new();
+    let libraries = worker.map_or(&[][..], |hello| &hello.libraries);
+    for module in said.iter().take(COLD_IMPORTS_MAX) {
+        if libraries.contains(module) && !credible.contains(&module.as_str()) {
+            credible.push(module);
+        }
+    }
+    credible
+}
+
+/// Counts such libraries. The worst that a run can do is a wrong count of a library that is there.
+pub fn count_cold_imports(credible: &[&str]) {
+    /// As many as a worker names libraries, at most.
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    for module in credible {
+        if SAID.lock().insert((*module).to_owned()) {
+            tracing::info!(
+                event = "cold_import",
+                module,
+                "an execution imported {module}, which each one will do anew unless python.preload names it"
+            );
+        }
+        metrics::counter!("codejail_cold_imports_total", "module" => (*module).to_owned())
+            .increment(1);
+    }
+}

@@ -1,0 +1,69 @@
+//! The threads on which the pipes of old runs are read: apart from those that answer HTTP.
+//!
+//! What a read of a pipe costs is for the sandbox to say. Before it returns, the kernel calls, with
+//! interrupts off, everybody who watches the pipe's other end, and a run can hang 100,000 epoll watches
+//! on its own standard output. It takes a run some 1.3 microseconds to make one, and a read 0.1 to call it.
+//! So the age of a run bounds what a read of its pipes can cost: those of young runs stay where their
+//! requests are, since to change threads would cost a small execution a twentieth of its time.
+
+use std::io;
+use std::thread::available_parallelism;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+/// From then on a run is old. Before, it can't have made watches that cost a read more than 2 ms; and a small
+/// execution is over.
+pub const YOUNG_MAX: Duration = Duration::from_millis(20);
+
+/// The threads.
+pub struct OldRuns(Runtime);
+
+impl OldRuns {
+    /// Starts them: half as many as there are cores, so that HTTP finds a free one beside them.
+    ///
+    /// # Errors
+    /// The system gives no thread or no epoll instance.
+    pub fn start() -> io::Result<Self> {
+        let threads = available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("old-runs")
+            .enable_all()
+            .build()?;
+        Ok(Self(runtime))
+    }
+
+    /// How tasks get there.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.0.handle().clone()
+    }
+
+    /// Drops all tasks, and waits at most so long for threads that are not done.
+    pub fn end(self, longest: Duration) {
+        self.0.shutdown_timeout(longest);
+    }
+}
+
+/// A task on other threads, which is dropped with this.
+#[derive(Debug)]
+pub struct Away<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Away<T> {
+    /// Starts it.
+    pub fn spawn(threads: &Handle, task: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(threads.spawn(task))
+    }
+
+    /// Waits for its end; none if its threads have ended before, as they do with the service.
+    pub async fn end(mut self) -> Option<T> {
+        (&mut self.0).await.ok()
+    }
+}
+
+impl<T> Drop for Away<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
