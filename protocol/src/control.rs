@@ -48,6 +48,8 @@ pub struct WorkerConfig {
     /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Where they share the worker's uid, they
     /// share its NPROC too.
     pub sandboxes_max: u32,
+    /// Descriptors that a sandbox may have (RLIMIT_NOFILE).
+    pub descriptors_max: u64,
     /// Whether sandboxes get uids of their own: those that follow the worker's, as many as there
     /// may be sandboxes. The spawner has chosen the worker's uid, and the worker's seccomp filter
     /// refuses every uid beyond those.

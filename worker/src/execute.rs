@@ -129,10 +129,10 @@ fn stand_in_place(py: Python<'_>, inherited: &Inherited<'_>, sandbox: &Sandbox) 
 fn serve_job(
     py: Python<'_>,
     inherited: &Inherited<'_>,
-    sandbox: Sandbox,
+    mut sandbox: Sandbox,
     status: &mut Status,
 ) -> Result<(), String> {
-    let job = read_job().map_err(|error| error.to_string())?;
+    let job = read_job(&mut sandbox).map_err(|error| error.to_string())?;
     let main = py
         .import("__main__")
         .map_err(|error| error.to_string())?

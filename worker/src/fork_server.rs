@@ -72,6 +72,7 @@ pub fn run(
                     uid,
                     worker: getpid(),
                     image_bytes,
+                    descriptors_max: config.descriptors_max,
                     // The worker and its other sandboxes.
                     uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
                 };

@@ -2,7 +2,7 @@
 //! the pipe. It looks at nothing of their content.
 
 use crate::layers::{LayerError, descriptors};
-use crate::sandbox;
+use crate::sandbox::Sandbox;
 use codejail_protocol::frame::{self, PREFIX_BYTES};
 use codejail_protocol::job::JobHeader;
 use nix::errno::Errno;
@@ -34,21 +34,23 @@ pub enum JobError {
     /// The header and what follows it don't agree, or exceed their bound.
     #[error("job pipe: it ended inside a job, or went on after one")]
     Length,
-    /// The kernel gave no timer for the job's wall-clock limit.
+    /// The kernel would not start the timer of the job's wall-clock limit.
     #[error("the job's clock: {0}")]
     Clock(LayerError),
 }
 
 /// Reads the job. The clock starts as soon as the job's limits are known; without a clock no job is
 /// read.
-pub fn read_job() -> Result<ReceivedJob, JobError> {
+pub fn read_job(sandbox: &mut Sandbox) -> Result<ReceivedJob, JobError> {
     let mut prefix = [0; PREFIX_BYTES];
     read_exactly(&mut prefix)?;
     let mut body = vec![0; frame::body_length(prefix)?];
     read_exactly(&mut body)?;
     let header: JobHeader = frame::decode(&body)?;
     header.blobs_bytes().ok_or(JobError::Length)?;
-    sandbox::start_clock(&header.limits).map_err(JobError::Clock)?;
+    sandbox
+        .start_clock(&header.limits)
+        .map_err(JobError::Clock)?;
     let job = ReceivedJob {
         header,
         code: read_blob(header.code_bytes)?,

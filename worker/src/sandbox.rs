@@ -3,10 +3,11 @@
 
 use crate::confine::Confined;
 use crate::layers::identity::{self, SandboxUid};
+use crate::layers::kill_timer::KillTimer;
 use crate::layers::landlock::LandlockFinal;
 use crate::layers::scratch::{Directory, Scratch};
 use crate::layers::seccomp::SeccompFinal;
-use crate::layers::{LayerError, descriptors, kill_timer, process, rlimits};
+use crate::layers::{LayerError, descriptors, process, rlimits};
 use codejail_protocol::job::Limits;
 use nix::unistd::Pid;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub struct Sandbox {
     landlock: Option<LandlockFinal>,
     seccomp: Option<SeccompFinal>,
     rlimits: bool,
+    clock: KillTimer,
     worker: Pid,
     image_bytes: u64,
     uid_sharers: u64,
@@ -37,6 +39,8 @@ pub struct SandboxSpec {
     pub worker: Pid,
     /// What the warm image maps.
     pub image_bytes: u64,
+    /// How many descriptors it may have.
+    pub descriptors_max: u64,
     /// Other processes of the same user, which count in its NPROC.
     pub uid_sharers: u64,
 }
@@ -59,6 +63,7 @@ pub fn enter(
     identity::become_user(spec.uid)?;
     process::not_dumpable()?;
     process::die_with_parent(spec.worker)?;
+    let clock = KillTimer::make()?;
     scratch.make_tmp()?;
     if let Some((apparmor, attributes)) = apparmor {
         apparmor.confine_sandbox(attributes)?;
@@ -69,6 +74,9 @@ pub fn enter(
         .transpose()?;
     let kept = landlock.iter().map(LandlockFinal::descriptor);
     descriptors::close_others(&kept.chain([scratch.descriptor()]).collect::<Vec<_>>())?;
+    if confined.rlimits {
+        rlimits::set_for_sandbox(spec.descriptors_max)?;
+    }
     let seccomp = match &confined.filters {
         Some(filters) => {
             filters.confine_sandbox()?;
@@ -82,21 +90,22 @@ pub fn enter(
         landlock,
         seccomp,
         rlimits: confined.rlimits,
+        clock,
         worker: spec.worker,
         image_bytes: spec.image_bytes,
         uid_sharers: spec.uid_sharers,
     })
 }
 
-/// The clock starts: called when the job's header, and so its limit, is known.
-pub fn start_clock(limits: &Limits) -> Result<(), LayerError> {
-    kill_timer::arm(limits.realtime_ms)
-}
-
 impl Sandbox {
     /// Its directory.
     pub fn path(&self) -> &std::path::Path {
         self.scratch.path()
+    }
+
+    /// The clock starts: called when the job's header, and so its limit, is known.
+    pub fn start_clock(&mut self, limits: &Limits) -> Result<(), LayerError> {
+        self.clock.start(limits.realtime_ms)
     }
 
     /// Second step, when the job is there: its limits hold from here on, and nothing can be undone.

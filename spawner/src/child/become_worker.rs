@@ -8,6 +8,7 @@ use super::proc_files::{close_ipc, enter_profile_at_exec, go_first_when_memory_i
 use crate::sys::process::{close_at_exec_from, execute, exit, put_descriptor_at, restore_sigpipe};
 use crate::worker_root::Root;
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, close, read, setsid};
@@ -31,7 +32,8 @@ pub fn try_root(root: &mut Root<'_>, failed: &OwnedFd) -> ! {
 }
 
 /// The order matters: IPC while the host's `/proc` is there; the root while there is CAP_SYS_ADMIN
-/// and the descriptors have the numbers that the root knows; bounds while there is CAP_SETPCAP;
+/// and the descriptors have the numbers that the root knows, and before a user namespace, in which
+/// mounts are locked; bounds while there is CAP_SETPCAP;
 /// user before capabilities; the death signal after the change of user, which clears it.
 fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
     wait_for_spawner(&plan.descriptors).map_err(Step::WaitForSpawner.failed())?;
@@ -46,6 +48,10 @@ fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
     close_at_exec_from(FIRST_FREE.cast_unsigned()).map_err(Step::CloseAtExec.failed())?;
     go_first_when_memory_is_short().map_err(Step::OomScore.failed())?;
     chdir(plan.directory.as_c_str()).map_err(Step::Directory.failed())?;
+    if let Some(users) = plan.users {
+        let entered = users.enter(CloneFlags::empty());
+        entered.map_err(Step::UserNamespace.failed())?;
+    }
     if let Some(uid) = plan.uid {
         bound_capabilities().map_err(Step::CapabilityBounds.failed())?;
         become_user(uid).map_err(Step::User.failed())?;
@@ -127,6 +133,7 @@ mod tests {
             environment: CStringArray::new(std::iter::empty()),
             directory: directory.to_owned(),
             uid: None,
+            users: None,
             descriptors: descriptors.out_of_the_way().unwrap(),
             apparmor: None,
             closes_ipc: false,

@@ -1,6 +1,7 @@
 //! All that a new worker's process needs, prepared by the spawner in memory of which the process
 //! gets a copy.
 
+use super::user_maps::UserMaps;
 use crate::sys::process::{CStringArray, duplicate_above};
 use crate::worker_root::Root;
 use nix::errno::Errno;
@@ -24,6 +25,8 @@ pub struct ExecPlan<'a> {
     pub directory: CString,
     /// The user to become, where the spawner is root.
     pub uid: Option<u32>,
+    /// The user namespace to enter, where the spawner is not root.
+    pub users: Option<&'a UserMaps>,
     /// Its descriptors.
     pub descriptors: ChildDescriptors,
     /// For `attr/exec`: the AppArmor profile to enter, where that layer is in use.

@@ -26,6 +26,8 @@ pub enum Step {
     OomScore,
     /// Enter the worker's directory.
     Directory,
+    /// Enter a user namespace of its own.
+    UserNamespace,
     /// Give up all capabilities that no worker gets, for good.
     CapabilityBounds,
     /// Become the worker's user.
@@ -41,7 +43,7 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::WaitForSpawner,
         Self::Session,
         Self::Ipc,
@@ -50,6 +52,7 @@ impl Step {
         Self::CloseAtExec,
         Self::OomScore,
         Self::Directory,
+        Self::UserNamespace,
         Self::CapabilityBounds,
         Self::User,
         Self::Capabilities,
@@ -69,6 +72,7 @@ impl Step {
             Self::CloseAtExec => "close_range with CLOSE_RANGE_CLOEXEC (it takes Linux 5.11)",
             Self::OomScore => "out-of-memory score",
             Self::Directory => "enter its directory",
+            Self::UserNamespace => "a user namespace of its own",
             Self::CapabilityBounds => "capability bounds",
             Self::User => "user and group",
             Self::Capabilities => "capabilities",

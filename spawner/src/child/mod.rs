@@ -11,3 +11,4 @@ mod credentials;
 pub mod exec_plan;
 pub mod failure;
 pub mod proc_files;
+pub mod user_maps;

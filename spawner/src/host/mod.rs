@@ -9,6 +9,7 @@ mod namespaces;
 mod python_paths;
 pub mod reach;
 
+use crate::child::user_maps::UserMaps;
 use crate::error::LaunchError;
 use crate::worker_root::RootPlan;
 use apparmor::AppArmor;
@@ -22,6 +23,8 @@ use namespaces::Namespaces;
 pub struct HostLayers {
     /// The namespaces of each worker.
     pub namespaces: Namespaces,
+    /// For a user namespace of each worker, where this process is not root and the host allows it.
+    pub users: Option<UserMaps>,
     /// The root of each worker, where it gets one.
     pub root: Option<RootPlan>,
     /// The service's part of the cgroup tree, where it gets one.
@@ -39,9 +42,10 @@ impl HostLayers {
     /// A required layer is missing, or an attempt fails for another reason than the host's refusal.
     pub fn find(config: &SpawnerConfig) -> Result<Self, LaunchError> {
         let wanted = &config.layers;
-        if [wanted.namespaces, wanted.mounts] != [LayerMode::Off; 2] {
-            namespaces::become_own_administrator()?;
-        }
+        let users = match [wanted.namespaces, wanted.mounts] {
+            [LayerMode::Off, LayerMode::Off] => None,
+            _ => namespaces::become_own_administrator()?,
+        };
         let (namespaces, namespaces_state) = namespaces::find(wanted.namespaces)?;
         let apparmor = AppArmor::find(wanted.apparmor).map_err(|flaws| {
             LaunchError::layer(apparmor::LAYER, flaws, "docs/apparmor.md says how")
@@ -57,6 +61,7 @@ impl HostLayers {
             } else {
                 namespaces
             },
+            users,
             root,
             cgroups,
             apparmor,

@@ -1,15 +1,15 @@
 //! Which namespaces a worker gets, and how the spawner comes to be allowed to give them.
 
-use crate::child::proc_files::{close_ipc, write_file};
+use crate::child::proc_files::close_ipc;
+use crate::child::user_maps::UserMaps;
 use crate::error::{LaunchError, system};
 use crate::sys::clone::clone;
 use crate::sys::process::exit;
 use codejail_protocol::control::{LayerMode, LayerState};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::CloneFlags;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{getegid, geteuid};
-use std::ffi::CStr;
+use nix::unistd::geteuid;
 
 const LAYER: &str = "namespaces";
 
@@ -32,51 +32,35 @@ const REMEDY: &str = "start the service as root with CAP_SYS_ADMIN, or allow use
 /// Some hosts let a process enter and then refuse to map its user (Ubuntu from 23.10 on), and there
 /// is no way back. So a child that ends at once tries it first.
 ///
+/// Then each worker can have one of its own below this one, which the answer says: the kernel counts
+/// processes and pending signals by user and by user namespace, so that what one worker's runs take
+/// is not missing to another's (Linux 5.14).
+///
 /// # Errors
 /// The process is in its namespace and can't map its user there, though its child could.
-pub fn become_own_administrator() -> Result<(), LaunchError> {
+pub fn become_own_administrator() -> Result<Option<UserMaps>, LaunchError> {
     if geteuid().is_root() {
-        return Ok(());
+        return Ok(None);
     }
     let maps = UserMaps::of_this_process();
-    if maps.try_in_a_child()?.is_err() {
-        return Ok(());
+    if try_in_a_child(&maps)?.is_err() {
+        return Ok(None);
     }
-    maps.enter().map_err(system("enter a user namespace"))
+    let entered = maps.enter(CloneFlags::CLONE_NEWNS);
+    entered.map_err(system("enter a user namespace"))?;
+    Ok(try_in_a_child(&maps)?.is_ok().then_some(maps))
 }
 
-/// What a process writes to map its own user, and nobody else, in a new user namespace.
-struct UserMaps([(&'static CStr, String); 3]);
-
-impl UserMaps {
-    fn of_this_process() -> Self {
-        let (uid, gid) = (geteuid(), getegid());
-        let map = |id: u32| format!("{id} {id} 1");
-        Self([
-            (c"/proc/self/setgroups", "deny".to_owned()),
-            (c"/proc/self/uid_map", map(uid.as_raw())),
-            (c"/proc/self/gid_map", map(gid.as_raw())),
-        ])
-    }
-
-    /// System calls only, for a child of clone.
-    fn enter(&self) -> Result<(), Errno> {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-        let Self(maps) = self;
-        maps.iter()
-            .try_for_each(|(file, text)| write_file(file, text.as_bytes()))
-    }
-
-    /// What a child meets that does the same and ends.
-    fn try_in_a_child(&self) -> Result<Result<(), Errno>, LaunchError> {
-        let run = || exit(self.enter().map_or_else(|errno| errno as i32, |()| 0));
-        let child = clone(0, run).map_err(system("clone"))?;
-        match waitpid(child.pid, None) {
-            Ok(WaitStatus::Exited(_, 0)) => Ok(Ok(())),
-            Ok(WaitStatus::Exited(_, errno)) => Ok(Err(Errno::from_raw(errno))),
-            Ok(_) => Err(LaunchError::System("try a user namespace", Errno::ECHILD)),
-            Err(errno) => Err(LaunchError::System("waitpid", errno)),
-        }
+/// What a child meets that enters a user namespace with these maps and ends.
+fn try_in_a_child(maps: &UserMaps) -> Result<Result<(), Errno>, LaunchError> {
+    let enter = || maps.enter(CloneFlags::CLONE_NEWNS);
+    let run = || exit(enter().map_or_else(|errno| errno as i32, |()| 0));
+    let child = clone(0, run).map_err(system("clone"))?;
+    match waitpid(child.pid, None) {
+        Ok(WaitStatus::Exited(_, 0)) => Ok(Ok(())),
+        Ok(WaitStatus::Exited(_, errno)) => Ok(Err(Errno::from_raw(errno))),
+        Ok(_) => Err(LaunchError::System("try a user namespace", Errno::ECHILD)),
+        Err(errno) => Err(LaunchError::System("waitpid", errno)),
     }
 }
 

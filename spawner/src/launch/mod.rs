@@ -186,6 +186,7 @@ impl Launcher {
             uid,
             descriptors: descriptors.out_of_the_way().map_err(system("fcntl"))?,
             apparmor: self.host.apparmor.on_exec.as_deref(),
+            users: self.host.users.as_ref(),
             closes_ipc: self.host.namespaces.closes_ipc,
             root,
         };

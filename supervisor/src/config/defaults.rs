@@ -31,6 +31,10 @@ impl Default for Config {
             reply_bytes_max: 32 << 20,
             scratch_bytes_max: 256 << 20,
             scratch_files_max: 16_384,
+            // Ten times what a course's code has open (matplotlib with its fonts: some twenty). What a
+            // run can hang on one wait queue grows with its square, and the kernel's memory that no
+            // limit counts with up to its cube: 1024, the original's, are 16 to 64 times as much.
+            descriptors_max: 256,
             egress_check: None,
             peers: Peers::default(),
             python: Python::default(),

@@ -76,6 +76,8 @@ pub const KEYS: &[Key] = &[
         NewWorkers,
     ),
     key("scratch_files_max", Integer(16, 1 << 24), NewWorkers),
+    // Above the status pipe's number, 63; no more than a worker may have (`layers/rlimits.rs` there).
+    key("descriptors_max", Integer(64, 1024), NewWorkers),
     key("egress_check", Endpoint, AtOnce),
     key("peers.api", ValueType::Networks, AtOnce),
     key("peers.metrics", ValueType::Networks, AtOnce),

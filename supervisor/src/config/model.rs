@@ -52,6 +52,8 @@ pub struct Config {
     pub scratch_bytes_max: u64,
     /// How many files, directories and links that may be.
     pub scratch_files_max: u64,
+    /// Descriptors that one execution may have.
+    pub descriptors_max: u64,
     /// `host:port` that the service must not be able to connect to; none is no check.
     pub egress_check: Option<String>,
     /// Who may ask.

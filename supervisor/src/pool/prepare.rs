@@ -43,7 +43,7 @@ pub async fn wait_until_prepared(
     let error = match report {
         Ok(Ok(SandboxReport::Prepared { used })) => {
             ready.used = used;
-            let _ = commands.send(Command::Ready(ready));
+            let _ = commands.send(Command::Ready(Box::new(ready)));
             return;
         }
         Ok(Ok(SandboxReport::PrepareFailed { error })) => error,

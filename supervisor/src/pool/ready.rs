@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 #[derive(Debug)]
 pub enum Command {
     /// It is locked down and waits for its job.
-    Ready(ReadySandbox),
+    Ready(Box<ReadySandbox>),
     /// It could not be prepared.
     Unready(SandboxId, String),
     /// The worker has passed its checks: its sandboxes go to the shelf that all take from.

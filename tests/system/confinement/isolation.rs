@@ -69,7 +69,7 @@ os.open('jailed_code', os.O_RDONLY)
 warnings.simplefilter('ignore')
 threading.Thread(target=time.sleep, args=(0.1,)).start()
 gc.set_threshold(1)
-resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 ";
 
 /// What the vandal can't change; that it can't is `confinement.rs`'s matter.

@@ -2,9 +2,11 @@
 
 mod boundaries;
 mod claims;
+mod counted_by_user;
 mod hosts;
 mod influence;
 mod isolation;
+mod kernel;
 mod layers;
 mod one_layer;
 mod proc;

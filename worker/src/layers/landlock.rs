@@ -176,12 +176,14 @@ fn read_access() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// Every right to change something, except the making of device nodes, which no run may do.
+/// Every right to change something, except the making of device nodes and named pipes, which no run
+/// may do (`seccomp/files.rs`).
 fn write_access(abi: ABI) -> BitFlags<AccessFs> {
     let never = read_access()
         | AccessFs::Execute
         | AccessFs::MakeChar
         | AccessFs::MakeBlock
+        | AccessFs::MakeFifo
         | AccessFs::IoctlDev;
     AccessFs::from_all(abi) & !never
 }

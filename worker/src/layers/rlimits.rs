@@ -2,13 +2,18 @@
 
 use super::LayerError;
 use codejail_protocol::job::Limits;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Its name, as the configuration's key.
 pub const LAYER: &str = "rlimits";
 
-/// Descriptors a sandbox may have; Debian's default soft limit, which the original's runs get.
+/// Descriptors a worker may have, which has one for each of its sandboxes (`SANDBOXES_MAX`).
 const DESCRIPTORS_MAX: u64 = 1024;
+
+/// Signals that may be pending for a sandbox's user, some 80 bytes of kernel memory each: a run that
+/// blocks a real-time signal and sends it to itself can have no more. Enough for every program: other
+/// signals are pending once each.
+const SIGNALS_MAX: u64 = 1024;
 
 /// Bytes that a process may dump, lock into memory or queue in message queues: no sandbox needs
 /// any.
@@ -20,6 +25,17 @@ pub fn set_fixed() -> Result<(), LayerError> {
     set(Resource::RLIMIT_MEMLOCK, NOTHING, NOTHING)?;
     set(Resource::RLIMIT_MSGQUEUE, NOTHING, NOTHING)?;
     set(Resource::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)
+}
+
+/// What holds for a sandbox from before its job on. The kernel counts pending signals by user. Where
+/// runs share one, all that one of them can take leaves at least half of the user's for the timers
+/// of the others.
+pub fn set_for_sandbox(descriptors_max: u64) -> Result<(), LayerError> {
+    set(Resource::RLIMIT_NOFILE, descriptors_max, descriptors_max)?;
+    let resource = Resource::RLIMIT_SIGPENDING;
+    let (signals, _) = getrlimit(resource).map_err(LayerError::at(LAYER, name(resource)))?;
+    let signals = SIGNALS_MAX.min(signals / 2);
+    set(resource, signals, signals)
 }
 
 /// The job's limits, as late as possible: what the process does from here on counts. `image_bytes`
@@ -63,6 +79,7 @@ fn name(resource: Resource) -> &'static str {
         Resource::RLIMIT_MSGQUEUE => "RLIMIT_MSGQUEUE",
         Resource::RLIMIT_NOFILE => "RLIMIT_NOFILE",
         Resource::RLIMIT_NPROC => "RLIMIT_NPROC",
+        Resource::RLIMIT_SIGPENDING => "RLIMIT_SIGPENDING",
         _ => "setrlimit",
     }
 }

@@ -1,7 +1,8 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
-//! `syscalls.rs` has the list, `policy.rs` and `files.rs` the rules on arguments, `compile.rs` makes
-//! filters of them. This file says which process installs which filter, and when.
+//! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs` the
+//! rules on arguments, `effects.rs` what succeeds and does nothing, `compile.rs` makes filters of
+//! them. This file says which process installs which filter, and when.
 //!
 //! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
 //! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
@@ -11,6 +12,7 @@
 //! |---|---|---|
 //! | worker | what is not on the allow-list | EACCES, as the original's AppArmor answers |
 //! | worker | what shall look absent | ENOSYS |
+//! | worker | what shall succeed without an effect | none: 0 |
 //! | sandbox, before its job | what only the worker may do | EACCES |
 //! | sandbox, before its job | what makes processes | EAGAIN |
 //! | sandbox, when its job is in place | what only the locking down needed | EACCES |
@@ -19,6 +21,9 @@
 //! architecture's calls (int 0x80) kill the process.
 
 mod compile;
+#[cfg(test)]
+mod costs;
+mod effects;
 mod files;
 mod policy;
 mod syscalls;
@@ -89,13 +94,19 @@ pub fn confine_worker(
     landlock_truncates: bool,
 ) -> Result<(), LayerError> {
     apply(&allow(policy::allowed(sandbox_uids, landlock_truncates)?)?)?;
-    apply(&absent()?)
+    apply(&absent()?)?;
+    apply(&without_effect()?)
 }
 
 /// What shall look as if the kernel had no such calls.
 fn absent() -> Result<BpfProgram, LayerError> {
     let listed = deny(any_argument_of(ABSENT), libc::ENOSYS)?;
     deny_range_too(listed, UNKNOWN, libc::ENOSYS)
+}
+
+/// What shall look done. The errno 0 is the answer 0 (seccomp(2)).
+fn without_effect() -> Result<BpfProgram, LayerError> {
+    deny(effects::rules()?, 0)
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ impl Worker {
                 if self.live.state(sandbox) == Some(State::Preparing) {
                     self.live.set_state(sandbox, State::Ready);
                     self.failures = 0;
-                    self.shelf.put(ready);
+                    self.shelf.put(*ready);
                 }
             }
             Command::Join => {

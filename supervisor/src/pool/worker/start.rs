@@ -124,6 +124,7 @@ impl Worker {
             scratch_root: config.sandbox.scratch_dir.clone(),
             read_paths: config.read_paths(),
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
+            descriptors_max: config.descriptors_max,
             own_uids: sandbox_uids.is_some(),
             seats: self.shared.spawner.seats(),
             huge_pages: config.python.huge_pages,

@@ -5,8 +5,8 @@ use super::LayerError;
 use super::compile::{
     Rules, all, any_argument, any_argument_of, none_of, one_of, signed, when, when_whole,
 };
-use super::files;
 use super::syscalls::{FORKS, OWNERSHIP, OWNERSHIP_LEGACY, SANDBOX, SANDBOX_LEGACY, SETUP, WORKER};
+use super::{effects, files};
 use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 
 /// glibc's pthread_create, exactly: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|
@@ -78,14 +78,11 @@ const ARCH_PRCTLS: &[u64] = &[
     0x1023, // ARCH_REQ_XCOMP_PERM
 ];
 
-/// What `setsockopt` may set, at the level of the socket itself: sizes, waits, credentials that
-/// come along. Not a filter program, which the kernel would run (SO_ATTACH_FILTER), nor a mark or a
+/// What `setsockopt` may set, at the level of the socket itself: waits, credentials that come along. Not a filter program, which the kernel would run (SO_ATTACH_FILTER), nor a mark or a
 /// priority.
 const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_REUSEADDR,
     libc::SO_BROADCAST,
-    libc::SO_SNDBUF,
-    libc::SO_RCVBUF,
     libc::SO_KEEPALIVE,
     libc::SO_LINGER,
     libc::SO_REUSEPORT,
@@ -95,20 +92,16 @@ const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_SNDTIMEO,
 ];
 
-/// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases.
+/// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases. F_SETFL is
+/// in `files.rs`. Locks are in `effects.rs`, so that to ask for one (F_GETLK) finds none of a run's.
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
     libc::F_GETFD,
     libc::F_SETFD,
     libc::F_GETFL,
-    libc::F_SETFL,
     libc::F_GETLK,
-    libc::F_SETLK,
-    libc::F_SETLKW,
     libc::F_OFD_GETLK,
-    libc::F_OFD_SETLK,
-    libc::F_OFD_SETLKW,
     libc::F_GETPIPE_SZ,
 ];
 
@@ -209,15 +202,15 @@ fn all_three_within(first: u32, last: u32) -> Result<Vec<SeccompRule>, LayerErro
 /// Adds the calls that are allowed with some arguments only.
 fn restrict_arguments(rules: &mut Rules) -> Result<(), LayerError> {
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
-    rules.insert(libc::SYS_fcntl, one_of(1, signed(FCNTLS))?);
+    let mut fcntls = one_of(1, signed(FCNTLS))?;
+    fcntls.push(files::may_set_flags()?);
+    rules.insert(libc::SYS_fcntl, fcntls);
+    let advice = signed(&[libc::POSIX_FADV_DONTNEED]);
+    rules.insert(libc::SYS_fadvise64, none_of(3, advice)?);
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         rules.insert(call, one_of(0, signed(&[libc::AF_UNIX]))?);
     }
-    let of_socket = |option| {
-        let socket = when(1, Is::Eq, libc::SOL_SOCKET as u64)?;
-        all(vec![socket, when(2, Is::Eq, option)?])
-    };
-    let options: Result<_, _> = signed(SOCKET_OPTIONS).map(of_socket).collect();
+    let options: Result<_, _> = signed(SOCKET_OPTIONS).map(effects::of_socket).collect();
     rules.insert(libc::SYS_setsockopt, options?);
     // No address (argument 4) means the peer of a connected pair.
     let nowhere = when_whole(4, Is::Eq, 0)?;

@@ -4,7 +4,8 @@
 //! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
 //! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
 //!
-//! CONTRIBUTING.md, "A system call that sandboxes may make", says which tests a new call needs.
+//! `costs.rs` says of each what it costs where no limit counts. CONTRIBUTING.md, "A system call that
+//! sandboxes may make", says which tests a new call needs.
 
 use libc::*;
 
@@ -46,9 +47,6 @@ pub const SANDBOX: &[Group] = &[
             SYS_renameat2,
             SYS_umask,
             SYS_ftruncate,
-            SYS_fadvise64,
-            SYS_fsync,
-            SYS_fdatasync,
             SYS_sendfile,
             SYS_copy_file_range,
         ],
@@ -77,7 +75,6 @@ pub const SANDBOX: &[Group] = &[
             SYS_mremap,
             SYS_brk,
             SYS_msync,
-            SYS_mincore,
             SYS_get_mempolicy,
         ],
     ),
@@ -219,8 +216,9 @@ pub const SANDBOX_LEGACY: &[Group] = &[];
 /// does not govern them, and a shared uid would own the files of its user. The calls that set a
 /// mode are in `policy.rs`, which looks at the mode.
 pub const OWNERSHIP: &[Group] = &[(
-    "owners and times of its own files",
-    &[SYS_fchown, SYS_fchownat, SYS_utimensat],
+    "owners and times of its own files; which of their pages are in memory, which the kernel says of \
+     files that one could write",
+    &[SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_mincore],
 )];
 
 /// Older forms of these.

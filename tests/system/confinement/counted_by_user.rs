@@ -1,0 +1,93 @@
+//! What the kernel counts by user (signals that wait, processes), where all sandboxes may be one user's.
+//! docs/weaknesses.md has the table.
+
+use super::kernel::{both, without};
+use codejail_harness::Service;
+use codejail_harness::wait::{START_MAX, wait_for};
+use serde_json::{Value, json};
+use std::thread;
+
+/// Signals that a run sends itself and does not take count for its user, as the timers of all sandboxes do.
+#[test]
+fn a_run_that_keeps_signals_waiting_leaves_others_their_clocks() {
+    let keep = r"
+import os, signal, time
+waiting = [signal.SIGRTMIN]
+signal.pthread_sigmask(signal.SIG_BLOCK, waiting)
+for _ in range(120000): os.kill(os.getpid(), signal.SIGRTMIN)
+time.sleep(1.5)
+x = 0
+while signal.sigtimedwait(waiting, 0): x += 1
+";
+    let beside = |service: &Service| {
+        thread::scope(|scope| {
+            let keeping = scope.spawn(|| service.execute(keep));
+            while !keeping.is_finished() {
+                assert_eq!(service.value_of_x("x = 1"), json!(1));
+            }
+            keeping.join().expect("a thread").success()["x"].clone()
+        })
+    };
+    for service in both("workers = 2") {
+        let kept = beside(&service).as_u64().expect("a number");
+        assert!((1..=1025).contains(&kept), "{kept}");
+    }
+    // Without the limit a run keeps all that the host gives a user.
+    let open = without(
+        true,
+        "workers = 1\n[layers]\nseccomp = 'off'\nrlimits = 'off'",
+    );
+    let kept = open.value_of_x(&keep.replace("1.5", "0"));
+    assert!(kept.as_u64() > Some(1025), "{kept}");
+}
+
+/// Starts all threads that it may and says how many these are, and which worker it has.
+const THREADS: &str = r"
+import ctypes, threading, time
+done = threading.Event()
+n = 0
+try:
+    for n in range(60): threading.Thread(target=done.wait, daemon=True).start()
+except RuntimeError: pass
+time.sleep(hold)
+done.set()
+# Where the C library lies, which a worker and its sandboxes have in common.
+x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).value]
+";
+
+/// Where the service is not root, all its sandboxes are one user. The kernel counts processes and signals by
+/// user and user namespace, of which each worker has its own. (Runs of one worker are counted together.)
+#[test]
+fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_one_of_another_worker() {
+    let threads = |hold: f64| format!("hold = {hold}{THREADS}");
+    // How many threads runs of another worker had while a run had its own.
+    let beside = |service: &Service| {
+        let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
+            let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));
+            let mut others = Vec::new();
+            while !holding.is_finished() {
+                let answer = service.execute(&threads(0.0));
+                others.push(answer.success()["x"].take());
+            }
+            (holding.join().expect("a thread"), others)
+        });
+        let of_another = others.iter().filter(|other| other[1] != held[1]);
+        let mut threads: Vec<_> = of_another.filter_map(|other| other[0].as_u64()).collect();
+        threads.sort_unstable();
+        (held[0].as_u64(), threads)
+    };
+    let limits = "workers = 2\n[limits]\nNPROC = 15\n";
+    // Each has the end of the one before it beside it, which may still have its threads.
+    let service = Service::start_unprivileged(limits);
+    let threads = wait_for("a run that has its threads", START_MAX, || {
+        let (held, threads) = beside(&service);
+        // Less if one of its own worker came first, which may have had them all.
+        (held >= Some(10)).then_some(threads)
+    });
+    assert!(threads.last() >= Some(&10), "{threads:?}");
+    // Without namespaces they are counted together.
+    let off = format!("{limits}[layers]\nnamespaces = 'off'\nmounts = 'off'");
+    let (held, threads) = beside(&Service::start_unprivileged(&off));
+    let most = threads.get(threads.len() / 2);
+    assert!(held < Some(10) || most < Some(&10), "{held:?}, {threads:?}");
+}
