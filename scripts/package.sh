@@ -77,7 +77,8 @@ rm -rf "$tree"
 sbom=codejail-$version.cdx
 "$tools/cargo-cyclonedx" cyclonedx --manifest-path supervisor/Cargo.toml --format json \
     --target x86_64-unknown-linux-gnu --override-filename "$sbom" >/dev/null
-mv "supervisor/$sbom.json" "$out/"
+# It names the workspace's members by where they lie.
+sed "s|file://$PWD|file:///codejail|g" "supervisor/$sbom.json" >"$out/$sbom.json"
 # It describes every member of the workspace, each in a file beside its manifest.
 find . -path ./target -prune -o -name "$sbom.json" -type f -exec rm {} +
 (cd "$out" && sha256sum -- * >SHA256SUMS)

@@ -16,8 +16,11 @@ target=$(cd "$1" && pwd)
 work=$(mktemp -d "$target/release-test-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
+# Both before either is built: somebody may commit meanwhile.
 for clone in one the-other-one; do
     git clone --quiet --no-hardlinks . "$work/$clone"
+done
+for clone in one the-other-one; do
     mkdir "$work/$clone/target"
     ln -s "$target/tools" "$work/$clone/target/tools"
     (cd "$work/$clone" && env -u CARGO_TARGET_DIR scripts/package.sh release target) >"$work/$clone.log" 2>&1 || {
@@ -29,7 +32,7 @@ diff "$work/one/target/dist/out/SHA256SUMS" "$work/the-other-one/target/dist/out
 cat "$work/one/target/dist/out/SHA256SUMS"
 # What was compared was built by each for itself.
 for file in codejail libcodejail_worker.so codejail-api-tests; do
-    if grep -qF -e "$work" -e "$HOME" "$work/one/target/dist/dist/$file"; then
+    if grep -qF -e "$work" -e "${CARGO_HOME:-$HOME/.cargo}" -e "$(rustc --print sysroot)" "$work/one/target/dist/dist/$file"; then
         echo "${0##*/}: $file has a path of this machine in it" >&2
         exit 1
     fi
