@@ -1,7 +1,7 @@
 //! `codejail serve`: listen, boot, serve until told to end, drain.
 
 use super::listening;
-use crate::boot::{self, BootError, Host, system};
+use crate::boot::{self, BootError, Ending, Host, system};
 use crate::config::Config;
 use crate::config::load::Sources;
 use crate::http::connections::{self, ConnectionBounds};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -143,10 +144,16 @@ async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), 
     }
     notifier.stopping();
     say_draining(&service, ending.quick.is_cancelled());
+    drain(&service, ending, &mut http).await;
+    Ok(())
+}
+
+/// Waits for what still runs; how long, the configuration says.
+async fn drain(service: &Service, ending: &Ending, http: &mut JoinHandle<()>) {
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
         () = ending.quick.cancelled() => {}
-        drained = timeout(graceful, &mut http) => {
+        drained = timeout(graceful, http) => {
             if drained.is_err() {
                 tracing::warn!(
                     event = "drain_timed_out",
@@ -156,7 +163,6 @@ async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), 
             }
         }
     }
-    Ok(())
 }
 
 fn say_serving(service: &Service) {

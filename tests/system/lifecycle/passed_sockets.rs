@@ -141,3 +141,17 @@ fn sockets_that_nothing_is_for_stop_the_start() {
         "{log}"
     );
 }
+
+#[test]
+fn a_socket_of_that_name_takes_the_place_of_the_address_of_metrics() {
+    let listener = socket();
+    let service = Service::start_as(&Setup {
+        overrides: "[metrics]\nbind = '192.0.2.1:1'",
+        passed: Some((&listener, 2)),
+        env: &[("LISTEN_FDNAMES", "codejail.socket:metrics")],
+        ..Setup::default()
+    });
+    let address = listener.local_addr().expect("an address").to_string();
+    service.wait_for_event_with("metrics_listening", &address);
+    assert_eq!(service.get("/metrics").status, 200);
+}
