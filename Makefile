@@ -27,7 +27,8 @@ export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
 export CODEJAIL_PROMETHEUS := $(TARGET)/tools/prometheus
 
-SHELL_FILES := .ci/run $(wildcard deploy/*.sh scripts/*.sh) $(shell find apparmor -name '*.sh')
+SHELL_FILES := .ci/run $(wildcard scripts/*.sh) $(shell find apparmor deploy -name '*.sh') \
+    $(addprefix deploy/debian/,postinst prerm postrm)
 
 .PHONY: help
 help: ## list the targets
@@ -126,6 +127,47 @@ test-apparmor: build build-sabotage ## AppArmor enforced, in guests that are mad
 	@scripts/install-packages.sh vm
 	apparmor/vm/test.sh $(TARGET)/release $(TARGET)/sabotage/release $(TARGET)/vm $(SUITES)
 
+# What is given away. The tools take minutes to build, once.
+PACKAGE_TOOLS := $(addprefix $(TARGET)/tools/bin/,cargo-deb cargo-about cargo-cyclonedx)
+
+.PHONY: deb
+deb: package-packages $(PACKAGE_TOOLS) ## the Debian package, in target/dist/out, without a word from lintian
+	scripts/package.sh deb $(TARGET)
+	lintian --fail-on error,warning --tag-display-limit 0 $(TARGET)/dist/out/codejail_*.deb
+
+.PHONY: release
+release: package-packages $(PACKAGE_TOOLS) ## package, tarball, licences, SBOM and checksums, in target/dist/out
+	scripts/package.sh release $(TARGET)
+
+# As root: the root that it is installed in is entered by chroot.
+.PHONY: test-deb
+test-deb: deb ## the package in a fresh Debian: install, run, probe, upgrade, purge
+	@scripts/install-packages.sh vm
+	deploy/debian/test/in-root.sh $(TARGET)/dist/out $(TARGET)/deb-test
+
+# As root, as test-apparmor is.
+.PHONY: test-host
+test-host: deb ## the package on hosts that boot systemd and enforce AppArmor, in guests
+	@scripts/install-packages.sh vm
+	deploy/debian/test/on-hosts.sh $(TARGET)/dist/out $(TARGET)/vm $(SUITES)
+
+.PHONY: test-release
+test-release: package-packages $(PACKAGE_TOOLS) ## two clones in two directories give the same bytes
+	scripts/test-release.sh $(TARGET)
+
+.PHONY: package-packages
+package-packages:
+	@scripts/install-packages.sh package
+
+$(TARGET)/tools/bin/cargo-deb:
+	cargo install --locked --root $(TARGET)/tools cargo-deb@3.8.0
+
+$(TARGET)/tools/bin/cargo-about:
+	cargo install --locked --root $(TARGET)/tools --features cli cargo-about@0.9.3
+
+$(TARGET)/tools/bin/cargo-cyclonedx:
+	cargo install --locked --root $(TARGET)/tools cargo-cyclonedx@0.5.9
+
 # Not part of `test`, nor is `deny`: building the tools takes minutes.
 .PHONY: fuzz
 fuzz: test-packages $(TARGET)/tools/bin/cargo-fuzz ## each fuzz target for a minute (other: FUZZ_SECONDS=)
@@ -153,7 +195,7 @@ test-packages:
 
 .PHONY: sandbox-venv
 sandbox-venv: packages ## the Python of the sandboxes, with the course authors' libraries
-	@scripts/sandbox-venv.sh $(SANDBOX_VENV)
+	@deploy/sandbox-venv.sh create $(SANDBOX_VENV) --requirements deploy/requirements/verawood-python3.11.txt
 
 .PHONY: test-venv
 test-venv: test-packages

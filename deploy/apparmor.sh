@@ -9,6 +9,8 @@
 #   deploy/apparmor.sh unload [host|container]   take them out of the kernel and out of
 #                                                /etc/apparmor.d
 #   deploy/apparmor.sh compile                   compile all of them, load none
+#   deploy/apparmor.sh put|take_away [host|container]   for the package's scripts: the files
+#                                                alone, loaded by no kernel yet; and away
 #
 # `host` (the default) is a profile for each process; `container` is the one that a
 # container runtime applies, with those inside it. /etc/apparmor.d/tunables/codejail
@@ -18,8 +20,11 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-profiles=$here/../apparmor
 installed=/etc/apparmor.d
+# The package has them where it keeps what is not the operator's.
+packaged=/usr/share/codejail/apparmor
+profiles=$here/../apparmor
+[ "$here" != /usr/lib/codejail ] || profiles=$packaged
 loaded=/sys/kernel/security/apparmor/profiles
 
 usage() {
@@ -68,16 +73,39 @@ source_of() {
     esac
 }
 
+# Copies a file to where the parser looks for it. The package's files are linked: an
+# upgrade changes them, and a file that an operator put in a link's place stays.
+put() { # SOURCE DESTINATION
+    if [ "$profiles" != "$packaged" ]; then
+        install -m 644 "$1" "$2"
+    elif [ -L "$2" ] || [ ! -e "$2" ]; then
+        ln -sfn "$1" "$2"
+    else
+        echo "${0##*/}: $2 is not the package's: left as it is" >&2
+    fi
+}
+
+# Puts the profiles where they are loaded from at boot.
+put_all() {
+    local file
+    need_parser
+    install -d "$installed/tunables" "$installed/codejail.d"
+    for file in "$profiles"/codejail.d/*; do
+        put "$file" "$installed/codejail.d/${file##*/}"
+    done
+    [ -e "$installed/tunables/codejail" ] ||
+        install -m 644 "$profiles/tunables/codejail" "$installed/tunables/codejail"
+    for file in "${files[@]}"; do
+        put "$(source_of "$file")" "$installed/$file"
+    done
+}
+
 load() {
     local file
     need_parser
     need_kernel
-    install -d "$installed/tunables" "$installed/codejail.d"
-    install -m 644 "$profiles"/codejail.d/* "$installed/codejail.d/"
-    [ -e "$installed/tunables/codejail" ] ||
-        install -m 644 "$profiles/tunables/codejail" "$installed/tunables/codejail"
+    put_all
     for file in "${files[@]}"; do
-        install -m 644 "$(source_of "$file")" "$installed/$file"
         # A mark of complain mode (aa-complain) would be obeyed at every boot.
         rm -f "$installed/force-complain/$file" "$installed/disable/$file"
         apparmor_parser --replace "$installed/$file" || fail "$installed/$file was not loaded"
@@ -113,6 +141,19 @@ unload() {
     done
 }
 
+# Every link to a file of the package, and what the kernel has of it: for a package
+# that goes away.
+take_away() {
+    local link
+    while IFS= read -r link; do
+        if grep -qsF "${link##*/} (" "$loaded" && command -v apparmor_parser >/dev/null; then
+            apparmor_parser --remove "$link" || fail "$link was not unloaded"
+        fi
+    done < <(find "$installed" -maxdepth 1 -lname "$packaged/*")
+    find "$installed" -maxdepth 2 -lname "$packaged/*" -delete
+    rmdir --ignore-fail-on-non-empty "$installed/codejail.d" 2>/dev/null || true
+}
+
 # Without a kernel that would have to take them: features come from a file.
 compile() {
     local file
@@ -130,6 +171,7 @@ compile() {
 }
 
 case $command in
-load | status | unload | compile) "$command" ;;
+load | status | unload | compile | take_away) "$command" ;;
+put) put_all ;;
 *) usage ;;
 esac

@@ -5,6 +5,7 @@
 #   scripts/install-packages.sh test    that, and what the tests need
 #   scripts/install-packages.sh python  what scripts/second-python.sh moves an installation of Python with
 #   scripts/install-packages.sh page    that of the tests, and a browser
+#   scripts/install-packages.sh package to build the service, and what packages are made with
 #   scripts/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
 #
 # As root it installs what is missing. Otherwise it prints the line that would,
@@ -39,6 +40,11 @@ chromium      command -v chromium
 chromium-driver command -v chromedriver
 fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
 '
+packages_for_package='
+dpkg-dev      command -v dpkg-shlibdeps
+lintian       command -v lintian
+binutils      command -v objdump
+'
 packages_for_vm='
 qemu-system-x86 command -v qemu-system-x86_64
 mmdebstrap    command -v mmdebstrap
@@ -51,9 +57,10 @@ run) wanted=$packages_to_run ;;
 test) wanted=$packages_to_run$packages_to_test ;;
 python) wanted=$packages_for_python ;;
 page) wanted=$packages_to_run$packages_to_test$packages_for_page ;;
+package) wanted=$packages_to_run$packages_for_package ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test|python|page|vm" >&2
+    echo "usage: ${0##*/} run|test|python|page|package|vm" >&2
     exit 64
     ;;
 esac

@@ -5,8 +5,8 @@
 #
 # PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0, in whose
 # directory other users often can't enter: it is copied below DIRECTORY. The venv
-# gets the libraries of sandbox-requirements.txt, with a newer numpy, as 1.26 is
-# not made for Python 3.13. Prints the venv's Python at the end.
+# gets the libraries of deploy/requirements/verawood-python3.11.txt, with a newer numpy, as
+# 1.26 is not made for Python 3.13. Prints the venv's Python at the end.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then
@@ -33,7 +33,7 @@ if compgen -G "$directory/base/lib/libpython*.so.*" >/dev/null; then
 fi
 
 "$directory/base/bin/python3" -m venv --copies "$directory/venv"
-sed "s/^numpy==.*/$numpy/" "$here/sandbox-requirements.txt" >"$directory/requirements.txt"
+sed "s/^numpy==.*/$numpy/" "$here/../deploy/requirements/verawood-python3.11.txt" >"$directory/requirements.txt"
 "$directory/venv/bin/pip" install --disable-pip-version-check --no-input --no-deps --only-binary :all: \
     --requirement "$directory/requirements.txt"
 "$directory/venv/bin/python" -m compileall -qq "$directory/base/lib" "$directory/venv/lib" || true

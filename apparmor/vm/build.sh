@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # What the sandboxes of a real service have: each probe that needs a library runs.
-requirements=$here/../../scripts/sandbox-requirements.txt
+requirements=$here/../../deploy/requirements/verawood-python3.11.txt
 # Of that list only numpy is not made for every Python: 1.26 is not for 3.13.
 numpy_of_newer_python=numpy==2.3.5
 

@@ -5,6 +5,7 @@
 
 pub mod big_work;
 pub mod boot;
+pub mod command_line;
 pub mod commands;
 pub mod config;
 pub mod deadline;

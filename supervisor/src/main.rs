@@ -1,10 +1,11 @@
-//! The command line: arguments, configuration, one of the commands, an exit status.
+//! From the command line to an exit status: configuration, and one of the commands.
 #![forbid(unsafe_code)]
 // They panic where they can't write, and a panic is an abort: `say` has what doesn't.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use codejail::boot::privileges;
+use codejail::command_line::{Command, CommandLine, SourceArgs};
 use codejail::commands::run_file::{self, Ran, Request};
 use codejail::commands::{check, serve};
 use codejail::config;
@@ -14,7 +15,6 @@ use codejail::config::note::Note;
 use codejail::{complain, log, say};
 use codejail_spawner::SpawnerError;
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Exit statuses of sysexits(3).
@@ -25,83 +25,10 @@ const EX_SOFTWARE: u8 = 70;
 const EX_IOERR: u8 = 74;
 const EX_CONFIG: u8 = 78;
 
-/// Runs untrusted Python in pre-warmed, confined sandboxes: a drop-in replacement for Open edX's
-/// codejail-service.
-#[derive(Parser)]
-#[command(version, after_long_help = include_str!("help.txt"))]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve the v0 API until told to end
-    ///
-    /// Serve the v0 API until told to end. The port answers at once; executions are refused until a
-    /// worker is warm, the safety checks have passed, and `enabled` is true.
-    Serve {
-        #[command(flatten)]
-        sources: SourceArgs,
-        /// Address and port to listen on; port 0 picks a free one
-        #[arg(long, value_name = "ADDRESS:PORT")]
-        bind: Option<String>,
-        /// How many warm interpreters
-        #[arg(long, value_name = "N")]
-        workers: Option<String>,
-        /// Check the configuration, say "configuration ok", and end; the host is not looked at
-        #[arg(long, conflicts_with = "print_config")]
-        check_config: bool,
-        /// Print the effective configuration as TOML, with the source of what is no default, and end
-        #[arg(long)]
-        print_config: bool,
-    },
-    /// Say whether a service would serve here, and how confined
-    ///
-    /// Say whether a service with this configuration would serve on this host, and how confined: a
-    /// worker is started as `serve` would, and the safety checks are run. A service that runs is not
-    /// disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed for it
-    /// to start, 69 if it would start and not serve. Lines that begin with "warning" change no status.
-    Check {
-        #[command(flatten)]
-        sources: SourceArgs,
-    },
-    /// Execute a file in a sandbox and print its globals
-    ///
-    /// Execute a file as a request would: same configuration, limits and confinement, in a sandbox
-    /// started for it. Prints the resulting globals as JSON and exits with 0; or prints what the
-    /// author of a problem would read to standard error and exits with 1. `enabled` does not matter.
-    Run {
-        #[command(flatten)]
-        sources: SourceArgs,
-        /// The Python file; - is standard input
-        file: PathBuf,
-        /// Input globals: a JSON object, or @FILE with one
-        #[arg(long, value_name = "JSON", default_value = "{}")]
-        globals: String,
-        /// The course's library, put on the path as python_lib.zip
-        #[arg(long, value_name = "ZIP")]
-        python_lib: Option<PathBuf>,
-        /// The limit_overrides_context, which picks the limits
-        #[arg(long, value_name = "NAME")]
-        context: Option<String>,
-    },
-    /// The privileged part of a service; started by the others alone
-    #[command(hide = true)]
-    Spawner,
-}
-
-#[derive(Args)]
-struct SourceArgs {
-    /// The configuration, in TOML; without it what CODEJAIL_CONFIG names
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
     codejail_allocator::map_large_blocks();
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command,
         Err(answer) => {
             // Help and version come here too, and are no mistake.
             let _ = answer.print();

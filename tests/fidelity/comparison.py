@@ -26,8 +26,8 @@ OVERRIDES = {
     "memory": {"VMEM": 1_000_000_000},
     "few": {"NPROC": 3},
 }
-# Beside what a developer's service preloads: the rest of sandbox-requirements.txt, parts of it that are not
-# imported by themselves, and what of the standard library has a state of its own.
+# Beside what a developer's service preloads: the rest of deploy/requirements/verawood-python3.11.txt, parts of
+# it that are not imported by themselves, and what of the standard library has a state of its own.
 ALSO_PRELOADED = (
     "scipy.stats scipy.optimize scipy.integrate scipy.interpolate matplotlib.pyplot sympy.stats "
     "networkx.algorithms.community.lukes nltk.lm.api lxml.html lxml_html_clean cffi click contourpy cycler fontTools "

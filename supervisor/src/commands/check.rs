@@ -4,6 +4,7 @@
 //! say what it has. Only the port is not touched.
 
 use super::fairness::{self, Finding};
+use super::venv;
 use crate::boot::{self, BootError, Host};
 use crate::boot::{kernel_memory, privileges};
 use crate::config::Config;
@@ -61,6 +62,9 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
     let hello = service.pool.get().and_then(|pool| pool.first_worker());
     if let Some(hello) = hello {
         print_python(&host.config, hello);
+        for fault in venv::faults(&host.config.python.bin, &hello.python) {
+            warn(&fault);
+        }
     }
     let mut serves = service.health.is_safe();
     // No worker may serve; why is below.

@@ -5,3 +5,4 @@ mod fairness;
 mod listening;
 pub mod run_file;
 pub mod serve;
+mod venv;

@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 /// Uids from here on belong to nothing else on a test machine.
 const FIRST: u32 = 350_000_000;
 /// Uids of one range: more than a service of a test has workers and sandboxes.
-const SIZE: u32 = 1_000;
+const SIZE: u32 = 2_000;
 /// Ranges, one after the other. None comes again before all others have: the kernel keeps some things by
 /// uid, keys for one, when no process of that uid is left.
-const RANGES: u32 = 100_000;
+const RANGES: u32 = 50_000;
 
 /// A lock file for each range that is taken now, and the number of the next range.
 const LOCKS: &str = "/tmp/codejail-test-uids";
 const NEXT: &str = "next";
 
-/// A range of 1,000 uids that nobody else has, until this is dropped.
+/// A range of 2,000 uids that nobody else has, until this is dropped.
 #[derive(Debug)]
 pub struct UidRange {
     first: u32,

@@ -11,5 +11,6 @@ mod odd_signals;
 mod passed_sockets;
 mod reload;
 mod signals;
+mod sizes;
 mod startup_checks;
 mod upgrades;

@@ -1,39 +1,55 @@
 #!/usr/bin/env bash
 # Makes the virtual environment whose Python runs the sandboxes.
 #
-#   scripts/sandbox-venv.sh DIRECTORY
+#   codejail-venv create DIRECTORY [--python PYTHON] --requirements FILE
 #
 # A venv made with --copies, as the hosts of codejail-service have it, with the
-# libraries of sandbox-requirements.txt, compiled ahead (sandboxes may not write
-# .pyc files) and readable by every uid.
+# libraries of FILE (pins of pip, dependencies included), compiled ahead (sandboxes may
+# not write .pyc files) and readable by every uid. PYTHON is /usr/bin/python3, if no
+# other is named: one that every uid may execute, which pyenv's below a home is not.
 #
-# A finished venv carries a stamp; while requirements and Python stay the same
-# there is nothing to do. A new one is built beside the old one and takes its
-# place by a rename, so that what is found at DIRECTORY is always whole.
+# A finished venv carries a stamp; while list and Python stay the same there is nothing
+# to do. A new one is built beside the old one and takes its place by a rename, so that
+# what is found at DIRECTORY is always whole; a running service replaces its workers.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-requirements=$here/sandbox-requirements.txt
-
-# Debian's own: a Python from pyenv often lies where other uids can't enter.
-python=/usr/bin/python3
-
+usage() {
+    echo "usage: ${0##*/} create DIRECTORY [--python PYTHON] --requirements FILE" >&2
+    exit 64
+}
 say() { echo "sandbox venv: $*"; }
 fail() {
     say "$*" >&2
     exit 1
 }
 
-[ $# -eq 1 ] || {
-    echo "usage: ${0##*/} DIRECTORY" >&2
-    exit 64
-}
-mkdir -p "$(dirname "$1")"
-venv=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+if [ "${1-}" != create ] || [ $# -lt 2 ]; then
+    usage
+fi
+target=$2
+shift 2
+python=/usr/bin/python3 requirements=
+while [ $# -ge 2 ]; do
+    case $1 in
+    --python) python=$2 ;;
+    --requirements) requirements=$2 ;;
+    *) usage ;;
+    esac
+    shift 2
+done
+if [ $# -ne 0 ] || [ -z "$requirements" ]; then
+    usage
+fi
+[ -r "$requirements" ] || fail "$requirements can't be read"
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    fail "$python is no Python with the modules venv and ensurepip: on Debian, apt-get install python3-venv"
+
+mkdir -p "$(dirname "$target")"
+venv=$(cd "$(dirname "$target")" && pwd)/$(basename "$target")
 stamp=.made-by-sandbox-venv
 
 wanted_stamp() {
-    { "$python" -VV && cat "$requirements" "$here/sandbox-venv.sh"; } | sha256sum
+    { "$python" -VV && cat "$requirements" "${BASH_SOURCE[0]}"; } | sha256sum
 }
 
 # Somebody else's venv is theirs. It is used as it is if it has every library
@@ -100,6 +116,11 @@ say "compiling"
 # What names the directory itself: pyvenv.cfg, the activate scripts and pip.
 grep -rlI --null -F "$build" "$build/bin" "$build/pyvenv.cfg" | xargs -0 sed -i "s|$build|$venv|g"
 chmod -R a+rX "$build"
+# By a uid that sandboxes might have. They need six, as the original's do.
+as_another=()
+[ "$(id -u)" -ne 0 ] || as_another=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+"${as_another[@]}" "$build/bin/python" -B -c 'import six' ||
+    fail "another uid can't use it: is six in $requirements, and may every uid read $("$python" -c 'import sys; print(sys.base_prefix)')?"
 wanted_stamp >"$build/$stamp"
 
 if [ -e "$venv" ]; then

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Two clean clones, in directories with names of different lengths, give the same bytes.
+#
+#   scripts/test-release.sh TARGET
+#
+# TARGET/tools has the tools. What is committed is built, not what lies here.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [ $# -ne 1 ]; then
+    echo "usage: ${0##*/} TARGET" >&2
+    exit 64
+fi
+target=$(cd "$1" && pwd)
+# Beside TARGET, whose file system has the room that two builds take.
+work=$(mktemp -d "$target/release-test-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# Both before either is built: somebody may commit meanwhile.
+for clone in one the-other-one; do
+    git clone --quiet --no-hardlinks . "$work/$clone"
+done
+for clone in one the-other-one; do
+    mkdir "$work/$clone/target"
+    ln -s "$target/tools" "$work/$clone/target/tools"
+    (cd "$work/$clone" && env -u CARGO_TARGET_DIR scripts/package.sh release target) >"$work/$clone.log" 2>&1 || {
+        tail -n 20 "$work/$clone.log"
+        exit 1
+    }
+done
+diff "$work/one/target/dist/out/SHA256SUMS" "$work/the-other-one/target/dist/out/SHA256SUMS"
+cat "$work/one/target/dist/out/SHA256SUMS"
+# What was compared was built by each for itself.
+for file in codejail libcodejail_worker.so codejail-api-tests; do
+    if grep -qF -e "$work" -e "${CARGO_HOME:-$HOME/.cargo}" -e "$(rustc --print sysroot)" "$work/one/target/dist/dist/$file"; then
+        echo "${0##*/}: $file has a path of this machine in it" >&2
+        exit 1
+    fi
+done
+echo "release: two clones gave the same bytes"

@@ -1,0 +1,83 @@
+//! The arguments of `codejail`, with the words that help, man pages and shell completions show.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Runs untrusted Python in pre-warmed, confined sandboxes: a drop-in replacement for Open edX's
+/// codejail-service.
+#[derive(Parser)]
+#[command(version, after_long_help = include_str!("help.txt"))]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve the v0 API until told to end
+    ///
+    /// Serve the v0 API until told to end. The port answers at once; executions are refused until a
+    /// worker is warm, the safety checks have passed, and `enabled` is true.
+    Serve {
+        /// Where the configuration comes from
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// Address and port to listen on; port 0 picks a free one
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        bind: Option<String>,
+        /// How many warm interpreters
+        #[arg(long, value_name = "N")]
+        workers: Option<String>,
+        /// Check the configuration, say "configuration ok", and end; the host is not looked at
+        #[arg(long, conflicts_with = "print_config")]
+        check_config: bool,
+        /// Print the effective configuration as TOML, with the source of what is no default, and end
+        #[arg(long)]
+        print_config: bool,
+    },
+    /// Say whether a service would serve here, and how confined
+    ///
+    /// Say whether a service with this configuration would serve on this host, and how confined: a
+    /// worker is started as `serve` would, and the safety checks are run. A service that runs is not
+    /// disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed for it
+    /// to start, 69 if it would start and not serve. Lines that begin with "warning" change no status.
+    Check {
+        /// Where the configuration comes from
+        #[command(flatten)]
+        sources: SourceArgs,
+    },
+    /// Execute a file in a sandbox and print its globals
+    ///
+    /// Execute a file as a request would: same configuration, limits and confinement, in a sandbox
+    /// started for it. Prints the resulting globals as JSON and exits with 0; or prints what the
+    /// author of a problem would read to standard error and exits with 1. `enabled` does not matter.
+    Run {
+        /// Where the configuration comes from
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// The Python file; - is standard input
+        file: PathBuf,
+        /// Input globals: a JSON object, or @FILE with one
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        globals: String,
+        /// The course's library, put on the path as python_lib.zip
+        #[arg(long, value_name = "ZIP")]
+        python_lib: Option<PathBuf>,
+        /// The limit_overrides_context, which picks the limits
+        #[arg(long, value_name = "NAME")]
+        context: Option<String>,
+    },
+    /// The privileged part of a service; started by the others alone
+    #[command(hide = true)]
+    Spawner,
+}
+
+/// Where the configuration comes from, beside the environment.
+#[derive(Args)]
+pub struct SourceArgs {
+    /// The configuration, in TOML; without it what CODEJAIL_CONFIG names
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
