@@ -4,7 +4,9 @@
 //! An execution's line has two dozen fields and belongs to a request that takes the supervisor some 200,000
 //! instructions: text and numbers are copied into one buffer, and only what can't be copied is formatted.
 
+use super::at_once;
 use std::fmt::{self, Write};
+use std::time::Duration;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
@@ -12,74 +14,122 @@ use tracing::field::{Field, Visit};
 const MESSAGE: &str = "message";
 
 /// Writes an event as a line for people: a sentence, then fields. `time` is when it happened.
-pub fn text(line: &mut Vec<u8>, time: &[u8], event: &Event<'_>) {
+pub fn text(line: &mut String, time: &str, event: &Event<'_>) {
     let metadata = event.metadata();
-    line.extend_from_slice(time);
-    line.push(b' ');
+    line.push_str(time);
+    line.push(' ');
     let level = metadata.level().as_str();
-    line.extend_from_slice(&b"     "[level.len().min(5)..]);
-    line.extend_from_slice(level.as_bytes());
-    line.push(b' ');
-    line.extend_from_slice(metadata.target().as_bytes());
-    line.push(b':');
+    line.push_str(&"     "[level.len().min(5)..]);
+    line.push_str(level);
+    line.push(' ');
+    line.push_str(metadata.target());
+    line.push(':');
     event.record(&mut Fields {
         line: Text(&mut *line),
     });
-    line.push(b'\n');
+    line.push('\n');
 }
 
 /// Writes an event as one JSON object.
-pub fn json(line: &mut Vec<u8>, time: &[u8], event: &Event<'_>) {
+pub fn json(line: &mut String, time: &str, event: &Event<'_>) {
     let metadata = event.metadata();
-    line.extend_from_slice(b"{\"timestamp\":\"");
-    line.extend_from_slice(time);
-    line.extend_from_slice(b"\",\"level\":\"");
-    line.extend_from_slice(metadata.level().as_str().as_bytes());
-    line.extend_from_slice(b"\",\"target\":\"");
-    line.extend_from_slice(metadata.target().as_bytes());
-    line.push(b'"');
+    line.push_str("{\"timestamp\":\"");
+    line.push_str(time);
+    line.push_str("\",\"level\":\"");
+    line.push_str(metadata.level().as_str());
+    line.push_str("\",\"target\":\"");
+    line.push_str(metadata.target());
+    line.push('"');
     event.record(&mut Fields {
         line: Json(&mut *line),
     });
-    line.extend_from_slice(b"}\n");
+    line.push_str("}\n");
 }
 
-/// What differs between the two forms.
-trait Form {
+/// What differs between the two forms, and how values are written that look the same in both.
+pub trait Form {
     /// What stands before a field's value.
     fn name(&mut self, name: &str);
+    /// The same by a name of which that is known.
+    fn known(&mut self, name: Name);
     /// A text that is no sentence.
     fn text(&mut self, text: &str);
     /// A text that is the event's sentence.
     fn sentence(&mut self, text: &str);
     /// What writes itself in pieces.
     fn pieces(&mut self, value: &dyn fmt::Debug);
+    /// Fields that write themselves.
+    fn at_once(&mut self, fields: &dyn fmt::Debug);
     /// What needs no escape.
-    fn plain(&mut self) -> &mut Vec<u8>;
+    fn plain(&mut self) -> &mut String;
+
+    /// A whole number.
+    fn number(&mut self, number: u64) {
+        self.plain().push_str(itoa::Buffer::new().format(number));
+    }
+
+    /// A duration in seconds, to the microsecond.
+    fn seconds(&mut self, duration: Duration) {
+        let rounded = duration.saturating_add(Duration::from_nanos(500));
+        match rounded.as_secs() {
+            0 => self.plain().push_str("0."),
+            seconds => {
+                self.number(seconds);
+                self.plain().push('.');
+            }
+        }
+        six_digits(self.plain(), rounded.subsec_micros());
+    }
 }
 
-struct Text<'a>(&'a mut Vec<u8>);
+/// A field's name as each form has it.
+#[derive(Clone, Copy)]
+pub struct Name {
+    /// ` name=`
+    pub text: &'static str,
+    /// `,"name":`
+    pub json: &'static str,
+}
 
-struct Json<'a>(&'a mut Vec<u8>);
+/// Makes a [`Name`] of a literal.
+#[macro_export]
+macro_rules! field {
+    ($name:literal) => {
+        $crate::log::format::Name {
+            text: concat!(" ", $name, "="),
+            json: concat!(",\"", $name, "\":"),
+        }
+    };
+}
+
+/// The form for people.
+pub struct Text<'a>(pub &'a mut String);
+
+/// The form for programs.
+pub struct Json<'a>(pub &'a mut String);
 
 impl Form for Text<'_> {
     fn name(&mut self, name: &str) {
-        self.0.push(b' ');
+        self.0.push(' ');
         if name != MESSAGE {
-            self.0.extend_from_slice(name.as_bytes());
-            self.0.push(b'=');
+            self.0.push_str(name);
+            self.0.push('=');
         }
+    }
+
+    fn known(&mut self, name: Name) {
+        self.0.push_str(name.text);
     }
 
     fn text(&mut self, text: &str) {
         let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        if text.bytes().all(plain) {
-            self.0.push(b'"');
-            self.0.extend_from_slice(text.as_bytes());
-            self.0.push(b'"');
+        if each_is(text, plain) {
+            self.0.push('"');
+            self.0.push_str(text);
+            self.0.push('"');
         } else {
             // Writing to memory can't fail, here and below.
-            let _ = write!(Bytes(self.0), "{text:?}");
+            let _ = write!(self.0, "{text:?}");
         }
     }
 
@@ -91,22 +141,30 @@ impl Form for Text<'_> {
         let _ = write!(OneLine(self.0), "{value:?}");
     }
 
-    fn plain(&mut self) -> &mut Vec<u8> {
+    fn at_once(&mut self, fields: &dyn fmt::Debug) {
+        let _ = write!(self.0, "{fields:?}");
+    }
+
+    fn plain(&mut self) -> &mut String {
         self.0
     }
 }
 
 impl Form for Json<'_> {
     fn name(&mut self, name: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        self.0.push_str(",\"");
+        self.0.push_str(name);
+        self.0.push_str("\":");
+    }
+
+    fn known(&mut self, name: Name) {
+        self.0.push_str(name.json);
     }
 
     fn text(&mut self, text: &str) {
-        self.0.push(b'"');
+        self.0.push('"');
         let _ = JsonString(self.0).write_str(text);
-        self.0.push(b'"');
+        self.0.push('"');
     }
 
     fn sentence(&mut self, text: &str) {
@@ -114,12 +172,16 @@ impl Form for Json<'_> {
     }
 
     fn pieces(&mut self, value: &dyn fmt::Debug) {
-        self.0.push(b'"');
+        self.0.push('"');
         let _ = write!(JsonString(self.0), "{value:?}");
-        self.0.push(b'"');
+        self.0.push('"');
     }
 
-    fn plain(&mut self) -> &mut Vec<u8> {
+    fn at_once(&mut self, fields: &dyn fmt::Debug) {
+        let _ = write!(self.0, "{fields:#?}");
+    }
+
+    fn plain(&mut self) -> &mut String {
         self.0
     }
 }
@@ -140,85 +202,68 @@ impl<F: Form> Visit for Fields<F> {
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.line.name(field.name());
-        digits(self.line.plain(), value, 1);
+        self.line.number(value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.line.name(field.name());
-        if value < 0 {
-            self.line.plain().push(b'-');
-        }
-        digits(self.line.plain(), value.unsigned_abs(), 1);
+        let mut digits = itoa::Buffer::new();
+        self.line.plain().push_str(digits.format(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.line.name(field.name());
-        let word: &[u8] = if value { b"true" } else { b"false" };
-        self.line.plain().extend_from_slice(word);
+        let word = if value { "true" } else { "false" };
+        self.line.plain().push_str(word);
     }
 
-    /// Seconds, nearly always: to the microsecond, which takes no more than two whole numbers.
+    /// Seconds, nearly always.
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.line.name(field.name());
-        let line = self.line.plain();
-        let micros = value * 1e6;
-        if (0.0..1e15).contains(&micros) {
-            // Not `round`: without SSE 4.1 it is a call, and a positive number needs none.
-            let micros = (micros + 0.5) as u64;
-            digits(line, micros / 1_000_000, 1);
-            line.push(b'.');
-            digits(line, micros % 1_000_000, 6);
+        // So much is exact to the microsecond.
+        if (0.0..1e9).contains(&value) {
+            self.line.seconds(Duration::from_secs_f64(value));
         } else if value.is_finite() {
-            let _ = write!(Bytes(line), "{value}");
+            let _ = write!(self.line.plain(), "{value}");
         } else {
-            line.extend_from_slice(b"null");
+            self.line.plain().push_str("null");
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == at_once::FIELD {
+            return self.line.at_once(value);
+        }
         self.line.name(field.name());
         self.line.pieces(value);
     }
 }
 
-/// Writes a number, with zeros before it up to this width.
-pub fn digits(line: &mut Vec<u8>, mut number: u64, width: usize) {
-    // As many as the largest has.
-    let mut buffer = [b'0'; 20];
-    let mut start = buffer.len();
-    while number > 0 {
-        start -= 1;
-        buffer[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    let start = start.min(buffer.len() - width.min(buffer.len()));
-    line.extend_from_slice(&buffer[start..]);
+/// Whether each byte is of this kind. It looks at all, which takes fewer instructions than to stop at one.
+fn each_is(text: &str, kind: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, byte| all & kind(byte))
 }
 
-/// Writes text as it is.
-struct Bytes<'a>(&'a mut Vec<u8>);
-
-impl Write for Bytes<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
+/// Writes a part of a second.
+pub fn six_digits(line: &mut String, micros: u32) {
+    // The first digit is there for the zeros behind it.
+    line.push_str(&itoa::Buffer::new().format(1_000_000 + micros)[1..]);
 }
 
 /// Writes text that stays on its line, and shows what would not be seen.
-struct OneLine<'a>(&'a mut Vec<u8>);
+struct OneLine<'a>(&'a mut String);
 
 impl Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            self.0.extend_from_slice(text.as_bytes());
+        if each_is(text, |byte| matches!(byte, b' '..=b'~')) {
+            self.0.push_str(text);
             return Ok(());
         }
         for character in text.chars() {
             match character {
                 // These are seen, and are escaped by `escape_debug` all the same.
-                '"' | '\'' | '\\' => Bytes(self.0).write_char(character)?,
-                _ => write!(Bytes(self.0), "{}", character.escape_debug())?,
+                '"' | '\'' | '\\' => self.0.push(character),
+                _ => self.0.extend(character.escape_debug()),
             }
         }
         Ok(())
@@ -226,21 +271,21 @@ impl Write for OneLine<'_> {
 }
 
 /// Writes the inside of a JSON string.
-struct JsonString<'a>(&'a mut Vec<u8>);
+struct JsonString<'a>(&'a mut String);
 
 impl Write for JsonString<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        if text.bytes().all(is_plain) {
-            self.0.extend_from_slice(text.as_bytes());
+        if each_is(text, is_plain) {
+            self.0.push_str(text);
             return Ok(());
         }
-        for byte in text.bytes() {
-            match byte {
-                b'"' | b'\\' => self.0.extend_from_slice(&[b'\\', byte]),
-                b'\n' => self.0.extend_from_slice(b"\\n"),
-                byte if is_plain(byte) => self.0.push(byte),
-                _ => write!(Bytes(self.0), "\\u{byte:04x}")?,
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => self.0.extend(['\\', character]),
+                '\n' => self.0.push_str("\\n"),
+                '\0'..' ' => write!(self.0, "\\u{:04x}", u32::from(character))?,
+                _ => self.0.push(character),
             }
         }
         Ok(())
@@ -252,31 +297,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_their_digits() {
-        let of = |number, width| {
-            let mut line = Vec::new();
-            digits(&mut line, number, width);
-            String::from_utf8(line).unwrap()
+    fn seconds_have_six_digits_and_are_rounded() {
+        let of = |nanos| {
+            let mut line = String::new();
+            Text(&mut line).seconds(Duration::from_nanos(nanos));
+            line
         };
-        for number in [0, 7, 10, 999, 1_000_000, u64::MAX] {
-            assert_eq!(of(number, 1), number.to_string());
-            assert_eq!(of(number, 6), format!("{number:06}"));
+        for (nanos, shown) in [
+            (0, "0.000000"),
+            (499, "0.000000"),
+            (500, "0.000001"),
+            (70_000_000, "0.070000"),
+            (1_999_999_500, "2.000000"),
+            (12_345_678_900, "12.345679"),
+        ] {
+            assert_eq!(of(nanos), shown);
         }
     }
 
     #[test]
     fn whatever_a_text_holds_it_stays_one_line_and_one_value() {
         let hostile = "a\"b\\c\nd\u{1b}[31m\u{202e}\0é";
-        let mut line = Vec::new();
+        let mut line = String::new();
         Text(&mut line).text(hostile);
-        assert_eq!(line, format!("{hostile:?}").as_bytes());
-        assert!(!line.contains(&b'\n') && !line.contains(&0x1b));
-        let mut line = Vec::new();
+        assert_eq!(line, format!("{hostile:?}"));
+        assert!(!line.contains(['\n', '\u{1b}']));
+        let mut line = String::new();
         Text(&mut line).sentence("it's\nnew\u{202e}");
-        assert_eq!(String::from_utf8(line).unwrap(), "it's\\nnew\\u{202e}");
-        let mut line = Vec::new();
+        assert_eq!(line, "it's\\nnew\\u{202e}");
+        let mut line = String::new();
         Json(&mut line).text(hostile);
-        assert_eq!(serde_json::from_slice::<String>(&line).unwrap(), hostile);
-        assert!(!line.contains(&b'\n'));
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), hostile);
+        assert!(!line.contains('\n'));
     }
 }

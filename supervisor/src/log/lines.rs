@@ -25,10 +25,10 @@ pub struct Lines<F> {
 /// What each thread has for its lines.
 #[derive(Default)]
 struct Desk {
-    line: Vec<u8>,
+    line: String,
     /// The second that `shown` shows: its date is worked out once.
     second: Option<u64>,
-    shown: Vec<u8>,
+    shown: String,
 }
 
 thread_local! {
@@ -54,7 +54,7 @@ impl<W: Write, F: Fn() -> W> Lines<F> {
             false => format::text(&mut desk.line, &desk.shown, event),
         }
         // The writer counts what it loses.
-        let _ = (self.writer)().write_all(&desk.line);
+        let _ = (self.writer)().write_all(desk.line.as_bytes());
         desk.line.shrink_to(KEPT_BYTES_MAX);
     }
 }
@@ -68,12 +68,12 @@ impl Desk {
             let mut text = String::new();
             let _ = time::SystemTime.format_time(&mut Writer::new(&mut text));
             // It may be the next second by now; then it is shown a second early, once.
-            self.shown = text.into_bytes();
+            self.shown = text;
             self.second = Some(now.as_secs());
         }
         self.shown.truncate(SECOND_BYTES);
-        self.shown.push(b'.');
-        format::digits(&mut self.shown, now.subsec_micros().into(), 6);
-        self.shown.push(b'Z');
+        self.shown.push('.');
+        format::six_digits(&mut self.shown, now.subsec_micros());
+        self.shown.push('Z');
     }
 }

@@ -1,13 +1,13 @@
 //! The log: one line on standard error for each event, as text or as JSON. A reload can change which events,
 //! and how they are written.
 
+pub mod at_once;
 pub mod filter;
-mod format;
+pub mod format;
 mod lines;
 mod writer;
 
 use crate::say;
-pub use format::digits;
 
 use filter::FilterError;
 use lines::Lines;

@@ -1,7 +1,6 @@
 //! Who asks: an address, the id by which a request is found again in other logs, and the trace it belongs to.
 
 use crate::http::connections::ClientAddress;
-use crate::log::digits;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -87,15 +86,16 @@ fn shown(address: SocketAddr) -> String {
     let SocketAddr::V4(address) = address else {
         return address.to_string();
     };
-    let mut text = Vec::with_capacity(ADDRESS_BYTES_MAX);
+    let mut text = String::with_capacity(ADDRESS_BYTES_MAX);
+    let mut digits = itoa::Buffer::new();
     for octet in address.ip().octets() {
-        digits(&mut text, octet.into(), 1);
-        text.push(b'.');
+        text.push_str(digits.format(octet));
+        text.push('.');
     }
     text.pop();
-    text.push(b':');
-    digits(&mut text, address.port().into(), 1);
-    String::from_utf8(text).unwrap_or_default()
+    text.push(':');
+    text.push_str(digits.format(address.port()));
+    text
 }
 
 /// An id that no other request of this service has, and most likely none of another.
@@ -103,11 +103,12 @@ fn new_id() -> String {
     static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = START.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-    let digit = |place: u32| {
-        let digit = (number >> (60 - 4 * place)) as u32 & 15;
-        char::from_digit(digit, 16).unwrap_or('0')
-    };
-    (0..16).map(digit).collect()
+    let mut id = String::with_capacity(16);
+    for place in (0..16).rev() {
+        let digit = (number >> (4 * place)) as usize & 15;
+        id.push(char::from(b"0123456789abcdef"[digit]));
+    }
+    id
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use super::caller::Caller;
 use super::ending::{Bounds, Facts, classify, words};
+use crate::field;
+use crate::log::at_once::{AtOnce, Fields, HasFields};
+use crate::log::format::Form;
 use crate::metrics::Done;
 use crate::metrics::labels::{End, Limit};
 use crate::pool::Remains;
@@ -173,7 +176,11 @@ impl Finished {
         }
         .count();
         if tracing::enabled!(target: "codejail::exec", tracing::Level::INFO) {
-            self.write(&self.words(&verdict), &verdict);
+            tracing::info!(
+                target: "codejail::exec",
+                message = &*self.words(&verdict),
+                at_once = ?AtOnce(&Line { finished: self, verdict: &verdict }),
+            );
         }
         verdict
     }
@@ -207,39 +214,57 @@ impl Finished {
             scratch_bytes: remains.scratch_bytes,
         }
     }
+}
 
-    /// The line. A field without a value is left out.
-    fn write(&self, words: &str, verdict: &Verdict) {
-        let (asked, taken, facts) = (&self.asked, self.taken.as_ref(), &self.facts);
-        tracing::info!(
-            target: "codejail::exec",
-            message = words,
-            event = "execution",
-            codejail.exec.status = self.status,
-            codejail.exec.slug = asked.slug.as_deref(),
-            codejail.exec.limit_override = asked.context.as_deref(),
-            codejail.exec.python_path_len = u64::from(asked.python_path),
-            codejail.exec.files_count = u64::from(asked.library),
-            end = verdict.end.name(),
-            limit = verdict.limit.map(Limit::name),
-            exit_status = facts.status,
-            queue_seconds = taken.map(|taken| taken.waited.as_secs_f64()),
-            run_seconds = facts.elapsed.as_secs_f64(),
-            total_seconds = self.total.as_secs_f64(),
-            cpu_seconds = verdict.cpu.map(|cpu| cpu.as_secs_f64()),
-            memory_bytes = verdict.memory_bytes,
-            scratch_bytes = verdict.scratch_bytes,
-            stdout_bytes = facts.stdout.0,
-            stdout_cut = facts.stdout.1.then_some(true),
-            stderr_bytes = facts.stderr.0,
-            stderr_cut = facts.stderr.1.then_some(true),
-            worker = taken.map(|taken| taken.worker),
-            image = taken.map(|taken| &*taken.image),
-            cold_imports = Some(self.cold_imports.as_str()).filter(|said| !said.is_empty()),
-            client = self.caller.client.as_deref(),
-            request_id = self.caller.request_id,
-            traceparent = self.caller.traceparent.as_deref(),
+/// The fields of an execution's line.
+struct Line<'a> {
+    finished: &'a Finished,
+    verdict: &'a Verdict,
+}
+
+impl HasFields for Line<'_> {
+    fn write(&self, to: &mut Fields<impl Form>) {
+        let (finished, verdict) = (self.finished, self.verdict);
+        let Finished { asked, facts, .. } = finished;
+        let (taken, caller) = (finished.taken.as_ref(), &finished.caller);
+        to.word(field!("event"), "execution");
+        to.word(field!("codejail.exec.status"), finished.status);
+        to.text(field!("codejail.exec.slug"), asked.slug.as_deref());
+        to.text(
+            field!("codejail.exec.limit_override"),
+            asked.context.as_deref(),
         );
+        to.number(
+            field!("codejail.exec.python_path_len"),
+            u64::from(asked.python_path),
+        );
+        to.number(
+            field!("codejail.exec.files_count"),
+            u64::from(asked.library),
+        );
+        to.word(field!("end"), verdict.end.name());
+        to.word(field!("limit"), verdict.limit.map(Limit::name));
+        to.signed(field!("exit_status"), facts.status);
+        to.seconds(field!("queue_seconds"), taken.map(|taken| taken.waited));
+        to.seconds(field!("run_seconds"), facts.elapsed);
+        to.seconds(field!("total_seconds"), finished.total);
+        to.seconds(field!("cpu_seconds"), verdict.cpu);
+        to.number(field!("memory_bytes"), verdict.memory_bytes);
+        to.number(field!("scratch_bytes"), verdict.scratch_bytes);
+        to.number(field!("stdout_bytes"), facts.stdout.0 as u64);
+        to.if_true(field!("stdout_cut"), facts.stdout.1);
+        to.number(field!("stderr_bytes"), facts.stderr.0 as u64);
+        to.if_true(field!("stderr_cut"), facts.stderr.1);
+        to.number(field!("worker"), taken.map(|taken| taken.worker));
+        to.text(field!("image"), taken.map(|taken| &*taken.image));
+        let cold_imports = Some(finished.cold_imports.as_str());
+        to.text(
+            field!("cold_imports"),
+            cold_imports.filter(|said| !said.is_empty()),
+        );
+        to.text(field!("client"), caller.client.as_deref());
+        to.text(field!("request_id"), caller.request_id.as_str());
+        to.text(field!("traceparent"), caller.traceparent.as_deref());
     }
 }
 

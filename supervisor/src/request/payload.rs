@@ -28,6 +28,10 @@ const SHOWN_CHARACTERS_MAX: usize = 200;
 /// A caller's text, bounded, for a line of the log.
 #[must_use]
 pub fn shortened(text: RawString<'_>) -> String {
+    let raw = text.between_quotes();
+    if raw.len() <= SHOWN_CHARACTERS_MAX && !raw.contains('\\') {
+        return raw.to_owned();
+    }
     let shown = |code_point| char::from_u32(code_point).unwrap_or(char::REPLACEMENT_CHARACTER);
     let code_points = text.code_points().take(SHOWN_CHARACTERS_MAX);
     code_points.map(shown).collect()

@@ -102,7 +102,7 @@ impl<'a> RawString<'a> {
         CodePoints::new(self.between_quotes())
     }
 
-    pub(super) fn between_quotes(self) -> &'a str {
+    pub(crate) fn between_quotes(self) -> &'a str {
         &self.text[1..self.text.len() - 1]
     }
 }
