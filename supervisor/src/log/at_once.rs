@@ -5,9 +5,6 @@ use super::format::{Form, Json, Name, Text};
 use std::fmt;
 use std::time::Duration;
 
-/// The field of an event that holds such fields. It has no name of its own in the line.
-pub const FIELD: &str = "at_once";
-
 /// Bytes of a line's fields: nearly all lines have less.
 const BYTES: usize = 1024;
 

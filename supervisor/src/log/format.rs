@@ -4,7 +4,6 @@
 //! An execution's line has two dozen fields and belongs to a request that takes the supervisor some 200,000
 //! instructions: text and numbers are copied into one buffer, and only what can't be copied is formatted.
 
-use super::at_once;
 use std::fmt::{self, Write};
 use std::time::Duration;
 use tracing::Event;
@@ -12,6 +11,9 @@ use tracing::field::{Field, Visit};
 
 /// The field that tracing keeps an event's sentence in.
 const MESSAGE: &str = "message";
+
+/// The field that holds fields which write themselves (`at_once.rs`): it has no name of its own in the line.
+const AT_ONCE: &str = "at_once";
 
 /// Writes an event as a line for people: a sentence, then fields. `time` is when it happened.
 pub fn text(line: &mut String, time: &str, event: &Event<'_>) {
@@ -231,7 +233,7 @@ impl<F: Form> Visit for Fields<F> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == at_once::FIELD {
+        if field.name() == AT_ONCE {
             return self.line.at_once(value);
         }
         self.line.name(field.name());
