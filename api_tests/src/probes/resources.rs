@@ -133,7 +133,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Limit("NPROC")]),
     Probe::surface(
         "deny_many_descriptors",
-        "No more than 1024 descriptors can be open.",
+        "No more descriptors can be open than 1024, which is the most that `descriptors_max` allows.",
         BOUND,
         "import resource\n\
          def open_many():\n    \

@@ -57,7 +57,7 @@ pub struct ReadySandbox {
     pub guard: SandboxGuard,
     /// Python's files as its worker knows them.
     pub python: PythonVersion,
-    /// The image that it was forked from: see [`image_name`](super::shared::image_name).
+    /// The image that it was forked from: `image_name` makes its name.
     pub image: Arc<str>,
     /// What it has used so far, by its own word before it had a job.
     pub used: Usage,
