@@ -60,9 +60,12 @@ def test_the_tests_of_a_trap_are_there(trap, cell):
 @pytest.mark.parametrize(
     ("cell", "wrong"),
     [
-        ("`traps.rs`: `a_request_has_no_say_in_what_is_preloaded`; `executions.rs`", []),
+        ("`traps.rs`: `a_request_has_no_say_in_what_is_preloaded`; `contract/executions.rs`", []),
         ("`traps.rs`: `a_test_that_nobody_wrote`", ["a_test_that_nobody_wrote"]),
-        ("`executions.rs`: `a_request_has_no_say_in_what_is_preloaded`", ["a_request_has_no_say_in_what_is_preloaded"]),
+        (
+            "`contract/executions.rs`: `a_request_has_no_say_in_what_is_preloaded`",
+            ["a_request_has_no_say_in_what_is_preloaded"],
+        ),
         ("`processes.rs`: `deny_fork`", ["processes.rs: 3 files", "deny_fork"]),
         ("`spawner/leftovers.rs`: `make_deep`", ["make_deep"]),
         ("`no_such_file.rs`: `a_test`", ["no_such_file.rs: 0 files", "a_test"]),
