@@ -25,7 +25,7 @@ export CODEJAIL_BIN := $(CODEJAIL)
 export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
-export CODEJAIL_PROMETHEUS := $(TARGET)/tools/prometheus
+export CODEJAIL_TEST_PROMETHEUS := $(TARGET)/tools/prometheus
 
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh) $(shell find apparmor deploy -name '*.sh') \
     $(addprefix deploy/debian/,postinst prerm postrm)
@@ -46,7 +46,7 @@ test: check build build-sabotage sandbox-venv prometheus ## everything: check, t
 # In target, whatever is installed; the rules are tested with it.
 .PHONY: prometheus
 prometheus:
-	@scripts/prometheus.sh $(CODEJAIL_PROMETHEUS)
+	@scripts/prometheus.sh $(CODEJAIL_TEST_PROMETHEUS)
 
 .PHONY: test-prometheus
 test-prometheus: build sandbox-venv test-venv prometheus ## Debian's Prometheus scrapes a service under load, and is asked: half a minute
@@ -104,7 +104,7 @@ sabotage: build build-sabotage sandbox-venv ## which layer stops which attack: r
 # bounds it.
 .PHONY: victim
 victim: build sandbox-venv ## what attacks cost a well-behaved client, as root and not (other numbers: SCALE=0.1, SCALE=10)
-	CODEJAIL_VICTIM_SCALE=$(or $(SCALE),1) cargo test --locked -p codejail-api-tests --test probes -- \
+	CODEJAIL_TEST_VICTIM_SCALE=$(or $(SCALE),1) cargo test --locked -p codejail-api-tests --test probes -- \
 	    --ignored --nocapture --test-threads=1 no_attack_costs_a_victim
 
 # A part of it, or a short run, is written to target/bench: BENCH='--quick --only latency'.

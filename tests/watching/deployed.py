@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 TREE = Path(__file__).parents[2]
-PROMETHEUS = Path(os.environ.get("CODEJAIL_PROMETHEUS", TREE / "target/tools/prometheus"))
+PROMETHEUS = Path(os.environ.get("CODEJAIL_TEST_PROMETHEUS", TREE / "target/tools/prometheus"))
 RULES = TREE / "deploy/prometheus/rules.yml"
 METRIC = re.compile(r"\b(?:codejail_|process_)\w+")
 
