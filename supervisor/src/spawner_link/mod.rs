@@ -72,6 +72,7 @@ pub struct SpawnerLink {
 struct SpawnerHost {
     layers: Vec<LayerState>,
     seats: bool,
+    user_namespaces: bool,
     cgroup_bounds: bool,
     warnings: Vec<String>,
     apparmor: FoundAppArmor,
@@ -110,6 +111,11 @@ impl SpawnerLink {
     /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
     pub fn seats(&self) -> bool {
         self.host.seats
+    }
+
+    /// Whether sandboxes of one user can have user namespaces.
+    pub fn user_namespaces(&self) -> bool {
+        self.host.user_namespaces
     }
 
     /// Whether each worker has a cgroup whose bounds the kernel enforces.
@@ -328,12 +334,14 @@ async fn configure(
         Some(SpawnerReport::Configured {
             layers,
             seats,
+            user_namespaces,
             cgroup_bounds,
             warnings,
             apparmor,
         }) => Ok(SpawnerHost {
             layers,
             seats,
+            user_namespaces,
             cgroup_bounds,
             warnings,
             apparmor,

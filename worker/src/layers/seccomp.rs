@@ -87,13 +87,15 @@ impl SeccompFinal {
 }
 
 /// Confines a worker, and with it all its sandboxes: to what they may do and what it takes to make
-/// them. `sandbox_uids` are the only ones it can become; `landlock_truncates` says that Landlock
-/// guards truncation by path, so that this layer need not.
+/// them. `sandbox_uids` are the only ones it can become; `user_namespaces` says that sandboxes enter one
+/// each; `landlock_truncates` that Landlock guards truncation by path, so that this layer need not.
 pub fn confine_worker(
     sandbox_uids: Option<(u32, u32)>,
+    user_namespaces: bool,
     landlock_truncates: bool,
 ) -> Result<(), LayerError> {
-    apply(&allow(policy::allowed(sandbox_uids, landlock_truncates)?)?)?;
+    let allowed = policy::allowed(sandbox_uids, user_namespaces, landlock_truncates)?;
+    apply(&allow(allowed)?)?;
     apply(&absent()?)?;
     apply(&without_effect()?)
 }
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn no_list_allows_what_another_list_calls_absent() {
-        let allowed = policy::allowed(Some((1001, 1002)), true).unwrap();
+        let allowed = policy::allowed(Some((1001, 1002)), true, true).unwrap();
         for call in ABSENT.iter().copied().chain(UNKNOWN.map(i64::from)) {
             assert!(!allowed.contains_key(&call), "{call}");
         }
@@ -125,7 +127,7 @@ mod tests {
     fn the_longest_filter_fits_into_the_kernels_bound() {
         // BPF_MAXINSNS of linux/bpf_common.h.
         const INSTRUCTIONS_MAX: usize = 4096;
-        let longest = allow(policy::allowed(Some((1001, 1002)), true).unwrap()).unwrap();
+        let longest = allow(policy::allowed(Some((1001, 1002)), true, true).unwrap()).unwrap();
         assert!(longest.len() < INSTRUCTIONS_MAX / 2, "{}", longest.len());
         assert!(absent().unwrap().len() < 100);
     }

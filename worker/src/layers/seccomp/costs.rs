@@ -119,8 +119,8 @@ pub const COSTS: &[Cost] = &[
     (
         &[SYS_clone],
         ByOthers,
-        "NPROC counts those of the user in the worker's user namespace",
-        "a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_one_of_another_worker",
+        "NPROC counts those of the user in the sandbox's user namespace; where it has none, in the worker's",
+        "a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others",
     ),
     (
         &[
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_cost_is_of_calls_that_are_allowed_and_says_what_bounds_it() {
-        let allowed = policy::allowed(None, true).unwrap();
+        let allowed = policy::allowed(None, true, true).unwrap();
         for (calls, paid, what, shown) in COSTS {
             for call in *calls {
                 assert!(allowed.contains_key(call), "{call}: {what}");
