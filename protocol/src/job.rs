@@ -38,7 +38,8 @@ impl JobHeader {
     }
 }
 
-/// Limits of one execution: those of `CODE_JAIL`, in base units. 0 means none, except for `fsize_bytes`.
+/// Limits of one execution: those of `CODE_JAIL`, in base units. 0 means none, except for
+/// `fsize_bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU seconds; the hard limit is one more.
@@ -62,13 +63,13 @@ pub struct Usage {
     pub resident_kib_max: u64,
 }
 
-/// Most cold imports that a run tells of: with names of at most 64 bytes its report is written in one piece
-/// (PIPE_BUF, pipe(7)).
+/// Most cold imports that a run tells of: with names of at most 64 bytes its report is written in
+/// one piece (PIPE_BUF, pipe(7)).
 pub const COLD_IMPORTS_MAX: usize = 16;
 
-/// What a sandbox tells the supervisor, over its status pipe, in this order: `Prepared`; then `Closed`
-/// or `PrepareFailed`; then `Started` or `Unloadable`; then `Finished`. The process may end after any of
-/// them, and after `PrepareFailed`, `Unloadable` and `Finished` it does.
+/// What a sandbox tells the supervisor, over its status pipe, in this order: `Prepared`; then
+/// `Closed` or `PrepareFailed`; then `Started` or `Unloadable`; then `Finished`. The process may
+/// end after any of them, and after `PrepareFailed`, `Unloadable` and `Finished` it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxReport {
     /// Locked down and waiting for its job. The only report before there is one.
@@ -81,8 +82,8 @@ pub enum SandboxReport {
         /// The layer and its error.
         error: String,
     },
-    /// Code and globals are loaded: the author's code runs from here on, and what follows is no more
-    /// than its claim.
+    /// Code and globals are loaded: the author's code runs from here on, and what follows is no
+    /// more than its claim.
     Started,
     /// The run came to its end: what the interpreter would exit with.
     Finished {
@@ -96,7 +97,7 @@ pub enum SandboxReport {
         /// Its error.
         message: String,
     },
-    /// The job is read and its limits are set: from here on the way in which the process ends is the
-    /// job's result.
+    /// The job is read and its limits are set: from here on the way in which the process ends is
+    /// the job's result.
     Closed,
 }

@@ -48,7 +48,7 @@ pub const BUILD: &str = if SABOTAGE {
     concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"))
 };
 
-/// Whether this build lets the layers be left out that every host has, so that tests can show what each
-/// layer alone is good for. A cargo feature, so an ordinary build has no such switch, and refuses a
-/// worker of this one.
+/// Whether this build lets the layers be left out that every host has, so that tests can show what
+/// each layer alone is good for. A cargo feature, so an ordinary build has no such switch, and
+/// refuses a worker of this one.
 pub const SABOTAGE: bool = cfg!(feature = "sabotage");

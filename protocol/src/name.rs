@@ -42,8 +42,8 @@ impl ScratchName {
         self.0[..tagged] == other.0[..tagged]
     }
 
-    /// Whether this is the one name of its service's that no other process makes a directory of: the
-    /// spawner's own, [`SpawnerConfig::scratch_tag`](crate::spawn::SpawnerConfig::scratch_tag).
+    /// Whether this is the one name of its service's that no other process makes a directory of:
+    /// the spawner's own, [`SpawnerConfig::scratch_tag`](crate::spawn::SpawnerConfig::scratch_tag).
     #[must_use]
     pub fn is_tag(&self) -> bool {
         self.0[PREFIX.len() + TAG_CHARS..]

@@ -69,8 +69,8 @@ pub struct SpawnerConfig {
     /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another
     /// than the first is refused, so that no two workers share one.
     pub uids_per_worker: u32,
-    /// Whether other services may use the same uids at the same time: true for the commands that start a
-    /// worker of their own and end.
+    /// Whether other services may use the same uids at the same time: true for the commands that
+    /// start a worker of their own and end.
     pub shares_uids: bool,
     /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
     /// root. One that does not exist is passed over.
@@ -135,8 +135,8 @@ pub enum SpawnerReport {
         layers: Vec<LayerState>,
         /// Whether sandboxes have seats: `Launch` names them.
         seats: bool,
-        /// Whether processes of this service's one user get user namespaces below its own, each worker and
-        /// each sandbox one: where the service is not root and the host allows it.
+        /// Whether processes of this service's one user get user namespaces below its own, each
+        /// worker and each sandbox one: where the service is not root and the host allows it.
         user_namespaces: bool,
         /// Whether each worker has a cgroup whose bounds the kernel enforces.
         cgroup_bounds: bool,
