@@ -1,4 +1,5 @@
-//! Packet sockets, and other descriptors that are waited for, in tokio's runtime, for the supervisor.
+//! Packet sockets, and other descriptors that are waited for, in tokio's runtime, for the
+//! supervisor.
 //!
 //! This is a crate of its own because spawner and worker use the sockets too, and no runtime shall
 //! be among what they are built from.
@@ -85,7 +86,8 @@ impl AsyncPacketSocket {
     }
 }
 
-/// A descriptor that somebody else reads without waiting; this only tells when there is something to read.
+/// A descriptor that somebody else reads without waiting; this only tells when there is something
+/// to read.
 #[derive(Debug)]
 pub struct AsyncReadable(AsyncFd<OwnedFd>);
 
@@ -97,14 +99,14 @@ impl AsyncReadable {
     #[allow(unsafe_code)]
     pub fn new(descriptor: impl AsFd) -> io::Result<Self> {
         let own = descriptor.as_fd().try_clone_to_owned()?;
-        // SAFETY: an OwnedFd owns one open descriptor and returns it at every call; nothing replaces
-        // or closes it before it is dropped, and the AsyncFd owns it.
+        // SAFETY: an OwnedFd owns one open descriptor and returns it at every call; nothing
+        // replaces or closes it before it is dropped, and the AsyncFd owns it.
         let registered = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
         Ok(Self(registered?))
     }
 
-    /// Waits until there is something, then has it all read by `read_all`. That may find that somebody else
-    /// was quicker.
+    /// Waits until there is something, then has it all read by `read_all`. That may find that
+    /// somebody else was quicker.
     ///
     /// # Errors
     /// The runtime shuts down.
