@@ -86,7 +86,8 @@ fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
-    // A service that starts holds signals back, and so did this process until here. Workers must not.
+    // A service that starts holds signals back, and so did this process until here. Workers must
+    // not.
     let none_held = SigSet::empty().thread_set_mask();
     none_held.map_err(|errno| SpawnerError::System("pthread_sigmask", errno))
 }
@@ -110,8 +111,8 @@ fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>
     }
 }
 
-/// Finds out what this host gives, then starts the cleaner's threads: the launcher needs a process with one
-/// thread.
+/// Finds out what this host gives, then starts the cleaner's threads: the launcher needs a process
+/// with one thread.
 fn prepare(
     config: &SpawnerConfig,
     socket: &Arc<PacketSocket>,

@@ -23,8 +23,8 @@ impl UserMaps {
         ])
     }
 
-    /// Enters a new user namespace, and other new namespaces with it. System calls only, for a child
-    /// of clone.
+    /// Enters a new user namespace, and other new namespaces with it. System calls only, for a
+    /// child of clone.
     ///
     /// # Errors
     /// The host allows no user namespace, or no such map in one.

@@ -177,7 +177,8 @@ impl Launcher {
                 .map_err(|error| LaunchError::File("the worker module".to_owned(), error))?,
             failed,
         };
-        // Not -E: it would keep the hash seed from Python. The worker makes it look as if it were there.
+        // Not -E: it would keep the hash seed from Python. The worker makes it look as if it were
+        // there.
         let arguments = [&self.python, c"-B", c"jailed_code"];
         let mut plan = ExecPlan {
             python: &self.python,

@@ -70,8 +70,8 @@ impl RootPlan {
         })
     }
 
-    /// Makes a root with these file systems below the scratch root, each with its name there. `worker`
-    /// is whom `/proc` is for; none where the worker stays this process's user.
+    /// Makes a root with these file systems below the scratch root, each with its name there.
+    /// `worker` is whom `/proc` is for; none where the worker stays this process's user.
     ///
     /// # Errors
     /// The kernel can't or won't make it.

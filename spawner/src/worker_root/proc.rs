@@ -1,8 +1,8 @@
 //! A worker's `/proc`: a directory that the worker alone may enter, and below it the kernel's own.
 //!
-//! So every path below `/proc` answers a sandbox `EACCES`, as AppArmor does for the original, whether
-//! there is something or not; and it is hidden also where Landlock is not there. The kernel's files
-//! can't be mounted at `/proc` itself: the mode of what is mounted is the kernel's.
+//! So every path below `/proc` answers a sandbox `EACCES`, as AppArmor does for the original,
+//! whether there is something or not; and it is hidden also where Landlock is not there. The
+//! kernel's files can't be mounted at `/proc` itself: the mode of what is mounted is the kernel's.
 
 use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 use nix::errno::Errno;
@@ -13,7 +13,8 @@ use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 const PLACE: &CStr = c"proc";
-/// Where the kernel's `/proc` is mounted. AppArmor's profiles name it (`apparmor/tunables/codejail`).
+/// Where the kernel's `/proc` is mounted. AppArmor's profiles name it
+/// (`apparmor/tunables/codejail`).
 const MOUNTED: &CStr = c"proc/mounted";
 
 /// What programs ask `/proc` for: all else there belongs to processes that nobody asks about.
