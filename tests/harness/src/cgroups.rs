@@ -14,8 +14,8 @@ pub fn of(pid: i32) -> Option<PathBuf> {
     Some(Path::new(mount).join(own))
 }
 
-/// Removes what a service made around its worker's cgroup, if it made one: it is empty, and the spawner,
-/// which would remove it, was killed.
+/// Removes what a service made around its worker's cgroup, if it made one: it is empty, and the
+/// spawner, which would remove it, was killed.
 pub fn remove_what_is_left_of(worker: Option<PathBuf>) {
     let is_a_workers = |cgroup: &PathBuf| {
         let name = cgroup.file_name();

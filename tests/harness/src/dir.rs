@@ -1,4 +1,5 @@
-//! Directories of tests. `CODEJAIL_TEST_KEEP` keeps them: `1` those of failed tests, `all` every one.
+//! Directories of tests. `CODEJAIL_TEST_KEEP` keeps them: `1` those of failed tests, `all` every
+//! one.
 
 use anyhow::{Context, Result};
 use std::fs::{self, Permissions};
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 /// How long a directory's removal is tried again: what ends may still write into it.
 const REMOVE_MAX: Duration = Duration::from_secs(5);
 
-/// A directory below `/tmp` that everybody may enter; removed when this is dropped, unless it is kept.
+/// A directory below `/tmp` that everybody may enter; removed when this is dropped, unless it is
+/// kept.
 #[derive(Debug)]
 pub struct TestDir(PathBuf);
 
@@ -97,8 +99,8 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     set.with_context(|| format!("{}: chmod", path.display()))
 }
 
-/// Makes a directory and its `file` writable for everybody, so that only the sandbox's layers protect
-/// them.
+/// Makes a directory and its `file` writable for everybody, so that only the sandbox's layers
+/// protect them.
 pub fn make_writable(dir: &Path) {
     for path in [dir.to_owned(), dir.join("file")] {
         set_mode(&path, 0o777).expect("chmod");

@@ -46,8 +46,8 @@ pub fn say_as(process: &Process, fd: RawFd, packet: &[u8]) {
     send(socket.as_raw_fd(), packet, MsgFlags::empty()).expect("send");
 }
 
-/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. As the process's own
-/// user, which takes no capability.
+/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. As the process's
+/// own user, which takes no capability.
 pub fn limit(pid: i32, limit: &str, value: &str) {
     let id = |field: &str| {
         let id = status_number(pid, field).expect("it lives");

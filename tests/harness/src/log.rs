@@ -1,5 +1,5 @@
-//! What a service logs. Tests wait for events by their ids (`event="worker_retired"`), which stay when
-//! a sentence is worded anew.
+//! What a service logs. Tests wait for events by their ids (`event="worker_retired"`), which stay
+//! when a sentence is worded anew.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

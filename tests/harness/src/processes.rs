@@ -1,7 +1,7 @@
 //! Processes as `/proc` shows them: what belongs to a service and to nobody else, and what it uses.
 //!
-//! A process that ended and was waited for has left its figures with its parent, so the sum over all
-//! that live, their own and their children's, holds everything that a service ever used.
+//! A process that ended and was waited for has left its figures with its parent, so the sum over
+//! all that live, their own and their children's, holds everything that a service ever used.
 
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// Since boot kernels have told user space 100 ticks a second, whatever theirs are (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// Between two readings that must be equal: some ticks, and longer than it takes to prepare a sandbox.
+/// Between two readings that must be equal: some ticks, and longer than it takes to prepare a
+/// sandbox.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 
 /// A service that is not asked anything gets quiet sooner, also on a loaded machine.

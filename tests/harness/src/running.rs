@@ -1,4 +1,5 @@
-//! A service that runs, for programs: what fails is an error, and at its end the service is stopped.
+//! A service that runs, for programs: what fails is an error, and at its end the service is
+//! stopped.
 
 use crate::http::{self, Answer};
 use crate::log::Log;

@@ -18,8 +18,8 @@ use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A service that runs. Dropping it ends it, and panics unless it ends well and leaves no process and no
-/// directory.
+/// A service that runs. Dropping it ends it, and panics unless it ends well and leaves no process
+/// and no directory.
 #[derive(Debug)]
 pub struct Service {
     /// Where it listens.
@@ -231,7 +231,8 @@ impl Service {
         self.running.signal(signal).expect("kill");
     }
 
-    /// Tells it something that may be its end: at the end of the test none of its processes may be left.
+    /// Tells it something that may be its end: at the end of the test none of its processes may be
+    /// left.
     pub fn signal(&self, signal: Signal) {
         *self.family.lock().expect("no panic") = self.processes();
         self.tell(signal);

@@ -31,8 +31,8 @@ pub const CONFIGURATION: &str = "codejail.toml";
 /// How a service is to be started.
 #[derive(Debug, Clone)]
 pub struct Setup<'a> {
-    /// TOML to begin with: what most services of a test suite have. The harness adds a port, uids, a
-    /// scratch root and a Python.
+    /// TOML to begin with: what most services of a test suite have. The harness adds a port, uids,
+    /// a scratch root and a Python.
     pub base: &'a str,
     /// TOML over that.
     pub overrides: &'a str,
@@ -99,7 +99,8 @@ impl Setup<'_> {
         self.unprivileged && crate::root::is_root()
     }
 
-    /// A command of the executable (`serve`, `check`) with this setup's configuration, which is written.
+    /// A command of the executable (`serve`, `check`) with this setup's configuration, which is
+    /// written.
     pub(crate) fn command(&self, place: &Place, what: &str) -> Result<Command> {
         let file = place.dir.join(CONFIGURATION);
         fs::write(&file, self.configuration(place)?)?;
@@ -152,7 +153,8 @@ impl Setup<'_> {
     }
 }
 
-/// What services log: `CODEJAIL_TEST_LOG`, which is what `RUST_LOG` can be (`debug`, `info,hyper=off`).
+/// What services log: `CODEJAIL_TEST_LOG`, which is what `RUST_LOG` can be (`debug`,
+/// `info,hyper=off`).
 fn log_filter() -> String {
     let given = std::env::var("CODEJAIL_TEST_LOG");
     given.unwrap_or_else(|_| "info".to_owned())

@@ -1,5 +1,5 @@
-//! Ranges of uids. A lock owns each range, so that two services of any tests on one host, of root or
-//! of anybody else, never share a uid.
+//! Ranges of uids. A lock owns each range, so that two services of any tests on one host, of root
+//! or of anybody else, never share a uid.
 
 use crate::processes;
 use anyhow::{Context, Result, bail};
@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 const FIRST: u32 = 350_000_000;
 /// Uids of one range: more than a service of a test has workers and sandboxes.
 const SIZE: u32 = 2_000;
-/// Ranges, one after the other. None comes again before all others have: the kernel keeps some things by
-/// uid, keys for one, when no process of that uid is left.
+/// Ranges, one after the other. None comes again before all others have: the kernel keeps some
+/// things by uid, keys for one, when no process of that uid is left.
 const RANGES: u32 = 50_000;
 
 /// A lock file for each range that is taken now, and the number of the next range.
