@@ -69,7 +69,8 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_
 pid = os.fork()
 if pid:
     pass_on(os.waitpid(pid, 0)[1])
-# A service that is careless leaves its own files open: this one is found by the probe that looks for such.
+# A service that is careless leaves its own files open: this one is found by the probe that looks
+# for such.
 careless = open(__file__)
 sys.stdout = DevNull()
 run_all(todo)
