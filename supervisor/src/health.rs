@@ -1,8 +1,9 @@
 //! Whether executing is safe: what the checks of each worker and of the service itself found.
 //!
-//! Safe once a worker has passed its checks. Unsafe again when a new worker fails them while no checked
-//! worker is serving, and while none has served for long: what could start none may be broken in any way.
-//! A worker that fails never serves: beside others that serve it is only reported.
+//! Safe once a worker has passed its checks. Unsafe again when a new worker fails them while no
+//! checked worker is serving, and while none has served for long: what could start none may be
+//! broken in any way. A worker that fails never serves: beside others that serve it is only
+//! reported.
 
 use codejail_protocol::SABOTAGE;
 use codejail_protocol::control::LayerState;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long no worker may serve before that says something about the host: the longest pause between two
-/// attempts to start one.
+/// How long no worker may serve before that says something about the host: the longest pause
+/// between two attempts to start one.
 const UNSERVED_MAX: Duration = Duration::from_secs(30);
 
 /// One check and what it found.
@@ -39,7 +40,8 @@ struct State {
     unserved: Option<Instant>,
     /// Whether the last that was learnt of workers is good.
     workers_safe: bool,
-    /// What the last worker of each keeper said: a failure shows until a worker of that keeper passes.
+    /// What the last worker of each keeper said: a failure shows until a worker of that keeper
+    /// passes.
     keepers: BTreeMap<usize, Vec<Check>>,
     /// Of the service itself; none until they have run.
     own: Option<Vec<Check>>,
@@ -51,7 +53,8 @@ struct State {
     checked: watch::Sender<()>,
 }
 
-/// A build for tests executes whatever was found, or no test could show what a missing layer lets pass.
+/// A build for tests executes whatever was found, or no test could show what a missing layer lets
+/// pass.
 fn all_passed(checks: &[Check]) -> bool {
     SABOTAGE || checks.iter().all(|check| check.failure.is_none())
 }

@@ -18,17 +18,18 @@ pub enum Attempt {
     Ran(Outcome, Duration),
     /// The deadline passed before a sandbox took it.
     TooLate,
-    /// Each of [`SANDBOXES_MAX`] sandboxes failed before the job's limits were set: why the last one
-    /// did, for the log.
+    /// Each of [`SANDBOXES_MAX`] sandboxes failed before the job's limits were set: why the last
+    /// one did, for the log.
     NoneCould(String),
 }
 
 /// Takes sandboxes with `take` until one runs `job` to an end of its own, or `deadline` passes. The
 /// deadline is for taking: a run that has begun goes on after it, and no other follows.
 ///
-/// A job whose limits were set in a sandbox is never given to another one: however that sandbox ended,
-/// the end is the job's result. With one exception: a run during which Python's files changed may have
-/// imported old and new ones. Nobody sees what came of it; it has touched nothing but its own directory.
+/// A job whose limits were set in a sandbox is never given to another one: however that sandbox
+/// ended, the end is the job's result. With one exception: a run during which Python's files
+/// changed may have imported old and new ones. Nobody sees what came of it; it has touched nothing
+/// but its own directory.
 pub async fn run_somewhere<Taking: Future<Output = ReadySandbox>>(
     take: impl Fn() -> Taking,
     job: Job<'_>,

@@ -134,7 +134,8 @@ impl Listener {
             } else {
                 drop(guard);
             }
-            // To close a pipe, too, is to call all that watch it. When the process is gone nobody does.
+            // To close a pipe, too, is to call all that watch it. When the process is gone nobody
+            // does.
             if old && !exit.is_terminated() {
                 let _ = exit.await;
             }

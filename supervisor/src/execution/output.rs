@@ -12,18 +12,19 @@ use tokio::net::unix::pipe;
 /// after each execution, as it did with the 64 KiB that a pipe holds, and takes them anew by page
 /// faults.
 const CHUNK_BYTES: usize = 8 * 1024;
-/// What the pipe of a flood is made to hold, and what is thrown away of it at a time; the kernel's own bound
-/// for it (pipe(7)).
+/// What the pipe of a flood is made to hold, and what is thrown away of it at a time; the kernel's
+/// own bound for it (pipe(7)).
 const FLOOD_BYTES: i32 = 1 << 20;
-/// Between two looks at a flood that has such a pipe: as often as there is something, the looks alone would
-/// keep a core busy. It flows at some 400 MB a second.
+/// Between two looks at a flood that has such a pipe: as often as there is something, the looks
+/// alone would keep a core busy. It flows at some 400 MB a second.
 const FLOOD_EVERY: Duration = Duration::from_millis(1);
 
 /// Where a flood goes. Without it floods are read.
 static NOWHERE: LazyLock<io::Result<File>> =
     LazyLock::new(|| File::options().write(true).open("/dev/null"));
 
-/// What reading the rest of a stream may take of a thread. An honest rest, of a megabyte at most, takes 1 ms.
+/// What reading the rest of a stream may take of a thread. An honest rest, of a megabyte at most,
+/// takes 1 ms.
 const REST_MAX: Duration = Duration::from_millis(20);
 
 /// An output stream, and its beginning.
@@ -56,8 +57,8 @@ impl Output {
         Ok(())
     }
 
-    /// Takes some of what comes next; never returns once the stream is at its end. May be dropped at any
-    /// time: nothing is lost.
+    /// Takes some of what comes next; never returns once the stream is at its end. May be dropped
+    /// at any time: nothing is lost.
     pub async fn take_some(&mut self) {
         let Some(stream) = &mut self.stream else {
             return std::future::pending().await;
@@ -84,8 +85,8 @@ impl Output {
     pub fn take_rest(&mut self) {
         let Some(stream) = &self.stream else { return };
         let meter = Meter::start();
-        // Past the runtime, which may not have heard yet that there is something to read. A flood is
-        // cut: not more is read than is kept, plus one chunk to know that there was more.
+        // Past the runtime, which may not have heard yet that there is something to read. A flood
+        // is cut: not more is read than is kept, plus one chunk to know that there was more.
         while !self.captured.cut
             && let Ok(count @ 1..) = nix::unistd::read(stream.pipe(), &mut self.chunk)
         {

@@ -13,11 +13,11 @@ use tokio::net::unix::pipe;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
-/// What takes less is none of a sandbox's doing: 8 KiB are read in 3 µs, and a megabyte is thrown away in
-/// 100 µs.
+/// What takes less is none of a sandbox's doing: 8 KiB are read in 3 µs, and a megabyte is thrown
+/// away in 100 µs.
 const DEAR: Duration = Duration::from_micros(500);
-/// For so many times the time that a read took its pipe is left alone. One run takes a hundredth of a
-/// thread, whatever it does to its pipe.
+/// For so many times the time that a read took its pipe is left alone. One run takes a hundredth of
+/// a thread, whatever it does to its pipe.
 const REST: u32 = 100;
 
 /// What a system call took of its thread.
@@ -26,8 +26,8 @@ pub struct Meter {
     before: Option<Spent>,
 }
 
-/// What a thread has spent so far: time on a processor, and how often it waited in the kernel. That others
-/// took the processor from it is no fault of a pipe.
+/// What a thread has spent so far: time on a processor, and how often it waited in the kernel. That
+/// others took the processor from it is no fault of a pipe.
 struct Spent {
     cpu: Duration,
     waits: i64,
@@ -85,8 +85,8 @@ impl PacedPipe {
         }
     }
 
-    /// Registers it with the runtime that calls this, whose threads alone are woken by it from then on; there
-    /// dear reads are followed by a rest.
+    /// Registers it with the runtime that calls this, whose threads alone are woken by it from then
+    /// on; there dear reads are followed by a rest.
     ///
     /// # Errors
     /// No room for the registration.
@@ -117,7 +117,8 @@ impl PacedPipe {
         .await
     }
 
-    /// Throws away at most so many bytes, once it has rested and there is something, without copying them.
+    /// Throws away at most so many bytes, once it has rested and there is something, without
+    /// copying them.
     pub async fn discard(&mut self, bytes_max: usize, nowhere: &File) -> io::Result<usize> {
         self.rested().await;
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK;

@@ -15,11 +15,11 @@ use tokio::time::Instant;
 
 /// What the kernel's own timer may be late before the worker is told to kill.
 const TIMER_GRACE: Duration = Duration::from_millis(100);
-/// How long after that the answer waits for the sandbox's end; the worker's task sees to it that the
-/// process goes, if need be with its worker.
+/// How long after that the answer waits for the sandbox's end; the worker's task sees to it that
+/// the process goes, if need be with its worker.
 const KILL_GRACE: Duration = Duration::from_millis(250);
-/// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message of
-/// Python's, which is short.
+/// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message
+/// of Python's, which is short.
 const REPORT_BYTES_MAX: usize = 4096;
 
 /// When a job began, and what the wall clock allows it.
@@ -107,7 +107,8 @@ impl End {
 enum Stage {
     /// It may be reading the job: what goes wrong is our fault.
     Waiting,
-    /// The job's limits are set, and it loads code and globals: what goes wrong is the job's result.
+    /// The job's limits are set, and it loads code and globals: what goes wrong is the job's
+    /// result.
     Closed,
     /// The author's code runs: what the sandbox says is the code's claim.
     Started,
@@ -143,8 +144,8 @@ impl Watch {
         }
     }
 
-    /// Drains the streams until the run is known to be over. May be dropped, and called again: nothing is
-    /// lost.
+    /// Drains the streams until the run is known to be over. May be dropped, and called again:
+    /// nothing is lost.
     pub async fn until_end(
         &mut self,
         streams: &mut Streams,
@@ -262,7 +263,8 @@ impl Watch {
         Ok(None)
     }
 
-    /// What the end comes to: our fault up to [`Stage::Waiting`], and the job's result from there on.
+    /// What the end comes to: our fault up to [`Stage::Waiting`], and the job's result from there
+    /// on.
     pub fn outcome(self, end: End, now: Instant, stdout: Captured, stderr: Captured) -> Outcome {
         let cold_imports = self.cold_imports;
         let ended = |status| Outcome::Ended {
@@ -274,7 +276,8 @@ impl Watch {
         match (end, self.stage) {
             (End::Unprepared(error), _) => Outcome::Unprepared(error),
             (End::Unloadable(message), _) => Outcome::Unloadable(message),
-            // The timer is armed as soon as the limits are known: a long job can end while it is read.
+            // The timer is armed as soon as the limits are known: a long job can end while it is
+            // read.
             (End::Exited(status), Stage::Waiting)
                 if status != -nix::libc::SIGKILL || !self.clock.is_over(now) =>
             {

@@ -35,8 +35,8 @@ pub enum BodyError {
 /// Reads a body; what it takes of the budget is `held`.
 ///
 /// # Errors
-/// It is out of bounds or broken. One for which there is no room is read to its end all the same, so
-/// that its client can hear of it; it is not kept.
+/// It is out of bounds or broken. One for which there is no room is read to its end all the same,
+/// so that its client can hear of it; it is not kept.
 pub async fn read(
     mut body: Body,
     bounds: BodyBounds,
@@ -81,8 +81,8 @@ pub async fn read(
     }
 }
 
-/// Makes room for `more` bytes: for all that are `expected`, but for no more than twice what has come,
-/// since a client can announce what it likes.
+/// Makes room for `more` bytes: for all that are `expected`, but for no more than twice what has
+/// come, since a client can announce what it likes.
 fn make_room(buffer: &mut Vec<u8>, more: usize, expected: usize) {
     let needed = buffer.len() + more;
     if needed > buffer.capacity() {

@@ -1,12 +1,12 @@
-//! How many bytes of bodies and answers the service holds for its clients together. Nobody waits for
-//! room: who finds none is refused, so no request can block another.
+//! How many bytes of bodies and answers the service holds for its clients together. Nobody waits
+//! for room: who finds none is refused, so no request can block another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of each body and of each answer that are not counted. Most bodies and answers have fewer (a
-/// course library has some 140 kB), so their clients find room whatever others hold; how many there
-/// can be is bounded by the number of connections.
+/// Bytes of each body and of each answer that are not counted. Most bodies and answers have fewer
+/// (a course library has some 140 kB), so their clients find room whatever others hold; how many
+/// there can be is bounded by the number of connections.
 pub const FREE_BYTES: usize = 256 * 1024;
 
 /// What is held of the budget.

@@ -1,5 +1,6 @@
-//! A client's connection that fails once the client has kept its answers waiting for too long. A bound on
-//! each wait alone would not do: a client that takes a byte now and then would hold its place for ever.
+//! A client's connection that fails once the client has kept its answers waiting for too long. A
+//! bound on each wait alone would not do: a client that takes a byte now and then would hold its
+//! place for ever.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long a client may keep its answers waiting in all, and how much longer for what it takes of them.
+/// How long a client may keep its answers waiting in all, and how much longer for what it takes of
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// For nothing.
@@ -22,8 +24,8 @@ pub struct Patience {
 pub struct ClientStream<S> {
     stream: S,
     patience: Patience,
-    /// How long the client has kept answers waiting, less what it has earned since. Time in which there
-    /// is nothing to write does not count.
+    /// How long the client has kept answers waiting, less what it has earned since. Time in which
+    /// there is nothing to write does not count.
     waited: Duration,
     /// The wait that goes on: since when, and when it is too long.
     wait: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -134,8 +136,8 @@ mod tests {
         bytes: 1000,
     };
 
-    /// Writes an answer to a client that takes `bytes` at a time with a pause before each: how it ended,
-    /// and how long it took.
+    /// Writes an answer to a client that takes `bytes` at a time with a pause before each: how it
+    /// ended, and how long it took.
     async fn answer(length: usize, bytes: usize, pause: Duration) -> (io::Result<()>, Duration) {
         let (service, mut client) = duplex(1);
         let mut service = ClientStream::new(service, PATIENCE);

@@ -1,9 +1,9 @@
-//! Connections from accept to close: how many there may be, and how long a client may take over each
-//! part of a request. What is asked over them is the router's business.
+//! Connections from accept to close: how many there may be, and how long a client may take over
+//! each part of a request. What is asked over them is the router's business.
 //!
 //! At the bound nobody is accepted until a connection has ended; who comes meanwhile waits in the
-//! kernel's queue. Nobody is cut off for another's sake, and places do come free: a client that is too
-//! slow with a head, a body or an answer is cut off.
+//! kernel's queue. Nobody is cut off for another's sake, and places do come free: a client that is
+//! too slow with a head, a body or an answer is cut off.
 
 pub use super::client_address::ClientAddress;
 use super::client_stream::{ClientStream, Patience};
@@ -33,23 +33,23 @@ use tokio_util::sync::CancellationToken;
 /// Pause after a connection could not be accepted for want of descriptors or memory: trying at once
 /// would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// How long a service that drains still takes a request over a connection that it accepted before. A request
-/// that is on its way comes within a fraction of it; gunicorn has two seconds, too.
+/// How long a service that drains still takes a request over a connection that it accepted before.
+/// A request that is on its way comes within a fraction of it; gunicorn has two seconds, too.
 const LAST_REQUEST_MAX: Duration = Duration::from_secs(2);
 /// How often the log says that there are as many connections as may be.
 const FULL_EVERY: Duration = Duration::from_secs(60);
 /// Descriptors of a worker's own: its socket, its log, and some room.
 const DESCRIPTORS_PER_WORKER: usize = 8;
-/// Descriptors for standard streams, the runtime, the spawner's socket, the listeners, the connections to the
-/// address of metrics, and some room.
+/// Descriptors for standard streams, the runtime, the spawner's socket, the listeners, the
+/// connections to the address of metrics, and some room.
 const DESCRIPTORS_MORE: usize = 64 + METRICS_CONNECTIONS_MAX;
 /// Connections to the address of metrics.
 const METRICS_CONNECTIONS_MAX: usize = 32;
 /// Connections that are accepted however few descriptors there are.
 const CONNECTIONS_MIN: usize = 16;
 
-/// Bytes that a connection reads ahead, and writes together; a head must fit. What is left unread waits
-/// in the kernel.
+/// Bytes that a connection reads ahead, and writes together; a head must fit. What is left unread
+/// waits in the kernel.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How many connections an address may have.
@@ -228,8 +228,8 @@ fn connection(
     }
 }
 
-/// How many connections there may be, so that the pool always finds descriptors. Asks for as many as the
-/// host allows; where that is too few, connections give way.
+/// How many connections there may be, so that the pool always finds descriptors. Asks for as many
+/// as the host allows; where that is too few, connections give way.
 pub fn connections_max(config: &Config) -> usize {
     let sandboxes = config.worker_slots() * 2 * config.sandboxes_per_worker;
     let pool = 4 * sandboxes + config.worker_slots() * DESCRIPTORS_PER_WORKER + DESCRIPTORS_MORE;

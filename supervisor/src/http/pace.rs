@@ -1,5 +1,5 @@
-//! How fast bodies may come in tiny pieces. Each piece costs the same work however short it is, and a
-//! chunked body can have one for each byte: the work for such bodies has a bound for all of them
+//! How fast bodies may come in tiny pieces. Each piece costs the same work however short it is, and
+//! a chunked body can have one for each byte: the work for such bodies has a bound for all of them
 //! together.
 
 use parking_lot::Mutex;

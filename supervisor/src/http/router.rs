@@ -1,4 +1,5 @@
-//! The routers: which path goes where, on the API's address and on that of metrics. Nothing is decided here.
+//! The routers: which path goes where, on the API's address and on that of metrics. Nothing is
+//! decided here.
 
 use crate::page;
 use crate::request;
@@ -98,8 +99,8 @@ async fn health(State(service): State<Service>) -> Response {
     json(service.health.is_safe(), service.health.body())
 }
 
-/// Should a balancer send executions here? That all sandboxes are busy for a moment is no reason against
-/// it: an execution waits for the next one.
+/// Should a balancer send executions here? That all sandboxes are busy for a moment is no reason
+/// against it: an execution waits for the next one.
 async fn ready(State(service): State<Service>) -> Response {
     let enabled = service.config.get().enabled;
     let safe = service.health.is_safe();

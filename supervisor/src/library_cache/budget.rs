@@ -1,11 +1,12 @@
-//! How much time compilations may take, beside which executions have to run. Whoever may execute can have
-//! libraries compiled, past admission: without a bound, one changed byte a second would keep a processor.
+//! How much time compilations may take, beside which executions have to run. Whoever may execute
+//! can have libraries compiled, past admission: without a bound, one changed byte a second would
+//! keep a processor.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time that may be spent at once: all libraries of a service that has just started, some tenths of a second
-/// each, or two of the largest.
+/// Time that may be spent at once: all libraries of a service that has just started, some tenths of
+/// a second each, or two of the largest.
 const BURST: Duration = Duration::from_secs(10);
 /// Of one processor, what compilations may take in the long run.
 const SHARE: f64 = 0.1;

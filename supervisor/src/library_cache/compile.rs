@@ -20,8 +20,9 @@ const BYTECODE_BYTES_MAX: usize = 8 << 20;
 /// Base64 makes four bytes of three, and some names are beside it.
 const REPLY_BYTES_MAX: usize = BYTECODE_BYTES_MAX / 3 * 4 + (1 << 16);
 
-/// CPU time of a compilation, at most, and as a multiple of what one execution has: some libraries are larger
-/// than one execution could compile in its time. An operator who gives executions less gives less here too.
+/// CPU time of a compilation, at most, and as a multiple of what one execution has: some libraries
+/// are larger than one execution could compile in its time. An operator who gives executions less
+/// gives less here too.
 const CPU_S_MAX: u64 = 10;
 const CPU_TIMES: u64 = 5;
 /// By the wall clock, half as much again.
@@ -45,8 +46,8 @@ fn limits(of_executions: Limits) -> Limits {
     }
 }
 
-/// How often, at most, a moment is looked for in which no client waits; then it takes its place in line
-/// as a client's execution does. So a service that is never idle gets its bytecode too.
+/// How often, at most, a moment is looked for in which no client waits; then it takes its place in
+/// line as a client's execution does. So a service that is never idle gets its bytecode too.
 const IDLE_LOOKS_MAX: u32 = 50;
 const IDLE_LOOK: Duration = Duration::from_millis(20);
 /// How long it may wait in line: longer than a worker takes to be replaced.
@@ -58,7 +59,8 @@ pub enum CompileError {
     /// No sandbox was to be had.
     #[error("no sandbox could take it")]
     NoSandbox,
-    /// The library is none, or was too much for the compiler; or what ended it has nothing to do with it.
+    /// The library is none, or was too much for the compiler; or what ended it has nothing to do
+    /// with it.
     #[error("it ended with {status}: {stderr}")]
     Ended {
         /// As of any execution.
@@ -75,8 +77,8 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// Whether it is the library's own fault: Python's exit status after an exception. A signal may be the
-    /// host's (its load, its memory), and the rest is.
+    /// Whether it is the library's own fault: Python's exit status after an exception. A signal may
+    /// be the host's (its load, its memory), and the rest is.
     pub fn is_the_librarys(&self) -> bool {
         matches!(self, Self::Ended { status: 1, .. })
     }
@@ -88,8 +90,8 @@ struct CompiledJson {
     bytecode: Option<String>,
 }
 
-/// The bytecode of all modules of `library`; none if it has no module that can be compiled without an
-/// error or a warning. Beside it the time for which it has had a sandbox.
+/// The bytecode of all modules of `library`; none if it has no module that can be compiled without
+/// an error or a warning. Beside it the time for which it has had a sandbox.
 ///
 /// `of_executions` are the limits that executions have.
 pub async fn compile(
@@ -109,7 +111,8 @@ pub async fn compile(
         globals: &globals,
         python_lib: Some(library),
         bytecode: None,
-        // The library must not be able to put a module of its own in the place of one of the script's.
+        // The library must not be able to put a module of its own in the place of one of the
+        // script's.
         python_path: false,
         limits: limits(of_executions),
     };
@@ -145,8 +148,8 @@ fn bytecode_of(outcome: Outcome) -> Result<Option<Bytes>, CompileError> {
     }
 }
 
-/// What the sandbox says is the library's claim: it is no more than bytes for executions of the same
-/// library.
+/// What the sandbox says is the library's claim: it is no more than bytes for executions of the
+/// same library.
 fn read(stdout: &[u8]) -> Result<Option<Bytes>, CompileError> {
     let unreadable = |error: &dyn ToString| CompileError::Answer(error.to_string());
     let answer: CompiledJson =

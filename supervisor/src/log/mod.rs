@@ -1,5 +1,5 @@
-//! The log: one line on standard error for each event, as text or as JSON. A reload can change which events,
-//! and how they are written.
+//! The log: one line on standard error for each event, as text or as JSON. A reload can change
+//! which events, and how they are written.
 
 pub mod at_once;
 pub mod filter;
@@ -27,8 +27,8 @@ static JSON: AtomicBool = AtomicBool::new(false);
 /// How the filter is replaced; none before the log begins.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// Begins to log what this filter lets pass, or rather what `RUST_LOG` does, where it holds one. A filter that
-/// is none is named on standard error, and `error` counts.
+/// Begins to log what this filter lets pass, or rather what `RUST_LOG` does, where it holds one. A
+/// filter that is none is named on standard error, and `error` counts.
 pub fn start(level: &str, json: bool) {
     start_into(level, json, || LogWriter(io::stderr()));
 }

@@ -1,5 +1,5 @@
-//! Where lines go: standard error. A line that can't be written is lost and counted: it never ends the
-//! service, and never holds it up for long.
+//! Where lines go: standard error. A line that can't be written is lost and counted: it never ends
+//! the service, and never holds it up for long.
 
 use crate::metrics;
 use nix::errno::Errno;

@@ -1,5 +1,6 @@
-//! Keeps one worker serving: starts it, has it checked before it may serve, replaces it by a warm one
-//! when it has served `max_requests`, starts it again when it is lost, ever more slowly if that keeps failing.
+//! Keeps one worker serving: starts it, has it checked before it may serve, replaces it by a warm
+//! one when it has served `max_requests`, starts it again when it is lost, ever more slowly if that
+//! keeps failing.
 
 use super::counts::Counted;
 use super::ready::{Command, Shelf};
@@ -25,8 +26,8 @@ const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A worker that is lost sooner counts as one that crashes at its start: the next one waits.
 const SERVED_WELL_MIN: Duration = Duration::from_secs(10);
-/// Workers that may drain while another one is started: with the one that serves and the next one these
-/// are the three that each keeper has slots for (`worker_slots` of the configuration).
+/// Workers that may drain while another one is started: with the one that serves and the next one
+/// these are the three that each keeper has slots for (`worker_slots` of the configuration).
 const DRAINING_MAX: usize = 1;
 
 /// Keeps one worker serving.
@@ -36,7 +37,8 @@ pub struct Keeper {
     ids: Arc<AtomicU64>,
     /// Workers that were retired and finish what they have.
     draining: JoinSet<()>,
-    /// Changes when a worker that serves shall be replaced by one with the configuration as it is now.
+    /// Changes when a worker that serves shall be replaced by one with the configuration as it is
+    /// now.
     rewarm: watch::Receiver<()>,
     /// Cancelled when no worker is wanted any more.
     stop: CancellationToken,
@@ -138,8 +140,8 @@ impl Keeper {
         self.shared.health.keeper_left(self.number);
     }
 
-    /// Waits until another worker must take the place of this one, or none any more; this one, if it serves
-    /// until then.
+    /// Waits until another worker must take the place of this one, or none any more; this one, if
+    /// it serves until then.
     async fn until_over(&mut self, mut current: Serving) -> Option<Serving> {
         let reason = tokio::select! {
             biased;
@@ -158,8 +160,8 @@ impl Keeper {
         None
     }
 
-    /// Waits, and longer the next time. A new configuration may be the cure, or another Python: these are
-    /// tried at once.
+    /// Waits, and longer the next time. A new configuration may be the cure, or another Python:
+    /// these are tried at once.
     async fn sleep(&mut self, pause: &mut Duration, python: &PythonVersion) {
         tokio::select! {
             () = sleep(*pause) => {}

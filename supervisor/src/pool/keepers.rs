@@ -48,8 +48,8 @@ struct KeeperTask {
 }
 
 impl Pool {
-    /// Starts all workers and returns as soon as one of them has passed its checks and serves, or has
-    /// failed them; then others may still pass.
+    /// Starts all workers and returns as soon as one of them has passed its checks and serves, or
+    /// has failed them; then others may still pass.
     ///
     /// # Errors
     /// The first attempt to start a worker failed: a service that cannot boot stops instead of
@@ -102,8 +102,8 @@ impl Pool {
         }
     }
 
-    /// Keeps so many workers from now on, at least one and at most as many as there are uids for; how
-    /// many that is.
+    /// Keeps so many workers from now on, at least one and at most as many as there are uids for;
+    /// how many that is.
     pub fn resize(&self, workers: usize) -> usize {
         self.set_workers(workers, None)
     }
@@ -114,8 +114,8 @@ impl Pool {
         self.keepers.lock().workers
     }
 
-    /// Replaces each worker by one with the configuration as it is now, which serves before the other
-    /// retires.
+    /// Replaces each worker by one with the configuration as it is now, which serves before the
+    /// other retires.
     pub fn rewarm(&self) {
         self.keepers.lock().rewarm.send_replace(());
     }

@@ -14,11 +14,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How long a sandbox that said it is done may stay before it is killed. What it does meanwhile is not
-/// its author's run any more, whoever said it.
+/// How long a sandbox that said it is done may stay before it is killed. What it does meanwhile is
+/// not its author's run any more, whoever said it.
 const LEAVE_MAX: Duration = Duration::from_millis(20);
-/// How long a sandbox that was killed may take to be gone. Taking down gigabytes takes some seconds;
-/// beyond this the whole worker is taken for hung.
+/// How long a sandbox that was killed may take to be gone. Taking down gigabytes takes some
+/// seconds; beyond this the whole worker is taken for hung.
 pub const EXIT_MAX: Duration = Duration::from_secs(10);
 
 /// Where a sandbox is in its life.
@@ -93,8 +93,8 @@ impl LiveSandboxes {
         live
     }
 
-    /// Whether one more should be ordered: until there is a spare beside each that may run for a client,
-    /// and as long as those on their way out leave room.
+    /// Whether one more should be ordered: until there is a spare beside each that may run for a
+    /// client, and as long as those on their way out leave room.
     pub fn wants_more(&self) -> bool {
         let useful = self.sandboxes.values();
         let useful = useful.filter(|live| !live.state.is_over() && !live.beside_clients);
@@ -180,8 +180,8 @@ impl LiveSandboxes {
         sandboxes.all(|live| live.state.is_over())
     }
 
-    /// Takes one out that is gone, and has its directory removed. `used` is what it used, as far as its
-    /// worker could tell.
+    /// Takes one out that is gone, and has its directory removed. `used` is what it used, as far as
+    /// its worker could tell.
     pub fn remove(
         &mut self,
         sandbox: SandboxId,

@@ -1,8 +1,9 @@
 //! The pause between a run and the making of its successor.
 //!
-//! To fork a large image keeps a processor for milliseconds, in the kernel, as its exit does. Where nothing else runs,
-//! the answer, and whoever waits for it on this host, come first: without the pause a tenth of small executions
-//! took 3 ms longer. Under load a pause would be lost time, so there is none.
+//! To fork a large image keeps a processor for milliseconds, in the kernel, as its exit does. Where
+//! nothing else runs, the answer, and whoever waits for it on this host, come first: without the
+//! pause a tenth of small executions took 3 ms longer. Under load a pause would be lost time, so
+//! there is none.
 
 use super::ready::Shelf;
 use std::time::Duration;

@@ -20,7 +20,8 @@ pub enum Command {
     Unready(SandboxId, String),
     /// The worker has passed its checks: its sandboxes go to the shelf that all take from.
     Join,
-    /// It has been taken. One of a worker that has joined counts as an execution, if it is a client's.
+    /// It has been taken. One of a worker that has joined counts as an execution, if it is a
+    /// client's.
     Taken {
         /// Which.
         sandbox: SandboxId,
@@ -163,8 +164,8 @@ impl Shelf {
         self.permits.add_permits(1);
     }
 
-    /// Takes one from the worker that has most to spare; waits in line while there is none. Whether it
-    /// `counts` as an execution of its worker.
+    /// Takes one from the worker that has most to spare; waits in line while there is none. Whether
+    /// it `counts` as an execution of its worker.
     pub async fn take(&self, counts: bool) -> ReadySandbox {
         loop {
             let Ok(permit) = self.permits.acquire().await else {

@@ -100,8 +100,8 @@ impl Shared {
         }
     }
 
-    /// The places of a worker's sandboxes. Where they have file systems of their own these have names
-    /// for as long as the worker lives.
+    /// The places of a worker's sandboxes. Where they have file systems of their own these have
+    /// names for as long as the worker lives.
     pub fn seats(&self, uids: Option<(u32, u32)>) -> io::Result<Vec<Seat>> {
         let seat = |index: usize| {
             let uid = uids.map(|(first, _)| first + u32::try_from(index).unwrap_or(u32::MAX));
@@ -145,8 +145,8 @@ impl Shared {
     }
 }
 
-/// The name of a warm image: Python's version, and a number that differs when the list of preloaded modules
-/// does, or what of it could be imported. The same for all workers that have the same.
+/// The name of a warm image: Python's version, and a number that differs when the list of preloaded
+/// modules does, or what of it could be imported. The same for all workers that have the same.
 pub fn image_name(hello: &Hello, preload: &[String]) -> Arc<str> {
     let failed = hello.preload_failed.iter().map(|(module, _)| module);
     let mut hash = Sha256::new();

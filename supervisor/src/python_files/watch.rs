@@ -18,8 +18,8 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_MOVED_TO);
 
-/// What Python imports, and what says which distribution it is of. Other files may be written while the
-/// service runs (data, caches of fonts) and are nobody's version.
+/// What Python imports, and what says which distribution it is of. Other files may be written while
+/// the service runs (data, caches of fonts) and are nobody's version.
 const CODE: [&str; 5] = ["py", "pyc", "pth", "so", "zip"];
 
 /// Directories that are watched.
@@ -33,8 +33,8 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Watches all directories of `places`. What is changed after this is noticed. This may take long: it
-    /// reads directories.
+    /// Watches all directories of `places`. What is changed after this is noticed. This may take
+    /// long: it reads directories.
     ///
     /// # Errors
     /// `ENOSPC` and `EMFILE` are the bounds of `/proc/sys/fs/inotify`.

@@ -1,8 +1,9 @@
 //! Step 5: from an outcome or a fault to status and body. The only place that chooses either. How
 //! long a body is held is `answer_body`'s business.
 //!
-//! What the author's code did is 200 with `globals_dict`, failed or not: without that key the client
-//! breaks. Our own faults are logged in full and shown as the original's fixed text, also as 200.
+//! What the author's code did is 200 with `globals_dict`, failed or not: without that key the
+//! client breaks. Our own faults are logged in full and shown as the original's fixed text, also as
+//! 200.
 
 use crate::execution::{Captured, Outcome};
 use crate::python_json::merge;
@@ -117,8 +118,8 @@ impl Answer {
         }
     }
 
-    /// What the log says of a request that was refused, in the original's words where it has some. Values of
-    /// the payload are left out: they may be anybody's.
+    /// What the log says of a request that was refused, in the original's words where it has some.
+    /// Values of the payload are left out: they may be anybody's.
     #[must_use]
     pub fn refusal(&self) -> Option<(RefusalLevel, String)> {
         use RefusalLevel::{Error, Warning};
@@ -230,9 +231,9 @@ impl IntoResponse for Answer {
     }
 }
 
-/// The globals of a run that ended well: standard output, whole, as one JSON object, merged over the
-/// input. Else what the author reads: for broken JSON as the original maps `JSONDecodeError`, for
-/// anything else as it maps all other errors.
+/// The globals of a run that ended well: standard output, whole, as one JSON object, merged over
+/// the input. Else what the author reads: for broken JSON as the original maps `JSONDecodeError`,
+/// for anything else as it maps all other errors.
 fn merged(stdout: &Captured, input: Raw<'_>) -> Result<String, String> {
     if stdout.cut {
         let length = stdout.bytes.len();

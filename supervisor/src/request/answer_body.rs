@@ -1,5 +1,5 @@
-//! The bytes of an answer. Those of a long one are not copied together, and count as held for its client
-//! until they are written.
+//! The bytes of an answer. Those of a long one are not copied together, and count as held for its
+//! client until they are written.
 
 use crate::big_work;
 use crate::http::budget::{Full, Held};

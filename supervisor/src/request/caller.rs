@@ -1,4 +1,5 @@
-//! Who asks: an address, the id by which a request is found again in other logs, and the trace it belongs to.
+//! Who asks: an address, the id by which a request is found again in other logs, and the trace it
+//! belongs to.
 
 use crate::http::connections::ClientAddress;
 use axum::http::request::Parts;
@@ -22,7 +23,8 @@ const TRACEPARENT_BYTES: usize = 55;
 /// Who asks.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The other end of its connection: a proxy, where there is one. Written once, for all its lines.
+    /// The other end of its connection: a proxy, where there is one. Written once, for all its
+    /// lines.
     pub client: Option<String>,
     /// The request's id: the client's, or a new one.
     pub request_id: String,

@@ -1,7 +1,8 @@
-//! How an execution ended, for operators: one word of a list, the limit that it ran into, and a sentence.
+//! How an execution ended, for operators: one word of a list, the limit that it ran into, and a
+//! sentence.
 //!
-//! What a run wrote to standard error is the author's own claim. Here it can do no more than name another limit
-//! for that very run.
+//! What a run wrote to standard error is the author's own claim. Here it can do no more than name
+//! another limit for that very run.
 
 use crate::config::LimitOverrides;
 use crate::execution::Outcome;
@@ -13,7 +14,8 @@ use nix::sys::signal::Signal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Beginning of standard error in which a traceback is looked for, and end of it in which its last line is.
+/// Beginning of standard error in which a traceback is looked for, and end of it in which its last
+/// line is.
 const LOOKED_AT_BYTES: usize = 16 * 1024;
 
 /// What a run was bounded by.
@@ -148,8 +150,8 @@ fn cpu_max(limits: &Limits) -> Duration {
     Duration::from_secs(limits.cpu_s)
 }
 
-/// The sentence of an execution's line in the log. `context` has nothing in it that could be taken for another
-/// field.
+/// The sentence of an execution's line in the log. `context` has nothing in it that could be taken
+/// for another field.
 #[must_use]
 pub fn words(
     (end, limit): (End, Option<Limit>),

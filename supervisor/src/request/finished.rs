@@ -1,4 +1,5 @@
-//! An execution that is over: how it is counted, and its one line in the log. docs/log.md has the line's fields.
+//! An execution that is over: how it is counted, and its one line in the log. docs/log.md has the
+//! line's fields.
 
 use super::caller::Caller;
 use super::ending::{Bounds, Facts, classify, words};
@@ -19,8 +20,8 @@ use tokio::sync::oneshot;
 /// `codejail.exec.status` of an execution whose client did not wait for its end.
 pub const ABANDONED: &str = "executed.abandoned";
 
-/// Executions that are kept for the page: as many as one looks through. Each takes some 2 KiB; none takes more
-/// than 16, since all that a caller says of itself is cut to 200 characters.
+/// Executions that are kept for the page: as many as one looks through. Each takes some 2 KiB; none
+/// takes more than 16, since all that a caller says of itself is cut to 200 characters.
 pub const KEPT_MAX: usize = 100;
 
 /// The last ones that are over, the newest first; none where no page shows them.

@@ -64,7 +64,8 @@ pub async fn handle(State(service): State<Service>, request: Request<Body>) -> R
     response
 }
 
-/// The answer to a request. What its body takes of the budget is `held`, the answer's bytes not yet.
+/// The answer to a request. What its body takes of the budget is `held`, the answer's bytes not
+/// yet.
 async fn answer(
     service: &Service,
     config: &Config,
@@ -214,7 +215,8 @@ async fn run_admitted(
     }
 }
 
-/// What a run came to, unless it was ended by a signal that the whole service was sent: then it is lost.
+/// What a run came to, unless it was ended by a signal that the whole service was sent: then it is
+/// lost.
 async fn blame(service: &Service, outcome: Outcome, elapsed: Duration) -> Outcome {
     match outcome {
         Outcome::Ended { status, .. } if service.signals.have_ended(status, elapsed).await => {

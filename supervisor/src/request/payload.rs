@@ -1,5 +1,5 @@
-//! Step 1: from the request's body to a job. Every 400 of the original is decided here. Nothing here
-//! waits: the body is there, and where it is long the caller gives it a thread.
+//! Step 1: from the request's body to a job. Every 400 of the original is decided here. Nothing
+//! here waits: the body is there, and where it is long the caller gives it a thread.
 
 use crate::python_json::scan::{JsonError, Raw, RawString, scan};
 use crate::python_json::schema::{self, SchemaMismatch};
@@ -155,7 +155,8 @@ fn content_type(headers: &HeaderMap) -> String {
     String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
 }
 
-/// Without its parameters, in lower case: media types are equal whatever their case (RFC 9110, 8.3.1).
+/// Without its parameters, in lower case: media types are equal whatever their case (RFC 9110,
+/// 8.3.1).
 fn media_type(content_type: &str) -> String {
     let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
@@ -181,8 +182,8 @@ pub fn form(encoding: Encoding, head: Parts, body: Vec<u8>) -> Result<Form, Reje
     }
 }
 
-/// Of the last field `payload` the value is decoded; of the others at most the name, since they may be
-/// long.
+/// Of the last field `payload` the value is decoded; of the others at most the name, since they may
+/// be long.
 fn urlencoded(body: &[u8]) -> Form {
     let is_payload = |field: &&[u8]| {
         // A longer name is not `payload`, however it is written.

@@ -1,5 +1,5 @@
-//! What `log.payloads` adds to the log: code, globals and answer of each execution, bounded. Nothing else in this
-//! service logs any of them.
+//! What `log.payloads` adds to the log: code, globals and answer of each execution, bounded.
+//! Nothing else in this service logs any of them.
 
 use super::answer::Answer;
 use super::payload::CodeExec;

@@ -1,8 +1,9 @@
-//! What is known of one request, from its head until its sandbox is gone, and the one line about it in the log.
+//! What is known of one request, from its head until its sandbox is gone, and the one line about it
+//! in the log.
 //!
-//! Nobody waits for it: the answer goes out when the run is over, the line is written when the sandbox has been
-//! taken down, since only then is known what it used. A record that is dropped without an answer is that of a
-//! client that hung up.
+//! Nobody waits for it: the answer goes out when the run is over, the line is written when the
+//! sandbox has been taken down, since only then is known what it used. A record that is dropped
+//! without an answer is that of a client that hung up.
 
 use super::answer::Answer;
 use super::caller::Caller;

@@ -1,5 +1,6 @@
-//! Lines about requests that were refused. Refusing costs next to nothing, and one client can have thousands of
-//! requests refused in a second: of each kind so many get a line of their own, and the rest is counted.
+//! Lines about requests that were refused. Refusing costs next to nothing, and one client can have
+//! thousands of requests refused in a second: of each kind so many get a line of their own, and the
+//! rest is counted.
 
 use super::caller::Caller;
 use crate::metrics::labels::STATUSES;

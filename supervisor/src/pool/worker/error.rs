@@ -41,7 +41,8 @@ pub enum WorkerError {
     /// It ended by itself.
     #[error("it ended unexpectedly")]
     Ended,
-    /// It ended by itself before it was warm: this Python, with this status (negative for a signal).
+    /// It ended by itself before it was warm: this Python, with this status (negative for a
+    /// signal).
     #[error("python.bin = {bin:?}: it ended before it was warm, with {}", describe_status(*.status))]
     Exited {
         /// As configured.

@@ -25,8 +25,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker that was killed may take to be reaped. Taking down gigabytes takes some seconds;
-/// one that stays longer waits in the kernel, for a disk that does not answer or the like.
+/// How long a worker that was killed may take to be reaped. Taking down gigabytes takes some
+/// seconds; one that stays longer waits in the kernel, for a disk that does not answer or the like.
 const REAP_MAX: Duration = Duration::from_secs(60);
 /// Failures in a row after which a worker is given up: one may be chance (a name that was taken).
 const FAILURES_MAX: u32 = 5;
@@ -43,7 +43,8 @@ pub struct WorkerControls {
 pub struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
-    /// Where its ready sandboxes are: on a shelf of its own, or, once it has joined, on everybody's.
+    /// Where its ready sandboxes are: on a shelf of its own, or, once it has joined, on
+    /// everybody's.
     shelf: Arc<Shelf>,
     joined: bool,
     control: AsyncPacketSocket,
@@ -70,10 +71,9 @@ impl Worker {
         self.say.clone()
     }
 
-    /// Serves until it is retired, can't be given more sandboxes, or has other files of Python than there are
-    /// now, and drained; or until it is broken.
-    /// Whatever happens, its processes and its directories are gone when this returns, unless it says
-    /// [`WorkerError::Stays`].
+    /// Serves until it is retired, can't be given more sandboxes, or has other files of Python than
+    /// there are now, and drained; or until it is broken. Whatever happens, its processes and its
+    /// directories are gone when this returns, unless it says [`WorkerError::Stays`].
     pub async fn run(mut self, controls: WorkerControls) -> Result<(), WorkerError> {
         let mut failing = None;
         let result = loop {
@@ -262,7 +262,8 @@ impl Worker {
         self.order(&WorkerRequest::Kill { sandbox }, &[]).await
     }
 
-    /// Sends an order. A worker that takes none for so long is hung; it must not hang this task too.
+    /// Sends an order. A worker that takes none for so long is hung; it must not hang this task
+    /// too.
     async fn order(
         &self,
         order: &WorkerRequest,
@@ -288,8 +289,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Kills the worker, waits until it is reaped, and until its directories are gone. If it stays, then
-    /// its uids and its directories stay with it, and are given back whenever it ends.
+    /// Kills the worker, waits until it is reaped, and until its directories are gone. If it stays,
+    /// then its uids and its directories stay with it, and are given back whenever it ends.
     async fn end_all(mut self) -> Result<(), WorkerError> {
         drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {

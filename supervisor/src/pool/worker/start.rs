@@ -26,12 +26,12 @@ use tokio::time::{Instant, timeout};
 
 /// How long a worker may warm up: the whole Open edX list takes 3 s here, 40 s under emulation.
 const WARM_UP_MAX: Duration = Duration::from_secs(120);
-/// How long after its last word the end of a worker that did not get warm is waited for, before it is
-/// killed: its exit status tells more than a closed socket.
+/// How long after its last word the end of a worker that did not get warm is waited for, before it
+/// is killed: its exit status tells more than a closed socket.
 const LAST_WORD_MAX: Duration = Duration::from_secs(1);
 impl Worker {
-    /// Launches a worker on `slot` and waits until it is warm. Its sandboxes will be on `shelf` until
-    /// it is told to join.
+    /// Launches a worker on `slot` and waits until it is warm. Its sandboxes will be on `shelf`
+    /// until it is told to join.
     pub async fn start(
         shared: Arc<Shared>,
         id: WorkerId,
@@ -95,7 +95,8 @@ impl Worker {
         Err(error)
     }
 
-    /// A conversation that breaks off says little; if the process ended by itself, its status says more.
+    /// A conversation that breaks off says little; if the process ended by itself, its status says
+    /// more.
     async fn why(&mut self, error: WorkerError) -> WorkerError {
         if !matches!(
             error,
