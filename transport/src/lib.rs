@@ -106,8 +106,9 @@ impl PacketSocket {
     /// Receives one message with its descriptors, or none when the peer closed its end. For the end
     /// that is trusted less than its peer.
     ///
-    /// # Errors What `recvmsg(2)` says, a packet that is not one whole `T`, or more than
-    /// [`DESCRIPTORS_MAX`] descriptors. After an error all descriptors that came are closed.
+    /// # Errors
+    /// What `recvmsg(2)` says, a packet that is not one whole `T`, or more than [`DESCRIPTORS_MAX`]
+    /// descriptors. After an error all descriptors that came are closed.
     pub fn receive_with_descriptors<T: DeserializeOwned>(
         &self,
     ) -> Result<Option<Packet<T>>, PacketError> {
