@@ -4,8 +4,8 @@
 
 use libc::{M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, c_int, mallopt};
 
-/// Blocks from here on are mappings of their own, and go back to the kernel when they are freed.
-/// Bodies and answers that have fewer bytes come from the heap.
+/// Blocks of at least this size are mappings of their own, and go back to the kernel when they are
+/// freed. Smaller bodies and answers come from the heap.
 const MAPPED_BYTES_MIN: c_int = 256 * 1024;
 /// Free bytes at the end of a heap that are kept for the next request.
 const KEPT_BYTES_MAX: c_int = 1024 * 1024;

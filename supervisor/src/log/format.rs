@@ -1,5 +1,5 @@
-//! How an event becomes a line: as text or as JSON. Whatever a value holds, it stays one line, and
-//! in JSON one value.
+//! How an event becomes a line: as text or as JSON. An event is always one line, and a value in
+//! JSON one value, whatever the value holds.
 //!
 //! An execution's line has two dozen fields and belongs to a request that takes the supervisor some
 //! 200,000 instructions: text and numbers are copied into one buffer, and only what can't be copied

@@ -1,4 +1,4 @@
-//! What is counted as it happens, for Prometheus. What is looked at when Prometheus asks is in
+//! Metrics that are counted when an event happens. Values that are read when Prometheus asks are in
 //! `scrape/`.
 //!
 //! Label values come from the lists in `labels.rs`, from the names of what is installed in the
@@ -94,8 +94,8 @@ pub fn count_reload(taken: bool) {
 
 const RELOADS: [&str; 2] = ["failed", "success"];
 
-/// Puts recorded values into their histograms for ever. A scrape does the same, but maybe nobody
-/// scrapes.
+/// Puts recorded values into their histograms, for ever. A scrape does the same, but there may be
+/// no scraper.
 pub async fn keep_up(handle: PrometheusHandle) {
     loop {
         sleep(UPKEEP_EVERY).await;
@@ -156,9 +156,9 @@ const WITHOUT_LABELS: &[&str] = &[
     "codejail_log_refusals_unsaid_total",
 ];
 
-/// The libraries that a run says it had to import cold, as far as that can be. A run can say
-/// anything: what no worker has found in the sandbox venv is passed over, and so is what is said
-/// twice or beyond the bound.
+/// The credible part of the libraries that a run reports as cold imports. A run can report
+/// anything: we skip names that no worker has found in the sandbox venv, repeated names, and names
+/// beyond the bound.
 #[must_use]
 pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> Vec<&'a str> {
     let mut credible: Vec<&str> = Vec::new();

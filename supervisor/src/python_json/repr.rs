@@ -1,4 +1,4 @@
-//! What Python's `repr` says of a value: for error messages that must read as the original's.
+//! Python's `repr` of a value, for error messages that must equal the original's.
 //!
 //! Sources: CPython's `Objects/unicodeobject.c` (`unicode_repr`), `bytesobject.c` (`PyBytes_Repr`),
 //! `floatobject.c` (`float_repr`). Writes text for people and never feeds anything back into a

@@ -102,7 +102,7 @@ impl Answer {
         }
     }
 
-    /// The original's name for it in its telemetry.
+    /// The original's name for this in its telemetry.
     #[must_use]
     pub fn telemetry(&self) -> &'static str {
         match self {
