@@ -18,8 +18,8 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_MOVED_TO);
 
-/// Endings of files that Python imports, and of files that name their distribution. Other files
-/// (data, font caches) may be written while the service runs and do not matter.
+/// Endings of files that change what Python imports. Other files (data, font caches) may be written
+/// while the service runs and do not matter.
 const CODE: [&str; 5] = ["py", "pyc", "pth", "so", "zip"];
 
 /// Directories that are watched.

@@ -12,9 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where a worker has its control socket (`worker/src/control.rs`).
+/// The descriptor of a worker's control socket (`worker/src/control.rs`).
 pub const WORKER_CONTROL: RawFd = 3;
-/// Where the spawner has its socket (`supervisor/src/spawner.rs`).
+/// The descriptor of the spawner's socket (`spawner/src/lib.rs`).
 pub const SPAWNER_SOCKET: RawFd = 0;
 
 /// Sends a signal to a process of a service.

@@ -42,7 +42,7 @@ impl Log {
     /// Where the service listens, if it has said so.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        // Not by the event's id: an earlier build, which benchmarks compare with, may have none.
+        // Does not use the event's id: benchmarks also run earlier builds, which may have none.
         let text = self.text();
         let (_, rest) = text.split_once("listening on ")?;
         // The line may be JSON.

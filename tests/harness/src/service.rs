@@ -1,4 +1,4 @@
-//! A service of a test: what fails panics, and at its end nothing of it may be left.
+//! A service of a test: a failed call panics, and at its end nothing of the service may be left.
 
 mod watch;
 
@@ -243,7 +243,7 @@ impl Service {
         self.running.wait(END_MAX).expect("its end")
     }
 
-    /// Its spawner is killed: nobody is left who could remove directories.
+    /// Kills the spawner. After that no process is left that could remove directories.
     pub fn leaves_directories(&mut self) {
         self.expect_directories = true;
     }
@@ -261,7 +261,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // What it left is what the test failed for, or not worth a second failure.
+            // The test has failed already; leftovers are not worth a second failure.
             eprintln!("--- log of the service\n{}---", self.log());
             return;
         }
