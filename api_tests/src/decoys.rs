@@ -101,8 +101,8 @@ impl Listeners {
 }
 
 impl Decoys {
-    /// Makes a directory and all that is in it. `uid` is whose the files and the process are, for
-    /// which this must be root; without it they are the caller's.
+    /// Makes a directory and its content. The files and the process belong to `uid`, for which the
+    /// caller must be root; without it they belong to the caller.
     ///
     /// # Errors
     /// The directory is there already, or something can't be made; what was made before may be

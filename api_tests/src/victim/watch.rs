@@ -31,9 +31,9 @@ pub const RIGHT: &str = r#"{"answer": [1999000, 4096, [0.0, 0.0, 0.0]], "values"
 
 /// Between two requests of one who asks, so that he does not take a core himself.
 const PAUSE: Duration = Duration::from_millis(3);
-/// How often somebody would ask who does not wait for the answer before. An answer that took longer
-/// stands for those that he would have waited for meanwhile: two seconds without any are not one
-/// slow answer.
+/// The interval of a client that does not wait for the answer before its next question. A slow
+/// answer stands for all questions that this client would have asked meanwhile: two seconds without
+/// an answer are not one slow answer.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// Wrong answers that are kept to be shown.
 const SHOWN_MAX: usize = 3;

@@ -1,5 +1,5 @@
-//! Every attack against services with one layer left out, and with all but one: so that what is
-//! stopped is known to be stopped by whom. `make sabotage` runs all of it and writes
+//! Every attack against services with one layer left out, and with all layers but one left out.
+//! This shows which layer stops which attack. `make sabotage` runs all of it and writes
 //! docs/sabotage.md; without it the short form runs: one layer left out at a time.
 //!
 //! Where the uid layer is left out the service runs as a user without rights, never as root.

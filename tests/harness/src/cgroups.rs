@@ -32,7 +32,7 @@ pub fn remove_what_is_left_of(worker: Option<PathBuf>) {
     fs::remove_dir(service).expect("rmdir");
 }
 
-/// Cgroups below this process's cgroup whose names start with `prefix`.
+/// Cgroups below this process's cgroup whose names start with `start`.
 #[must_use]
 pub fn named(start: &str) -> Vec<PathBuf> {
     let own = of(std::process::id().cast_signed());
