@@ -13,7 +13,6 @@ HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 
 # For each of the 13 operations, beside those that cover the schema: some 150 requests.
 EXAMPLES_MAX = 10
-# It takes ten seconds on a quiet machine.
 SECONDS_MAX = 300
 
 ARGUMENTS = [
@@ -23,8 +22,8 @@ ARGUMENTS = [
     "--generation-database=none",
     "--continue-on-failure",
     "--no-color",
-    # Of parts it takes a string for a violation where a string or null is asked for (4.32.5). That what is
-    # wrong is refused, and with which words, is tested where contracts are (tests/system/contract).
+    # In a multipart body schemathesis 4.32.5 takes a string for a violation of "string or null".
+    # tests/system/contract tests that wrong data is refused, and with which words.
     "--exclude-checks=negative_data_rejection",
 ]
 

@@ -1,4 +1,5 @@
-//! Four clients that ask all the while something happens to the service. Each request has its right answer.
+//! Four clients that ask while something happens to the service. Each request has its right
+//! answer.
 
 use codejail_harness::http::{self, Answer, Connection, FORM, PATH};
 use codejail_harness::wait::{START_MAX, wait_until};
@@ -46,8 +47,8 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Four clients ask while `act` does something, two of them over connections that they keep; prints what they
-/// noticed. None waits as long as `longest`.
+/// Four clients ask while `act` does something, two of them over connections that they keep. Prints
+/// how long they waited. None waits as long as `longest`.
 pub fn notice_nothing_while(address: SocketAddr, longest: Duration, act: impl FnOnce(&Busy)) {
     let busy = Busy::default();
     thread::scope(|scope| {
@@ -68,7 +69,8 @@ pub fn notice_nothing_while(address: SocketAddr, longest: Duration, act: impl Fn
     assert!(most < longest, "{most:?}");
 }
 
-/// Asks over connections of one request each, or over one connection for as long as the service keeps it.
+/// Asks over connections of one request each, or over one connection for as long as the service
+/// keeps it.
 fn ask(address: SocketAddr, kept: Option<&mut Option<Connection>>, number: usize) -> Answer {
     let payload = format!(r#"{{"code": "y = x + {number}", "globals_dict": {{"x": {number}}}}}"#);
     let body = http::form(&payload);

@@ -1,5 +1,6 @@
-//! What four busy clients don't notice: a restart by a shared socket (a second service shares the socket of the
-//! first one, and when it is up the first one drains), and whatever a running service is told.
+//! What four busy clients do not notice: a restart by a shared socket (a second service shares the
+//! socket of the first one, and when it is up the first one drains), and what a running service is
+//! told.
 
 use super::busy_clients::notice_nothing_while;
 use super::passed_sockets::socket;
