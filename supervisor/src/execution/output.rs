@@ -100,7 +100,7 @@ impl Output {
         {
             self.captured.keep(&self.chunk[..count], self.bytes_max);
             self.captured.cut |= is_dear;
-            is_dear = meter.cost() > cost_max;
+            is_dear = meter.cost() >= cost_max;
         }
     }
 
