@@ -1,8 +1,8 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
 //! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs` the
-//! rules on arguments, `effects.rs` what succeeds and does nothing, `compile.rs` makes filters of
-//! them. This file says which process installs which filter, and when.
+//! rules on arguments, `effects.rs` what succeeds and does nothing, `long.rs` what would go on after
+//! a kill, `compile.rs` makes filters of them. This file says which process installs which filter, and when.
 //!
 //! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
 //! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | worker | what is not on the allow-list | EACCES, as the original's AppArmor answers |
 //! | worker | what shall look absent | ENOSYS |
+//! | worker | what a kill would not end for long | ENOMEM |
 //! | worker | what shall succeed without an effect | none: 0 |
 //! | sandbox, before its job | what only the worker may do | EACCES |
 //! | sandbox, before its job | what makes processes | EAGAIN |
@@ -25,6 +26,7 @@ mod compile;
 mod costs;
 mod effects;
 mod files;
+mod long;
 mod policy;
 mod syscalls;
 
@@ -97,6 +99,7 @@ pub fn confine_worker(
     let allowed = policy::allowed(sandbox_uids, user_namespaces, landlock_truncates)?;
     apply(&allow(allowed)?)?;
     apply(&absent()?)?;
+    apply(&too_long()?)?;
     apply(&without_effect()?)
 }
 
@@ -104,6 +107,11 @@ pub fn confine_worker(
 fn absent() -> Result<BpfProgram, LayerError> {
     let listed = deny(any_argument_of(ABSENT), libc::ENOSYS)?;
     deny_range_too(listed, UNKNOWN, libc::ENOSYS)
+}
+
+/// What shall look as if memory were short.
+fn too_long() -> Result<BpfProgram, LayerError> {
+    deny(long::rules()?, libc::ENOMEM)
 }
 
 /// What shall look done. The errno 0 is the answer 0 (seccomp(2)).

@@ -54,8 +54,8 @@ const ADVICE: &[i32] = &[
 ];
 
 /// Linux 6.13; glibc 2.42 guards the stacks of threads so (asm-generic/mman-common.h).
-const MADV_GUARD_INSTALL: i32 = 102;
-const MADV_GUARD_REMOVE: i32 = 103;
+pub const MADV_GUARD_INSTALL: i32 = 102;
+pub const MADV_GUARD_REMOVE: i32 = 103;
 
 /// What `membarrier` may do: ask, and order the process's own threads. MEMBARRIER_CMD_GLOBAL_EXPEDITED
 /// interrupts the processors of others (linux/membarrier.h).
