@@ -159,7 +159,9 @@ def variables():
 
 @functools.cache
 def known_names():
-    return words_of_the_tree() | variables() | NAMES_OF_OTHERS
+    words = words_of_the_tree()
+    calls = {word.removeprefix("SYS_") for word in words}
+    return words | calls | variables() | NAMES_OF_OTHERS
 
 
 def unknown_words(written):
