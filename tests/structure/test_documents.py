@@ -17,7 +17,7 @@ NAMES_OF_OTHERS = {
     "denied_mask", "get_futex_key", "io_uring_disabled", "ptrace_scope", "seccomp_cache_prepare",
     # Python's and C's.
     "PyObject_SetArenaAllocator", "follow_symlinks", "pthread_join",
-    # Build arguments and variables of 2U's image and of PyO3.
+    # 2U's image and PyO3 have these.
     "APP_PY_VER", "PYO3_CONFIG_FILE", "SAND_UID",
     # A crate that was not taken.
     "serde_yaml",
@@ -105,8 +105,8 @@ def known_files():
     return [str(path) for path in tracked("*")]
 
 
-# Files that are not in the tree: they are made, installed, a client's, or those of 2U's image and of
-# Tutor. Below `requirements/` are the original's.
+# Files that are not in the tree: they are made, installed, a client's, or those of 2U's image
+# and of Tutor. Below `requirements/` are the original's.
 MADE = {
     "codejail.toml", "page.json", "apparmor.service", "THIRD-PARTY.txt", "base.txt", "tutor.py",
     "plugins/codejail/apps/codejail/codejail.yml",
