@@ -7,7 +7,7 @@ use clap::Parser;
 use codejail::boot::privileges;
 use codejail::command_line::{Command, CommandLine, SourceArgs};
 use codejail::commands::run_file::{self, Ran, Request};
-use codejail::commands::{check, serve};
+use codejail::commands::{check, import_settings, serve};
 use codejail::config;
 use codejail::config::LogFormat;
 use codejail::config::load::{Flag, Loaded, Sources};
@@ -15,6 +15,7 @@ use codejail::config::note::Note;
 use codejail::{complain, log, say};
 use codejail_spawner::SpawnerError;
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit statuses of sysexits(3).
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
             };
             with_config(sources, [], |loaded, _| run(loaded, &request))
         }
+        Command::ImportSettings { file, python } => import_settings(&file, &python),
         Command::Spawner => match codejail_spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
             // The supervisor was told, and says it.
@@ -169,6 +171,21 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
             ExitCode::from(EX_UNAVAILABLE)
         }
         Err(error) => fail(&error, error.exit_status()),
+    }
+}
+
+fn import_settings(file: &Path, python: &Path) -> ExitCode {
+    let imported = match import_settings::run(file, python) {
+        Ok(imported) => imported,
+        Err(error) => return fail(&error, error.exit_status()),
+    };
+    for line in &imported.lines {
+        complain!("{:16}{}", line.kind, line.text);
+    }
+    match (produce(&imported.toml), imported.is_complete()) {
+        (printed, true) => printed,
+        (ExitCode::SUCCESS, false) => ExitCode::FAILURE,
+        (failed, false) => failed,
     }
 }
 

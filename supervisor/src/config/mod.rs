@@ -8,6 +8,7 @@ pub mod current;
 mod defaults;
 mod error;
 mod execution;
+pub mod import;
 pub mod keys;
 pub mod load;
 mod model;
