@@ -66,6 +66,7 @@ rm -rf "$root"/usr/local/lib/python*/site-packages/*
     --root "$root/pip" --prefix /usr/local pip setuptools
 cp -a "$root"/pip/usr/local/. "$root/usr/local/"
 rm -rf "$root/pip"
+[ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"
 chroot "$root" ldconfig
 chroot "$root" /usr/local/bin/python3 -c 'import bz2, ctypes, lzma, readline, sqlite3, ssl, venv, zlib'
 archive python

@@ -10,6 +10,7 @@ mod error;
 mod execution;
 pub mod keys;
 pub mod load;
+pub mod mapped_ids;
 mod model;
 pub mod network;
 pub mod note;
