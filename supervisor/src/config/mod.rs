@@ -11,6 +11,7 @@ mod execution;
 pub mod import;
 pub mod keys;
 pub mod load;
+pub mod mapped_ids;
 mod model;
 pub mod network;
 pub mod note;
