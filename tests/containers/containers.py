@@ -56,10 +56,8 @@ class Container:
         return f"http://{network['IPAddress']}:8080"
 
     def log(self):
-        ended = subprocess.run(
-            ["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=True
-        )
-        return ended.stdout
+        command = ["docker", "logs", self.name]
+        return subprocess.check_output(command, stderr=subprocess.STDOUT, encoding="utf-8")
 
     def run_inside(self, *command, user=None):
         return docker("exec", *([f"--user={user}"] if user else []), self.name, *command)
@@ -97,10 +95,10 @@ class Container:
 
 
 @contextmanager
-def container(*flags, config="root", enabled=True, image=IMAGE, command=()):
+def container(*flags, config="root", image=IMAGE, command=()):
     """A container with these flags of `docker run`; it and its volumes are removed at the end."""
     name = f"codejail-test-{uuid.uuid4().hex[:12]}"
-    environment = [f"--env=CODEJAIL_CONFIG=/etc/codejail/{config}.toml", f"--env=CODEJAIL_ENABLED={str(enabled).lower()}"]
+    environment = [f"--env=CODEJAIL_CONFIG=/etc/codejail/{config}.toml", "--env=CODEJAIL_ENABLED=true"]
     docker("run", "--detach", f"--name={name}", *environment, *flags, image, *command)
     try:
         yield Container(name)

@@ -24,7 +24,7 @@ pub fn is_one() -> bool {
 fn in_a_container(layer: &str) -> Option<&'static str> {
     let remedy = match layer {
         "namespaces" => {
-            "start the container as root with --cap-add SYS_ADMIN (capabilities.add: SYS_ADMIN), or with \
+            "start the container as root with --cap-add SYS_ADMIN (capabilities.add: SYS_ADMIN), or as another user with \
              --security-opt seccomp=seccomp.json of deploy/docker (seccompProfile: Localhost)"
         }
         "mounts" => {
