@@ -10,7 +10,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CLONE = Path(__file__).parents[2]
 PACKAGE = "tutor_codejail_rust"
 # All that the Dockerfile copies.
-SOURCES = "Cargo.toml Cargo.lock LICENSE api_tests apparmor benches deploy manual protocol spawner supervisor tests transport worker"
+FILES_OF_ROOT = ("Cargo.toml", "Cargo.lock", "LICENSE")
+DIRECTORIES = "api_tests apparmor benches deploy manual protocol spawner supervisor tests transport worker"
 # What never belongs to it.
 LEFT_OUT = {"__pycache__", "target", "tutor", "node_modules", ".pytest_cache", ".ruff_cache"}
 
@@ -34,7 +35,7 @@ def archive(clone):
     """The source as a tar file, xz-compressed: the same bytes for the same files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", format=tarfile.GNU_FORMAT) as tar:
-        for file in [file for name in SOURCES.split() for file in listed(clone / name)]:
+        for file in [file for name in (*FILES_OF_ROOT, *DIRECTORIES.split()) for file in listed(clone / name)]:
             content = file.read_bytes()
             entry = tarfile.TarInfo(str(file.relative_to(clone)))
             entry.size = len(content)

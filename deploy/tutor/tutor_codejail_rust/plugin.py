@@ -80,7 +80,9 @@ hooks.Filters.IMAGES_BUILD.add_items(
 @hooks.Filters.IMAGES_PUSH.add()
 def _images_elsewhere(images, config):
     """An image that was built here and has no registry in its name can't be pulled or pushed."""
-    elsewhere = [(name, tag) for name, tag in IMAGE_TAGS.items() if configuration.is_elsewhere(env.render_str(config, tag))]
+    elsewhere = [
+        (name, tag) for name, tag in IMAGE_TAGS.items() if configuration.is_elsewhere(env.render_str(config, tag))
+    ]
     return images + elsewhere
 
 
