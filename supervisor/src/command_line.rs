@@ -84,6 +84,9 @@ pub enum Command {
     ImportSettings {
         /// The settings file
         file: PathBuf,
+        /// A configuration in TOML that the settings go over: the TOML that is printed has its keys, too
+        #[arg(long, value_name = "TOML")]
+        over: Option<PathBuf>,
         /// The Python that executes a settings file in Python, 3.9 or newer; one that has what the
         /// file imports
         #[arg(long, value_name = "PROGRAM", default_value = "python3")]

@@ -76,7 +76,9 @@ fn main() -> ExitCode {
             };
             with_config(sources, [], |loaded, _| run(loaded, &request))
         }
-        Command::ImportSettings { file, python } => import_settings(&file, &python),
+        Command::ImportSettings { file, over, python } => {
+            import_settings(&file, &python, over.as_deref())
+        }
         Command::Spawner => match codejail_spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
             // The supervisor was told, and says it.
@@ -174,8 +176,8 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
     }
 }
 
-fn import_settings(file: &Path, python: &Path) -> ExitCode {
-    let imported = match import_settings::run(file, python) {
+fn import_settings(file: &Path, python: &Path, over: Option<&Path>) -> ExitCode {
+    let imported = match import_settings::run(file, python, over) {
         Ok(imported) => imported,
         Err(error) => return fail(&error, error.exit_status()),
     };

@@ -183,3 +183,17 @@ def test_files_and_pythons_that_are_not_there_are_named(tmp_path):
     assert done.returncode == 65 and "no settings file" in done.stderr
     written(tmp_path, "latin.yml", "").write_bytes(b"a: \xe9")
     assert "it is not UTF-8" in codejail("import-settings", tmp_path / "latin.yml").stderr
+
+
+def test_settings_go_over_a_configuration_whose_other_keys_stay(tmp_path):
+    base = written(tmp_path, "base.toml", "workers = 4\n[limits]\nCPU = 1\nNPROC = 20\n[python]\npreload = ['six']\n")
+    settings = written(tmp_path, "a.yml", "CODE_JAIL: {limits: {CPU: 2}}")
+    done = codejail("import-settings", settings, "--over", base)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("  #")[0] for line in done.stdout.splitlines() if line]
+    assert lines == ["workers = 4", "[python]", 'preload = ["six"]', "[limits]", "CPU = 2", "NPROC = 20"]
+    assert "NPROC" not in done.stderr
+    for wrong in ("workers = 0", "workers ="):
+        done = codejail("import-settings", settings, "--over", written(tmp_path, "wrong.toml", wrong))
+        assert (done.returncode, done.stdout) == (78, "")
+        assert "wrong.toml" in done.stderr

@@ -2,6 +2,7 @@
 //! a settings file in Python is `commands/import_settings`.
 
 use super::error::ConfigError;
+use super::load;
 use super::original_yaml::{self, Account, Fate};
 use super::print;
 use super::settings::{Settings, dotted};
@@ -62,32 +63,54 @@ impl Imported {
     }
 }
 
-/// Imports a settings file in YAML.
+/// The settings of a file.
+#[derive(Debug)]
+pub struct Document(Rc<Node>);
+
+impl Document {
+    /// Settings in YAML.
+    ///
+    /// # Errors
+    /// It is not YAML.
+    pub fn of_yaml(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = yaml::load(text);
+        let document =
+            document.map_err(|error| ConfigError::Yaml(path.to_owned(), Box::new(error)))?;
+        Ok(Self(document))
+    }
+
+    /// Settings that have been read otherwise.
+    #[must_use]
+    pub fn of_json(settings: &Value) -> Self {
+        Self(Rc::new(node(settings)))
+    }
+}
+
+/// Imports the settings of the file with this path. They go over a configuration in TOML, if one is
+/// named.
 ///
 /// # Errors
-/// It is not YAML.
-pub fn yaml(path: &Path, text: &str, why_foreign: WhyForeign) -> Result<Imported, ConfigError> {
-    let document =
-        yaml::load(text).map_err(|error| ConfigError::Yaml(path.to_owned(), Box::new(error)))?;
-    Ok(document_of(path, &document, why_foreign))
-}
-
-/// Imports settings that have been read otherwise, and are a mapping.
-pub fn mapping(path: &Path, settings: &Value, why_foreign: WhyForeign) -> Imported {
-    document_of(path, &node(settings), why_foreign)
-}
-
-fn document_of(path: &Path, document: &Node, why_foreign: WhyForeign) -> Imported {
+/// That configuration is not right.
+pub fn import(
+    path: &Path,
+    document: &Document,
+    over: Option<&Path>,
+    why_foreign: WhyForeign,
+) -> Result<Imported, ConfigError> {
     let mut settings = Settings::default();
-    let accounts = original_yaml::account(path, document, &mut settings);
+    if let Some(base) = over {
+        load::read_toml(base, &mut settings)?;
+        settings.to_config()?;
+    }
+    let accounts = original_yaml::account(path, &document.0, &mut settings);
     let lines = accounts.into_iter();
     let lines = lines.map(|account| line(account, &settings, why_foreign));
     let mut lines: Vec<Line> = lines.collect();
     lines.sort_by_key(|line| line.kind);
-    Imported {
+    Ok(Imported {
         toml: print::said(&settings),
         lines,
-    }
+    })
 }
 
 fn line(account: Account, settings: &Settings, why_foreign: WhyForeign) -> Line {

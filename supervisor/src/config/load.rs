@@ -182,7 +182,11 @@ fn read_yaml(path: &Path, settings: &mut Settings) -> Result<Vec<Note>, ConfigEr
     original_yaml::read(path, &text, settings)
 }
 
-fn read_toml(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
+/// Reads a configuration in TOML into `settings`, which keep what is wrong in it.
+///
+/// # Errors
+/// It can't be read as TOML.
+pub(super) fn read_toml(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
     let text = read_file(path)?;
     let parsed =
         toml::from_str::<Table>(&text).and_then(|table| Ok((table, DeTable::parse(&text)?)));

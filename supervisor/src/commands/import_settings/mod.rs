@@ -4,7 +4,7 @@
 mod foreign;
 
 use crate::config::ConfigError;
-use crate::config::import::{self, Imported};
+use crate::config::import::{Document, Imported, import};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -29,7 +29,10 @@ pub enum ImportError {
     Encoding(PathBuf),
     /// It is not YAML.
     #[error(transparent)]
-    Yaml(#[from] ConfigError),
+    Yaml(ConfigError),
+    /// The configuration that it should go over is not right.
+    #[error(transparent)]
+    Over(ConfigError),
     /// There is no Python to execute it.
     #[error("cannot start {0}, which --python names: {1}")]
     Start(PathBuf, #[source] io::Error),
@@ -45,31 +48,37 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    /// By sysexits(3): EX_NOINPUT, EX_DATAERR.
+    /// By sysexits(3): EX_NOINPUT, EX_DATAERR, EX_CONFIG.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Read(..) | Self::Start(..) => 66,
+            Self::Over(_) => 78,
             _ => 65,
         }
     }
 }
 
-/// Imports a file: Python, if its name ends in `.py`, and else YAML.
+/// Imports a file: Python, if its name ends in `.py`, and else YAML. Its settings go over a configuration
+/// in TOML, if one is named.
 ///
 /// # Errors
 /// It can't be read, parsed or executed. A key that is not understood is no error.
-pub fn run(file: &Path, python: &Path) -> Result<Imported, ImportError> {
+pub fn run(file: &Path, python: &Path, over: Option<&Path>) -> Result<Imported, ImportError> {
+    let document = document(file, python)?;
+    import(file, &document, over, foreign::why).map_err(ImportError::Over)
+}
+
+fn document(file: &Path, python: &Path) -> Result<Document, ImportError> {
     let opened = std::fs::File::open(file);
     let text = opened.and_then(bounded);
     let text = text.map_err(|error| ImportError::Read(file.to_owned(), error))?;
     let text = text.ok_or_else(|| ImportError::TooLarge(file.to_owned()))?;
     let text = String::from_utf8(text).map_err(|_| ImportError::Encoding(file.to_owned()))?;
     if file.extension().is_none_or(|extension| extension != "py") {
-        return Ok(import::yaml(file, &text, foreign::why)?);
+        return Document::of_yaml(file, &text).map_err(ImportError::Yaml);
     }
-    let settings = executed(file, python)?;
-    Ok(import::mapping(file, &settings, foreign::why))
+    Ok(Document::of_json(&executed(file, python)?))
 }
 
 /// What Python finds in a settings file that it executes.
