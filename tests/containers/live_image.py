@@ -16,7 +16,7 @@ OF_PYTHON = ("/sandbox", "/usr/local/lib ")
 def layers():
     """Bytes and instruction of each layer over the base image."""
     lines = docker("history", "--no-trunc", "--human=false", "--format={{.Size}}\t{{.CreatedBy}}", IMAGE).splitlines()
-    found = [(int(size), made) for size, made in (line.split("\t", 1) for line in lines)]
+    found = [(int(size), made) for size, made in (line.partition("\t")[::2] for line in lines)]
     base = next(number for number, (size, made) in enumerate(found) if not made.strip() and size)
     return found[:base]
 

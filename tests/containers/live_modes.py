@@ -55,8 +55,11 @@ def test_a_mode_has_its_layers_and_holds(mode, tmp_path):
         report, printed = run_probes(service, tmp_path, layers)
         assert service.is_running
     failed = [p for p in report if p["outcome"] != "skipped" and not p["passed"]]
-    harm = [p["name"] for p in failed if p["group"] in GROUPS or p["kind"] != "surface" or p["outcome"] != "succeeded"]
-    assert harm == [], printed
+    # Without a root and namespaces of its own a sandbox may ask whether a file is there, but not what is in it.
+    worse = [p["name"] for p in failed if (p["kind"], p["outcome"]) != ("surface", "succeeded")]
+    assert worse == [], printed
+    if mode.recommended:
+        assert failed == [], printed
     line = row(mode, layers, report)
     assert document_says(mode, line), f"docs/containers.md does not have this line:\n{line}\n" + "\n".join(
         f"{p['name']} ({p['group']}): {p['how']}" for p in failed

@@ -31,6 +31,8 @@ class Mode:
     layers: frozenset = frozenset()
     # Whether containers' root is root, or an ordinary user of the host.
     remapped: bool = False
+    # Whether the document recommends it: every denial of the groups of files, processes and network holds.
+    recommended: bool = False
 
     @property
     def all_layers(self):
@@ -44,13 +46,20 @@ MODES = [
     Mode("root, nothing else", "root", [], frozenset({UID})),
     Mode("root", "root", [*ROOT, *HARDENED], frozenset({UID})),
     Mode("root and SYS_ADMIN", "namespaces", [*ADMIN, *HARDENED], frozenset({UID, NAMESPACES})),
-    Mode("root, SYS_ADMIN and seccomp.json", "full", [*ADMIN, *HARDENED, f"--security-opt=seccomp={SECCOMP}"], FULL),
+    Mode(
+        "root, SYS_ADMIN and seccomp.json",
+        "full",
+        [*ADMIN, *HARDENED, f"--security-opt=seccomp={SECCOMP}"],
+        FULL,
+        recommended=True,
+    ),
     Mode("user", "user", [*NOBODY, *HARDENED]),
     Mode(
         "user, seccomp.json and whole /proc",
         "user-full",
         [*NOBODY, *HARDENED, f"--security-opt=seccomp={SECCOMP}", "--security-opt=systempaths=unconfined"],
         frozenset({NAMESPACES, MOUNTS}),
+        recommended=True,
     ),
     Mode("root of a user namespace", "root", [*ROOT, *HARDENED], frozenset({UID}), remapped=True),
     Mode(
@@ -59,5 +68,6 @@ MODES = [
         [*ADMIN, *HARDENED, f"--security-opt=seccomp={SECCOMP}", "--security-opt=systempaths=unconfined"],
         FULL,
         remapped=True,
+        recommended=True,
     ),
 ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +31,9 @@ def decoys(container, directory):
 
 
 def run_probes(container, directory, layers):
-    """Each probe that ran: name, group, kind, expected and outcome."""
-    limits = LIMITS | (SPACE if "mounts" in layers else {})
+    """The report on each probe, and what was printed."""
+    threads = re.search(r"NPROC=(\d+)", container.log())[1]
+    limits = LIMITS | {"NPROC": threads} | (SPACE if "mounts" in layers else {})
     report = directory / "probes.json"
     with decoys(container, directory) as file:
         ended = subprocess.run(

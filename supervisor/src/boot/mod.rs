@@ -9,6 +9,7 @@ mod host;
 pub mod kernel_memory;
 mod memory;
 pub mod privileges;
+mod user_namespace;
 
 pub use ending::Ending;
 pub use error::{BootError, system};

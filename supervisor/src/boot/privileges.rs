@@ -1,6 +1,7 @@
 //! Who the service is: what it may give its workers, and how it gives up its own rights.
 
 use super::accounts::{self, Account};
+use super::user_namespace::{self, NotMapped};
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::config::mapped_ids::MappedIds;
@@ -44,18 +45,9 @@ pub enum PrivilegeError {
         /// From which on as many are free.
         base: Option<u32>,
     },
-    /// This is a user namespace, and somebody would have an id that it has not.
-    #[error(
-        "{what}: this user namespace has no other ids than {mapped} (/proc/self/uid_map and gid_map): {remedy}"
-    )]
-    NotMapped {
-        /// Key and value.
-        what: String,
-        /// What there is.
-        mapped: MappedIds,
-        /// What would be right.
-        remedy: String,
-    },
+    /// This is a user namespace without some id.
+    #[error(transparent)]
+    NotMapped(#[from] NotMapped),
     /// The system said that it gave up its rights, and did not.
     #[error("the service is still {0} after it became its user: it won't serve as that")]
     NotDropped(String),
@@ -151,7 +143,7 @@ pub fn check_user(config: &Config) -> Result<Option<(Uid, Gid)>, PrivilegeError>
     }
     let (uid, gid) = find_user(&config.user)?;
     check_ids(config, uid, gid, &accounts::all())?;
-    check_maps(config, uid, gid, &MappedIds::of_process())?;
+    user_namespace::check(config, uid, gid, &MappedIds::of_process())?;
     Ok(Some((uid, gid)))
 }
 
@@ -180,43 +172,6 @@ fn check_ids(
                 range,
                 base,
             });
-        }
-    }
-    Ok(())
-}
-
-/// In a user namespace only what its maps have can be anybody's id.
-fn check_maps(
-    config: &Config,
-    uid: Uid,
-    gid: Gid,
-    mapped: &MappedIds,
-) -> Result<(), PrivilegeError> {
-    let not_mapped = |what: String, remedy: String| {
-        let mapped = mapped.clone();
-        Err(PrivilegeError::NotMapped {
-            what,
-            mapped,
-            remedy,
-        })
-    };
-    let range = config.uid_range_with_tools();
-    if !mapped.hold(&range) {
-        let what = format!(
-            "sandbox.uid_base = {}, with uids {}",
-            range.start,
-            shown(&range)
-        );
-        let remedy = match mapped.base_for(config) {
-            Some(base) => format!("set sandbox.uid_base to {base}, or leave it out"),
-            None => format!("map {} ids more, in one stretch", range.end - range.start),
-        };
-        return not_mapped(what, remedy);
-    }
-    for id in [uid.as_raw(), gid.as_raw()].map(u64::from) {
-        if !mapped.hold(&(id..id + 1)) {
-            let what = format!("user = {:?}, whose uid or gid is {id}", config.user);
-            return not_mapped(what, "choose another user".to_owned());
         }
     }
     Ok(())

@@ -32,8 +32,9 @@ impl MappedIds {
         }
     }
 
-    /// Of the text of `uid_map` and of `gid_map` (user_namespaces(7)).
-    fn of_maps(uids: &str, gids: &str) -> Self {
+    /// Those of the text of `uid_map` and of `gid_map` (user_namespaces(7)).
+    #[must_use]
+    pub fn of_maps(uids: &str, gids: &str) -> Self {
         let (uids, gids) = (stretches(uids), stretches(gids));
         let common = uids.iter().flat_map(|uid| {
             gids.iter()
