@@ -67,6 +67,23 @@ test-docker: build test-venv ## the image with Debian's Docker engine, started f
 	@scripts/install-packages.sh docker
 	tests/containers/run.sh $(TARGET)/containers $(TEST_VENV) "$(PYTHON_PREFIX)" $(TESTS)
 
+# Tutor's releases are installed into target/tutor. The images come from test-docker: `make test-tutor ENGINE=` leaves
+# the engine out.
+ENGINE ?= yes
+.PHONY: test-tutor
+test-tutor: build test-venv ## the Tutor plugin: rendered with each release, compared with the one it replaces, started in an engine
+	@scripts/install-packages.sh docker
+	tests/tutor/tools.sh $(TARGET)/tutor
+	CODEJAIL_TEST_TUTOR=$(TARGET)/tutor $(TEST_VENV)/bin/python -m pytest tests/tutor/live_rendering.py
+	$(if $(ENGINE),tests/tutor/run.sh $(TARGET)/containers $(TARGET)/tutor $(TEST_VENV) "$(PYTHON_PREFIX)")
+
+# As root: the root in which the checklist is followed boots a systemd of its own.
+.PHONY: test-migrate
+test-migrate: deb sandbox-venv test-venv ## the original's settings imported, and docs/migrate.md's checklist followed: two minutes
+	$(TEST_VENV)/bin/python -m pytest tests/migrate
+	@scripts/install-packages.sh vm
+	tests/migrate/in-root.sh $(TARGET)/dist/out $(TARGET)/migrate
+
 .PHONY: soak
 soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of hostile clients
 	cargo test --locked -p codejail-system-tests load:: -- --ignored --nocapture --test-threads=1

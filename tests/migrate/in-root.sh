@@ -34,6 +34,7 @@ root=$work/root
 rm -rf "$root"
 cp -a "$base" "$root"
 cgroup=
+# shellcheck disable=SC2317 # the trap calls it
 end() {
     local status=$?
     rm -rf "$root"
@@ -57,8 +58,6 @@ cp tests/migrate/checklist.service "$root/etc/systemd/system/"
 hierarchy=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)
 cgroup=$hierarchy/codejail-migrate-$$
 mkdir "$cgroup"
-# $1 is the inner shell's.
-# shellcheck disable=SC2016
 status=0
 (
     echo "$BASHPID" >"$cgroup/cgroup.procs"

@@ -118,7 +118,11 @@ def test_the_configuration_means_what_serve_reads_from_the_same_yaml(tmp_path):
         ("a.yml", "[1, 2]", "FILE: the file = a list"),
         ("a.py", "CODEJAIL_WORKER_COUNT = 3", "CODEJAIL_WORKER_COUNT"),
         ("a.py", "CODE_JAIL = {'limits': {'REALTIME': float('inf')}}", 'FILE: CODE_JAIL.limits.REALTIME = "inf"'),
-        ("a.py", "CODE_JAIL = {'limits': {'VMEM': 1 << 90}}", "FILE: CODE_JAIL.limits.VMEM = 1237940039285380300000000000.0"),
+        (
+            "a.py",
+            "CODE_JAIL = {'limits': {'VMEM': 1 << 90}}",
+            "FILE: CODE_JAIL.limits.VMEM = 1237940039285380300000000000.0",
+        ),
         ("a.py", "CODE_JAIL = {'python_bin': object}", "FILE: CODE_JAIL.python_bin = \"<class 'object'>\""),
         ("a.py", "CODE_JAIL = {'python_bin': '\\ud800'}", 'FILE: CODE_JAIL.python_bin = "?"'),
     ],

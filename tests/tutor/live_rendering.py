@@ -111,6 +111,8 @@ def test_new_keys_reach_the_service_and_the_objects(rendered, tmp_path):
     assert container["image"] == "registry.example.org/openedx/codejail:1"
     assert container["resources"]["limits"] == {"memory": "12Gi"}
     assert "SYS_ADMIN" in container["securityContext"]["capabilities"]["add"]
+    pod = deployment["template"]["spec"]["securityContext"]
+    assert pod["seccompProfile"] == {"type": "Localhost", "localhostProfile": "codejail/seccomp.json"}
     assert "DaemonSet codejail-aa-loader" in objects
     rules = objects["NetworkPolicy codejail"]["spec"]["ingress"]
     assert rules[1]["from"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == "observability"

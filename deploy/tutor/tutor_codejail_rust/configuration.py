@@ -31,9 +31,11 @@ OWN = {
     "METRICS_PORT": 9091,
     # The namespace from which that port can be reached.
     "METRICS_NAMESPACE": "monitoring",
-    "MODE": "root",
+    # With it every layer is on.
+    "MODE": "full",
     "APPARMOR": "require",
-    "SECCOMP_LOCALHOST_PROFILE": "codejail/seccomp.json",
+    # In Kubernetes, a file of the nodes; without it the container is unconfined, as it is by Kubernetes' default.
+    "SECCOMP_LOCALHOST_PROFILE": "",
     "REPLICAS": 1,
     "CPU_REQUEST": "500m",
     "MEMORY_REQUEST": "1Gi",
