@@ -18,6 +18,7 @@ LEFT_OUT = {"__pycache__", "target", "tutor", "node_modules", ".pytest_cache", "
 FILES = {
     "deploy/docker/Dockerfile": "Dockerfile",
     "deploy/docker/config/codejail.toml": "codejail.toml",
+    "deploy/docker/config/layers": "layers",
     "deploy/docker/seccomp.json": "seccomp.json",
     "supervisor/src/commands/import_settings/django_settings.py": "django_settings.py",
 }

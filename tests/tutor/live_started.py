@@ -59,7 +59,7 @@ def test_the_real_client_grades_problems_through_it(rendered):
     environment = rendered("22", CODEJAIL_APPARMOR="off")
     with started(environment) as (service, address):
         health = requests.get(f"{address}/health/", timeout=5).json()
-        assert {name for name, layer in health["layers"].items() if layer["on"]} >= {"uid", "namespaces", "mounts"}
+        assert {layer["layer"] for layer in health["layers"] if layer["on"]} >= {"uid", "namespaces", "mounts"}
         client = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CLIENT],
             cwd=REPOSITORY,

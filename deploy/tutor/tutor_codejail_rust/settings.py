@@ -47,12 +47,17 @@ def to_yaml(text):
     return yaml.safe_dump(patched(text), default_flow_style=False, sort_keys=True)
 
 
-def of_image():
-    """What the image's own configuration has, by key, without what follows from the patches."""
-    tables = tomllib.loads(clone.text("codejail.toml"))
+def by_key(text):
+    """Values of a configuration in TOML, by key."""
     settings = {}
-    for name, value in tables.items():
+    for name, value in tomllib.loads(text).items():
         settings |= {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+    return settings
+
+
+def of_image(mode):
+    """What the image's own configuration of this mode has, without what follows from the patches."""
+    settings = by_key(clone.text("codejail.toml")) | by_key(clone.text(f"layers/{mode}.toml"))
     return {key: value for key, value in settings.items() if key != "enabled" and not key.startswith("limits.")}
 
 
@@ -62,7 +67,7 @@ def own(config):
     def value(name):
         return config[f"CODEJAIL_{name}"]
 
-    settings = of_image() | {
+    settings = of_image(configuration.mode(value("MODE"))) | {
         "bind": "0.0.0.0:8000",
         "workers": value("WORKERS"),
         "sandboxes_per_worker": value("SANDBOXES_PER_WORKER"),
@@ -73,12 +78,8 @@ def own(config):
     if value("METRICS_PORT"):
         settings["metrics.bind"] = f"0.0.0.0:{value('METRICS_PORT')}"
         settings["metrics.on_api_address"] = False
-    mode = configuration.mode(value("MODE"))
-    layers = ["landlock", "seccomp", "rlimits"]
-    layers += [] if mode.startswith("user") else ["uid"]
-    layers += {"namespaces": ["namespaces"]}.get(mode, ["namespaces", "mounts"] if mode.endswith("full") else [])
-    layers += ["apparmor"] if configuration.has_apparmor(value("APPARMOR")) else []
-    settings |= {f"layers.{layer}": "require" for layer in layers}
+    if configuration.has_apparmor(value("APPARMOR")):
+        settings["layers.apparmor"] = "require"
     return settings | (value("SETTINGS") or {})
 
 
