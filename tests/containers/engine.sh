@@ -36,10 +36,10 @@ export LD_LIBRARY_PATH=$libraries XTABLES_LIBDIR=$libraries/xtables
 
 # What lies in /run is this engine's alone, and gone with it.
 mount -t tmpfs -o mode=755 tmpfs /run
-# For --userns-remap=nobody:nogroup.
-for ids in subuid:nobody subgid:nogroup; do
-    echo "${ids#*:}:100000:65536" >"/run/${ids%:*}"
-    mount --bind "/run/${ids%:*}" "/etc/${ids%:*}"
+# For --userns-remap=nobody:nogroup; the group's ids go by the user's name, too.
+for ids in subuid subgid; do
+    echo nobody:100000:65536 >"/run/$ids"
+    mount --bind "/run/$ids" "/etc/$ids"
 done
 [ "$where" = host ] || ip link set lo up
 [ "$where" = apart ] || arguments+=(--bridge=none --iptables=false --ip-forward=false)
