@@ -19,7 +19,7 @@ if [ "${1-}" != --inside ]; then
     network=()
     [ "$3" != apart ] || network=(--net)
     exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc "${network[@]}" \
-        "${BASH_SOURCE[0]}" --inside "$@" 9>&-
+        "${BASH_SOURCE[0]}" --inside "$@"
 fi
 shift
 tools=$(cd "$1" && pwd) state=$(cd "$2" && pwd) where=$3
@@ -36,16 +36,16 @@ export LD_LIBRARY_PATH=$libraries XTABLES_LIBDIR=$libraries/xtables
 
 # What lies in /run is this engine's alone, and gone with it.
 mount -t tmpfs -o mode=755 tmpfs /run
-# For --userns-remap=nobody:nogroup.
-for ids in subuid:nobody subgid:nogroup; do
-    echo "${ids#*:}:100000:65536" >"/run/${ids%:*}"
-    mount --bind "/run/${ids%:*}" "/etc/${ids%:*}"
+# For --userns-remap=nobody:nogroup; the group's ids go by the user's name, too.
+for ids in subuid subgid; do
+    echo nobody:100000:65536 >"/run/$ids"
+    mount --bind "/run/$ids" "/etc/$ids"
 done
 [ "$where" = host ] || ip link set lo up
 [ "$where" = apart ] || arguments+=(--bridge=none --iptables=false --ip-forward=false)
 export DOCKER_HOST=unix:///run/docker.sock
 dockerd --data-root "$state/data" --exec-root /run/docker --pidfile /run/docker.pid --host "$DOCKER_HOST" \
-    --cgroup-parent /codejail-tests "${arguments[@]}" >"$state/dockerd-$where.log" 2>&1 </dev/null &
+    --cgroup-parent /codejail-tests "${arguments[@]}" >"$state/dockerd-$where.log" 2>&1 </dev/null 9>&- &
 engine=$!
 end() {
     local status=$? directory
@@ -67,4 +67,4 @@ until docker version >/dev/null 2>&1; do
     fi
     sleep 0.2
 done
-"$@"
+"$@" 9>&-

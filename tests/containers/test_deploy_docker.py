@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from containers import REPOSITORY
-from modes import CAPABILITIES, MODES
+from modes import ALWAYS, CAPABILITIES, ELSEWHERE, MODES
 
 DIRECTORY = REPOSITORY / "deploy/docker"
 # Calls that no container of the service needs, and that kernels have been broken by.
@@ -67,3 +67,12 @@ def test_each_mode_has_a_line_in_the_document_and_no_other_has():
 def test_the_image_has_a_file_for_each_mode_and_no_other():
     files = {path.stem for path in (DIRECTORY / "config/layers").glob("*.toml")}
     assert files == {mode.config for mode in MODES}
+
+
+def test_each_file_of_a_mode_requires_its_layers():
+    for mode in MODES:
+        text = (DIRECTORY / f"config/layers/{mode.config}.toml").read_text(encoding="utf-8")
+        required = set(re.findall(r'^layers\.(\w+) = "require"$', text, re.MULTILINE))
+        assert required == mode.all_layers, mode.name
+        assert not required & ELSEWHERE
+        assert required >= ALWAYS
