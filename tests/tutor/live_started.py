@@ -61,7 +61,7 @@ def test_the_real_client_grades_problems_through_it(rendered):
         health = requests.get(f"{address}/health/", timeout=5).json()
         assert {layer["layer"] for layer in health["layers"] if layer["on"]} >= {"uid", "namespaces", "mounts"}
         client = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CLIENT],
+            [sys.executable, "-m", "pytest", "-q", *CLIENT],
             cwd=REPOSITORY,
             env={**os.environ, "CODEJAIL_TEST_SERVICE": address},
             capture_output=True,
@@ -69,7 +69,7 @@ def test_the_real_client_grades_problems_through_it(rendered):
             timeout=300,
             check=False,
         )
-        assert client.returncode == 0, client.stdout[-4000:] + service.log()[-2000:]
+        assert client.returncode == 0, client.stdout[-4000:] + client.stderr[-2000:] + service.log()[-2000:]
         assert "passed" in client.stdout
         # From a container of Tutor's network, by the name in the LMS's settings.
         names = environment.yaml("apps/openedx/config/lms.env.yml")
