@@ -82,7 +82,7 @@ def test_the_real_client_grades_problems_through_it(rendered):
 def test_an_operator_s_patches_are_limits_of_executions(rendered):
     with started(rendered("21", "21", CODEJAIL_APPARMOR="off")) as (service, _):
         config = service.run_inside("codejail", "serve", "--print-config")
-        assert "REALTIME = 6  # /config/codejail.yml, CODE_JAIL.limits.REALTIME" in config
+        assert "REALTIME = 6.0  # /config/codejail.yml, CODE_JAIL.limits.REALTIME" in config
         assert "FSIZE = 52428800" in config
 
 
