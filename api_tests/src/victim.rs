@@ -10,7 +10,7 @@ use crate::client::Request as HttpRequest;
 use crate::outcome::Outcome;
 use crate::probe::{Probe, ProbePlan};
 use crate::run::{self, Chosen, Facts, Finished};
-use crate::target::{Request, Service, Target};
+use crate::target::{self, Request, Service, Target};
 use anyhow::{Context, Result, ensure};
 use judge::Measured;
 use serde_json::json;
@@ -129,7 +129,7 @@ impl<'a> Attacked<'a> {
         };
         let lost_before = self.workers_lost()?;
         let ((), quiet) = watch(self.service, || thread::sleep(self.settings.phase / 2));
-        let (each, reference) = self.reference(runs * self.settings.attackers)?;
+        let (each, reference) = self.reference(probe, runs * self.settings.attackers)?;
         let (outcomes, attack) = self.attacks(probe, each);
         thread::sleep(GONE.saturating_sub(self.tail()));
         let ((), after) = watch(self.service, || thread::sleep(self.settings.phase / 2));
@@ -173,13 +173,13 @@ impl<'a> Attacked<'a> {
 
     /// As many loops at a time as there are to be runs, one after the other for the time of a phase: how many
     /// each was, and what was seen.
-    fn reference(&self, at_a_time: u16) -> Result<(u32, Seen)> {
+    fn reference(&self, probe: &Probe, at_a_time: u16) -> Result<(u32, Seen)> {
         let (phase, started) = (self.settings.phase, Instant::now());
         let loops = || -> Result<u32> {
             let mut runs = 0;
             while runs == 0 || started.elapsed() < phase {
                 // Whatever ends it, it has used what it may.
-                self.compute()?;
+                self.compute(probe)?;
                 runs += 1;
             }
             Ok(runs)
@@ -222,10 +222,18 @@ impl<'a> Attacked<'a> {
         })
     }
 
-    fn compute(&self) -> Result<()> {
+    /// One loop. Where an attack is what its globals take to load, it has as many bytes of them, which load at
+    /// once: what a body takes to be sent and read is its client's to pay, and no run's.
+    fn compute(&self, probe: &Probe) -> Result<()> {
+        let text = match probe.plan {
+            ProbePlan::Loaded { integers, .. } => {
+                target::integers_text(f64::from(integers) * self.facts.scale)
+            }
+            _ => String::new(),
+        };
         self.service.run(&[Request {
             code: LOOP.to_owned(),
-            globals: json!({}),
+            globals: json!({ "text": text }),
             globals_text: None,
             python_path: json!([]),
             file: None,

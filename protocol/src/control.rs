@@ -45,8 +45,8 @@ pub struct WorkerConfig {
     /// What sandboxes may read beside the interpreter's own directories, which the worker knows.
     /// One that does not exist is passed over.
     pub read_paths: Vec<PathBuf>,
-    /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Where they share the worker's uid, they
-    /// share its NPROC too.
+    /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Where they share the worker's uid and user
+    /// namespace, they share its NPROC too.
     pub sandboxes_max: u32,
     /// Descriptors that a sandbox may have (RLIMIT_NOFILE).
     pub descriptors_max: u64,
@@ -54,6 +54,9 @@ pub struct WorkerConfig {
     /// may be sandboxes. The spawner has chosen the worker's uid, and the worker's seccomp filter
     /// refuses every uid beyond those.
     pub own_uids: bool,
+    /// Whether sandboxes that share the worker's uid enter a user namespace each, by which the kernel
+    /// counts their processes and pending signals apart.
+    pub user_namespaces: bool,
     /// Whether sandboxes find their directories made, each on a file system of its own.
     pub seats: bool,
     /// Whether the warm image is to be moved into huge pages.

@@ -135,6 +135,9 @@ pub enum SpawnerReport {
         layers: Vec<LayerState>,
         /// Whether sandboxes have seats: `Launch` names them.
         seats: bool,
+        /// Whether processes of this service's one user get user namespaces below its own, each worker and
+        /// each sandbox one: where the service is not root and the host allows it.
+        user_namespaces: bool,
         /// Whether each worker has a cgroup whose bounds the kernel enforces.
         cgroup_bounds: bool,
         /// What the operator should know, and what stops no service.

@@ -111,6 +111,7 @@ impl Launcher {
         SpawnerReport::Configured {
             layers: self.host.states.clone(),
             seats: self.has_seats(),
+            user_namespaces: self.host.users.is_some(),
             cgroup_bounds: self
                 .host
                 .cgroups

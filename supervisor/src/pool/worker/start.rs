@@ -126,6 +126,7 @@ impl Worker {
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             descriptors_max: config.descriptors_max,
             own_uids: sandbox_uids.is_some(),
+            user_namespaces: self.shared.spawner.user_namespaces(),
             seats: self.shared.spawner.seats(),
             huge_pages: config.python.huge_pages,
             layers: WorkerLayers {
