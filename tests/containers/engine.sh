@@ -18,8 +18,17 @@ if [ "${1-}" != --inside ]; then
     flock --nonblock 9 || { echo "${0##*/}: another engine is at work in $2" >&2 && exit 1; }
     network=()
     [ "$3" != apart ] || network=(--net)
-    exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc "${network[@]}" \
-        "${BASH_SOURCE[0]}" --inside "$@"
+    status=0
+    unshare --mount --propagation private --pid --fork --kill-child --mount-proc "${network[@]}" \
+        "${BASH_SOURCE[0]}" --inside "$@" || status=$?
+    # Every process of it has ended or is about to; what they had of cgroups is empty then.
+    cgroups() { find /sys/fs/cgroup{,/*}/codejail-tests -maxdepth 0 2>/dev/null || true; }
+    deadline=$((SECONDS + 20))
+    while [ -n "$(cgroups)" ] && [ "$SECONDS" -lt "$deadline" ]; do
+        cgroups | xargs --no-run-if-empty -I DIRECTORY find DIRECTORY -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.2
+    done
+    [ -z "$(cgroups)" ] || { echo "${0##*/}: left behind: $(cgroups)" >&2 && exit 1; }
+    exit "$status"
 fi
 shift
 tools=$(cd "$1" && pwd) state=$(cd "$2" && pwd) where=$3
@@ -48,13 +57,9 @@ dockerd --data-root "$state/data" --exec-root /run/docker --pidfile /run/docker.
     --cgroup-parent /codejail-tests "${arguments[@]}" >"$state/dockerd-$where.log" 2>&1 </dev/null 9>&- &
 engine=$!
 end() {
-    local status=$? directory
+    local status=$?
     kill -TERM "$engine" 2>/dev/null || true
     wait "$engine" || true
-    # What the engine leaves of its cgroups is empty.
-    for directory in /sys/fs/cgroup{,/*}/codejail-tests; do
-        [ ! -d "$directory" ] || find "$directory" -depth -type d -exec rmdir {} + || true
-    done
     exit "$status"
 }
 trap end EXIT

@@ -100,13 +100,10 @@ impl AppArmor {
         match &self.found.profiles {
             _ if mode == LayerMode::Off => LayerState::left_out(LAYER),
             // Where the kernel has none there is nothing to load either.
-            None if self.found.loaded.is_empty() => LayerState::off(LAYER, flaws),
-            None => match container::is_one() {
-                true => {
-                    LayerState::off(LAYER, format!("{flaws}; {}", container::remedy(LAYER, "")))
-                }
-                false => LayerState::off(LAYER, flaws),
-            },
+            None if self.found.loaded.is_empty() || !container::is_one() => {
+                LayerState::off(LAYER, flaws)
+            }
+            None => LayerState::off(LAYER, format!("{flaws}; {}", container::remedy(LAYER, ""))),
             Some(profiles) if flaws.is_empty() => LayerState::on(
                 LAYER,
                 format!(

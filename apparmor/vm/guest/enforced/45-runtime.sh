@@ -2,6 +2,8 @@
 # with every layer; the profile loaded by one that may load profiles and nothing else, as compose's loader.
 # shellcheck shell=bash disable=SC2034,SC2154
 setpriv --bounding-set=-all,+mac_admin --inh-caps=-all --no-new-privs /payload/deploy/apparmor.sh load container
+# Every engine gives a container one.
+[ -e /etc/hosts ] || echo '127.0.0.1 localhost' >/etc/hosts
 preload=$every_library
 mark
 start_service 'uid = "require"' 'namespaces = "require"' 'mounts = "require"' 'landlock = "require"' \
