@@ -54,7 +54,7 @@ fn four_busy_clients_notice_nothing_of_reloads_and_of_workers_that_come_and_go()
     notice_nothing_while(service.address, Duration::from_secs(3), |busy| {
         service.reconfigure("[limits]\nCPU = 7");
         service.tell(SIGHUP);
-        service.wait_for_events("configuration_reloaded", 1);
+        service.wait_for_events("worker_retired", 2);
         busy.wait_for_answers(ANSWERS);
 
         service.reconfigure("[limits]\nCPU = -1");
@@ -62,9 +62,9 @@ fn four_busy_clients_notice_nothing_of_reloads_and_of_workers_that_come_and_go()
         service.wait_for_events("reload_failed", 1);
         busy.wait_for_answers(ANSWERS);
 
-        service.reconfigure("[python]\npreload = ['six', 'statistics']");
+        service.reconfigure("limits.CPU = 7\n[python]\npreload = ['six', 'statistics']");
         service.tell(SIGHUP);
-        service.wait_for_events("worker_retired", 2);
+        service.wait_for_events("worker_retired", 4);
         busy.wait_for_answers(ANSWERS);
 
         service.tell(SIGTTIN);
