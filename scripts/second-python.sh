@@ -3,10 +3,10 @@
 #
 #   scripts/second-python.sh PREFIX DIRECTORY
 #
-# PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0, in whose
-# directory other users often can't enter: it is copied below DIRECTORY. The venv
-# gets the libraries of deploy/requirements/verawood-python3.11.txt, with a newer numpy, as
-# 1.26 is not made for Python 3.13. Prints the venv's Python at the end.
+# PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0. Other users often can't enter
+# its directory, so the script copies it below DIRECTORY. The venv gets the libraries of
+# deploy/requirements/verawood-python3.11.txt, but a newer numpy, since 1.26 is not made for Python
+# 3.13. The script prints the venv's Python at the end.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then

@@ -14,8 +14,8 @@ import time
 limits = globals()["limits"]
 STARTED = time.monotonic()
 
-# How layers say no to each kind of attack. What hides its target (a mount, PID or network namespace) says
-# that it is not there; the harness makes sure that it is.
+# How layers say no to each kind of attack. What hides its target (a mount, PID or network
+# namespace) says that it is not there; the harness makes sure that it is.
 CALLS = ("EACCES", "EPERM", "ENOSYS")
 FILES = ("EACCES", "EPERM", "ENOENT", "EROFS", "EXDEV", "EFBIG")
 PROCESSES = ("EACCES", "EPERM", "ENOSYS", "ESRCH", "ENOENT")
@@ -142,7 +142,8 @@ def child(pid):
     return "a process was made"
 
 
-# What a program that should not run is told to say: as globals, so that it counts as the run's answer.
+# What a program that should not run is told to say: as globals, so that it counts as the run's
+# answer.
 SAY = '{"x": ["succeeded", "another program ran"]}'
 SHELL = ["sh", "-c", "echo '" + SAY + "'"]
 

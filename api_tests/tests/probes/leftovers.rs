@@ -1,8 +1,9 @@
-//! What attacks leave in the kernel after their run, and for how long they keep a processor from a process
-//! that should have it at once.
+//! What attacks leave in the kernel after their run, and for how long they keep a processor from a
+//! process that should have it at once.
 //!
-//! The kernel's memory is the whole machine's, so other programs may take some meanwhile. They do it now and
-//! then; an attack that leaves something does it each time. So the best of a few tries counts.
+//! The kernel's memory is the whole machine's, so other programs may take some meanwhile. They do
+//! it now and then; an attack that leaves something does it each time. So the best of a few tries
+//! counts.
 
 use super::runs::run_scaled;
 use super::services::{LIMITS, Probed};
@@ -29,7 +30,8 @@ const TRIES: usize = 3;
 
 /// The kernel's structures that it can't give back when memory is short: lines of `/proc/meminfo`.
 const STRUCTURES: [&str; 4] = ["SUnreclaim", "KernelStack", "PageTables", "Percpu"];
-/// All that is not the kernel's own, or that it can give back. Buffers of sockets and pipes are in no line.
+/// All that is not the kernel's own, or that it can give back. Buffers of sockets and pipes are in
+/// no line.
 const OTHERS: [&str; 5] = ["MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"];
 
 /// What the kernel says in its log where a processor was kept for too long.
@@ -40,8 +42,9 @@ const COMPLAINTS: [&str; 4] = [
     "blocked for more than",
 ];
 
-/// A process of high priority that may use one processor sleeps for a millisecond again and again, between a
-/// byte that it is sent and the next. How much later it wakes is how long interrupts or the scheduler were off.
+/// A process of high priority that may use one processor sleeps for a millisecond again and again,
+/// between a byte that it is sent and the next. How much later it wakes is how long interrupts or
+/// the scheduler were off.
 const SLEEPER: &str = "
 import os, select, sys, time
 os.sched_setaffinity(0, {int(sys.argv[1])})

@@ -1,5 +1,5 @@
-//! Attacks beside a victim: what makes one fail, by services that are made to suffer; and that a real one
-//! does not.
+//! Attacks beside a victim: what makes one fail, by services that are made to suffer; and that a
+//! real one does not.
 
 use super::fake;
 use super::services::{LIMITS, Probed};

@@ -99,7 +99,8 @@ impl SpawnerLink {
         &self.host.layers
     }
 
-    /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
+    /// Whether sandboxes have seats: file systems of their own, named when their worker is
+    /// launched.
     pub fn seats(&self) -> bool {
         self.host.seats
     }
@@ -145,7 +146,8 @@ impl SpawnerLink {
         }
     }
 
-    /// Starts a worker; returns its pid, and a channel that tells its exit status once it has ended.
+    /// Starts a worker; returns its pid, and a channel that tells its exit status once it has
+    /// ended.
     ///
     /// # Errors
     /// It could not be started, or the spawner is gone or silent.

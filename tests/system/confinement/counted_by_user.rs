@@ -1,5 +1,5 @@
-//! What the kernel counts by user (signals that wait, processes), where all sandboxes may be one user's.
-//! docs/weaknesses.md has the table.
+//! What the kernel counts by user (signals that wait, processes), where all sandboxes may be one
+//! user's. docs/weaknesses.md has the table.
 
 use super::kernel::{both, without};
 use codejail_harness::Service;
@@ -7,7 +7,8 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// Signals that a run sends itself and does not take count for its user, as the timers of all sandboxes do.
+/// Signals that a run sends itself and does not take count for its user, as the timers of all
+/// sandboxes do.
 #[test]
 fn a_run_that_keeps_signals_waiting_leaves_others_their_clocks() {
     let keep = r"
@@ -55,13 +56,13 @@ done.set()
 x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).value]
 ";
 
-/// Where the service is not root, all its sandboxes are one user. The kernel counts processes and signals by
-/// user and user namespace, of which each sandbox has its own.
+/// Where the service is not root, all its sandboxes are one user. The kernel counts processes and
+/// signals by user and user namespace, of which each sandbox has its own.
 #[test]
 fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // How many threads a run had, and how many other runs had meanwhile, fewest first: of the same worker
-    // and of another.
+    // How many threads a run had, and how many other runs had meanwhile, fewest first: of the same
+    // worker and of another.
     let beside = |service: &Service| {
         let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));

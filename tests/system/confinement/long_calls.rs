@@ -38,7 +38,8 @@ fn a_run_makes_no_call_that_goes_on_long_after_a_kill() {
     assert!(guards == "done" || guards == "EINVAL", "{open}");
     assert_eq!(open["much"], json!([guards, guards, "done", "done"]));
     assert_eq!(open["little"], open["much"]);
-    // `mincore` tells of pages to whoever owns a file, so where all are one user nobody may call it.
+    // `mincore` tells of pages to whoever owns a file, so where all are one user nobody may call
+    // it.
     for (service, asked) in both("").iter().zip(["done", "EACCES"]) {
         let confined = service.value_of_x(CALLS);
         assert_eq!(
