@@ -1,6 +1,6 @@
 #!/bin/bash
-# Whether the service of this container answers that it is safe to execute: HEALTHCHECK. Bash alone, since the image
-# has no other client.
+# Whether the service of this container answers that it is safe to execute: HEALTHCHECK. Bash alone,
+# since the image has no other client.
 set -euo pipefail
 
 # The first key of that name is the API's.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A step of the Dockerfile: makes /sandbox/venv, and /stdlib with the bytecode of Python's standard library, which
-# the official image comes without. Reads the build arguments of its stage.
+# A step of the Dockerfile: makes /sandbox/venv, and /stdlib with the bytecode of Python's standard
+# library, which the official image comes without. Reads the build arguments of its stage.
 set -euo pipefail
 
 requirements=${SANDBOX_REQUIREMENTS:?}

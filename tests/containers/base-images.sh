@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes the base images that the Dockerfile names, as archives for `docker import`: from Debian's packages and from
-# what this machine has of Rust and Python, since tests ask no registry of images.
+# Makes the base images that the Dockerfile names, as archives for `docker import`: from Debian's
+# packages and from what this machine has of Rust and Python, since tests ask no registry of images.
 #
 #   tests/containers/base-images.sh DIRECTORY PYTHON-PREFIX
 #
-# PYTHON-PREFIX is an installation of CPython, such as pyenv's ~/.pyenv/versions/3.12.1: it goes to /usr/local, as in
-# the official image. DIRECTORY gets debian.tar, python.tar and rust.tar. Each stands for an official image: it has
-# what the Dockerfile relies on, at the same places, and no more. As root, since mmdebstrap makes device files.
+# PYTHON-PREFIX is an installation of CPython, such as pyenv's ~/.pyenv/versions/3.12.1: it goes to
+# /usr/local, as in the official image. DIRECTORY gets debian.tar, python.tar and rust.tar. Each
+# stands for an official image: it has what the Dockerfile relies on, at the same places, and no
+# more. As root, since mmdebstrap makes device files.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then

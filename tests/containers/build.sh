@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image from this directory as README says, on base images that are imported under their official names.
-# Beside an engine (engine.sh host): base images are in DIRECTORY (base-images.sh).
+# Builds the image from this directory as README says, on base images that are imported under their
+# official names. Beside an engine (engine.sh host): base images are in DIRECTORY (base-images.sh).
 #
 #   tests/containers/build.sh DIRECTORY PYTHON-VERSION
 set -euo pipefail
@@ -29,7 +29,8 @@ import debian debian:bookworm-slim "ENV PATH=$path"
 import python "python:$python-slim-bookworm" "ENV PATH=/usr/local/bin:$path" "ENV LANG=C.UTF-8"
 import rust rust:1.95-slim-bookworm "ENV PATH=/usr/local/cargo/bin:$path" "ENV CARGO_HOME=/usr/local/cargo"
 
-# The classic builder, which every builder understands; builds ask registries over the host's network.
+# The classic builder, which every builder understands; builds ask registries over the host's
+# network.
 export DOCKER_BUILDKIT=0
 docker build --network host --build-arg "SANDBOX_PY_VER=$python" --build-arg "REVISION=$(git rev-parse HEAD)" \
     --tag codejail --file deploy/docker/Dockerfile .

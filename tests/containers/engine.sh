@@ -3,11 +3,12 @@
 #
 #   tests/containers/engine.sh TOOLS STATE host|apart [DOCKERD-ARGUMENT...] -- COMMAND...
 #
-# TOOLS has Debian's engine (tests/containers/tools.sh), STATE keeps its images. With `host` containers share the
-# host's network and there is no bridge: for builds, which ask registries. With `apart` the engine and the command are
-# in a network of their own, whose ports and bridges disturb nobody and which leads nowhere. Either way they are in PID
-# and mount namespaces of their own, with which every process and every mount ends. The command finds the engine by
-# DOCKER_HOST. As root; the kernel need not have systemd, nor the host a Docker.
+# TOOLS has Debian's engine (tests/containers/tools.sh), STATE keeps its images. With `host`
+# containers share the host's network and there is no bridge: for builds, which ask registries. With
+# `apart` the engine and the command are in a network of their own, whose ports and bridges disturb
+# nobody and which leads nowhere. Either way they are in PID and mount namespaces of their own, with
+# which every process and every mount ends. The command finds the engine by DOCKER_HOST. As root;
+# the kernel need not have systemd, nor the host a Docker.
 set -euo pipefail
 
 if [ "${1-}" != --inside ]; then

@@ -69,7 +69,7 @@ def test_allowed_to_be_without_apparmor_it_has_every_other_layer_and_no_way_out(
         with a_host_outside():
             assert asked_from("bridge") == "reached"
             assert asked_from("codejail").startswith("not reached")
-        assert json.loads(service.state("json .NetworkSettings.Ports")) == {"8080/tcp": None}
+        assert not any(json.loads(service.state("json .NetworkSettings.Ports")).values())
 
 
 def test_its_bounds_are_those_of_the_file():

@@ -56,7 +56,8 @@ def test_a_mode_has_its_layers_and_holds(mode, tmp_path):
         report, printed = run_probes(service, tmp_path, layers)
         assert service.is_running
     failed = [p for p in report if p["outcome"] != "skipped" and not p["passed"]]
-    # Without a root and namespaces of its own a sandbox may ask whether a file is there, but not what is in it.
+    # Without a root and namespaces of its own a sandbox may ask whether a file is there, but not
+    # what is in it.
     worse = [p["name"] for p in failed if (p["kind"], p["outcome"]) != ("surface", "succeeded")]
     assert worse == [], printed
     if mode.recommended:

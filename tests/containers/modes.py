@@ -31,7 +31,8 @@ class Mode:
     layers: frozenset = frozenset()
     # Whether containers' root is root, or an ordinary user of the host.
     remapped: bool = False
-    # Whether the document recommends it: every denial of the groups of files, processes and network holds.
+    # Whether the document recommends it: every denial of the groups of files, processes and network
+    # holds.
     recommended: bool = False
 
     @property

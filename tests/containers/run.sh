@@ -3,9 +3,10 @@
 #
 #   tests/containers/run.sh DIRECTORY TEST-VENV PYTHON-PREFIX [PYTEST-ARGUMENT...]
 #
-# DIRECTORY keeps engine, base images and what was built; a second run builds what has changed. The images are made for
-# the version of the CPython in PYTHON-PREFIX. With arguments pytest runs what they name, beside an engine in a network
-# of its own; without, everything, and the modes of user namespaces beside an engine that has them. As root.
+# DIRECTORY keeps engine, base images and what was built; a second run builds what has changed. The
+# images are made for the version of the CPython in PYTHON-PREFIX. With arguments pytest runs what
+# they name, beside an engine in a network of its own; without, everything, and the modes of user
+# namespaces beside an engine that has them. As root.
 set -euo pipefail
 
 if [ $# -lt 3 ]; then
@@ -50,7 +51,8 @@ if [ $# -gt 0 ]; then
 fi
 engine "$directory" apart -- "${tests[@]}" "$here"/live_{image,life,compose,modes}.py
 
-# An engine that maps users has images of its own. 65,536 ids, as Kubernetes and rootless engines give.
+# An engine that maps users has images of its own. 65,536 ids, as Kubernetes and rootless engines
+# give.
 remapped=$directory/remapped
 trap 'rm -rf "$remapped"' EXIT
 mkdir -p "$remapped"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks Debian's Docker engine into DIRECTORY. It is not installed, since it would start an engine for everybody.
+# Unpacks Debian's Docker engine into DIRECTORY. It is not installed, since it would start an engine
+# for everybody.
 #
 #   tests/containers/tools.sh DIRECTORY
 #
