@@ -56,7 +56,9 @@ pub struct WorkerConfig {
     pub own_uids: bool,
     /// Whether sandboxes find their directories made, each on a file system of its own.
     pub seats: bool,
-    /// Whether the warm image is to be moved into huge pages.
+    /// Whether the warm image is to be moved into a sealed file.
+    pub sealed_image: bool,
+    /// Whether, where it is not, it is to be moved into huge pages.
     pub huge_pages: bool,
     /// How much each layer is wanted.
     pub layers: WorkerLayers,
@@ -176,9 +178,20 @@ pub struct Hello {
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
     pub image_bytes: u64,
-    /// How many of them are memory of the worker's own, which no file holds.
-    pub anonymous_bytes: u64,
-    /// How many of those are in huge pages.
+    /// How many of them are memory of the worker's own, and where that lies.
+    pub memory: ImageMemory,
+}
+
+/// The warm image's memory that is a worker's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageMemory {
+    /// Its size in bytes.
+    pub own_bytes: u64,
+    /// How many of them lie in a sealed file, of which a fork copies nothing.
+    pub sealed_bytes: u64,
+    /// Why not all that could be do, where that was wanted.
+    pub not_sealed: Option<String>,
+    /// How many bytes are in huge pages, of which a fork copies little.
     pub huge_bytes: u64,
 }
 

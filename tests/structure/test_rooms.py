@@ -25,6 +25,7 @@ UNSAFE = {
     "worker/src/fork_server.rs": "fork, and the interpreter's calls around it",
     "worker/src/heap.rs": "PyObject_Malloc, PyObject_Free",
     "worker/src/huge_pages.rs": "madvise",
+    "worker/src/image/copy.rs": "mmap, mprotect, pwrite of all memory",
     "worker/src/interpreter.rs": "sysconf",
     "worker/src/layers/descriptors.rs": "dup2, close_range, and descriptors that were placed",
     "worker/src/layers/identity.rs": "setresuid and setresgid without libc's signals to threads",

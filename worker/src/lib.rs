@@ -13,10 +13,13 @@ mod execute;
 mod fork_server;
 mod heap;
 mod huge_pages;
+mod image;
 mod interpreter;
 mod job;
 mod json_depth;
 mod layers;
+mod mappings;
+mod memory;
 mod report;
 mod runner;
 mod sandbox;
@@ -66,10 +69,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
     heap::fill_holes(py);
-    if config.huge_pages {
-        huge_pages::collapse(&own_process.mappings().map_err(text)?);
-    }
-    let memory = huge_pages::memory(&own_process.mappings().map_err(text)?);
+    let memory = memory::settle(&own_process, &config).map_err(text)?;
     let image_bytes = own_process.image_bytes().map_err(text)?;
     let hello = Hello {
         build: codejail_protocol::BUILD.to_owned(),
@@ -79,8 +79,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         import_paths: interpreter::import_paths(py).map_err(text)?,
         layers: confined.layers.clone(),
         image_bytes,
-        anonymous_bytes: memory.anonymous_bytes,
-        huge_bytes: memory.huge_bytes,
+        memory,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
     let inherited = Inherited {

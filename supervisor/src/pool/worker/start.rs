@@ -127,6 +127,7 @@ impl Worker {
             descriptors_max: config.descriptors_max,
             own_uids: sandbox_uids.is_some(),
             seats: self.shared.spawner.seats(),
+            sealed_image: config.python.sealed_image,
             huge_pages: config.python.huge_pages,
             layers: WorkerLayers {
                 landlock: config.layers.landlock,
