@@ -2,6 +2,7 @@
 //! 3.13), but for taking the interpreter itself down, which costs tens of milliseconds. What that
 //! would let run, the `__del__` of what modules other than `__main__` hold, is left out.
 
+use crate::finders::WarmFinders;
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyInt, PyString, PyType};
@@ -28,7 +29,12 @@ const SYS_CLEARED: &[&str] = &[
 
 /// Does what an interpreter does between the script's last line and its exit, and returns the exit
 /// status. A run that was interrupted ends here, by SIGINT.
-pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'_, PyDict>) -> i32 {
+pub fn finish(
+    py: Python<'_>,
+    result: PyResult<Bound<'_, PyAny>>,
+    main: &Bound<'_, PyDict>,
+    finders: &WarmFinders,
+) -> i32 {
     let mut interrupted = false;
     let status = match result {
         Ok(_) => 0,
@@ -45,6 +51,7 @@ pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'
     unraisable(py, join_threads(py));
     unraisable(py, run_exit_functions(py));
     let flushed = flush(py);
+    finders.keep(py);
     unraisable(py, clear(py, main));
     if interrupted {
         interrupt();

@@ -96,9 +96,9 @@ fn prepare(
     stand_in_place(py, inherited, &sandbox).map_err(|error| error.to_string())?;
     inherited
         .warm
-        .reseed
+        .make_own
         .call0(py)
-        .map_err(|error| format!("reseed: {error}"))?;
+        .map_err(|error| format!("make_own: {error}"))?;
     prefault(py, inherited).map_err(|error| format!("prefault: {error}"))?;
     Ok(sandbox)
 }
@@ -162,7 +162,7 @@ fn serve_job(
         }
     };
     let cold_imports = inherited.warm.cold.imported(py);
-    let code = end_of_run::finish(py, result, &main);
+    let code = end_of_run::finish(py, result, &main, &inherited.warm.finders);
     status.report(&SandboxReport::Finished {
         status: code,
         cold_imports,

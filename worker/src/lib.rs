@@ -10,6 +10,7 @@ mod confine;
 mod control;
 mod end_of_run;
 mod execute;
+mod finders;
 mod fork_server;
 mod heap;
 mod huge_pages;
@@ -69,6 +70,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
     heap::fill_holes(py);
+    heap::join_freed_blocks();
     let memory = memory::settle(&own_process, &config).map_err(text)?;
     let image_bytes = own_process.image_bytes().map_err(text)?;
     let hello = Hello {

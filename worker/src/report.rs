@@ -1,7 +1,7 @@
 //! Bounds on texts in reports: what a library says of its own failure can be of any length, and a
 //! report that does not fit into a frame can't be sent.
 
-use codejail_protocol::control::{Hello, ImageMemory, WorkerReport};
+use codejail_protocol::control::{Hello, WorkerReport};
 
 /// Of one text. `python/warm_up/imports.py` has cut the texts of failed imports before.
 const CHARACTERS_MAX: usize = 500;
@@ -64,7 +64,7 @@ mod tests {
             import_paths: Vec::new(),
             layers: Vec::new(),
             image_bytes: 0,
-            memory: ImageMemory::default(),
+            memory: codejail_protocol::control::ImageMemory::default(),
         })
     }
 

@@ -18,7 +18,8 @@ pub enum Step {
 pub struct Piece {
     /// Its addresses.
     pub range: Range<usize>,
-    /// Whether the process may write to it (libraries' relocated constants are read-only).
+    /// Whether the process may write to it afterwards: also to a library's relocated constants, which
+    /// are read-only, where they so become one mapping with the library's data.
     pub writable: bool,
     /// Whether a file holds what the process has not written.
     pub of_file: bool,
@@ -57,7 +58,8 @@ fn step(
     if moves(mapping) {
         return Some(Step::Move(Piece {
             range: mapping.range(),
-            writable: mapping.is_private_writable(),
+            writable: mapping.is_private_writable()
+                || after.is_some_and(|data| are_constants_of(mapping, data)),
             of_file: mapping.inode != 0,
         }));
     }
@@ -86,6 +88,12 @@ fn is_code_of(code: &Mapping<'_>, data: &Mapping<'_>) -> bool {
     code.permissions == "r-xp"
         && code.inode != 0
         && (code.device, code.inode) == (data.device, data.inode)
+}
+
+/// What the dynamic linker has relocated and closed (relro) lies before the data of its file.
+fn are_constants_of(constants: &Mapping<'_>, data: &Mapping<'_>) -> bool {
+    let same_file = (constants.device, constants.inode) == (data.device, data.inode);
+    data.is_private_writable() && constants.inode != 0 && same_file && constants.end == data.start
 }
 
 /// In memory and in the file.
@@ -151,7 +159,7 @@ VmFlags: rd wr mr mw me gd ac
             [
                 Step::MakeText(0x7f10_0000_0000..0x7f10_0000_1000),
                 Step::MakeText(0x7f10_0000_5000..0x7f10_0000_7000),
-                piece(0x7f10_0000_7000..0x7f10_0000_8000, false, true),
+                piece(0x7f10_0000_7000..0x7f10_0000_8000, true, true),
                 piece(0x7f10_0000_8000..0x7f10_0000_9000, true, true),
                 piece(0x7f10_0000_9000..0x7f10_0001_0000, true, false),
             ]
