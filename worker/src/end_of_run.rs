@@ -1,4 +1,4 @@
-//! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.9 to
+//! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.8 to
 //! 3.13), but for taking the interpreter itself down, which costs tens of milliseconds. What that
 //! would let run, the `__del__` of what modules other than `__main__` hold, is left out.
 
@@ -121,9 +121,12 @@ fn join_threads(py: Python<'_>) -> PyResult<()> {
 }
 
 fn run_exit_functions(py: Python<'_>) -> PyResult<()> {
-    py.import("atexit")?
-        .call_method0("_run_exitfuncs")
-        .map(drop)
+    let done = py.import("atexit")?.call_method0("_run_exitfuncs");
+    // Before 3.10 it raises the last error, which it has printed (`call_py_exitfuncs`).
+    match py.version_info() < (3, 10) {
+        true => Ok(()),
+        false => done.map(drop),
+    }
 }
 
 /// Flushes `sys.stdout` and `sys.stderr`; whether both could be, as `flush_std_files` judges it:

@@ -110,9 +110,12 @@ fn prefault(py: Python<'_>, inherited: &Inherited<'_>) -> PyResult<()> {
 }
 
 /// Makes the interpreter believe that it was started in the sandbox's directory, with the script
-/// there.
+/// there: up to Python 3.8 its name stays as it was given.
 fn stand_in_place(py: Python<'_>, inherited: &Inherited<'_>, sandbox: &Sandbox) -> PyResult<()> {
-    let file = sandbox.path().join(JAILED_CODE);
+    let file = match py.version_info() >= (3, 9) {
+        true => sandbox.path().join(JAILED_CODE),
+        false => JAILED_CODE.into(),
+    };
     let file = file.as_os_str();
     py.import("sys")?
         .getattr("path")?
