@@ -34,6 +34,9 @@ const SHALLOW_MAX: usize = 100;
 /// meanwhile.
 const EXIT_DELAY: Duration = Duration::from_millis(1);
 
+/// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
+pub const CANNOT_START: i32 = 69;
+
 /// What every sandbox has from its worker.
 pub struct Inherited<'a> {
     /// The warm interpreter's tools.

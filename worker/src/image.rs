@@ -10,38 +10,15 @@
 //! no signal and no memory. What can't be moved stays as it is, and works as before.
 
 mod copy;
+mod error;
 mod plan;
 
 use crate::interpreter::OwnProcess;
-use nix::errno::Errno;
+use error::ImageError;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::SigSet;
 use plan::Step;
-use std::io;
 use std::os::fd::OwnedFd;
-
-/// Why an image is not in a sealed file, or not all of it.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// A kernel without CONFIG_PROC_PAGE_MONITOR.
-    #[error("this kernel does not say what its processes map (/proc/self/smaps)")]
-    NoMappings,
-    /// What it says could not be read.
-    #[error("/proc/self/smaps: {0}")]
-    Mappings(#[from] io::Error),
-    /// It says more than there was room for, because it grew.
-    #[error("/proc/self/smaps: it grew while it was read")]
-    Grew,
-    /// A system call failed: no memory file, no room in it, or a limit on the size of files.
-    #[error("{0}: {1}")]
-    System(&'static str, Errno),
-}
-
-impl ImageError {
-    fn at(call: &'static str) -> impl FnOnce(Errno) -> Self {
-        move |errno| Self::System(call, errno)
-    }
-}
 
 /// Moves the image: how many bytes the file holds. To be called when all that stays is there, before
 /// the first fork.

@@ -37,9 +37,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use signals::Ignored;
 
-/// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
-const CANNOT_START: i32 = 69;
-
 /// One worker's life. Called by the interpreter as its exception hook; never returns.
 #[pyfunction]
 #[pyo3(signature = (*_exception))]
@@ -49,7 +46,7 @@ fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
         // Nobody may be listening any more; standard error reaches the service's log.
         eprintln!("worker: {error}");
         let _ = control.report(&WorkerReport::StartFailed { error });
-        execute::exit(CANNOT_START);
+        execute::exit(execute::CANNOT_START);
     }
     execute::exit(0)
 }
@@ -84,6 +81,8 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         memory,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
+    // What this function freed; children would join it.
+    heap::join_freed_blocks();
     let inherited = Inherited {
         warm: &warm,
         confined: &confined,

@@ -1,7 +1,8 @@
 //! Moves one piece of memory, word by word if need be: raw system calls, no memory taken.
 
-use super::ImageError;
+use super::error::ImageError;
 use super::plan::Piece;
+use crate::execute;
 use codejail_protocol::SABOTAGE;
 use nix::errno::Errno;
 use std::ops::Range;
@@ -140,5 +141,5 @@ fn restartable_sequences() -> Range<usize> {
 /// Ends this process with a message to the service's log. No memory is taken for it.
 fn die(message: &'static str) -> ! {
     let _ = nix::unistd::write(std::io::stderr(), message.as_bytes());
-    crate::execute::exit(crate::CANNOT_START)
+    execute::exit(execute::CANNOT_START)
 }

@@ -9,7 +9,6 @@ A run can't notice that its process has not registered them: it can't fork.
 
 import os
 import sys
-
 from _thread import get_native_id
 
 # By the module that registers them; Python 3.9 to 3.14. `random` seeds its generator, which rng.py does.

@@ -15,7 +15,8 @@ from warm_up.shelf import Shelf
 def warm_up(names, first_of):
     """Imports each of `names`. Returns the failures as (name, "ErrorType: message"), the function that
     each child calls before its job (it seeds all unseeded random generators anew, so that two children
-    never share unseeded random state, and does what hooks at its fork would have: at_fork.py), and the top-level names of all modules that are loaded now.
+    never share unseeded random state, and does what hooks at its fork would have: at_fork.py), and the
+    top-level names of all modules that are loaded now.
 
     `first_of` is the worker's: see Shelf. The imports run in a context of their own: what a library
     sets there (decimal does) a run must not find.
