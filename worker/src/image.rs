@@ -32,11 +32,12 @@ pub fn seal(own_process: &OwnProcess) -> Result<u64, ImageError> {
     )
     .map_err(ImageError::at("memfd_create"))?;
     nix::unistd::ftruncate(&file, copy::FILE_BYTES).map_err(ImageError::at("ftruncate"))?;
+    let volatile = copy::Volatile::find();
     let (mut text, mut steps) = room(own_process)?;
     let before = SigSet::all()
         .thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK)
         .map_err(ImageError::at("sigprocmask"))?;
-    let moved = move_all(own_process, &file, &mut text, &mut steps);
+    let moved = move_all(own_process, &file, &volatile, &mut text, &mut steps);
     let sealed = seal_file(&file);
     before
         .thread_set_mask()
@@ -63,6 +64,7 @@ fn room(own_process: &OwnProcess) -> Result<(String, Vec<Step>), ImageError> {
 fn move_all(
     own_process: &OwnProcess,
     file: &OwnedFd,
+    volatile: &copy::Volatile,
     text: &mut String,
     steps: &mut Vec<Step>,
 ) -> Result<u64, ImageError> {
@@ -74,7 +76,7 @@ fn move_all(
     let mut bytes = 0;
     for step in steps.iter() {
         match step {
-            Step::Move(piece) => bytes += copy::into_file(piece, file)?,
+            Step::Move(piece) => bytes += copy::into_file(piece, file, volatile)?,
             Step::MakeText(range) => copy::make_text(range),
         }
     }

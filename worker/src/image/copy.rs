@@ -21,8 +21,8 @@ const WORD: usize = size_of::<u64>();
 ///
 /// # Errors
 /// When the file can't be written to. The piece is then as it was.
-pub fn into_file(piece: &Piece, file: &OwnedFd) -> Result<u64, ImageError> {
-    let before = SABOTAGE.then(|| checksum(&piece.range));
+pub fn into_file(piece: &Piece, file: &OwnedFd, volatile: &Volatile) -> Result<u64, ImageError> {
+    let before = SABOTAGE.then(|| checksum(&piece.range, volatile));
     let written = if piece.of_file {
         write(&piece.range, file)?
     } else {
@@ -30,7 +30,7 @@ pub fn into_file(piece: &Piece, file: &OwnedFd) -> Result<u64, ImageError> {
     };
     map(piece, file);
     // Only a build for tests looks: it takes as long as the move.
-    if before.is_some_and(|before| before != checksum(&piece.range)) {
+    if before.is_some_and(|before| before != checksum(&piece.range, volatile)) {
         die("worker: the image is not what it was before it moved\n");
     }
     Ok(written)
@@ -63,22 +63,25 @@ fn write_what_is_not_zero(range: &Range<usize>, file: &OwnedFd) -> Result<u64, I
     Ok(written + write(&full, file)?)
 }
 
+/// By the system call itself: around its own function for it, where this process ever had a second
+/// thread, glibc makes a note in the thread's descriptor, which would be written with the note in it.
 fn write(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     let mut start = range.start;
     while start < range.end {
         // SAFETY: the range is mapped and readable; where a file's end leaves a page without
         // content, the kernel answers EFAULT. Offsets are addresses, below 2^48.
         let count = unsafe {
-            libc::pwrite(
+            libc::syscall(
+                libc::SYS_pwrite64,
                 file.as_raw_fd(),
-                start as *const libc::c_void,
+                start,
                 range.end - start,
-                start as libc::off_t,
+                start,
             )
         };
         match Errno::result(count) {
             Ok(0) => return Err(ImageError::System("pwrite", Errno::ENOSPC)),
-            Ok(count) => start += count.unsigned_abs(),
+            Ok(count) => start += usize::try_from(count).unwrap_or_default(),
             Err(errno) => return Err(ImageError::System("pwrite", errno)),
         }
     }
@@ -111,31 +114,41 @@ fn word(address: usize) -> u64 {
     unsafe { (address as *const u64).read_volatile() }
 }
 
-/// FNV-1a over words, but for those that the kernel writes to at any time (rseq(2)).
-fn checksum(range: &Range<usize>) -> u64 {
-    let restartable = restartable_sequences();
+/// FNV-1a over words, but for those that the kernel writes to.
+fn checksum(range: &Range<usize>, volatile: &Volatile) -> u64 {
     let words = range.clone().step_by(WORD);
     words
-        .filter(|address| !restartable.contains(address))
+        .filter(|address| !volatile.0.contains(address))
         .fold(0xcbf2_9ce4_8422_2325, |sum, address| {
             (sum ^ word(address)).wrapping_mul(0x0100_0000_01b3)
         })
 }
 
-/// Where the kernel notes the processor that this thread is on: within the thread's descriptor
-/// (glibc 2.35 and later), which on x86-64 begins where its pointer points.
-fn restartable_sequences() -> Range<usize> {
-    /// More than any kernel writes so far.
-    const BYTES: usize = 64;
-    // SAFETY: the name is a C string; where the C library has such a symbol, it is a constant
-    // ptrdiff_t. pthread_self takes nothing.
-    let (offset, own) = unsafe {
-        let offset = libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()).cast::<isize>();
-        (offset.as_ref().copied(), libc::pthread_self())
-    };
-    let Some(offset) = offset else { return 0..0 };
-    let start = (own as usize).wrapping_add_signed(offset);
-    start..start + BYTES
+/// Where the kernel writes at any time: it notes the processor that a thread is on (rseq(2)) within the
+/// thread's descriptor (glibc 2.35 and later), which on x86-64 begins where its pointer points.
+pub struct Volatile(Range<usize>);
+
+impl Volatile {
+    /// Finds it. To be called before the first move, because the dynamic linker that is asked keeps
+    /// books.
+    pub fn find() -> Self {
+        /// More than any kernel writes so far.
+        const BYTES: usize = 64;
+        // SAFETY: the name is a C string; where the C library has such a symbol, it is a constant
+        // ptrdiff_t. pthread_self takes nothing.
+        let (offset, own) = unsafe {
+            let offset = libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr());
+            (
+                offset.cast::<isize>().as_ref().copied(),
+                libc::pthread_self(),
+            )
+        };
+        let Some(offset) = offset else {
+            return Self(0..0);
+        };
+        let start = (own as usize).wrapping_add_signed(offset);
+        Self(start..start + BYTES)
+    }
 }
 
 /// Ends this process with a message to the service's log. No memory is taken for it.
