@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # Makes a venv of another CPython than Debian's, for `make fidelity PYTHON=...`.
 #
-#   scripts/second-python.sh PREFIX DIRECTORY
+#   scripts/second-python.sh PREFIX DIRECTORY [REQUIREMENTS]
 #
-# PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0. Other users often can't enter
-# its directory, so the script copies it below DIRECTORY. The venv gets the libraries of
-# deploy/requirements/verawood-python3.11.txt, but a newer numpy, since 1.26 is not made for Python
-# 3.13. The script prints the venv's Python at the end.
+# PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0, in whose
+# directory other users often can't enter: it is copied below DIRECTORY. The venv
+# gets the libraries of REQUIREMENTS, or else the list of deploy/requirements that
+# sites have on that version. Prints the venv's Python at the end.
 set -euo pipefail
 
-if [ $# -ne 2 ]; then
-    echo "usage: ${0##*/} PREFIX DIRECTORY" >&2
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then
+    echo "usage: ${0##*/} PREFIX DIRECTORY [REQUIREMENTS]" >&2
     exit 64
 fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 prefix=$1
-numpy=numpy==2.3.5
+lists=$here/../deploy/requirements
 "$here/install-packages.sh" python
 
 umask 022
@@ -33,7 +33,14 @@ if compgen -G "$directory/base/lib/libpython*.so.*" >/dev/null; then
 fi
 
 "$directory/base/bin/python3" -m venv --copies "$directory/venv"
-sed "s/^numpy==.*/$numpy/" "$here/../deploy/requirements/verawood-python3.11.txt" >"$directory/requirements.txt"
+case ${3-$("$directory/venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')} in
+3.8 | 3.9 | 3.10) cp "$lists/quince.txt" "$directory/requirements.txt" ;;
+3.11) cp "$lists/verawood-python3.11.txt" "$directory/requirements.txt" ;;
+3.12) cp "$lists/verawood.txt" "$directory/requirements.txt" ;;
+# numpy 1.26 is not made for it.
+3.*) sed 's/^numpy==.*/numpy==2.3.5/' "$lists/verawood.txt" >"$directory/requirements.txt" ;;
+*) cp "$3" "$directory/requirements.txt" ;;
+esac
 "$directory/venv/bin/pip" install --disable-pip-version-check --no-input --no-deps --only-binary :all: \
     --requirement "$directory/requirements.txt"
 "$directory/venv/bin/python" -m compileall -qq "$directory/base/lib" "$directory/venv/lib" || true

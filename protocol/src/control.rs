@@ -60,7 +60,9 @@ pub struct WorkerConfig {
     pub user_namespaces: bool,
     /// Whether the spawner has made the sandboxes' directories, each on a file system of its own.
     pub seats: bool,
-    /// Whether the warm image is to be moved into huge pages.
+    /// Whether the warm image is to be moved into a sealed file.
+    pub sealed_image: bool,
+    /// Whether, where it is not, it is to be moved into huge pages.
     pub huge_pages: bool,
     /// For each layer, whether the operator requires it.
     pub layers: WorkerLayers,
@@ -180,9 +182,20 @@ pub struct Hello {
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
     pub image_bytes: u64,
-    /// How many of these bytes are the worker's own memory, not backed by a file.
-    pub anonymous_bytes: u64,
-    /// How many of the anonymous bytes are in huge pages.
+    /// How many of them are memory of the worker's own, and where that lies.
+    pub memory: ImageMemory,
+}
+
+/// The warm image's memory that is a worker's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageMemory {
+    /// Its size in bytes.
+    pub own_bytes: u64,
+    /// How many of them lie in a sealed file, of which a fork copies nothing.
+    pub sealed_bytes: u64,
+    /// Why not all that could be do, where that was wanted.
+    pub not_sealed: Option<String>,
+    /// How many bytes are in huge pages, of which a fork copies little.
     pub huge_bytes: u64,
 }
 

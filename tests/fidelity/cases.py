@@ -9,7 +9,7 @@ A case begins with `== ` and its name, goes on with directives, one a line, and 
     @unlisted          python_path does not name the library after all
     @unsent            python_path names a library that isn't sent
     @differs ID TEXT   ours differs on purpose, as docs/fidelity.md says under ID, and contains TEXT
-    @since X.Y ID TEXT, @before X.Y ID TEXT    it differs with such a CPython only
+    @since X.Y ID TEXT, @before X.Y ID TEXT    it differs with such a CPython only; both: from one to the other
     @client SEED       the code as the real client sends it: after its prolog, with that seed, and its lazy imports
     @slow              not in the short form
     @every ITEM ...    the case once for each item, which takes the place of $ITEM in the code
@@ -37,12 +37,13 @@ class Case:
     python_path: bool = False
     differs: "str | None" = None
     ours: str = ""
-    versions: "tuple[int, int, int, int] | None" = None
+    since: "tuple[int, int]" = (3, 0)
+    before: "tuple[int, int]" = (4, 0)
     slow: bool = False
 
     def on(self, version):
         """The same for a CPython of that version: (3, 11)."""
-        if self.versions is None or self.versions[:2] <= version < self.versions[2:]:
+        if self.since <= version < self.before:
             return self
         return replace(self, differs=None, ours="")
 
@@ -119,6 +120,5 @@ def directive(word, rest):
     if word in ("since", "before"):
         version, identifier, ours = rest.split(" ", 2)
         number = tuple(map(int, version.split(".")))
-        versions = (*number, 4, 0) if word == "since" else (3, 0, *number)
-        return {"differs": identifier, "ours": ours, "versions": versions}
+        return {"differs": identifier, "ours": ours, word: number}
     raise ValueError(f"no directive @{word}")

@@ -50,7 +50,7 @@ SHOWN_CHARACTERS_MAX = 2000
 # The random part of the scratch directory's name, and where in the runner the author's code is
 # executed.
 SCRATCH = re.compile(r"/tmp/codejail-\w{8}(?!\w)")
-RUNNER_LINE = re.compile(r"(/jailed_code\\*\", line )\d+")
+RUNNER_LINE = re.compile(r"([/\"]jailed_code\\*\", line )\d+")
 
 
 class Sides:

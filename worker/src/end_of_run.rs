@@ -1,7 +1,8 @@
-//! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.9 to
+//! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.8 to
 //! 3.13), but for taking the interpreter itself down, which costs tens of milliseconds. What that
 //! would let run, the `__del__` of what modules other than `__main__` hold, is left out.
 
+use crate::finders::WarmFinders;
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyInt, PyString, PyType};
@@ -28,7 +29,12 @@ const SYS_CLEARED: &[&str] = &[
 
 /// Does what an interpreter does between the script's last line and its exit, and returns the exit
 /// status. A run that was interrupted ends here, by SIGINT.
-pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'_, PyDict>) -> i32 {
+pub fn finish(
+    py: Python<'_>,
+    result: PyResult<Bound<'_, PyAny>>,
+    main: &Bound<'_, PyDict>,
+    finders: &WarmFinders,
+) -> i32 {
     let mut interrupted = false;
     let status = match result {
         Ok(_) => 0,
@@ -45,6 +51,7 @@ pub fn finish(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>, main: &Bound<'
     unraisable(py, join_threads(py));
     unraisable(py, run_exit_functions(py));
     let flushed = flush(py);
+    finders.keep(py);
     unraisable(py, clear(py, main));
     if interrupted {
         interrupt();
@@ -114,9 +121,12 @@ fn join_threads(py: Python<'_>) -> PyResult<()> {
 }
 
 fn run_exit_functions(py: Python<'_>) -> PyResult<()> {
-    py.import("atexit")?
-        .call_method0("_run_exitfuncs")
-        .map(drop)
+    let done = py.import("atexit")?.call_method0("_run_exitfuncs");
+    // Before 3.10 it raises the last error, which it has printed (`call_py_exitfuncs`).
+    match py.version_info() < (3, 10) {
+        true => Ok(()),
+        false => done.map(drop),
+    }
 }
 
 /// Flushes `sys.stdout` and `sys.stderr`; whether both could be, as `flush_std_files` judges it:

@@ -34,6 +34,9 @@ const SHALLOW_MAX: usize = 100;
 /// meanwhile.
 const EXIT_DELAY: Duration = Duration::from_millis(1);
 
+/// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
+pub const CANNOT_START: i32 = 69;
+
 /// What every sandbox has from its worker.
 pub struct Inherited<'a> {
     /// The warm interpreter's tools.
@@ -96,9 +99,9 @@ fn prepare(
     stand_in_place(py, inherited, &sandbox).map_err(|error| error.to_string())?;
     inherited
         .warm
-        .reseed
+        .make_own
         .call0(py)
-        .map_err(|error| format!("reseed: {error}"))?;
+        .map_err(|error| format!("make_own: {error}"))?;
     prefault(py, inherited).map_err(|error| format!("prefault: {error}"))?;
     Ok(sandbox)
 }
@@ -110,9 +113,12 @@ fn prefault(py: Python<'_>, inherited: &Inherited<'_>) -> PyResult<()> {
 }
 
 /// Makes the interpreter believe that it was started in the sandbox's directory, with the script
-/// there.
+/// there: up to Python 3.8 its name stays as it was given.
 fn stand_in_place(py: Python<'_>, inherited: &Inherited<'_>, sandbox: &Sandbox) -> PyResult<()> {
-    let file = sandbox.path().join(JAILED_CODE);
+    let file = match py.version_info() >= (3, 9) {
+        true => sandbox.path().join(JAILED_CODE),
+        false => JAILED_CODE.into(),
+    };
     let file = file.as_os_str();
     py.import("sys")?
         .getattr("path")?
@@ -162,7 +168,7 @@ fn serve_job(
         }
     };
     let cold_imports = inherited.warm.cold.imported(py);
-    let code = end_of_run::finish(py, result, &main);
+    let code = end_of_run::finish(py, result, &main, &inherited.warm.finders);
     status.report(&SandboxReport::Finished {
         status: code,
         cold_imports,

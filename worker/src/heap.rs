@@ -32,6 +32,16 @@ pub fn fill_holes(_holding_the_gil: Python<'_>) {
     }
 }
 
+/// Lets glibc join the small blocks that were freed all over its heap (`fastbins`, malloc/malloc.c).
+/// Otherwise the first larger block that a child asks for makes the child join them, 48 pages of them
+/// with everything preloaded.
+pub fn join_freed_blocks() {
+    /// Larger than any small block, smaller than what is mapped by itself.
+    const LARGER: usize = 64 << 10;
+    // SAFETY: malloc(3) and free(3) in a pair; null may be freed.
+    unsafe { libc::free(std::hint::black_box(libc::malloc(LARGER))) };
+}
+
 /// Allocates until a whole new pool is filled: its blocks.
 fn blocks_of_a_new_pool(size: usize) -> Vec<*mut c_void> {
     let mut run: Vec<*mut c_void> = Vec::with_capacity(NEW_POOL / size + 1);

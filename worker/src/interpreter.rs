@@ -71,6 +71,16 @@ impl OwnProcess {
         self.smaps.as_ref().map_or(Ok(String::new()), read_again)
     }
 
+    /// The same into `text`, which takes memory only if it has too little.
+    pub fn mappings_into(&self, text: &mut String) -> io::Result<()> {
+        text.clear();
+        let Some(mut smaps) = self.smaps.as_ref() else {
+            return Ok(());
+        };
+        smaps.rewind()?;
+        smaps.read_to_string(text).map(drop)
+    }
+
     /// Threads of this process: the 18th field after the command's closing parenthesis.
     pub fn threads(&self) -> io::Result<u64> {
         let stat = read_again(&self.stat)?;

@@ -10,13 +10,17 @@ mod confine;
 mod control;
 mod end_of_run;
 mod execute;
+mod finders;
 mod fork_server;
 mod heap;
 mod huge_pages;
+mod image;
 mod interpreter;
 mod job;
 mod json_depth;
 mod layers;
+mod mappings;
+mod memory;
 mod report;
 mod runner;
 mod sandbox;
@@ -33,9 +37,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use signals::Ignored;
 
-/// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
-const CANNOT_START: i32 = 69;
-
 /// One worker's life. Called by the interpreter as its exception hook; never returns.
 #[pyfunction]
 #[pyo3(signature = (*_exception))]
@@ -45,7 +46,7 @@ fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
         // Nobody may be listening any more; standard error reaches the service's log.
         eprintln!("worker: {error}");
         let _ = control.report(&WorkerReport::StartFailed { error });
-        execute::exit(CANNOT_START);
+        execute::exit(execute::CANNOT_START);
     }
     execute::exit(0)
 }
@@ -66,10 +67,8 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     refuse_threads(&own_process, &warm.failed)?;
     require_six(&warm.failed)?;
     heap::fill_holes(py);
-    if config.huge_pages {
-        huge_pages::collapse(&own_process.mappings().map_err(text)?);
-    }
-    let memory = huge_pages::memory(&own_process.mappings().map_err(text)?);
+    heap::join_freed_blocks();
+    let memory = memory::settle(&own_process, &config).map_err(text)?;
     let image_bytes = own_process.image_bytes().map_err(text)?;
     let hello = Hello {
         build: codejail_protocol::BUILD.to_owned(),
@@ -79,10 +78,11 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         import_paths: interpreter::import_paths(py).map_err(text)?,
         layers: confined.layers.clone(),
         image_bytes,
-        anonymous_bytes: memory.anonymous_bytes,
-        huge_bytes: memory.huge_bytes,
+        memory,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
+    // What this function freed; children would join it.
+    heap::join_freed_blocks();
     let inherited = Inherited {
         warm: &warm,
         confined: &confined,

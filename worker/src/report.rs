@@ -64,8 +64,7 @@ mod tests {
             import_paths: Vec::new(),
             layers: Vec::new(),
             image_bytes: 0,
-            anonymous_bytes: 0,
-            huge_bytes: 0,
+            memory: codejail_protocol::control::ImageMemory::default(),
         })
     }
 

@@ -5,9 +5,11 @@
 //! is the name of the file, and that is put in its place.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, c_int, c_void};
+use std::mem;
 
 /// The whole script, as it lies in a sandbox's directory. Authors see its lines in tracebacks.
 pub const SCRIPT: &str = include_str!("python/runner/jailed_code.py");
@@ -64,17 +66,45 @@ impl Runner {
     /// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls
     /// count as recursion too, the call of this worker's hook is taken off the count.
     pub fn run<'py>(&self, main: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        use pyo3::ffi;
         let py = main.py();
+        if py.version_info() < (3, 12) {
+            take_hook_off_the_count(py);
+        }
         // SAFETY: the GIL is held; `rest` is a code object and main a dict, both alive during the
-        // call, which returns a new reference or null with an exception set. Py_LeaveRecursiveCall
-        // undoes the entry that calling `serve` made, and this process never returns there.
+        // call, which returns a new reference or null with an exception set.
         unsafe {
-            if py.version_info() < (3, 12) {
-                ffi::Py_LeaveRecursiveCall();
-            }
             let result = ffi::PyEval_EvalCode(self.rest.as_ptr(), main.as_ptr(), main.as_ptr());
             Bound::from_owned_ptr_or_err(py, result)
+        }
+    }
+}
+
+/// Undoes the entries that calling `serve` made; this process never returns there.
+///
+/// Py_LeaveRecursiveCall is looked up, as Python 3.8 has a macro of that name: a reference would keep it
+/// from loading the module. There the count is a field of the thread's state, and no C call below this
+/// one has a frame: what it counts is the hook's.
+fn take_hook_off_the_count(py: Python<'_>) {
+    /// `recursion_depth` of `struct _ts` (Include/cpython/pystate.h of 3.8), after four pointers.
+    const DEPTH_OFFSET: usize = 4 * size_of::<usize>();
+    /// How often a call of a C function counts there.
+    const ENTRIES_MAX: c_int = 2;
+    // SAFETY: the name is a C string. Where an interpreter has that symbol, it is a function without
+    // arguments and result, which touches this thread's state alone. Where not, it is 3.8, whose thread
+    // states have that field. The GIL is held, so the state is this thread's.
+    unsafe {
+        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"Py_LeaveRecursiveCall".as_ptr());
+        match mem::transmute::<*mut c_void, Option<unsafe extern "C" fn()>>(symbol) {
+            Some(leave) => leave(),
+            None if py.version_info() < (3, 9) => {
+                let depth = ffi::PyThreadState_Get()
+                    .byte_add(DEPTH_OFFSET)
+                    .cast::<c_int>();
+                if (1..=ENTRIES_MAX).contains(&*depth) {
+                    *depth = 0;
+                }
+            }
+            None => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::ffi::{CStr, c_int};
 
-/// Places in `sys.flags` (`flags_fields` of the interpreter's Python/sysmodule.c, 3.9 to 3.14).
+/// Places in `sys.flags` (`flags_fields` of the interpreter's Python/sysmodule.c, 3.8 to 3.14).
 const IGNORE_ENVIRONMENT: isize = 7;
 const HASH_RANDOMIZATION: isize = 11;
 
@@ -21,7 +21,7 @@ const C_FLAGS: [&CStr; 2] = [c"Py_IgnoreEnvironmentFlag", c"Py_HashRandomization
 pub fn as_with_e(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     set_flags(py, &sys.getattr("flags")?)?;
-    // Python 3.9 does not keep the original arguments.
+    // Before 3.10 Python does not keep the original arguments.
     if let Ok(arguments) = sys.getattr("orig_argv") {
         arguments.cast::<PyList>()?.insert(1, "-E")?;
     }

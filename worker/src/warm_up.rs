@@ -2,6 +2,7 @@
 //! starts what every sandbox runs.
 
 use crate::cold_imports::ColdLibraries;
+use crate::finders::WarmFinders;
 use crate::runner::Runner;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyCFunction, PyDict, PyModule};
@@ -20,8 +21,9 @@ macro_rules! module {
 }
 
 /// The package `warm_up`, which never enters a run's `sys.modules`.
-const MODULES: [(&str, &str); 11] = [
+const MODULES: [(&str, &str); 12] = [
     ("warm_up", include_str!("python/warm_up/__init__.py")),
+    module!("at_fork"),
     module!("entry"),
     module!("imports"),
     module!("late_random"),
@@ -43,12 +45,14 @@ pub struct Warm {
     pub libraries: Vec<String>,
     /// Those of them of which nothing is loaded.
     pub cold: ColdLibraries,
-    /// `reseed()`: fresh entropy for every unseeded generator.
-    pub reseed: Py<PyAny>,
+    /// `make_own()`: fresh entropy for every unseeded generator, and the number of the main thread.
+    pub make_own: Py<PyAny>,
     /// `load(code, globals, shallow)`: what the runner runs, from a job's two JSON texts.
     pub load_job: Py<PyAny>,
     /// `prefault()`: what every run does, once ahead of the request.
     pub prefault: Py<PyAny>,
+    /// What the import system has found directories with.
+    pub finders: WarmFinders,
     /// What every sandbox runs.
     pub runner: Runner,
 }
@@ -61,7 +65,7 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
     )?;
     let first_of = wrap_pyfunction!(first_of, py)?;
     let warmed = entry.call_method1("warm_up", (preload.to_vec(), first_of))?;
-    let (failed, reseed, loaded): (_, _, Bound<'_, PyAny>) = warmed.extract()?;
+    let (failed, make_own, loaded): (_, _, Bound<'_, PyAny>) = warmed.extract()?;
     forget_bootstrap(py)?;
     flush_buffers(py)?;
     let installed: Vec<String> = libraries.call_method0("installed")?.extract()?;
@@ -72,9 +76,10 @@ pub fn run(py: Python<'_>, preload: &[String]) -> PyResult<Warm> {
         failed,
         libraries: installed,
         cold: ColdLibraries::new(cold.extract()?),
-        reseed,
+        make_own,
         load_job: loader.getattr("load")?.unbind(),
         prefault: loader.getattr("prefault")?.unbind(),
+        finders: WarmFinders::note(py)?,
         runner,
     };
     entry.call_method0("freeze")?;

@@ -127,12 +127,19 @@ fn print_python(config: &Config, hello: &Hello) {
             hello.image_bytes >> 20
         );
     }
+    let memory = &hello.memory;
     say!(
-        "memory            {} MiB for each worker with this preload list, {} MiB of it in huge pages, and what \
-         its runs use",
-        hello.anonymous_bytes.div_ceil(1 << 20),
-        hello.huge_bytes >> 20
+        "memory            {} MiB for each worker with this preload list, {} MiB of it in a sealed file, {} MiB in \
+         huge pages, and what its runs use",
+        memory.own_bytes.div_ceil(1 << 20),
+        memory.sealed_bytes >> 20,
+        memory.huge_bytes >> 20
     );
+    if let Some(cause) = &memory.not_sealed {
+        warn(&format!(
+            "python.sealed_image: not all of the image is in a sealed file, so an execution costs more: {cause}"
+        ));
+    }
     for (module, error) in &hello.preload_failed {
         warn(&format!(
             "python.preload: {module} can't be imported: {error}"

@@ -58,6 +58,7 @@ impl Default for Python {
             preload: Vec::new(),
             env: BTreeMap::new(),
             read_paths: Vec::new(),
+            sealed_image: true,
             huge_pages: true,
             // Any constant does: what matters is that all workers of all services have the same.
             hash_seed: HashSeed::Fixed(1),

@@ -84,6 +84,7 @@ pub const KEYS: &[Key] = &[
     key("python.bin", ValueType::Path, Restart),
     key("python.preload", Modules, NewWorkers),
     key("python.read_paths", Paths, Restart),
+    key("python.sealed_image", Boolean, NewWorkers),
     key("python.huge_pages", Boolean, NewWorkers),
     key("python.hash_seed", ValueType::Seed, Restart),
     key("python.worker_module", ValueType::Path, Restart),

@@ -103,7 +103,9 @@ pub struct Python {
     pub env: BTreeMap<String, String>,
     /// More that sandboxes may read.
     pub read_paths: Vec<PathBuf>,
-    /// Whether a worker moves its warm image into huge pages before it forks.
+    /// Whether a worker moves its warm image into a sealed file before it forks.
+    pub sealed_image: bool,
+    /// Whether, where it can't or shall not, it moves the image into huge pages.
     pub huge_pages: bool,
     /// What Python's hashes of text start from.
     pub hash_seed: HashSeed,

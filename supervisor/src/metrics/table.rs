@@ -75,7 +75,7 @@ pub const METRICS: &[Metric] = &[
     metric("codejail_queue_wait_seconds", Histogram, &[], "From admission's door to a sandbox"),
     metric("codejail_execution_seconds", Histogram, &[], "From job to end of run"),
     metric("codejail_execution_cpu_seconds", Histogram, &[], "CPU time that a run used, without its sandbox's preparation"),
-    metric("codejail_execution_memory_bytes", Histogram, &[], "Most memory that a run had beyond its ready sandbox's; copies of the image's pages are not in it"),
+    metric("codejail_execution_memory_bytes", Histogram, &[], "Most memory that a run had beyond its ready sandbox's; pages of a sealed image that it touched first are in it"),
     metric("codejail_executions_total", Counter, &["end"], "Executions by how they ended; counted when the sandbox is gone"),
     metric("codejail_limit_hits_total", Counter, &["limit"], "Executions that ran into a limit, by the limit's key"),
     metric("codejail_context_executions_total", Counter, &["context", "end"], "Executions of the contexts that limit_overrides names"),

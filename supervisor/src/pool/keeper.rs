@@ -286,8 +286,9 @@ fn log_hello(id: WorkerId, hello: &Hello, failed: &[(String, String)]) {
         worker = id.0,
         python = hello.python,
         image_mib = hello.image_bytes >> 20,
-        anonymous_mib = hello.anonymous_bytes >> 20,
-        huge_mib = hello.huge_bytes >> 20,
+        anonymous_mib = hello.memory.own_bytes >> 20,
+        sealed_mib = hello.memory.sealed_bytes >> 20,
+        huge_mib = hello.memory.huge_bytes >> 20,
         "worker is warm"
     );
 }

@@ -4,6 +4,7 @@ mod boundaries;
 mod claims;
 mod counted_by_user;
 mod hosts;
+mod image;
 mod influence;
 mod isolation;
 mod kernel;

@@ -129,6 +129,7 @@ impl Worker {
             own_uids: sandbox_uids.is_some(),
             user_namespaces: self.shared.spawner.user_namespaces(),
             seats: self.shared.spawner.seats(),
+            sealed_image: config.python.sealed_image,
             huge_pages: config.python.huge_pages,
             layers: WorkerLayers {
                 landlock: config.layers.landlock,

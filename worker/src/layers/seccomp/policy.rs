@@ -94,6 +94,7 @@ const SOCKET_OPTIONS: &[i32] = &[
 
 /// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases. F_SETFL is
 /// in `files.rs`. Locks are in `effects.rs`, so that to ask for one (F_GETLK) finds none of a run's.
+/// F_ADD_SEALS is the worker's (`image.rs`).
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
@@ -103,6 +104,7 @@ const FCNTLS: &[i32] = &[
     libc::F_GETLK,
     libc::F_OFD_GETLK,
     libc::F_GETPIPE_SZ,
+    libc::F_ADD_SEALS,
 ];
 
 /// What `prctl` may ask: names for threads and mappings, capability questions, no new privileges.
@@ -174,6 +176,7 @@ pub fn worker_only() -> Result<Rules, LayerError> {
         libc::SYS_madvise,
         one_of(2, signed(&[libc::MADV_COLLAPSE]))?,
     );
+    rules.insert(libc::SYS_fcntl, one_of(1, signed(&[libc::F_ADD_SEALS]))?);
     Ok(rules)
 }
 

@@ -259,6 +259,7 @@ pub const WORKER: &[Group] = &[
         &[SYS_pidfd_open, SYS_pidfd_send_signal],
     ),
     ("reports to the supervisor", &[SYS_sendmsg]),
+    ("the file that holds the warm image", &[SYS_memfd_create]),
 ];
 
 /// Linux 6.5 to 6.7; every architecture has these numbers (asm-generic/unistd.h), and the libc crate

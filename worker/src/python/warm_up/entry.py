@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 
+from warm_up.at_fork import renewal
 from warm_up.imports import import_one, preload
 from warm_up.preloading import Preloading
 from warm_up.rng import RngRegistry
@@ -13,8 +14,9 @@ from warm_up.shelf import Shelf
 
 def warm_up(names, first_of):
     """Imports each of `names`. Returns the failures as (name, "ErrorType: message"), the function that
-    seeds all unseeded random generators anew (for each child before its job: two children never share
-    unseeded random state), and the top-level names of all modules that are loaded now.
+    each child calls before its job (it seeds all unseeded random generators anew, so that two children
+    never share unseeded random state, and does what hooks at its fork would have: at_fork.py), and the
+    top-level names of all modules that are loaded now.
 
     `first_of` is the worker's: see Shelf. The imports run in a context of their own: what a library
     sets there (decimal does) a run must not find.
@@ -39,10 +41,15 @@ def _warm_up(names, first_of):
         preloading.state.undo()
     finally:
         preloading.close()
-    registry = RngRegistry(preloading.watch)
+    registry, renew = RngRegistry(preloading.watch), renewal()
     loaded = {name.partition(".")[0] for name in sys.modules}
     Shelf(preloading, visible, first_of)
-    return failures, lambda: registry.reseed(os.urandom), loaded
+
+    def make_own():
+        renew()
+        registry.reseed(os.urandom)
+
+    return failures, make_own, loaded
 
 
 def freeze():

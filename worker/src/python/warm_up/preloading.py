@@ -5,6 +5,7 @@ import _warnings
 import atexit
 import sys
 
+from warm_up.at_fork import AtForkHooks
 from warm_up.process_state import ProcessState, if_loaded
 from warm_up.rng import SeedWatch
 
@@ -29,6 +30,7 @@ class Preloading:
         self._finalizers = getattr(if_loaded("weakref", "finalize"), _FINALIZERS, False)
         self.state = ProcessState()
         self.watch = SeedWatch(self._current)
+        self._at_fork = AtForkHooks(self._current)
         self._count_filters = self._note_filter_change()
         self._watch_filters()
         _importlib._load_unlocked = _hidden_from_tracebacks(self._load_and_note)
@@ -38,7 +40,7 @@ class Preloading:
         """No library may keep what stood in for the real thing while it was loaded."""
         self._open = False
         _importlib._load_unlocked = self._load
-        stand_ins = [(atexit.register, self._register), *self.watch.stand_ins]
+        stand_ins = [(atexit.register, self._register), *self.watch.stand_ins, *self._at_fork.close()]
         stand_ins.append((self._count_filters, getattr(_warnings, _FILTERS_CHANGED)))
         atexit.register = self._register
         self.watch.close()

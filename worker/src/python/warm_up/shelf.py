@@ -8,6 +8,9 @@ from warm_up.late_random import LateRandom
 from warm_up.on_return import ON_RETURN
 
 
+_METHODS = (type([].append), type((lambda self: None).__get__(0)))
+
+
 class Shelf:
     """The preloaded modules that a run must import before it sees them.
 
@@ -191,4 +194,6 @@ def _is_same(spec, module):
 def _origin(value, names):
     if id(value) in names:
         return names[id(value)]
+    if isinstance(value, _METHODS):  # such as `random.choice`
+        value = type(value.__self__)
     return value.__module__ if type(value) in (type, type(_origin)) else None

@@ -1,0 +1,64 @@
+"""Which system calls of a test were denied, seen from outside: strace at the worker, which its sandboxes inherit."""
+
+import re
+import subprocess
+import time
+
+# Nothing is denied there, and they are most of what a test does.
+LEFT_OUT = (
+    "read,write,mmap,munmap,mprotect,madvise,brk,futex,lseek,rt_sigaction,rt_sigprocmask,close,fstat,getdents64,"
+    "epoll_wait,poll,select,pselect6,ppoll,getpid,gettid,getuid,geteuid,clock_nanosleep,sched_yield,getcwd"
+)
+ATTACHED_SECONDS_MAX = 30
+BEGUN = re.compile(r'^"/begin-([^"]+)"')
+LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+|\?)(?: (E[A-Z]+))?")
+
+
+class Trace:
+    """The calls of a worker's sandboxes from now on. A test says where it begins by a mark."""
+
+    def __init__(self, worker, directory):
+        self._path = directory / "trace"
+        log = directory / "strace.log"
+        with log.open("w") as output:
+            command = ["strace", "-f", "-y", "-s", "200", "-e", f"trace=!{LEFT_OUT}", "-e", "signal=none"]
+            self._process = subprocess.Popen([*command, "-o", self._path, "-p", str(worker)], stderr=output)
+        deadline = time.monotonic() + ATTACHED_SECONDS_MAX
+        while "attached" not in log.read_text():
+            assert self._process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.01)
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait()
+
+    def calls(self, tells):
+        """By mark: (call, arguments, errno or None) of the processes that a test consisted of, as far as `tells` of
+        them is true. To be asked after `close`.
+        """
+        with self._path.open(errors="replace") as text:
+            lines = [match.groups() for match in map(LINE.match, joined(text)) if match]
+        # A sandbox that is made meanwhile is none of the test's threads.
+        others = {pid for pid, call, *_ in lines if call == "landlock_restrict_self"}
+        worker, main, name, found = lines[0][0], None, None, {}
+        for pid, call, arguments, _, errno in lines:
+            if begun := BEGUN.search(arguments):
+                main, name = pid, begun[1]
+                found.setdefault(name, [])
+            elif name and (pid == main or pid not in others and pid != worker) and tells(call, arguments, errno):
+                found[name].append((call, arguments, errno))
+        return found
+
+
+def joined(text):
+    """Lines, those that another thread's interrupted made whole."""
+    begun = {}
+    for line in text:
+        line = line.rstrip("\n")
+        pid = line.split(" ", 1)[0]
+        if line.endswith("<unfinished ...>"):
+            begun[pid] = line[: -len("<unfinished ...>")]
+        elif resumed := re.match(r"\d+ +<\.\.\. \w+ resumed>(.*)", line):
+            yield begun.pop(pid, pid + " ") + resumed[1]
+        else:
+            yield line
