@@ -4,6 +4,7 @@
 #   scripts/install-packages.sh run     to build the service and to start it
 #   scripts/install-packages.sh test    that, and what the tests need
 #   scripts/install-packages.sh python  what scripts/second-python.sh moves an installation of Python with
+#   scripts/install-packages.sh suites  what CPython's own tests are traced with
 #   scripts/install-packages.sh page    that of the tests, and a browser
 #   scripts/install-packages.sh package to build the service, and what packages are made with
 #   scripts/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
@@ -35,6 +36,9 @@ libc6-dbg     valgrind -q --tool=none true
 packages_for_python='
 patchelf      command -v patchelf
 '
+packages_for_suites='
+strace        command -v strace
+'
 packages_for_page='
 chromium      command -v chromium
 chromium-driver command -v chromedriver
@@ -56,6 +60,7 @@ case "${1-}" in
 run) wanted=$packages_to_run ;;
 test) wanted=$packages_to_run$packages_to_test ;;
 python) wanted=$packages_for_python ;;
+suites) wanted=$packages_to_test$packages_for_suites ;;
 page) wanted=$packages_to_run$packages_to_test$packages_for_page ;;
 package) wanted=$packages_to_run$packages_for_package ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;

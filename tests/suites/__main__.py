@@ -45,9 +45,11 @@ def main():
 def compare(arguments, directory):
     """All modules on both sides; ours is traced meanwhile."""
     python, at = arguments.python, arguments.modules_at
-    outcomes = {}
+    outcomes, last = {}, time.monotonic() + 60 * arguments.minutes
     with original(python, at) as there, service(directory, python, at) as (here, trace):
         for module in modules_of(python, at, arguments.modules):
+            if time.monotonic() > last:
+                break
             with ThreadPoolExecutor(2) as threads:
                 both = [threads.submit(side.outcomes, module) for side in (there, here)]
                 outcomes[module] = [side.result() for side in both]
@@ -70,15 +72,16 @@ def passes_not(here, name):
 
 
 def explain(outcomes, calls):
-    """By test: (reason or None, the call or what was said). A test whose class could not be set up has no calls of
-    its own.
+    """By test: (reason or None, the call or what was said). Of a test that is skipped, or whose class could not be
+    set up, the calls come before it.
     """
     found = {}
     for module, (there, here) in outcomes.items():
         for name in differing(there, here):
-            own = calls.get(f"{module} {name}", [])
+            marks = [f"{module} {name}", f"{module} between", f"{module} import"]
+            reasons = [reason_of(calls.get(mark, [])) for mark in marks]
             said = here.get(name, ["missing", ""])
-            found[name] = reason_of(own or calls.get(f"{module} between", [])) or (None, ": ".join(said))
+            found[name] = next(filter(None, reasons), None) or (None, ": ".join(said))
     return found
 
 
@@ -87,6 +90,7 @@ def parser():
     p.add_argument("--python", default=SANDBOX_PYTHON)
     p.add_argument("--modules-at", help="a directory with the package `test`, where Python's own has no tests")
     p.add_argument("--write", help="a file for the report, beside standard output")
+    p.add_argument("--minutes", type=float, default=600, help="after so many no other module is begun")
     p.add_argument("modules", nargs="*", metavar="MODULE")
     return p
 

@@ -87,6 +87,7 @@ def begin(name, look=os.access):
 
 tests, results = [], {}
 surroundings()
+begin("import")
 try:
     found = load()
 except unittest.SkipTest as reason:
