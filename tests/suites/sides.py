@@ -8,7 +8,7 @@ from pathlib import Path
 from comparison import ask
 from original import Original
 from running_service import UID_COUNT, running_service
-from trace import Trace
+from system_calls import Trace
 
 CODE = (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
 
@@ -65,7 +65,7 @@ class Side:
     def _ask(self, module, wanted, context):
         """The globals that came out, and if it ended otherwise than by itself: how."""
         mark = module if self._marks else None
-        given = {"modules_at": self._modules_at, "module": module, "wanted": wanted, "mark": mark}
+        given = {"given": [self._modules_at, module, wanted, mark]}
         request = {"code": CODE, "globals": json.dumps(given), "python_path": False, "context": context}
         text, emsg = self._execute({**request, "library": None})
         return json.loads(text), emsg and end_of(emsg)
