@@ -35,7 +35,7 @@ def main():
     text = report.text(time.monotonic() - began)
     print(text)
     if arguments.write:
-        Path(arguments.write).write_text(text, encoding="utf-8")
+        Path(arguments.write).write_text(f"{text}\n{report.each_test()}", encoding="utf-8")
     return 1 if report.unexplained else 0
 
 

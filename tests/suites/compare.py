@@ -38,14 +38,16 @@ def differing(there, here):
 
 
 def explain(outcomes, calls):
-    """By test: (reason or None, the call or what was said). Of a test that is skipped, or whose class could not be
-    set up, the calls come before it.
+    """By test: (reason or None, the call or what was said). Of a test that was skipped, or whose class could not be
+    set up, the calls come before it; of one that failed only its own count.
     """
     found = {}
     for module, (there, here) in outcomes.items():
         for name in differing(there, here):
-            marks = [f"{module} {name}", f"{module} between", f"{module} import"]
-            reasons = [reason_of(calls.get(mark, [])) for mark in marks]
             said = here.get(name, ["missing", ""])
+            marks = [f"{module} {name}"]
+            if said[0] == "skipped" or marks[0] not in calls:
+                marks += [f"{module} between", f"{module} import"]
+            reasons = [reason_of(calls.get(mark, [])) for mark in marks]
             found[name] = next(filter(None, reasons), None) or (None, ": ".join(said))
     return found

@@ -37,6 +37,11 @@ class Report:
             lines += [f"- `{name}`: {self._found[name][1]}" for name in self.unexplained]
         return "\n".join(lines) + "\n"
 
+    def each_test(self):
+        """Each test that passes there and not here, with the call that is its reason."""
+        lines = [f"{name}: {reason}: {shown}" for name, (reason, shown) in self._found.items()]
+        return "\n".join(lines) + "\n"
+
     def _by_reason(self):
         shown = {reason: call for reason, call in self._found.values()}
         yield "| pass there and not here: reason | tests | a call, and its answer |"
