@@ -3,8 +3,8 @@
 #
 #   scripts/dev-config.sh PYTHON BIND [UID_BASE]
 #
-# PYTHON is the sandbox venv's bin/python. Two services on one host need uid
-# ranges of their own, or they would share the limit on processes.
+# PYTHON is the sandbox venv's bin/python. Two services on one host need uid ranges of their own;
+# otherwise they would share the limit on processes.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then
@@ -22,7 +22,7 @@ workers = 2
 EOT
 
 if [ "$(id -u)" -eq 0 ]; then
-    # A number needs no account. Outside the range of the sandboxes.
+    # A number needs no account. This one is outside the range of the sandboxes.
     echo "user = \"$((uid_base - 1))\""
 fi
 

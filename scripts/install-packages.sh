@@ -1,21 +1,20 @@
 #!/usr/bin/env bash
-# Sees to it that the Debian packages are there that a task needs.
+# Makes sure that the Debian packages that a task needs are installed.
 #
 #   scripts/install-packages.sh run     to build the service and to start it
-#   scripts/install-packages.sh test    that, and what the tests need
-#   scripts/install-packages.sh python  what scripts/second-python.sh moves an installation of Python with
-#   scripts/install-packages.sh suites  what CPython's own tests are traced with
-#   scripts/install-packages.sh page    that of the tests, and a browser
-#   scripts/install-packages.sh package to build the service, and what packages are made with
-#   scripts/install-packages.sh vm      that of the tests, and what AppArmor's guests are made with
+#   scripts/install-packages.sh test    the same, and what the tests need
+#   scripts/install-packages.sh python  what scripts/second-python.sh needs
+#   scripts/install-packages.sh suites  what the tests need, and what traces CPython's own tests
+#   scripts/install-packages.sh page    what the tests need, and a browser
+#   scripts/install-packages.sh package to build the service and to make packages
+#   scripts/install-packages.sh vm      what the tests need, and what makes AppArmor's guests
 #
-# As root it installs what is missing. Otherwise it prints the line that would,
-# and exits 1. With nothing missing it does nothing and exits 0.
+# As root it installs the missing packages. As another user it prints the command that installs
+# them, and exits 1. If nothing is missing it does nothing and exits 0.
 set -euo pipefail
 
-# One package per line: its name, and a command that succeeds once it is there.
-# The command is asked, not the package database: a compiler that came from
-# elsewhere is as good.
+# One package per line: its name, and a command that succeeds once it is there. We ask the command,
+# not the package database: a compiler from another source is as good.
 packages_to_run='
 gcc           command -v cc
 libc6-dev     test -e /usr/include/stdio.h
@@ -65,7 +64,7 @@ page) wanted=$packages_to_run$packages_to_test$packages_for_page ;;
 package) wanted=$packages_to_run$packages_for_package ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test|python|page|package|vm" >&2
+    echo "usage: ${0##*/} run|test|python|suites|page|package|vm" >&2
     exit 64
     ;;
 esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds what is given away.
+# Builds what is published.
 #
 #   scripts/package.sh deb TARGET        the Debian package
 #   scripts/package.sh release TARGET    that, and a tarball, licences, SBOM and checksums
@@ -42,11 +42,11 @@ rm -rf "$generated" "$out"
 mkdir -p "$generated" "$out"
 "$built/codejail-manual" "$generated"
 say "licences"
-# Of all targets, or nothing could be listed without asking the network.
+# For all targets: otherwise cargo could not list the dependencies without the network.
 cargo fetch --locked
 "$tools/cargo-about" about generate --frozen --fail --config deploy/release/about.toml \
     --manifest-path supervisor/Cargo.toml deploy/release/third-party.hbs >"$generated/THIRD-PARTY.txt"
-# Debian's changelog is about the package; the news are in CHANGELOG.md.
+# Debian's changelog is about the package; CHANGELOG.md has the changes of the program.
 cat >"$generated/changelog" <<EOT
 codejail ($version-1) stable; urgency=medium
 
@@ -77,9 +77,9 @@ rm -rf "$tree"
 sbom=codejail-$version.cdx
 "$tools/cargo-cyclonedx" cyclonedx --manifest-path supervisor/Cargo.toml --format json \
     --target x86_64-unknown-linux-gnu --override-filename "$sbom" >/dev/null
-# It names the workspace's members by where they lie.
+# The SBOM names the workspace's members by their paths.
 sed "s|file://$PWD|file:///codejail|g" "supervisor/$sbom.json" >"$out/$sbom.json"
-# It describes every member of the workspace, each in a file beside its manifest.
+# The tool writes a file for every member of the workspace, beside its manifest.
 find . -path ./target -prune -o -name "$sbom.json" -type f -exec rm {} +
 (cd "$out" && sha256sum -- * >SHA256SUMS)
 ls -l "$out"

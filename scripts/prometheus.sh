@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Sees to it that DIRECTORY has prometheus and promtool: those that are installed, else those of Debian's package,
-# unpacked. It is not installed, since it would start a server on port 9090 of every address of this host.
+# Puts prometheus and promtool into DIRECTORY: the installed programs, or else those from Debian's
+# package. The script unpacks the package and does not install it, since the package would start a
+# server on port 9090 of every address of this host.
 #
 #   scripts/prometheus.sh DIRECTORY
 #
-# Takes ten seconds once, and 20 MB to download; nothing later. Needs no root, but package lists (`apt-get update`).
+# The first time takes ten seconds and downloads 20 MB; later calls do nothing. Needs no root, but
+# package lists (`apt-get update`).
 set -euo pipefail
 
 if [ $# -ne 1 ]; then

@@ -3,9 +3,9 @@
 #
 #   scripts/run.sh CODEJAIL PYTHON [HOST:PORT]
 #
-# CODEJAIL is the binary, PYTHON the sandbox venv's. Once the service is healthy
-# it prints a request to try. Ctrl-C or SIGTERM lets the service finish what it
-# is at; its exit status is the script's.
+# CODEJAIL is the binary, PYTHON the sandbox venv's bin/python. Once the service is healthy the
+# script prints a request to try. On Ctrl-C or SIGTERM the service finishes its running requests.
+# The script's exit status is the service's.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then
@@ -23,7 +23,7 @@ if (exec 3<>"/dev/tcp/${bind%:*}/${bind##*:}") 2>/dev/null; then
     exit 1
 fi
 
-# The service reads it again on SIGHUP, as the user it runs as by then.
+# The service reads this file again on SIGHUP, as the unprivileged user that it has become.
 config=$(mktemp --tmpdir dev-codejail-XXXXXX.toml)
 chmod 644 "$config"
 service=
@@ -34,7 +34,7 @@ trap 'stop TERM; trap "stop INT" TERM INT HUP' TERM INT HUP
 trap 'rm -f "$config"' EXIT
 "$here/dev-config.sh" "$python" "$bind" >"$config"
 
-# A session of its own, so that Ctrl-C reaches it by way of this script alone.
+# A session of its own, so that Ctrl-C reaches the service only through this script.
 setsid "$codejail" serve --config "$config" &
 service=$!
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Two clean clones, in directories with names of different lengths, give the same bytes.
+# Tests that two clean clones, in directories with names of different lengths, give the same bytes.
 #
 #   scripts/test-release.sh TARGET
 #
-# TARGET/tools has the tools. What is committed is built, not what lies here.
+# TARGET/tools has the tools. The script builds the last commit, not the files of this working tree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,11 +12,11 @@ if [ $# -ne 1 ]; then
     exit 64
 fi
 target=$(cd "$1" && pwd)
-# Beside TARGET, whose file system has the room that two builds take.
+# In TARGET, whose file system has the space that two builds need.
 work=$(mktemp -d "$target/release-test-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# Both before either is built: somebody may commit meanwhile.
+# Make both clones before the first build, since somebody may commit meanwhile.
 for clone in one the-other-one; do
     git clone --quiet --no-hardlinks . "$work/$clone"
 done
@@ -30,7 +30,7 @@ for clone in one the-other-one; do
 done
 diff "$work/one/target/dist/out/SHA256SUMS" "$work/the-other-one/target/dist/out/SHA256SUMS"
 cat "$work/one/target/dist/out/SHA256SUMS"
-# What was compared was built by each for itself.
+# No path of this machine may be in these files.
 for file in codejail libcodejail_worker.so codejail-api-tests; do
     if grep -qF -e "$work" -e "${CARGO_HOME:-$HOME/.cargo}" -e "$(rustc --print sysroot)" "$work/one/target/dist/dist/$file"; then
         echo "${0##*/}: $file has a path of this machine in it" >&2

@@ -4,8 +4,8 @@
 #
 #   scripts/test-venv.sh DIRECTORY [REQUIREMENTS]
 #
-# It trusts what it tests, so it may lie in the checkout. A finished one carries
-# a stamp; while the list and Python stay the same there is nothing to do.
+# It trusts what it tests, so it may lie in the checkout. A finished environment has a stamp; while
+# the list and Python stay the same there is nothing to do.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then

@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).parents[1]
 CODEJAIL = os.environ.get("CODEJAIL_BIN", REPOSITORY / "target/release/codejail")
 SANDBOX_PYTHON = os.environ.get("CODEJAIL_SANDBOX_PYTHON", "/sandbox/venv/bin/python")
 
-# Not those of `make run`, which may be at work on the same host. Services that run side by side have
-# a range each.
+# Not those of `make run`, which may be at work on the same host. Services that run side by side
+# have a range each.
 UID_BASE = 349_690_000
 UID_COUNT = 10_000
 

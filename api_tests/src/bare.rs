@@ -156,8 +156,8 @@ impl Ended {
     }
 }
 
-/// Feeds it, drains it, and ends whatever is left of its group when its pipes are closed or its time
-/// is over.
+/// Writes its input, reads its output, and kills the rest of its process group when its pipes are
+/// closed or its time is over.
 fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let group = Pid::from_raw(i32::try_from(process.id())?);
     let mut stdin = process.stdin.take().context("no standard input")?;

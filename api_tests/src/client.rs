@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for an answer. The service itself gives up before; the original, which `make bench` asks
-/// too, may take some seconds for each of many.
+/// Longest wait for an answer. The service itself gives up before; the original, which `make bench`
+/// asks too, may take some seconds for each of many.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Largest answer that is read: above any bound of the service that makes sense for its clients.
@@ -29,7 +29,8 @@ impl Request {
         Self::new(format!("GET {path}"), "text/plain", Vec::new())
     }
 
-    /// An execution as the real client asks for it: a form, or parts where a course's library goes along.
+    /// An execution as the real client asks for it: a form, or parts where a course's library goes
+    /// along.
     pub fn execute(payload: &str, library: Option<&[u8]>) -> Self {
         Self::execute_with(payload, library.map(|library| ("python_lib.zip", library)))
     }
@@ -116,8 +117,8 @@ impl Client {
         [head.as_bytes(), &request.body].concat()
     }
 
-    /// Sends bytes in one piece, since two writes would wait for each other's acknowledgement where Nagle's
-    /// algorithm is on: status and body of the answer.
+    /// Sends bytes in one piece, since two writes would wait for each other's acknowledgement where
+    /// Nagle's algorithm is on: status and body of the answer.
     pub fn exchange(&mut self, bytes: &[u8]) -> Result<(u16, Vec<u8>)> {
         let mut stream = match self.connection.take().filter(still_open) {
             Some(stream) => stream,
@@ -144,7 +145,8 @@ fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content, b"\r\n"].concat()
 }
 
-/// Whether the service has not closed a connection that was kept: it may after a while without a request.
+/// Whether the service has not closed a connection that was kept: it may after a while without a
+/// request.
 fn still_open(connection: &BufReader<TcpStream>) -> bool {
     let stream = connection.get_ref();
     let peek = || {

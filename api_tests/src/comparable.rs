@@ -1,8 +1,8 @@
 //! Errors of two services, or of two Pythons, side by side.
 
 /// An error without what differs by Python's version and place: numbers of lines; the directory of
-/// `jailed_code`, which Python names from 3.9 on; from 3.13 on the marks below a line of a traceback. Its
-/// ends of lines are a backslash and an `n`.
+/// `jailed_code`, which Python names from 3.9 on; from 3.13 on the marks below a line of a
+/// traceback. Its ends of lines are a backslash and an `n`.
 #[must_use]
 pub fn comparable(emsg: &str) -> String {
     let marks =

@@ -80,7 +80,8 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Adds what probes are told: ports, paths and names. There is no port where a host lacks a protocol.
+    /// Adds what probes are told: ports, paths and names. There is no port where a host lacks a
+    /// protocol.
     fn describe(&self, facts: &mut Value) {
         let tcp = self.tcp.iter().map(|server| server.address).collect();
         let udp = self
@@ -100,11 +101,12 @@ impl Listeners {
 }
 
 impl Decoys {
-    /// Makes a directory and all that is in it. `uid` is whose the files and the process are, for which
-    /// this must be root; without it they are the caller's.
+    /// Makes a directory and its content. The files and the process belong to `uid`, for which the
+    /// caller must be root; without it they belong to the caller.
     ///
     /// # Errors
-    /// The directory is there already, or something can't be made; what was made before may be left.
+    /// The directory is there already, or something can't be made; what was made before may be
+    /// left.
     pub fn create(dir: &Path, uid: Option<u32>) -> Result<Self> {
         fs::create_dir(dir).with_context(|| format!("{}: mkdir", dir.display()))?;
         let dir = dir.canonicalize()?;
@@ -190,7 +192,8 @@ fn secret() -> Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-/// A process that waits for its standard input's end, with the secret in its arguments and environment.
+/// A process that waits for its standard input's end, with the secret in its arguments and
+/// environment.
 fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
     let mut command = Command::new("/bin/sh");
     command

@@ -26,9 +26,9 @@ const EX_CANTCREAT: u8 = 73;
 
 /// Probes a running codejail: what must be denied, allowed and supported
 ///
-/// Probes a running codejail: what must be denied, allowed and supported. Exits with 0 if all is as it
-/// must be, 1 if not, 64 for wrong arguments, 65 or 66 for unreadable decoys, 69 if nobody answers, 73 if
-/// a report can't be written.
+/// Probes a running codejail: what must be denied, allowed and supported. Exits with 0 if all is as
+/// it must be, 1 if not, 64 for wrong arguments, 65 or 66 for unreadable decoys, 69 if nobody
+/// answers, 73 if a report can't be written.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -44,8 +44,8 @@ struct Arguments {
     /// NPROC=15); 0 is none
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
     limits: Vec<(String, Value)>,
-    /// Run attacks beside a well-behaved client, and judge each by what that one sees; without --group and
-    /// FILTER those of the groups resources and costs
+    /// Run attacks beside a well-behaved client, and judge each by what that one sees; without
+    /// --group and FILTER those of the groups resources and costs
     #[arg(long, conflicts_with_all = ["jobs", "bare"])]
     victim: bool,
     /// By how much the attacks on what all share do more, or less, than usual
@@ -60,8 +60,8 @@ struct Arguments {
     /// How many probes at a time
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// Print the probes instead of running them: name, group, kind, what each shows, and the test of the
-    /// original whose counterpart it is
+    /// Print the probes instead of running them: name, group, kind, what each shows, and the test
+    /// of the original whose counterpart it is
     #[arg(long)]
     list: bool,
     /// Write a JUnit report
@@ -87,9 +87,9 @@ struct Arguments {
 enum Command {
     /// Set up files, a process and listeners for attacks to go for, until TERM or INT
     ///
-    /// Set up files, a process and loopback listeners for attacks to go for, in a new directory, and
-    /// keep them until TERM or INT. Its decoys.json is for --decoys. To be run on the host, or in the
-    /// container, of the service.
+    /// Set up files, a process and loopback listeners for attacks to go for, in a new directory,
+    /// and keep them until TERM or INT. Its decoys.json is for --decoys. To be run on the host, or
+    /// in the container, of the service.
     Decoys {
         /// The directory to make
         #[arg(long, value_name = "DIRECTORY")]

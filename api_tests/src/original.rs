@@ -1,7 +1,9 @@
-//! The API tests of the original, openedx/codejail-service, and which probes are their counterparts here.
+//! The API tests of the original, openedx/codejail-service, and which probes are their counterparts
+//! here.
 //!
-//! Each of its tests posts an execution to a running service and demands an error or an answer. A probe that
-//! demands the same says so (`Probe::original`); so that none is forgotten, all names are here.
+//! Each of its tests posts an execution to a running service and demands an error or an answer. A
+//! probe that demands the same says so (`Probe::original`); so that none is forgotten, all names
+//! are here.
 
 use crate::probe::{Group, Probe};
 use crate::probes::GROUPS;

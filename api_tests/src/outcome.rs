@@ -162,7 +162,8 @@ fn nothing_looked_for() -> Outcome {
     Outcome::Broken("nothing was looked for".to_owned())
 }
 
-/// What came of a plant that was not there to be found: it may say nothing but must come to its end.
+/// The outcome for a plant that was not found: the run may say nothing, but it must come to its
+/// end.
 fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     match plant.report() {
         Some(Outcome::Succeeded(_)) => None,

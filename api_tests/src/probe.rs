@@ -37,13 +37,13 @@ pub struct Probe {
 /// What must come of a probe.
 #[derive(Debug, Clone, Copy)]
 pub enum ProbeKind {
-    /// An attack that does harm if it succeeds (data read, a file changed, a process touched, code run,
-    /// a packet sent): two layers must stop it.
+    /// An attack that does harm if it succeeds (data read, a file changed, a process touched, code
+    /// run, a packet sent): two layers must stop it.
     Harm(Denial),
     /// A call that should not be reachable, or a bound: one layer may do, for this reason.
     Surface(Denial, &'static str),
-    /// An attack on what others have of the machine, which no answer of its own shows: it is judged beside a
-    /// victim alone (`victim.rs`). The text says what it uses up.
+    /// An attack on what others have of the machine, which no answer of its own shows: it is judged
+    /// beside a victim alone (`victim.rs`). The text says what it uses up.
     Cost(&'static str),
     /// What must work.
     Works(Expected),
@@ -91,16 +91,16 @@ pub enum Expected {
 pub enum ProbePlan {
     /// One execution.
     Once(&'static str),
-    /// Something is planted in one execution and looked for in the next ones; `kept` of the first one's
-    /// globals is known to them.
+    /// Something is planted in one execution and looked for in the next ones; `kept` of the first
+    /// one's globals is known to them.
     Planted {
         /// What plants.
         plant: &'static str,
         /// What looks, in each of `LOOKS` executions.
         look: &'static str,
     },
-    /// Something is left in one execution, and gone before the last of the next ones: it is removed after the
-    /// answer, so that the first of them may still find it.
+    /// Something is left in one execution, and gone before the last of the next ones: it is removed
+    /// after the answer, so that the first of them may still find it.
     Left {
         /// What leaves.
         plant: &'static str,

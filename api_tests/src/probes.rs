@@ -5,6 +5,7 @@ mod costs;
 mod files;
 mod kernel;
 mod leaks;
+mod long_calls;
 mod network;
 mod plants;
 mod processes;

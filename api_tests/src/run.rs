@@ -67,8 +67,8 @@ pub fn choose_with_costs(part: &str) -> Vec<Chosen> {
     all.filter(|(_, probe)| probe.name.contains(part)).collect()
 }
 
-/// Runs them, `jobs` at a time, and tells `done` of each in the order in which they end; the result is
-/// in the order of `chosen`.
+/// Runs them, `jobs` at a time, and tells `done` of each in the order in which they end; the result
+/// is in the order of `chosen`.
 pub fn run_all(
     target: &dyn Target,
     chosen: &[Chosen],

@@ -117,11 +117,16 @@ const INTEGERS_MAX: f64 = 7.5e6;
 /// One more level than a list whose nesting needs no second look (`json_safe`).
 const DEEP: usize = 101;
 
+/// So many integers, at most as many as a body takes, each with a comma.
+#[must_use]
+pub fn integers_text(count: f64) -> String {
+    "1,".repeat(count.clamp(1.0, INTEGERS_MAX) as usize)
+}
+
 /// These globals, so many integers, at most as many as a body takes, and a deep list.
 fn many(globals: &Value, integers: f64) -> String {
-    let count = integers.clamp(1.0, INTEGERS_MAX) as usize;
     let (opening, closing) = ("[".repeat(DEEP), "]".repeat(DEEP));
-    let list = "1,".repeat(count);
+    let list = integers_text(integers);
     let globals = globals.to_string();
     // An object that has some.
     let others = &globals[1..];

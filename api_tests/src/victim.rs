@@ -1,7 +1,7 @@
 //! Attacks beside a victim: what they cost somebody who does nothing wrong.
 //!
-//! A run may use the processor that its limits give it, and nothing beyond. So each attack is measured beside
-//! a reference in turn: as many runs of `while True: pass` under the same limits.
+//! A run may use the processor that its limits give it, and nothing beyond. So each attack is
+//! measured beside a reference in turn: as many runs of `while True: pass` under the same limits.
 
 pub mod judge;
 pub mod watch;
@@ -10,7 +10,7 @@ use crate::client::Request as HttpRequest;
 use crate::outcome::Outcome;
 use crate::probe::{Probe, ProbePlan};
 use crate::run::{self, Chosen, Facts, Finished};
-use crate::target::{Request, Service, Target};
+use crate::target::{self, Request, Service, Target};
 use anyhow::{Context, Result, ensure};
 use judge::Measured;
 use serde_json::json;
@@ -18,8 +18,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use watch::{Seen, watch};
 
-/// How often an attack is measured whose answers are slow: a busy machine makes an answer slow now and then,
-/// but never fast. The best counts.
+/// How often an attack is measured whose answers are slow: a busy machine makes an answer slow now
+/// and then, but never fast. The best counts.
 const TRIES: usize = 3;
 /// When nothing of an attack may be left.
 const GONE: Duration = Duration::from_secs(2);
@@ -102,7 +102,8 @@ impl<'a> Attacked<'a> {
             if !best.done().is_empty() || best.delays().is_empty() {
                 break;
             }
-            // Or what this one has left would make the next one's quiet slow, and nothing after it slower.
+            // Or what this one has left would make the next one's quiet slow, and nothing after it
+            // slower.
             self.settle();
             let (again, measured) = self.measure(probe)?;
             if !measured.done().is_empty() || measured.worst() < best.worst() {
@@ -129,7 +130,7 @@ impl<'a> Attacked<'a> {
         };
         let lost_before = self.workers_lost()?;
         let ((), quiet) = watch(self.service, || thread::sleep(self.settings.phase / 2));
-        let (each, reference) = self.reference(runs * self.settings.attackers)?;
+        let (each, reference) = self.reference(probe, runs * self.settings.attackers)?;
         let (outcomes, attack) = self.attacks(probe, each);
         thread::sleep(GONE.saturating_sub(self.tail()));
         let ((), after) = watch(self.service, || thread::sleep(self.settings.phase / 2));
@@ -150,8 +151,8 @@ impl<'a> Attacked<'a> {
         Ok((own.context("nobody attacked")?, measured))
     }
 
-    /// Waits until the service is as it was, for a minute at most: what an attack has left is not the next
-    /// one's. One that is not as it was by then shows in the next one's figures.
+    /// Waits until the service is as it was, for a minute at most: what an attack has left is not
+    /// the next one's. One that is not as it was by then shows in the next one's figures.
     fn settle(&self) {
         let started = Instant::now();
         while started.elapsed() < SETTLED_MAX {
@@ -171,15 +172,15 @@ impl<'a> Attacked<'a> {
         (self.settings.phase / 2).min(GONE)
     }
 
-    /// As many loops at a time as there are to be runs, one after the other for the time of a phase: how many
-    /// each was, and what was seen.
-    fn reference(&self, at_a_time: u16) -> Result<(u32, Seen)> {
+    /// As many loops at a time as there are to be runs, one after the other for the time of a
+    /// phase: how many each was, and what was seen.
+    fn reference(&self, probe: &Probe, at_a_time: u16) -> Result<(u32, Seen)> {
         let (phase, started) = (self.settings.phase, Instant::now());
         let loops = || -> Result<u32> {
             let mut runs = 0;
             while runs == 0 || started.elapsed() < phase {
                 // Whatever ends it, it has used what it may.
-                self.compute()?;
+                self.compute(probe)?;
                 runs += 1;
             }
             Ok(runs)
@@ -222,10 +223,19 @@ impl<'a> Attacked<'a> {
         })
     }
 
-    fn compute(&self) -> Result<()> {
+    /// One loop. Where an attack is what its globals take to load, it has as many bytes of them,
+    /// which load at once: what a body takes to be sent and read is its client's to pay, and no
+    /// run's.
+    fn compute(&self, probe: &Probe) -> Result<()> {
+        let text = match probe.plan {
+            ProbePlan::Loaded { integers, .. } => {
+                target::integers_text(f64::from(integers) * self.facts.scale)
+            }
+            _ => String::new(),
+        };
         self.service.run(&[Request {
             code: LOOP.to_owned(),
-            globals: json!({}),
+            globals: json!({ "text": text }),
             globals_text: None,
             python_path: json!([]),
             file: None,

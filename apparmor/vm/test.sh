@@ -6,10 +6,10 @@
 #
 # SABOTAGE-DIRECTORY has the build that can switch every layer off.
 # Each suite is booted three times: with AppArmor, for the plan `enforced`; with systemd
-# as process 1, for `systemd`; and with apparmor=0, for `absent`. A script more in guest/PLAN/ is all that a check more
-# takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN.
-# While one check is worked on: CHECKS='40 60' runs those of the plan `enforced` alone,
-# and with PLAN=systemd those of that plan.
+# as process 1, for `systemd`; and with apparmor=0, for `absent`. A script more in guest/PLAN/ is
+# all that a check more takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN. While
+# one check is worked on: CHECKS='40 60' runs those of the plan `enforced` alone, and with
+# PLAN=systemd those of that plan.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -2,8 +2,8 @@
 //!
 //!     codejail-manual DIRECTORY
 //!
-//! DIRECTORY gets a `.1` for the program and for each of its commands, and one file of completions for
-//! each shell, with the names that Debian's directories want.
+//! DIRECTORY gets a `.1` for the program and for each of its commands, and one file of completions
+//! for each shell, with the names that Debian's directories want.
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result};

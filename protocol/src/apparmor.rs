@@ -1,8 +1,8 @@
-//! AppArmor's labels as text: what a process is under, as the kernel shows it.
+//! AppArmor's labels as text: the profiles that confine a process, as the kernel shows them.
 
-/// The files that show a process its own label, and take the order to change it: AppArmor's own,
-/// and the one of the first of several security modules. Kernels before 5.8 have only the second,
-/// and not every procfs shows the first.
+/// The files in which a process reads its own label and orders a change of it. The first is
+/// AppArmor's own; kernels before 5.8 do not have it, and not every procfs shows it. The second
+/// belongs to the first of several security modules.
 pub const CURRENT: [&str; 2] = [
     "/proc/self/attr/apparmor/current",
     "/proc/self/attr/current",
@@ -20,13 +20,13 @@ const STACKED: &str = "//&";
 pub struct Label<'a> {
     /// The names of all profiles, as the kernel writes them.
     pub names: &'a str,
-    /// Their mode; empty where the label names none.
+    /// The mode of the profiles; empty where the label names none.
     pub mode: &'a str,
 }
 
 impl<'a> Label<'a> {
-    /// Takes a label apart. What the kernel writes after it, a line feed or a zero byte, is left
-    /// out.
+    /// Takes a label apart. The result does not include the line feed or zero byte that the kernel
+    /// writes after a label.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         let names = text.trim_end_matches(['\n', '\0']);
@@ -37,13 +37,13 @@ impl<'a> Label<'a> {
         Self { names, mode }
     }
 
-    /// Whether this profile is one of those that hold: a name counts only as a whole.
+    /// Whether this profile is one of the label's profiles. Only the whole name counts.
     #[must_use]
     pub fn is_under(&self, profile: &str) -> bool {
         self.names.split(STACKED).any(|name| name == profile)
     }
 
-    /// Whether all of its profiles are enforced.
+    /// Whether all profiles of the label are enforced.
     #[must_use]
     pub fn is_enforced(&self) -> bool {
         ENFORCING.contains(&self.mode)

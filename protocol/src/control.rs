@@ -1,21 +1,22 @@
-//! Supervisor and worker: requests to prepare and kill sandboxes, reports of what became of them.
+//! Supervisor and worker: requests to prepare and kill sandboxes, and reports of the results.
 
 use crate::ScratchName;
 use crate::job::Usage;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Most sandboxes of one worker: with a descriptor for each it stays below the usual 1024.
+/// Most sandboxes of one worker. A worker has a descriptor for each sandbox, and 900 of them stay
+/// below the usual limit of 1024.
 pub const SANDBOXES_MAX: u32 = 900;
 
-/// One sandbox of a worker; the supervisor counts them up and never reuses one.
+/// The number of a worker's sandbox. The supervisor counts the numbers up and never reuses one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SandboxId(pub u64);
 
 /// What the supervisor asks of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerRequest {
-    /// The first request: confine yourself, warm up, say `Hello`.
+    /// The first request: the worker shall confine itself, warm up and say `Hello`.
     Start(WorkerConfig),
     /// Fork one sandbox. Four descriptors come along: its standard input (the job pipe's read
     /// end), standard output, standard error and status pipe, in this order.
@@ -24,11 +25,11 @@ pub enum WorkerRequest {
         sandbox: SandboxId,
         /// Its directory, to be made below the scratch root.
         dir: ScratchName,
-        /// Its own uid and gid, or none where sandboxes share the worker's.
+        /// The sandbox's own uid and gid; none where sandboxes share the worker's.
         uid: Option<u32>,
     },
-    /// End a sandbox now. A sandbox that has ended already is no fault: its end and the request may
-    /// cross.
+    /// End a sandbox now. The sandbox may have ended already, since its end and the request can
+    /// cross; that is no error.
     Kill {
         /// Its number.
         sandbox: SandboxId,
@@ -42,23 +43,26 @@ pub struct WorkerConfig {
     pub preload: Vec<String>,
     /// The directory below which scratch directories are made.
     pub scratch_root: PathBuf,
-    /// What sandboxes may read beside the interpreter's own directories, which the worker knows.
-    /// One that does not exist is passed over.
+    /// Paths that sandboxes may read beside the interpreter's own directories, which the worker
+    /// knows. The worker skips a path that does not exist.
     pub read_paths: Vec<PathBuf>,
-    /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Where they share the worker's uid, they
-    /// share its NPROC too.
+    /// Most sandboxes at a time, at most [`SANDBOXES_MAX`]. Sandboxes that share the worker's uid
+    /// and user namespace share its NPROC too.
     pub sandboxes_max: u32,
     /// Descriptors that a sandbox may have (RLIMIT_NOFILE).
     pub descriptors_max: u64,
-    /// Whether sandboxes get uids of their own: those that follow the worker's, as many as there
-    /// may be sandboxes. The spawner has chosen the worker's uid, and the worker's seccomp filter
-    /// refuses every uid beyond those.
+    /// Whether sandboxes get uids of their own: the `sandboxes_max` uids that follow the worker's.
+    /// The spawner has chosen the worker's uid, and the worker's seccomp filter refuses every other
+    /// uid.
     pub own_uids: bool,
-    /// Whether sandboxes find their directories made, each on a file system of its own.
+    /// Whether each sandbox that shares the worker's uid enters a user namespace of its own. The
+    /// kernel then counts the processes and pending signals of each sandbox apart.
+    pub user_namespaces: bool,
+    /// Whether the spawner has made the sandboxes' directories, each on a file system of its own.
     pub seats: bool,
     /// Whether the warm image is to be moved into huge pages.
     pub huge_pages: bool,
-    /// How much each layer is wanted.
+    /// For each layer, whether the operator requires it.
     pub layers: WorkerLayers,
     /// The AppArmor profiles of this worker and its sandboxes, where that layer is in use.
     pub apparmor: Option<AppArmorProfiles>,
@@ -67,51 +71,51 @@ pub struct WorkerConfig {
 /// The AppArmor profiles of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppArmorProfiles {
-    /// What the worker has entered when it starts.
+    /// The profile that the worker is in when it starts.
     pub worker: String,
-    /// What each of its sandboxes stacks over it.
+    /// The profile that each sandbox stacks over the worker's.
     pub sandbox: String,
-    /// Whether anything less than enforcing is a failure.
+    /// Whether a profile that is not enforced is a failure.
     pub enforced: bool,
 }
 
 /// The layers that a worker puts in place, for itself and its sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerLayers {
-    /// What may be opened.
+    /// Which files a sandbox may open.
     pub landlock: LayerMode,
-    /// Which system calls may be made.
+    /// Which system calls a sandbox may make.
     pub seccomp: LayerMode,
-    /// How much may be used.
+    /// How much of each resource a sandbox may use.
     pub rlimits: LayerMode,
 }
 
-/// How much an operator wants a layer.
+/// Whether the operator requires a layer.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayerMode {
-    /// Without it, refuse to start.
+    /// Refuse to start without the layer.
     Require,
-    /// Use it where the host can give it, and say so where it cannot.
+    /// Use the layer where the host can give it; report where the host cannot.
     #[default]
     Auto,
-    /// Leave it out.
+    /// Leave the layer out.
     Off,
 }
 
-/// What became of a layer on this host.
+/// The state of a layer on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerState {
     /// Its name, as the configuration's key.
     pub layer: String,
-    /// Whether it is in place.
+    /// Whether the layer is in place.
     pub on: bool,
-    /// What was got; or why nothing, and the remedy.
+    /// What the host gave; or why it gave nothing, with the remedy.
     pub detail: String,
 }
 
 impl LayerState {
-    /// One that is in place.
+    /// A layer that is in place.
     #[must_use]
     pub fn on(layer: &str, detail: impl Into<String>) -> Self {
         Self {
@@ -121,7 +125,7 @@ impl LayerState {
         }
     }
 
-    /// One that is not.
+    /// A layer that is not in place.
     #[must_use]
     pub fn off(layer: &str, detail: impl Into<String>) -> Self {
         Self {
@@ -131,7 +135,7 @@ impl LayerState {
         }
     }
 
-    /// One that the operator has left out.
+    /// A layer that the operator has left out.
     #[must_use]
     pub fn left_out(layer: &str) -> Self {
         Self::off(layer, format!("layers.{layer} = \"off\""))
@@ -141,14 +145,14 @@ impl LayerState {
 /// What a worker tells the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerReport {
-    /// Confined and warm: `Prepare` may follow.
+    /// The worker is confined and warm: `Prepare` may follow.
     Hello(Hello),
-    /// It cannot confine itself or warm up; it ends.
+    /// The worker cannot confine itself or warm up, and ends.
     StartFailed {
         /// The step and its error.
         error: String,
     },
-    /// A `Prepare` that came to nothing. No `Exited` follows.
+    /// A `Prepare` failed. No `Exited` follows.
     PrepareFailed {
         /// Its number.
         sandbox: SandboxId,
@@ -168,27 +172,27 @@ pub struct Hello {
     pub python: String,
     /// Modules that could not be preloaded, with the error.
     pub preload_failed: Vec<(String, String)>,
-    /// Top-level names of what is installed in the sandbox venv, at most 500.
+    /// Top-level module names of what is installed in the sandbox venv, at most 500.
     pub libraries: Vec<String>,
-    /// Where it imports from: the absolute paths of `sys.path`, at most 32.
+    /// The absolute paths of `sys.path`, at most 32.
     pub import_paths: Vec<PathBuf>,
-    /// What became of each of its layers.
+    /// The state of each of its layers.
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
     pub image_bytes: u64,
-    /// How many of them are memory of the worker's own, which no file holds.
+    /// How many of these bytes are the worker's own memory, not backed by a file.
     pub anonymous_bytes: u64,
-    /// How many of those are in huge pages.
+    /// How many of the anonymous bytes are in huge pages.
     pub huge_bytes: u64,
 }
 
-/// A sandbox's end as the kernel told it.
+/// A sandbox's end as the kernel reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exited {
     /// Its number.
     pub sandbox: SandboxId,
     /// Exit status, or the negative number of the signal that ended it.
     pub status: i32,
-    /// What it used, from its fork on.
+    /// What the sandbox used, from its fork on.
     pub used: Usage,
 }

@@ -1,20 +1,20 @@
-//! The environment that a worker's Python is started with. The spawner makes it of the variables
-//! that sandboxes shall see; the worker takes back what was changed.
+//! The environment with which the spawner starts a worker's Python. The spawner makes it from the
+//! variables that sandboxes shall see; the worker undoes the spawner's changes.
 //!
-//! `python -E` heeds none of its variables, so it takes no hash seed. A worker's Python is started
-//! without it, with the seed and with no other variable that Python could heed: those have another
-//! name until it runs.
+//! `python -E` ignores all `PYTHON*` variables, the hash seed too. So a worker's Python starts
+//! without `-E`, and the seed is the only such variable in its environment. The others have another
+//! name until Python runs.
 
 /// Python reads its hash seed here.
 pub const HASH_SEED: &str = "PYTHONHASHSEED";
 
-/// Python's own variables begin so.
+/// The names of Python's own variables begin with this.
 const PYTHONS: &str = "PYTHON";
 
-/// Stands before the name of a variable that Python would heed.
+/// The prefix that hides a variable from Python.
 const HELD_BACK: &str = "CODEJAIL_HELD_BACK_";
 
-/// What to start Python with. No seed means that Python takes a new one.
+/// The environment to start Python with. Without a seed Python takes a random one.
 #[must_use]
 pub fn for_start(variables: &[(String, String)], seed: Option<u32>) -> Vec<(String, String)> {
     let renamed = |(name, value): &(String, String)| {
@@ -31,7 +31,7 @@ pub fn for_start(variables: &[(String, String)], seed: Option<u32>) -> Vec<(Stri
     all
 }
 
-/// The name that a sandbox shall see in place of this one.
+/// The name under which a sandbox shall see this variable.
 #[must_use]
 pub fn true_name(name: &str) -> &str {
     name.strip_prefix(HELD_BACK).unwrap_or(name)

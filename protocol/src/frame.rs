@@ -1,7 +1,7 @@
 //! The frame around each message: four bytes of length, little endian, then bincode.
 //!
-//! The only file that names the serialisation format. It never reads or writes anything itself:
-//! callers bring the bytes, and learn from [`body_length`] how many to bring.
+//! This is the only file that names the serialisation format. It does no I/O: callers bring the
+//! bytes, and [`body_length`] tells them how many to bring.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
@@ -20,7 +20,7 @@ const FORMAT: Configuration<LittleEndian, Fixint, Limit<FRAME_BYTES_MAX>> =
         .with_fixed_int_encoding()
         .with_limit::<FRAME_BYTES_MAX>();
 
-/// Why bytes are not a frame. Whoever sent them is not a peer any more.
+/// Why bytes are not a frame. The receiver ends the conversation with a peer that sent such bytes.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FrameError {
     /// The announced or encoded body is longer than a frame may be.

@@ -1,8 +1,8 @@
-//! What the processes of codejail say to each other: pure data, no I/O, no clock.
+//! The messages between codejail's processes: pure data, no I/O, no clock.
 //!
-//! Three conversations. In each state one kind of message is legal; a peer that says anything else
-//! is killed, not reasoned with. Descriptors travel beside a message (`SCM_RIGHTS`) and only
-//! towards the less trusted side.
+//! Three conversations. In each state one kind of message is legal. A peer that sends anything else
+//! is killed. Descriptors travel beside a message (`SCM_RIGHTS`) and only towards the less trusted
+//! side.
 //!
 //! ```text
 //! supervisor -> spawner (SEQPACKET)            supervisor -> worker (SEQPACKET)
@@ -48,7 +48,7 @@ pub const BUILD: &str = if SABOTAGE {
     concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"))
 };
 
-/// Whether this build lets the layers be left out that every host has, so that tests can show what each
-/// layer alone is good for. A cargo feature, so an ordinary build has no such switch, and refuses a
-/// worker of this one.
+/// Whether this build accepts `off` for the layers that every host has, so that tests can show what
+/// each layer stops by itself. It is a cargo feature: an ordinary build has no such switch, and
+/// refuses a worker from a sabotage build.
 pub const SABOTAGE: bool = cfg!(feature = "sabotage");

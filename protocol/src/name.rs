@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What every name starts with; authors' error messages and the LMS's log filters know it.
+/// The start of every name. Authors' error messages and the LMS's log filters contain it.
 pub const PREFIX: &str = "codejail-";
 /// Random characters after the prefix, as Python's `tempfile` makes them.
 pub const RANDOM_CHARS: usize = 8;
-/// How many of them are the same for all directories of one running service: its tag, by which the
-/// spawner finds what is left at the end.
+/// How many of the random characters are the same for all directories of one running service. They
+/// are the service's tag, by which the spawner finds the remaining directories at the end.
 pub const TAG_CHARS: usize = 4;
 
 /// A scratch directory's name below the scratch root: `codejail-` and eight of `[a-z0-9_]`.
@@ -42,8 +42,8 @@ impl ScratchName {
         self.0[..tagged] == other.0[..tagged]
     }
 
-    /// Whether this is the one name of its service's that no other process makes a directory of: the
-    /// spawner's own, [`SpawnerConfig::scratch_tag`](crate::spawn::SpawnerConfig::scratch_tag).
+    /// Whether this name is the one that only the spawner makes a directory of:
+    /// [`SpawnerConfig::scratch_tag`](crate::spawn::SpawnerConfig::scratch_tag).
     #[must_use]
     pub fn is_tag(&self) -> bool {
         self.0[PREFIX.len() + TAG_CHARS..]

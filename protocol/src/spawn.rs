@@ -5,7 +5,7 @@ use crate::control::{AppArmorProfiles, LayerMode, LayerState};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// One worker of the service's life; counted up, never reused.
+/// The number of a worker. The supervisor counts the numbers up and never reuses one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub u64);
 
@@ -14,18 +14,18 @@ pub struct WorkerId(pub u64);
 pub enum SpawnerRequest {
     /// The first request, once: sent before the service opens a socket or reads a request.
     Configure(SpawnerConfig),
-    /// Start a worker. Two descriptors come along: its end of the control socket, and the pipe for
-    /// what it prints while it warms up.
+    /// Start a worker. Two descriptors come along: the worker's end of the control socket, and the
+    /// pipe for what the worker prints while it warms up.
     Launch {
         /// Its number.
         worker: WorkerId,
-        /// Its directory, from which it starts.
+        /// Its directory, in which it starts.
         dir: ScratchName,
-        /// Its uid and gid, the first of a worker's from the configured range; none where the
-        /// spawner is not root.
+        /// Its uid and gid: the first of the uids of one worker in the configured range. None where
+        /// the spawner is not root.
         uid: Option<u32>,
-        /// The directories of its sandboxes, each with a file system of its own below the scratch
-        /// root, fewer than a worker has uids; empty without the mounts layer.
+        /// The directories of its sandboxes, each a file system of its own below the scratch root.
+        /// There are fewer of them than a worker has uids; none without the mounts layer.
         seats: Vec<ScratchName>,
     },
     /// Bounds of the workers that are launched from now on.
@@ -35,18 +35,19 @@ pub enum SpawnerRequest {
         /// Its number.
         worker: WorkerId,
     },
-    /// Empty a seat, or remove a sandbox's scratch directory; one that does not exist is removed
-    /// already. When the answer comes the seat is empty, or the directory out of the way and its
-    /// disk space free soon.
+    /// Empty a seat, or remove a sandbox's scratch directory. A directory that does not exist
+    /// counts as removed. When the answer comes, the seat is empty, or the directory is moved away
+    /// and its disk space will soon be free.
     Clean {
         /// Its name.
         dir: ScratchName,
     },
-    /// Answer, and do nothing else: the supervisor wants to know whether the spawner can.
+    /// Answer and do nothing else: the supervisor wants to know whether the spawner still serves
+    /// requests.
     Ping,
 }
 
-/// All that the spawner does the same way for each worker.
+/// The settings that are the same for each worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpawnerConfig {
     /// The sandbox venv's interpreter.
@@ -55,29 +56,30 @@ pub struct SpawnerConfig {
     pub worker_module: PathBuf,
     /// The whole environment of workers and sandboxes.
     pub env: Vec<(String, String)>,
-    /// What Python's hashes of text start from; none is a new number for each worker.
+    /// The seed of Python's hashes of text; without it each worker gets a random seed.
     pub hash_seed: Option<u32>,
     /// Where scratch directories are made.
     pub scratch_root: PathBuf,
-    /// A name with this service's tag: at its end the spawner removes all directories that carry
-    /// it. The one of this very name it makes itself, for what waits to be removed.
+    /// A name with this service's tag. At the service's end the spawner removes all directories
+    /// with that tag. The directory of this very name is the spawner's own, for what waits to be
+    /// removed.
     pub scratch_tag: ScratchName,
     /// First of the uids that workers and sandboxes may get.
     pub uid_base: u32,
     /// How many uids there are; a `Launch` with any other is refused.
     pub uid_count: u32,
-    /// How many of them belong together: a worker's, then its sandboxes'. A `Launch` with another
-    /// than the first is refused, so that no two workers share one.
+    /// How many uids belong together: one worker's, then its sandboxes'. The spawner refuses a
+    /// `Launch` with any but the first of them, so that no two workers share a uid.
     pub uids_per_worker: u32,
-    /// Whether other services may use the same uids at the same time: true for the commands that start a
-    /// worker of their own and end.
+    /// Whether other services may use the same uids at the same time. True for the commands that
+    /// start a worker of their own and end.
     pub shares_uids: bool,
-    /// What sandboxes may read beside the interpreter's own directories: it goes into each worker's
-    /// root. One that does not exist is passed over.
+    /// Paths that sandboxes may read beside the interpreter's own directories. They go into each
+    /// worker's root. The spawner skips a path that does not exist.
     pub read_paths: Vec<PathBuf>,
-    /// Bounds of each worker, until others are ordered.
+    /// Bounds of each worker, until a `Bound` changes them.
     pub bounds: WorkerBounds,
-    /// How much each layer is wanted.
+    /// For each layer, whether the operator requires it.
     pub layers: SpawnerLayers,
 }
 
@@ -86,7 +88,7 @@ pub struct SpawnerConfig {
 pub struct WorkerBounds {
     /// Bytes that all files of one execution may take, where the mounts layer is there.
     pub scratch_bytes_max: u64,
-    /// How many files, directories and links that may be.
+    /// How many files, directories and links one execution may have there.
     pub scratch_files_max: u64,
     /// Bounds of the worker's cgroup, where the host has the controllers.
     pub cgroup: CgroupLimits,
@@ -108,12 +110,13 @@ pub struct SpawnerLayers {
 /// What the spawner found of AppArmor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundAppArmor {
-    /// What workers enter and their sandboxes stack; none where the layer is not in use.
+    /// The profiles that workers enter and sandboxes stack; none where the layer is not in use.
     pub profiles: Option<AppArmorProfiles>,
     /// Each profile of the set, with its mode as the kernel names it (`enforce`, `complain`), or
     /// `missing`, or `unknown`.
     pub loaded: Vec<(String, String)>,
-    /// What keeps the layer from being enforced, with its remedy: nothing where it is.
+    /// What keeps the layer from being enforced, each with its remedy; empty where the layer is
+    /// enforced.
     pub flaws: Vec<String>,
 }
 
@@ -131,15 +134,18 @@ pub struct CgroupLimits {
 pub enum SpawnerReport {
     /// Ready for requests.
     Configured {
-        /// What became of each of its layers.
+        /// The state of each of its layers.
         layers: Vec<LayerState>,
         /// Whether sandboxes have seats: `Launch` names them.
         seats: bool,
+        /// Whether each worker and each sandbox gets a user namespace of its own. This is so where
+        /// the service is not root and the host allows it.
+        user_namespaces: bool,
         /// Whether each worker has a cgroup whose bounds the kernel enforces.
         cgroup_bounds: bool,
-        /// What the operator should know, and what stops no service.
+        /// What the operator should know, though the service can work.
         warnings: Vec<String>,
-        /// What there is of AppArmor.
+        /// What the spawner found of AppArmor.
         apparmor: FoundAppArmor,
     },
     /// The configuration can't be used here; the service ends.
@@ -168,27 +174,26 @@ pub enum SpawnerReport {
         /// Exit status, or the negative number of the signal that ended it.
         status: i32,
     },
-    /// A scratch directory is gone or its seat empty, or that could not be done.
+    /// A scratch directory is gone or its seat is empty; or the spawner failed to do so.
     Cleaned {
         /// Its name.
         dir: ScratchName,
-        /// What stands in the way, if it is still there.
+        /// The reason, if the directory or the seat's content is still there.
         error: Option<String>,
-        /// Bytes that the files of a seat took before it was emptied; none of a directory, whose
-        /// files nobody counts.
+        /// Bytes that the files of a seat took before the spawner emptied it; none for a directory,
+        /// whose files nobody counts.
         bytes: Option<u64>,
     },
-    /// A directory that was out of the way is removed, or stays where it was put.
+    /// A directory that was moved away is removed, or stays there.
     Removed {
         /// Its name.
         dir: ScratchName,
         /// Why it stays.
         error: Option<String>,
     },
-    /// Something that the operator should know, and that answers no request. It may come before
-    /// `Configured` too.
+    /// A message for the operator; it answers no request. It may come before `Configured` too.
     Said {
-        /// How the service's log has it.
+        /// Its level in the service's log.
         level: SaidLevel,
         /// The line's id in the log.
         event: String,
@@ -199,16 +204,16 @@ pub enum SpawnerReport {
     Pong,
 }
 
-/// Longest text of a [`SpawnerReport::Said`]: some lines, and far from a frame's bound.
+/// Longest text of a [`SpawnerReport::Said`]: enough for some lines, and far below a frame's bound.
 pub const SAID_BYTES_MAX: usize = 1024;
 
-/// How bad it is what a spawner says.
+/// How bad the event is that a spawner reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SaidLevel {
-    /// It was put right.
+    /// The spawner put something right.
     Info,
-    /// Something stays that nothing depends on.
+    /// Something stays behind, but nothing depends on it.
     Warning,
-    /// Something has failed that has no reason to.
+    /// Something failed without a known reason.
     Error,
 }

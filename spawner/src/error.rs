@@ -1,4 +1,4 @@
-//! Why the spawner gave up; why a worker, or the host for one, could not be made ready.
+//! Why the spawner gave up, and why it could not prepare a worker or the host.
 
 use codejail_protocol::control::{LayerMode, LayerState};
 use codejail_transport::PacketError;
@@ -15,10 +15,10 @@ pub enum SpawnerError {
     /// The supervisor sent a request that is not legal in this state.
     #[error("spawner: expected {0}")]
     Unexpected(&'static str),
-    /// A system call that has no reason to fail did.
+    /// A system call failed without a known reason.
     #[error("spawner: {0}: {1}")]
     System(&'static str, Errno),
-    /// It cannot work as configured.
+    /// The spawner cannot work as configured.
     #[error("spawner: {0}")]
     Configure(#[from] LaunchError),
 }
@@ -26,13 +26,13 @@ pub enum SpawnerError {
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// A file or directory that a launch needs.
+    /// A file or directory that a launch needs can't be used.
     #[error("{0}: {1}")]
     File(String, #[source] io::Error),
-    /// A path or variable that holds a zero byte.
+    /// A path or variable holds a zero byte.
     #[error("{0:?} holds a zero byte")]
     ZeroByte(String),
-    /// A system call that prepares the launch, or the clone itself.
+    /// A system call failed that prepares the launch, or the clone itself.
     #[error("{0}: {1}")]
     System(&'static str, #[source] Errno),
     /// The new process failed before it became Python.
@@ -46,9 +46,9 @@ pub enum LaunchError {
     Layer {
         /// Its name.
         layer: &'static str,
-        /// What the host said.
+        /// The host's error.
         cause: String,
-        /// What would help.
+        /// The remedy.
         remedy: &'static str,
     },
 }
@@ -63,7 +63,7 @@ impl LaunchError {
         }
     }
 
-    /// What follows when this host refuses a layer: the layer is off where it is optional.
+    /// The result when this host refuses a layer: an optional layer is off.
     ///
     /// # Errors
     /// The layer is required.
@@ -82,12 +82,13 @@ impl LaunchError {
         }
     }
 
-    /// Whether the directory that was to be made is there already, and so is somebody else's.
+    /// Whether the launch failed because its directory was there already. Such a directory is
+    /// somebody else's.
     pub fn is_existing_directory(&self) -> bool {
         matches!(self, Self::File(_, error) if error.kind() == io::ErrorKind::AlreadyExists)
     }
 
-    /// What the system said.
+    /// The system's error number.
     pub fn errno(&self) -> Option<Errno> {
         match self {
             Self::System(_, errno) | Self::Child(_, errno) => Some(*errno),
@@ -96,8 +97,8 @@ impl LaunchError {
         }
     }
 
-    /// What the kernel said, if it said that this host does not give what was asked for. Any other
-    /// error (no memory, no process) may pass, so it is none.
+    /// The kernel's error, if it means that this host does not offer the feature. None for other
+    /// errors (no memory, no process): those may pass.
     pub fn refusal_of_host(&self) -> Option<Errno> {
         let (Self::System(_, errno) | Self::Child(_, errno)) = self else {
             return None;

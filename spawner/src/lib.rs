@@ -1,4 +1,5 @@
-//! The privileged process: starts, kills and reaps workers, removes what they leave. Nothing else.
+//! The privileged process. It starts, kills and reaps workers and removes what they leave; it does
+//! nothing else.
 //!
 //! The supervisor starts it before the service has a thread or a socket. It has no network and
 //! parses nothing but the few requests of `codejail_protocol::spawn`. When the supervisor is gone
@@ -37,8 +38,8 @@ use service::Service;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Serves the supervisor until it closes the socket, then leaves nothing behind. The socket is this
-/// process's standard input, which the first call takes.
+/// Serves the supervisor until it closes the socket, then removes everything that is left. The
+/// socket is this process's standard input, which the first call takes.
 ///
 /// # Errors
 /// A broken conversation, or a system call that fails without reason; workers are killed first.
@@ -67,15 +68,15 @@ pub fn run() -> Result<(), SpawnerError> {
     let served = service.serve();
     service.end();
     match served {
-        // The supervisor ended while the spawner was writing to it, or with something unread: to
-        // the spawner that is the same as a closed socket.
+        // The supervisor ended while the spawner wrote to it, or without reading everything. The
+        // spawner treats both like a closed socket.
         Err(SpawnerError::Packet(PacketError::Socket(Errno::EPIPE | Errno::ECONNRESET))) => Ok(()),
         served => served,
     }
 }
 
-/// Ignores a terminal's Ctrl-C and what a service manager sends to the whole service. The
-/// supervisor decides when to stop; it drains first, and its end closes the socket.
+/// Ignores a terminal's Ctrl-C and the signals that a service manager sends to the whole service.
+/// The supervisor decides when to stop: it drains first, and closes the socket when it ends.
 fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
     use signal_hook::consts::{
         SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
@@ -86,14 +87,15 @@ fn leave_signals_to_the_supervisor() -> Result<(), SpawnerError> {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
             .map_err(|_| SpawnerError::System("sigaction", Errno::last()))?;
     }
-    // A service that starts holds signals back, and so did this process until here. Workers must not.
+    // A starting service blocks signals, and this process inherited that. Workers must not inherit
+    // it.
     let none_held = SigSet::empty().thread_set_mask();
     none_held.map_err(|errno| SpawnerError::System("pthread_sigmask", errno))
 }
 
-/// Each seat of each worker is a descriptor here. With the default of 8 seats, and a descriptor of
-/// the process, some hundred workers would not fit in the usual soft limit, 1024. Workers have a
-/// limit of their own.
+/// Raises the soft limit of descriptors. This process has a descriptor for each worker and each
+/// seat; with the default of 8 seats a hundred workers come near the usual soft limit of 1024.
+/// Workers have a limit of their own.
 fn raise_descriptors() -> Result<(), SpawnerError> {
     let resource = Resource::RLIMIT_NOFILE;
     getrlimit(resource)
@@ -101,7 +103,7 @@ fn raise_descriptors() -> Result<(), SpawnerError> {
         .map_err(|errno| SpawnerError::System("setrlimit", errno))
 }
 
-/// The first request; none if the supervisor is gone before it.
+/// The first request; none if the supervisor ends before it sends one.
 fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>, SpawnerError> {
     match socket.receive()? {
         None => Ok(None),
@@ -110,8 +112,8 @@ fn wait_for_configuration(socket: &PacketSocket) -> Result<Option<SpawnerConfig>
     }
 }
 
-/// Finds out what this host gives, then starts the cleaner's threads: the launcher needs a process with one
-/// thread.
+/// Finds out what this host gives, then starts the cleaner's threads. The order matters: the
+/// launcher needs a process with one thread.
 fn prepare(
     config: &SpawnerConfig,
     socket: &Arc<PacketSocket>,

@@ -22,7 +22,7 @@ pub fn c_path(path: &Path) -> Result<CString, LaunchError> {
     c_string(path.as_os_str().as_bytes())
 }
 
-/// A path of the host without its first slash: the same place below another root.
+/// A path of the host without its first slash: the same path relative to another root.
 ///
 /// # Errors
 /// It holds a zero byte.

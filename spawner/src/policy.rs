@@ -1,27 +1,27 @@
-//! What the spawner refuses, whatever the supervisor has become: pure functions over plain data.
+//! What the spawner refuses, even if the supervisor is hostile: pure functions over plain data.
 //!
-//! A supervisor that somebody has broken into can ask for anything. It can't get a worker that is
-//! root, has a uid outside of the configured range or another worker's, or touches a directory of
-//! another service.
+//! A supervisor under an attacker's control can ask for anything. The spawner refuses a worker that
+//! is root, a uid outside of the configured range, a uid that another worker has, and a directory
+//! of another service.
 
 use codejail_protocol::ScratchName;
 use codejail_protocol::spawn::{SpawnerConfig, WorkerId};
 use std::ops::Range;
 
-/// Most workers that live at once: four times what a configuration may ask for (256), as each
-/// worker may have a successor that warms up beside it while others are on their way out.
+/// Most workers that live at once: four times what a configuration may ask for (256). Each worker
+/// may have a successor that warms up beside it while earlier workers still end.
 pub const LIVE_WORKERS_MAX: usize = 1024;
 
-/// Why a request is refused; the supervisor reads it.
+/// Why a request is refused; the supervisor gets this text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The spawner is root, and the worker would be too.
     #[error("refused: a worker as root")]
     Root,
-    /// The configuration does not give this uid.
+    /// The configured range does not hold this uid.
     #[error("refused: a uid outside the configured range")]
     ForeignUid,
-    /// The uid is that of a worker's sandbox.
+    /// The uid is one of a worker's sandboxes.
     #[error("refused: a uid that is not the first of a worker's")]
     SandboxUid,
     /// Two workers could reach each other's processes and files.
@@ -34,18 +34,18 @@ pub enum Refusal {
     /// There are [`LIVE_WORKERS_MAX`] workers already.
     #[error("refused: more than {LIVE_WORKERS_MAX} workers")]
     TooManyWorkers,
-    /// A worker has fewer seats than uids, and at least one where there are any.
+    /// A worker must have fewer seats than uids, and at least one seat where sandboxes have seats.
     #[error("refused: a number of seats that no worker has")]
     NumberOfSeats,
     /// Other services may have directories below the same root.
     #[error("refused: a name without this service's tag")]
     ForeignName,
-    /// A worker gets its control socket and the pipe for its log.
+    /// A worker gets exactly two descriptors: its control socket and the pipe for its log.
     #[error("refused: other than two descriptors")]
     NumberOfDescriptors,
 }
 
-/// A worker that somebody asks for.
+/// A worker that the supervisor asks for.
 #[derive(Debug, Clone)]
 pub struct LaunchRequest {
     /// Its number.
@@ -67,7 +67,7 @@ pub struct LiveWorker {
     pub uid: Option<u32>,
 }
 
-/// What the answers depend on; it stays the same for the service's life.
+/// The facts on which the decisions depend. They do not change while the service runs.
 #[derive(Debug)]
 pub struct Policy {
     tag: ScratchName,
@@ -92,7 +92,7 @@ impl Policy {
     /// Whether this worker may be launched beside those that live.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the request breaks.
     pub fn check_launch(
         &self,
         request: &LaunchRequest,
@@ -114,8 +114,8 @@ impl Policy {
         names.try_for_each(|name| self.check_name(name))
     }
 
-    /// A root's service gives each worker a part of the range, of which the worker has the first
-    /// uid. The others are its sandboxes'.
+    /// If the service is root, each worker gets a part of the range. The first uid of the part is
+    /// the worker's, the others are its sandboxes'.
     fn check_uid(&self, uid: Option<u32>, live: &[LiveWorker]) -> Result<(), Refusal> {
         let Some(uid) = uid else {
             return match self.is_root {
@@ -137,7 +137,7 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether a directory of this name is this service's.
+    /// Checks that a directory of this name is this service's.
     ///
     /// # Errors
     /// It is not.
@@ -159,7 +159,7 @@ mod tests {
         ScratchName::from_random([tag, tag, tag, tag, 0, 0, 0, number])
     }
 
-    /// Root's, with three workers of ten uids each.
+    /// The policy of a spawner that is root, with three workers of ten uids each.
     fn policy() -> Policy {
         Policy {
             tag: name(1, 0),

@@ -1,7 +1,7 @@
 //! Reaps processes: workers, and the sandboxes of lost workers.
 //!
-//! Where workers have PID namespaces, all processes of one end with it. Without them the sandboxes
-//! of a worker that is gone become this process's children: they are its orphans.
+//! Where workers have PID namespaces, a worker's processes end with the worker. Without PID
+//! namespaces the sandboxes of a lost worker become children of this process. We call them orphans.
 
 use crate::error::SpawnerError;
 use crate::say;
@@ -11,14 +11,14 @@ use nix::unistd::{Pid, getpid};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// How long sandboxes without a worker may take to end: the kernel needs seconds for gigabytes.
+/// How long orphans may take to end. The kernel needs seconds to free gigabytes.
 pub const ORPHANS_END_MAX: Duration = Duration::from_secs(10);
 
 /// Waits for one worker's end and reaps it. Returns its exit status, or the negative number of the
 /// signal that ended it.
 ///
 /// # Errors
-/// It is no child of this process, or is reaped already.
+/// The process is no child of this process, or is reaped already.
 pub fn reap(pid: Pid) -> Result<i32, SpawnerError> {
     match waitid(Id::Pid(pid), WaitPidFlag::WEXITED) {
         Ok(WaitStatus::Exited(_, status)) => Ok(status),
@@ -28,10 +28,10 @@ pub fn reap(pid: Pid) -> Result<i32, SpawnerError> {
     }
 }
 
-/// Reaps children that have ended and are not workers, up to the first that is one.
+/// Reaps ended children that are not workers. Stops at the first ended child that is a worker.
 ///
 /// # Errors
-/// waitid(2) fails, which it has no reason to.
+/// waitid(2) fails, for which there is no known reason.
 pub fn reap_orphans(is_worker: impl Fn(Pid) -> bool) -> Result<(), SpawnerError> {
     loop {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -47,8 +47,9 @@ pub fn reap_orphans(is_worker: impl Fn(Pid) -> bool) -> Result<(), SpawnerError>
     }
 }
 
-/// Whether a child of this process that is no worker has one of these uids; any uid where none are
-/// given, since all processes of the service share one. False where `/proc` does not tell.
+/// Whether a child of this process that is no worker has one of these uids. Without `uids` every
+/// uid counts, since all processes of the service then share one. False where `/proc` can't be
+/// read.
 pub fn has_orphan(uids: Option<&Range<u32>>, is_worker: impl Fn(Pid) -> bool) -> bool {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -69,9 +70,9 @@ fn is_own_child(status: &str, uids: Option<&Range<u32>>) -> bool {
     is_child && uids.is_none_or(|uids| uid.is_some_and(|uid| uids.contains(&uid)))
 }
 
-/// Waits until no child is left, once all workers are reaped. Each orphan ends by itself, at once
-/// (PR_SET_PDEATHSIG). One that was just being made may make its directory before that, which is to
-/// be removed too: hence the wait.
+/// Waits until no child is left, once all workers are reaped. The kernel ends each orphan at once
+/// (PR_SET_PDEATHSIG). But an orphan that was just being made may still make its directory. We wait
+/// so that this directory is removed too.
 pub fn wait_for_orphans() {
     let deadline = Instant::now() + ORPHANS_END_MAX;
     loop {

@@ -1,8 +1,8 @@
-//! What the spawner has to tell the operator beside its reports.
+//! Messages from the spawner to the operator, beside its reports to the supervisor.
 //!
-//! The supervisor puts it into the service's log. Once the supervisor is gone it goes to standard
-//! error, where that takes it: a log that is full, closed or stuck ends nothing here and holds
-//! nothing up.
+//! The supervisor puts these messages into the service's log. Once the supervisor is gone they go
+//! to standard error. If standard error is full, closed or stuck, the message is lost; the spawner
+//! neither fails nor waits.
 
 use codejail_protocol::spawn::{SAID_BYTES_MAX, SaidLevel, SpawnerReport};
 use codejail_transport::PacketSocket;
@@ -12,26 +12,26 @@ use std::io::{Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 
-/// One for the whole process, since whatever goes wrong anywhere in it is told the same way.
+/// One socket for the whole process, so that every part of it can report.
 static SOCKET: OnceLock<Arc<PacketSocket>> = OnceLock::new();
 
-/// From now on everything is told over this socket.
+/// From now on all messages go over this socket.
 pub fn over(socket: &Arc<PacketSocket>) {
     // Called once, at the start.
     let _ = SOCKET.set(Arc::clone(socket));
 }
 
-/// Tells what was put right.
+/// Reports that the spawner put something right.
 pub fn info(event: &str, text: impl Display) {
     say(SaidLevel::Info, event, &text.to_string());
 }
 
-/// Tells of something that stays, and that nothing depends on.
+/// Reports something that stays behind, though nothing depends on it.
 pub fn warn(event: &str, text: impl Display) {
     say(SaidLevel::Warning, event, &text.to_string());
 }
 
-/// Tells of something that has failed without reason.
+/// Reports a failure without a known reason.
 pub fn error(event: &str, text: impl Display) {
     say(SaidLevel::Error, event, &text.to_string());
 }

@@ -1,5 +1,5 @@
-//! Serves the supervisor: one request or one worker's end at a time, each with its report. Nothing
-//! in it waits for a removal or for processes that take long to end.
+//! Serves the supervisor: one request or one worker's end at a time, each with its report. The loop
+//! never waits for a removal or for processes that take long to end.
 
 use crate::clean::cleaner::Cleaner;
 use crate::clean::leftovers;
@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 /// How often this process looks for orphans where no PID namespace ends them.
 const ORPHANS_EVERY_MS: u16 = 1000;
 
-/// How often it looks whether the sandboxes of a worker that has ended are gone. Nearly always they
-/// are at the first look.
+/// How often this process looks whether the sandboxes of an ended worker are gone. They are nearly
+/// always gone at the first look.
 const LEAVING_EVERY_MS: u16 = 20;
 
-/// The spawner once it is configured.
+/// The configured spawner.
 pub struct Service {
     socket: Arc<PacketSocket>,
     scratch_tag: ScratchName,
@@ -38,7 +38,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// One without a worker.
+    /// A service without workers.
     pub fn new(
         socket: Arc<PacketSocket>,
         config: &SpawnerConfig,
@@ -82,8 +82,8 @@ impl Service {
         }
     }
 
-    /// Without PID namespaces this process has to reap the sandboxes of a lost worker, and no
-    /// descriptor tells of their end.
+    /// The longest wait. Without PID namespaces this process has to reap the sandboxes of a lost
+    /// worker, and no descriptor tells when they end.
     fn wait_max(&self) -> PollTimeout {
         if self.workers.iter().any(|record| record.leaving.is_some()) {
             PollTimeout::from(LEAVING_EVERY_MS)
@@ -136,7 +136,7 @@ impl Service {
         let descriptors = match checked.and(descriptors) {
             Ok(descriptors) => descriptors,
             Err(refusal) => {
-                // Nothing was made, so nothing of this name is for this process to remove.
+                // Nothing was made, so there is nothing to remove.
                 let error = refusal.to_string();
                 return SpawnerReport::LaunchFailed { worker, error };
             }
@@ -154,7 +154,7 @@ impl Service {
                 SpawnerReport::Launched { worker, pid }
             }
             Err(error) => {
-                // A directory that was there before is not ours to remove.
+                // Do not remove a directory that was there before: it is somebody else's.
                 if !error.is_existing_directory() {
                     self.cleaner.clean_unasked(dir);
                 }
@@ -164,7 +164,8 @@ impl Service {
         }
     }
 
-    /// A worker that has ended already is no fault: its end and the request may cross.
+    /// Kills a worker. The worker may have ended already, since its end and the request can cross;
+    /// that is no error.
     fn kill(&self, worker: WorkerId) -> Result<(), SpawnerError> {
         match self.workers.get(worker) {
             Some(record) => record
@@ -191,7 +192,7 @@ impl Service {
         }
     }
 
-    /// Reaps a worker that has ended, and ends what it has left behind.
+    /// Reaps a worker that has ended, and kills the processes that it has left.
     fn note_end(&mut self, worker: WorkerId) -> Result<(), SpawnerError> {
         let Some(record) = self.workers.get_mut(worker) else {
             return Ok(());
@@ -203,13 +204,13 @@ impl Service {
             told: false,
         });
         if let Some(cgroup) = &record.launched.cgroup {
-            // What the worker left ends with it, however the worker ended.
+            // Kill all processes that the worker left, however the worker ended.
             cgroup.kill();
         }
         Ok(())
     }
 
-    /// Workers that have ended with all their sandboxes: their uids are free.
+    /// Workers that have ended and whose sandboxes have all ended too. Their uids are free.
     fn gone(&mut self) -> Vec<WorkerId> {
         let orphaned = !self.launcher.has_pid_namespaces();
         let uids_per_worker = self.uids_per_worker;
@@ -249,8 +250,8 @@ impl Service {
         Ok(self.socket.send(&report, &[])?)
     }
 
-    /// Gives back what a worker had that is gone. Its file systems go with the record, which has
-    /// their last descriptors.
+    /// Frees what a worker had that is gone. The record holds the last descriptors of its file
+    /// systems, so they end when the record is dropped.
     fn release(&self, record: WorkerRecord) {
         if let Some(cgroup) = &record.launched.cgroup {
             cgroup.remove();
@@ -260,7 +261,7 @@ impl Service {
         }
     }
 
-    /// The supervisor is gone: no process and no directory of its service stays.
+    /// The supervisor is gone: ends every process and removes every directory of the service.
     pub fn end(mut self) {
         for record in self.workers.iter() {
             if let Err(errno) = record.launched.kill() {
@@ -283,7 +284,7 @@ impl Service {
             if self.workers.iter().next().is_none() || Instant::now() >= deadline {
                 break;
             }
-            // What is to be waited for are processes of which there is no descriptor.
+            // No descriptor tells when these processes end.
             let _ = reap_orphans(|_| false);
             std::thread::sleep(Duration::from_millis(LEAVING_EVERY_MS.into()));
         }

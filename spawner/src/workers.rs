@@ -1,8 +1,8 @@
-//! The workers that were launched and are not gone yet, and the wait for one of them or for a
+//! The workers that were launched and are not gone yet, and the wait for a worker's end or a
 //! request.
 //!
-//! A worker runs, then it leaves: it has ended and is reaped, and what it has left behind, its
-//! sandboxes, may take seconds more to end. It is gone after them.
+//! A worker runs, leaves and is gone. While it leaves, its process has ended and is reaped, but its
+//! sandboxes may take seconds more to end. When they have ended the worker is gone.
 
 use crate::error::SpawnerError;
 use crate::launch::Launched;
@@ -27,7 +27,7 @@ pub struct WorkerRecord {
     pub dir: ScratchName,
     /// Its user.
     pub uid: Option<u32>,
-    /// How it has ended, once it leaves.
+    /// How its process has ended, once the worker leaves.
     pub leaving: Option<Leaving>,
 }
 
@@ -38,15 +38,15 @@ pub struct Leaving {
     pub status: i32,
     /// When it was reaped.
     pub since: Instant,
-    /// Whether the operator knows that it takes long.
+    /// Whether the operator was told that its end takes long.
     pub told: bool,
 }
 
-/// All of them; the policy bounds their number.
+/// All workers; the policy bounds their number.
 #[derive(Debug, Default)]
 pub struct Workers(BTreeMap<WorkerId, WorkerRecord>);
 
-/// What a wait has brought.
+/// The result of a wait.
 #[derive(Debug)]
 pub struct Ready {
     /// Whether the supervisor has sent something or is gone.
@@ -56,7 +56,7 @@ pub struct Ready {
 }
 
 impl Workers {
-    /// Notes a worker. The policy has seen to it that no other has its number.
+    /// Notes a worker. The policy makes sure that no other worker has its number.
     pub fn insert(&mut self, worker: WorkerId, record: WorkerRecord) {
         self.0.insert(worker, record);
     }
@@ -71,34 +71,34 @@ impl Workers {
         self.0.get(&worker)
     }
 
-    /// All, in the order of their numbers.
+    /// All workers, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &WorkerRecord> {
         self.0.values()
     }
 
-    /// The worker of this number, to note how it has ended.
+    /// The worker of this number, for changes.
     pub fn get_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerRecord> {
         self.0.get_mut(&worker)
     }
 
-    /// The numbers of those that run.
+    /// The numbers of the workers that run.
     pub fn running(&self) -> Vec<WorkerId> {
         let running = self.0.iter().filter(|(_, record)| record.leaving.is_none());
         running.map(|(worker, _)| *worker).collect()
     }
 
-    /// The processes of those that run.
+    /// The processes of the workers that run.
     pub fn running_processes(&self) -> Vec<Pid> {
         let running = self.iter().filter(|record| record.leaving.is_none());
         running.map(|record| record.launched.process.pid).collect()
     }
 
-    /// Forgets all.
+    /// Forgets all workers and returns their records.
     pub fn into_records(self) -> impl Iterator<Item = WorkerRecord> {
         self.0.into_values()
     }
 
-    /// Those that leave.
+    /// The workers that leave.
     pub fn leaving(&mut self) -> impl Iterator<Item = (WorkerId, &mut WorkerRecord)> {
         let leaving = self
             .0
@@ -107,7 +107,7 @@ impl Workers {
         leaving.map(|(worker, record)| (*worker, record))
     }
 
-    /// For the policy.
+    /// The workers as the policy sees them.
     pub fn live(&self) -> Vec<LiveWorker> {
         let workers = self.0.iter();
         workers
@@ -118,9 +118,9 @@ impl Workers {
             .collect()
     }
 
-    /// Whether this process is one of those that run.
+    /// Whether this process is a worker that runs.
     pub fn has_process(&self, pid: Pid) -> bool {
-        // The number of one that leaves may be another process's by now.
+        // The pid of a worker that leaves may already belong to another process.
         self.running_processes().contains(&pid)
     }
 
@@ -134,7 +134,7 @@ impl Workers {
     /// over.
     ///
     /// # Errors
-    /// poll(2) fails, which it has no reason to.
+    /// poll(2) fails, for which there is no known reason.
     pub fn wait(&self, socket: &PacketSocket, timeout: PollTimeout) -> Result<Ready, SpawnerError> {
         let running = self.0.iter().filter(|(_, record)| record.leaving.is_none());
         let processes = running

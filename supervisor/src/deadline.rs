@@ -1,4 +1,4 @@
-//! A deadline that may not be there.
+//! An optional deadline.
 
 use tokio::time::{Instant, sleep_until};
 

@@ -1,8 +1,9 @@
 //! Whether executing is safe: what the checks of each worker and of the service itself found.
 //!
-//! Safe once a worker has passed its checks. Unsafe again when a new worker fails them while no checked
-//! worker is serving, and while none has served for long: what could start none may be broken in any way.
-//! A worker that fails never serves: beside others that serve it is only reported.
+//! Executing is safe once a worker has passed its checks. It becomes unsafe again if a new worker
+//! fails them while no checked worker is serving, and while no worker has served for a long time: a
+//! host that can't start a worker may be broken in any way. A worker that fails never serves; while
+//! others serve, its failure is only reported.
 
 use codejail_protocol::SABOTAGE;
 use codejail_protocol::control::LayerState;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long no worker may serve before that says something about the host: the longest pause between two
-/// attempts to start one.
+/// How long there may be no serving worker before executing counts as unsafe: the longest pause
+/// between two attempts to start one.
 const UNSERVED_MAX: Duration = Duration::from_secs(30);
 
 /// One check and what it found.
@@ -23,7 +24,7 @@ const UNSERVED_MAX: Duration = Duration::from_secs(30);
 pub struct Check {
     /// The original's name for it.
     pub id: &'static str,
-    /// Nothing, or what is wrong.
+    /// The fault, if there is one.
     pub failure: Option<String>,
 }
 
@@ -37,9 +38,10 @@ struct State {
     serving: BTreeSet<WorkerId>,
     /// Since when none serves, once one has.
     unserved: Option<Instant>,
-    /// Whether the last that was learnt of workers is good.
+    /// Whether the last news of workers was good.
     workers_safe: bool,
-    /// What the last worker of each keeper said: a failure shows until a worker of that keeper passes.
+    /// The checks of each keeper's last worker. A failure stays until a worker of that keeper
+    /// passes.
     keepers: BTreeMap<usize, Vec<Check>>,
     /// Of the service itself; none until they have run.
     own: Option<Vec<Check>>,
@@ -51,7 +53,8 @@ struct State {
     checked: watch::Sender<()>,
 }
 
-/// A build for tests executes whatever was found, or no test could show what a missing layer lets pass.
+/// A sabotage build executes even after failed checks: otherwise no test could show what a missing
+/// layer lets pass.
 fn all_passed(checks: &[Check]) -> bool {
     SABOTAGE || checks.iter().all(|check| check.failure.is_none())
 }
@@ -102,7 +105,7 @@ impl Health {
         }
     }
 
-    /// What the checks of the service itself found; nothing is safe before this was said.
+    /// Notes the checks of the service itself; nothing is safe before this call.
     pub fn own_checked(&self, checks: Vec<Check>) {
         let mut state = self.0.write();
         count_failures(&checks);
@@ -264,7 +267,7 @@ mod tests {
         assert_eq!(health.checks(), checks(None));
     }
 
-    // The clock stands still but for what the test adds.
+    // The clock moves only when the test moves it.
     #[tokio::test(start_paused = true)]
     async fn it_is_unsafe_when_no_worker_has_served_for_long_and_safe_when_one_does() {
         let health = Health::default();
@@ -292,7 +295,7 @@ mod tests {
         let health = Health::default();
         health.own_checked(Vec::new());
         assert!(health.worker_checked(0, FIRST, checks(None)));
-        // That none serves for a moment says nothing about safety.
+        // A moment without a serving worker is not unsafe.
         health.worker_left(FIRST);
         assert!(health.is_safe());
         assert!(!health.worker_checked(0, SECOND, checks(Some("listed /"))));

@@ -1,6 +1,6 @@
 //! codejail: runs untrusted Python in pre-warmed sandboxes. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
-// They panic where they can't write, and a panic is an abort: `say` has what doesn't.
+// These macros panic if they can't write, and a panic aborts the process. Use `say` instead.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod big_work;

@@ -1,10 +1,11 @@
 //! The threads on which the pipes of old runs are read: apart from those that answer HTTP.
 //!
-//! What a read of a pipe costs is for the sandbox to say. Before it returns, the kernel calls, with
-//! interrupts off, everybody who watches the pipe's other end, and a run can hang 100,000 epoll watches
-//! on its own standard output. It takes a run some 1.3 microseconds to make one, and a read 0.1 to call it.
-//! So the age of a run bounds what a read of its pipes can cost: those of young runs stay where their
-//! requests are, since to change threads would cost a small execution a twentieth of its time.
+//! A sandbox can make reads of its pipes expensive. Before a read returns, the kernel calls, with
+//! interrupts off, all watchers of the pipe's other end, and a run can hang 100,000 epoll watches
+//! on its own standard output. It takes a run some 1.3 microseconds to make one, and a read 0.1 to
+//! call it. So the age of a run bounds what a read of its pipes can cost: those of young runs stay
+//! where their requests are, since to change threads would cost a small execution a twentieth of
+//! its time.
 
 use std::io;
 use std::thread::available_parallelism;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
-/// From then on a run is old. Before, it can't have made watches that cost a read more than 2 ms; and a small
-/// execution is over.
+/// After this time a run is old. A younger run can't have made watches that cost a read more than 2
+/// ms, and a small execution is over by then.
 pub const YOUNG_MAX: Duration = Duration::from_millis(20);
 
 /// The threads.

@@ -1,5 +1,6 @@
-//! Which signals this service was sent, and when. A service manager may send its signal to every process
-//! of the service (systemd's `KillMode=control-group`): it ends runs too, and no author is to blame.
+//! Which signals this service was sent, and when. A service manager may send its signal to every
+//! process of the service (systemd's `KillMode=control-group`): it ends runs too, and no author is
+//! to blame.
 
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -7,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-/// How far apart the processes of a service may get the same signal: they get it one after the other, on a
-/// host that may be busy.
+/// How far apart the processes of a service may get the same signal: they get it one after the
+/// other, on a host that may be busy.
 const SPREAD: Duration = Duration::from_secs(1);
-/// How long the answer to a run that ended by a signal waits for word that the service got it too. A run that
-/// sends itself such a signal is answered so much later.
+/// How long the answer to a run that ended by a signal waits for word that the service got it too.
+/// A run that sends itself such a signal is answered so much later.
 const WORD_MAX: Duration = Duration::from_millis(100);
 
 /// What is sent to a whole service by those who end or control it.
@@ -36,8 +37,8 @@ impl ReceivedSignals {
         });
     }
 
-    /// Whether a run that took so long, and has just ended with this status, was ended by a signal that the
-    /// whole service was sent.
+    /// Whether a run that took so long, and has just ended with this status, was ended by a signal
+    /// that the whole service was sent.
     pub async fn have_ended(&self, status: i32, elapsed: Duration) -> bool {
         let signal = -status;
         if !MANAGERS.iter().any(|manager| *manager as i32 == signal) {

@@ -9,12 +9,13 @@ use crate::service::Service;
 use crate::startup_check;
 use std::sync::Arc;
 
-/// Changed keys that one reload names: every key that there is, and the limits of some twenty courses.
+/// Changed keys that one reload names: every key that there is, and the limits of some twenty
+/// courses.
 const CHANGES_SAID_MAX: usize = 150;
 
 /// Reads the configuration anew and applies what can be applied; what can't is named. One that is
-/// wrong changes nothing. Workers are replaced by such that have the new one, each once its successor
-/// serves: no request is lost.
+/// wrong changes nothing. Workers are replaced by such that have the new one, each once its
+/// successor serves: no request is lost.
 pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     let sources = sources.clone();
     // Files may lie on a disk that is slow.
@@ -87,8 +88,8 @@ pub fn say_payloads(config: &Config) {
     }
 }
 
-/// The configuration that counts from now on: what takes a restart stays as it was. Says which keys have
-/// changed, and which of them wait.
+/// The configuration that counts from now on: what takes a restart stays as it was. Says which keys
+/// have changed, and which of them wait.
 fn settled(mut loaded: Config, host: &Host, service: &Service) -> Option<Config> {
     let now = service.config.get();
     let (most, wanted) = (host.config.workers_max(), loaded.workers);

@@ -1,5 +1,5 @@
-//! The original's safety checks and one more: each new worker's, run through its own sandboxes before it may serve,
-//! and the service's own.
+//! The original's safety checks and one more: each new worker's, run through its own sandboxes
+//! before it may serve, and the service's own.
 
 use crate::config::{CodeJailLimits, Config};
 use crate::execution::{Attempt, CaptureBounds, Job, run_somewhere};
@@ -44,8 +44,8 @@ const PROBES: &[Probe] = &[
         code: "import os\nret = os.listdir('/')",
         expected: Expected::Denied(&[PERMISSION]),
     },
-    // Not one of the original's. Who can write beside its own `tmp` owns its worker's files, and so those of
-    // every other run: where sandboxes share a uid, Landlock alone keeps them apart.
+    // Not one of the original's. Who can write beside its own `tmp` owns its worker's files, and so
+    // those of every other run: where sandboxes share a uid, Landlock alone keeps them apart.
     Probe {
         id: "files",
         name: "Block writes beside the run's own files",
@@ -72,10 +72,11 @@ const EGRESS: &str = "Block egress from webapp";
 /// How many sandboxes the checks of one worker take.
 pub const SANDBOXES_TAKEN: u64 = PROBES.len() as u64;
 
-/// How long a probe may take: a sandbox is ready within 10 s or its worker is given up, and no probe
-/// computes.
+/// How long a probe may take: a sandbox is ready within 10 s or its worker is given up, and no
+/// probe computes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
-/// How long a connection may take that must not come about: one that is let through takes milliseconds.
+/// How long a connection may take that must not come about: one that is let through takes
+/// milliseconds.
 const EGRESS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs every probe in a sandbox from `shelf`, one after the other.
@@ -185,7 +186,8 @@ impl Probe {
     }
 }
 
-/// What came of a run of the service's own, in an operator's words. What a limit did is said by its key.
+/// What came of a run of the service's own, in an operator's words. What a limit did is said by its
+/// key.
 #[must_use]
 pub fn told(answer: &Answer, limits: &CodeJailLimits) -> String {
     match answer {

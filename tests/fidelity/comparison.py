@@ -15,7 +15,8 @@ from course_libraries import LIBRARIES, library
 from original import Original
 from running_service import SANDBOX_PYTHON, UID_COUNT, development_configuration, running_service
 
-# Wide, for a machine that is busy; the contexts have those that a case is about. REALTIME in seconds.
+# Wide, for a machine that is busy; the contexts have those that a case is about. REALTIME in
+# seconds.
 LIMITS = {"CPU": 20, "REALTIME": 25}
 OVERRIDES = {
     "short": {"CPU": 1, "REALTIME": 1},
@@ -26,8 +27,9 @@ OVERRIDES = {
     "memory": {"VMEM": 1_000_000_000},
     "few": {"NPROC": 3},
 }
-# Beside what a developer's service preloads: the rest of deploy/requirements/verawood-python3.11.txt, parts of
-# it that are not imported by themselves, and what of the standard library has a state of its own.
+# Beside what a developer's service preloads: the rest of
+# deploy/requirements/verawood-python3.11.txt, parts of it that are not imported by themselves, and
+# what of the standard library has a state of its own.
 ALSO_PRELOADED = (
     "scipy.stats scipy.optimize scipy.integrate scipy.interpolate matplotlib.pyplot sympy.stats "
     "networkx.algorithms.community.lukes nltk.lm.api lxml.html lxml_html_clean cffi click contourpy cycler fontTools "
@@ -45,7 +47,8 @@ COMPILATION_SECONDS_MAX = 60
 SHOWN_LINES_MAX = 40
 SHOWN_CHARACTERS_MAX = 2000
 
-# The random part of the scratch directory's name, and where in the runner the author's code is executed.
+# The random part of the scratch directory's name, and where in the runner the author's code is
+# executed.
 SCRATCH = re.compile(r"/tmp/codejail-\w{8}(?!\w)")
 RUNNER_LINE = re.compile(r"([/\"]jailed_code\\*\", line )\d+")
 

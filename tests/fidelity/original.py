@@ -105,7 +105,8 @@ def become_caller(order):
 
     remember_text(safe_exec)
 
-    # Whatever this process was started with: nohup ignores the first, a shell's `&` the others, and so would code.
+    # Whatever this process was started with: nohup ignores the first, a shell's `&` the others, and
+    # so would code.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

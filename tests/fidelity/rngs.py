@@ -4,8 +4,8 @@ import json
 
 from cases import Case
 
-# Draws from whatever an author can reach. What comes from the operating system (os.urandom, secrets,
-# uuid4) can't repeat unless somebody replaced it.
+# Draws from whatever an author can reach. What comes from the operating system (os.urandom,
+# secrets, uuid4) can't repeat unless somebody replaced it.
 DRAWS = """
 import os
 os.environ["MPLCONFIGDIR"] = os.getcwd() + "/tmp"

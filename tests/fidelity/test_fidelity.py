@@ -10,7 +10,8 @@ from programs import differing_program
 from rngs import repeated_draws, seeded_states
 from running_service import SANDBOX_PYTHON
 
-# All cases take minutes, since the original starts an interpreter for each and imports what it names.
+# All cases take minutes, since the original starts an interpreter for each and imports what it
+# names.
 EVERY = 10
 PROGRAMS = 25
 EXECUTIONS = 60

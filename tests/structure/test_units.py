@@ -11,8 +11,9 @@ SYSTEMD = TREE / "deploy/systemd"
 UNITS = ["codejail.service", "codejail@.service", "codejail.socket"]
 BINARY = "/usr/lib/codejail/codejail"
 
-# What `systemd-analyze security` calls exposed, from 0 to 10 and ten times that here. A service that makes
-# sandboxes needs much that this counts against it: root, CAP_SYS_ADMIN, mounts, namespaces.
+# What `systemd-analyze security` calls exposed, from 0 to 10 and ten times that here. A service
+# that makes sandboxes needs much that this counts against it: root, CAP_SYS_ADMIN, mounts,
+# namespaces.
 EXPOSURE_MAX = {"codejail.service": 96, "codejail@.service": 96}
 HARDENED_EXPOSURE_MAX = 52
 

@@ -1,4 +1,5 @@
-//! What authors and clients read when something goes wrong: the texts that several themes compare with.
+//! What authors and clients read when something goes wrong: the texts that several themes compare
+//! with.
 
 /// The author's, where the fault is the service's own.
 pub const SEE_LOGS: &str = "Couldn't execute sandboxed code: See logs.";

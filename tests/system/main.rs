@@ -1,7 +1,8 @@
-//! The service as its clients and its host see it: a real binary, a real kernel, one process of tests.
+//! The service as its clients and its host see it: a real binary, a real kernel, one process of
+//! tests.
 //!
-//! Tests run side by side. Each has its own service, directory and uids (`codejail_harness`); one that
-//! needs the whole machine says so by `machine::alone()`.
+//! Tests run side by side. Each has its own service, directory and uids (`codejail_harness`); one
+//! that needs the whole machine says so by `machine::alone()`.
 
 mod answers;
 mod confinement;

@@ -136,7 +136,8 @@ def test_each_key_is_shown_with_its_source_and_no_secret(page):
     assert load.SECRET not in requests.get(f"{metrics}/page.json", timeout=10).text
 
 
-# What the page says to each complaint of docs/operating.md after the load, by the beginning of the complaint.
+# What the page says to each complaint of docs/operating.md after the load, by the beginning of the
+# complaint.
 ANSWERS = {
     '"codejail fails"': ["endless", "failed: an exception that the code did not catch"],
     "Which limit was it": ["CPU limit of 1 s", "wall (REALTIME)"],

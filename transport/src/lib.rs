@@ -1,7 +1,7 @@
 //! Sockets between the processes: one frame per packet, descriptors beside it.
 //!
-//! Only the two `SEQPACKET` conversations use it. It knows no message: callers name the type that
-//! is legal in their state, and anything else is an error that ends the conversation.
+//! Only the two `SEQPACKET` conversations use this crate. It knows no messages: callers name the
+//! type that is legal in their state, and anything else is an error that ends the conversation.
 #![deny(unsafe_code)]
 
 use codejail_protocol::frame::{self, FRAME_BYTES_MAX, FrameError, PREFIX_BYTES};
@@ -25,7 +25,7 @@ pub enum PacketError {
     /// The socket failed; `EAGAIN` where it does not block.
     #[error("the socket failed: {0}")]
     Socket(#[from] Errno),
-    /// The peer sent something else than the one message that is legal now.
+    /// The peer sent something other than the one message that is legal now.
     #[error("the peer broke the protocol: {0}")]
     Frame(#[from] FrameError),
     /// The packet or its descriptors did not fit and were cut.
@@ -34,7 +34,7 @@ pub enum PacketError {
 }
 
 impl PacketError {
-    /// Whether trying again once the socket is ready is the answer.
+    /// Whether the caller should try again once the socket is ready.
     #[must_use]
     pub fn would_block(&self) -> bool {
         matches!(self, Self::Socket(Errno::EAGAIN))
@@ -93,8 +93,8 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Receives one message, or none when the peer closed its end. For whoever is trusted more than
-    /// the peer: the kernel makes no descriptor here, whatever the peer has sent along.
+    /// Receives one message, or none when the peer closed its end. For the end that is trusted more
+    /// than its peer: the kernel makes no descriptor in this process, whatever the peer has sent.
     ///
     /// # Errors
     /// What `recvmsg(2)` says, a packet that is not one whole `T`, or one with descriptors.
@@ -103,12 +103,12 @@ impl PacketSocket {
         packet.map(|packet| decode(&packet)).transpose()
     }
 
-    /// Receives one message with its descriptors, or none when the peer closed its end. For whoever
-    /// is trusted less than the peer.
+    /// Receives one message with its descriptors, or none when the peer closed its end. For the end
+    /// that is trusted less than its peer.
     ///
     /// # Errors
     /// What `recvmsg(2)` says, a packet that is not one whole `T`, or more than [`DESCRIPTORS_MAX`]
-    /// descriptors: those that have come are closed.
+    /// descriptors. After an error all descriptors that came are closed.
     pub fn receive_with_descriptors<T: DeserializeOwned>(
         &self,
     ) -> Result<Option<Packet<T>>, PacketError> {
@@ -148,8 +148,9 @@ impl PacketSocket {
     /// Length of the next packet, 0 once the peer has closed: with `MSG_TRUNC` the kernel returns
     /// the real length (recv(2)).
     ///
-    /// A buffer for the longest packet would be dear to a worker. Each fork shares the worker's
-    /// memory anew, so every 4 KiB of the buffer would cost a page fault and a copied page.
+    /// The buffer has that length because one for the longest packet would be expensive in a
+    /// worker. Each fork shares the worker's memory anew, so every 4 KiB of the buffer would cost a
+    /// page fault and a copied page.
     fn waiting(&self) -> Result<usize, Errno> {
         let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         Ok(recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut [], None, look)?.bytes)
@@ -164,9 +165,10 @@ fn decode<T: DeserializeOwned>(packet: &[u8]) -> Result<T, PacketError> {
 /// level, type (cmsg(3)).
 const CONTROL_HEADER_BYTES: usize = size_of::<usize>() + 2 * size_of::<i32>();
 
-/// Takes the descriptors that came with a packet; whoever receives a packet calls this once.
-/// `control` was zero before the packet came, and has at most one message: the sockets ask for no
-/// other kind. nix's own iterator gives none of a message that was cut, and they would stay open.
+/// Takes the descriptors that came with a packet; to be called once for each packet. `control` was
+/// zero before the packet came, and has at most one message: the sockets ask for no other kind. We
+/// do not use nix's iterator: it returns no descriptor of a message that was cut, and those would
+/// stay open.
 #[allow(unsafe_code)]
 fn own_descriptors(control: &[u8]) -> Vec<OwnedFd> {
     let (length, rest) = control.split_at(size_of::<usize>());

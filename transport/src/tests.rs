@@ -111,7 +111,7 @@ fn more_descriptors_than_any_message_has_are_closed() {
         ));
         assert_eq!(open_descriptors(), before, "{count}");
     }
-    // With something that is no message they come whole, and go too.
+    // All of them come with something that is no message, and all are closed too.
     let rights = [left.as_raw_fd(); DESCRIPTORS_MAX];
     sendmsg::<UnixAddr>(
         left.as_raw_fd(),

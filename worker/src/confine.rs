@@ -70,7 +70,7 @@ pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined
         process::close_proc()?;
     }
     if seccomp {
-        seccomp::confine_worker(sandbox_uids, truncates)?;
+        seccomp::confine_worker(sandbox_uids, config.user_namespaces, truncates)?;
     }
     let layers = vec![
         landlock_state(config, landlock.as_ref()),

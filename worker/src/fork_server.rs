@@ -73,6 +73,7 @@ pub fn run(
                     worker: getpid(),
                     image_bytes,
                     descriptors_max: config.descriptors_max,
+                    user_namespace: uid.is_none() && config.user_namespaces,
                     // The worker and its other sandboxes.
                     uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
                 };

@@ -43,6 +43,8 @@ pub struct SandboxSpec {
     pub descriptors_max: u64,
     /// Other processes of the same user, which count in its NPROC.
     pub uid_sharers: u64,
+    /// Whether it enters a user namespace of its own, in which there are none.
+    pub user_namespace: bool,
 }
 
 /// First step, in a fresh child that is still the worker's user. Its standard streams and status
@@ -60,6 +62,7 @@ pub fn enter(
     let apparmor = apparmor
         .map(|apparmor| Ok((apparmor, apparmor.open_attributes()?)))
         .transpose()?;
+    let alone = spec.user_namespace && identity::enter_user_namespace()?;
     identity::become_user(spec.uid)?;
     process::not_dumpable()?;
     process::die_with_parent(spec.worker)?;
@@ -93,7 +96,7 @@ pub fn enter(
         clock,
         worker: spec.worker,
         image_bytes: spec.image_bytes,
-        uid_sharers: spec.uid_sharers,
+        uid_sharers: if alone { 0 } else { spec.uid_sharers },
     })
 }
 

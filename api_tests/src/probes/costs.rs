@@ -1,13 +1,16 @@
-//! What a run can make the kernel do for it, or keep for it, where none of its own limits counts: after its
-//! end, in somebody else's calls, in lists and accounts that it shares with others.
+//! What a run can make the kernel do for it, or keep for it, where none of its own limits counts:
+//! after its end, in somebody else's calls, in lists and accounts that it shares with others.
 //!
-//! `scale` is by how much each is done more than usual. None takes more processor time than the run's limit
-//! leaves it to report. Each is bounded by itself, too, for services without limits.
+//! `scale` is by how much each is done more than usual. None takes more processor time than the
+//! run's limit leaves it to report. Each is bounded by itself, too, for services without limits.
 
+use super::long_calls::LONG_CALLS;
 use crate::probe::{Probe, ProbePlan};
 
 /// The group, part by part.
-pub const PARTS: &[&[Probe]] = &[ENDS, WATCHES, ACCOUNTS, SHARED, LOADING, CHANNELS];
+pub const PARTS: &[&[Probe]] = &[
+    ENDS, LONG_CALLS, WATCHES, ACCOUNTS, SHARED, LOADING, CHANNELS,
+];
 
 /// Code that costs others something: its name, what a victim beside it shows, what it uses up.
 macro_rules! costs {

@@ -1,5 +1,5 @@
-//! Kernel surface: calls that no course needs. Each is made so that the kernel, if it is reached, says
-//! no to its arguments or to the missing capability, with another error than a layer's.
+//! Kernel surface: calls that no course needs. Each is made so that the kernel, if it is reached,
+//! says no to its arguments or to the missing capability, with another error than a layer's.
 
 mod shared_files;
 

@@ -1,5 +1,5 @@
-//! Network: sockets of every family, names, connections and datagrams, to the network and to the host's
-//! own services.
+//! Network: sockets of every family, names, connections and datagrams, to the network and to the
+//! host's own services.
 
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;

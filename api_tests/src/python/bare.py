@@ -69,7 +69,7 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_
 pid = os.fork()
 if pid:
     pass_on(os.waitpid(pid, 0)[1])
-# A service that is careless leaves its own files open: this one is found by the probe that looks for such.
+# A careless service leaves its own files open. The probe that looks for such files finds this one.
 careless = open(__file__)
 sys.stdout = DevNull()
 run_all(todo)

@@ -14,8 +14,8 @@ import time
 limits = globals()["limits"]
 STARTED = time.monotonic()
 
-# How layers say no to each kind of attack. What hides its target (a mount, PID or network namespace) says
-# that it is not there; the harness makes sure that it is.
+# How layers say no to each kind of attack. What hides its target (a mount, PID or network
+# namespace) says that it is not there; the harness makes sure that it is.
 CALLS = ("EACCES", "EPERM", "ENOSYS")
 FILES = ("EACCES", "EPERM", "ENOENT", "EROFS", "EXDEV", "EFBIG")
 PROCESSES = ("EACCES", "EPERM", "ENOSYS", "ESRCH", "ENOENT")
@@ -142,7 +142,8 @@ def child(pid):
     return "a process was made"
 
 
-# What a program that should not run is told to say: as globals, so that it counts as the run's answer.
+# What a program that should not run is told to say: as globals, so that it counts as the run's
+# answer.
 SAY = '{"x": ["succeeded", "another program ran"]}'
 SHELL = ["sh", "-c", "echo '" + SAY + "'"]
 
@@ -161,8 +162,8 @@ fspick 433 433, fsync 74 82, futex 202 98, futex_wake 454 454, get_robust_list 2
 inotify_init1 294 26, io_setup 206 0, io_uring_enter 426 426, io_uring_register 427 427, io_uring_setup 425 425,
 ioperm 173 -, iopl 172 -, ioprio_set 251 30, kcmp 312 272, kexec_file_load 320 294, kexec_load 246 104,
 keyctl 250 219, landlock_create_ruleset 444 444, listmount 458 458, madvise 28 233, mbind 237 235,
-membarrier 324 283, memfd_create 319 279, migrate_pages 256 238, mlock 149 228, mmap 9 222, modify_ldt 154 -,
-mount 165 40, mount_setattr 442 442, move_mount 429 429, move_pages 279 239, mq_open 240 180, mq_unlink 241 181,
+membarrier 324 283, memfd_create 319 279, migrate_pages 256 238, mincore 27 232, mlock 149 228, mmap 9 222, modify_ldt 154 -,
+mount 165 40, mount_setattr 442 442, move_mount 429 429, move_pages 279 239, mremap 25 216, mq_open 240 180, mq_unlink 241 181,
 msgctl 71 187, msgget 68 186, msync 26 227, name_to_handle_at 303 264, open_by_handle_at 304 265, open_tree 428 428,
 openat2 437 437, perf_event_open 298 241, personality 135 92, pidfd_getfd 438 438, pidfd_open 434 434,
 pidfd_send_signal 424 424, pivot_root 155 41, pkey_alloc 330 289, prctl 157 167, process_madvise 440 440,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// How much longer than beside runs that only compute an answer may take.
 const TIMES_MAX: f64 = 1.5;
-/// And by how much in any case: two slices of a scheduler's time, by which whoever has the core delays the
-/// next one at random.
+/// A delay that is always allowed: two time slices of the scheduler, since the process that has the
+/// core delays the next one at random.
 const SLACK: Duration = Duration::from_millis(6);
 
 /// What was measured of one attack.

@@ -1,4 +1,5 @@
-//! A well-behaved client, and somebody who asks `/livez`: what they see while something else goes on.
+//! A well-behaved client, and somebody who asks `/livez`: what they see while something else goes
+//! on.
 
 use crate::client::{Client, Request};
 use crate::target::Service;
@@ -7,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the victim asks for again and again: some of what an author's code uses, each part of which another
-/// run could use up: a thread, a pipe, a file and a lock on it, a module from the disk.
+/// What the victim asks for again and again: some of what an author's code uses, each part of which
+/// another run could use up: a thread, a pipe, a file and a lock on it, a module from the disk.
 const CODE: &str = "import colorsys, fcntl, os, threading
 sums = []
 thread = threading.Thread(target=lambda: sums.append(sum(values)))
@@ -30,8 +31,9 @@ pub const RIGHT: &str = r#"{"answer": [1999000, 4096, [0.0, 0.0, 0.0]], "values"
 
 /// Between two requests of one who asks, so that he does not take a core himself.
 const PAUSE: Duration = Duration::from_millis(3);
-/// How often somebody would ask who does not wait for the answer before. An answer that took longer stands
-/// for those that he would have waited for meanwhile: two seconds without any are not one slow answer.
+/// The interval of a client that does not wait for the answer before its next question. A slow
+/// answer stands for all questions that this client would have asked meanwhile: two seconds without
+/// an answer are not one slow answer.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// Wrong answers that are kept to be shown.
 const SHOWN_MAX: usize = 3;

@@ -1,5 +1,5 @@
-//! Every probe against the real service with all layers that this host gives; and every attack where
-//! nothing confines it.
+//! Every probe against the real service with all layers that this host gives; and every attack
+//! where nothing confines it.
 
 use super::runs::{described, is_skipped, run_all, run_scaled, run_these};
 use super::services::{LIMITS, Probed};
@@ -94,8 +94,8 @@ fn every_attack_succeeds_where_nothing_confines_it() {
     assert!(skipped.is_empty(), "{}", described(&skipped));
 }
 
-/// What is judged beside a victim says nothing there if it does not do what it is meant to do; here with a
-/// hundredth of its numbers, so that it costs this machine nothing.
+/// What is judged beside a victim says nothing there if it does not do what it is meant to do; here
+/// with a hundredth of its numbers, so that it costs this machine nothing.
 fn costs_are_made(bare: &Bare, decoys: &Decoys, limits: &[(&str, u64)]) {
     let mut costs = run::choose_with_costs("");
     costs.retain(|(_, probe)| probe.is_cost());
@@ -114,8 +114,8 @@ fn attacks_are_never_run_bare_as_root() {
     }
 }
 
-/// A Python that belongs to the user, so that nothing but layers could keep it from being changed, with
-/// the sandbox's libraries.
+/// A Python that belongs to the user, so that nothing but layers could keep it from being changed,
+/// with the sandbox's libraries.
 fn own_python(dir: &Path, uid: Option<u32>) -> PathBuf {
     let venv = dir.join("venv");
     let as_user = |arguments: &[&str], python: &Path| {

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-/// One request for each connection, for ever: what `says` gives for its first line and its body, with status
+/// One request for each connection, for ever: what `says` gives for its first line and its body,
+/// with status
 /// 200. A port of its own.
 pub fn service(says: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");

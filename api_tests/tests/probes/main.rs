@@ -3,6 +3,7 @@
 mod command_line;
 mod every_probe;
 mod fake;
+mod leftovers;
 mod original;
 mod runs;
 mod sabotage;

@@ -1,6 +1,6 @@
-//! Every attack against services with one layer left out, and with all but one: so that what is stopped is
-//! known to be stopped by whom. `make sabotage` runs all of it and writes docs/sabotage.md; without it the
-//! short form runs: one layer left out at a time.
+//! Every attack against services with one layer left out, and with all layers but one left out.
+//! This shows which layer stops which attack. `make sabotage` runs all of it and writes
+//! docs/sabotage.md; without it the short form runs: one layer left out at a time.
 //!
 //! Where the uid layer is left out the service runs as a user without rights, never as root.
 
@@ -17,8 +17,8 @@ use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
-/// Those that can be left out here, and that this kernel gives. A cgroup bounds what all runs of a worker
-/// use together, which no probe of one run can see; AppArmor needs a kernel that has it.
+/// Those that can be left out here, and that this kernel gives. A cgroup bounds what all runs of a
+/// worker use together, which no probe of one run can see; AppArmor needs a kernel that has it.
 const LAYERS: [&str; 5] = ["namespaces", "mounts", "landlock", "seccomp", "rlimits"];
 const UID: &str = "uid";
 
@@ -44,8 +44,8 @@ fn attack(off: &[&str]) -> (Vec<Finished>, Outcomes) {
     (all, outcomes)
 }
 
-/// System V objects and a queue that `plants.rs` leaves where nothing keeps it from that; where each run has a
-/// user the next one can't remove them.
+/// System V objects and a queue that `plants.rs` leaves where nothing keeps it from that; where
+/// each run has a user the next one can't remove them.
 fn remove_objects_left_on_the_host() {
     let script = "import ctypes\nlibc, KEY = ctypes.CDLL(None), 0x70726F62\n\
                   libc.shmctl(libc.shmget(KEY, 0, 0), 0, None)\n\
@@ -56,8 +56,8 @@ fn remove_objects_left_on_the_host() {
     assert!(removed.expect("the sandbox's Python").success());
 }
 
-/// Keys that `plants.rs` left in keyrings of users where nothing kept it from that: a keyring outlives its
-/// user's processes, and a service of an earlier test may have had the same uids.
+/// Keys that `plants.rs` left in keyrings of users where nothing kept it from that: a keyring
+/// outlives its user's processes, and a service of an earlier test may have had the same uids.
 fn remove_keys_left_on_the_host() {
     let script = "import ctypes, os\n\
                   KEYCTL = {'x86_64': 250, 'aarch64': 219}[os.uname().machine]\n\
@@ -125,8 +125,8 @@ fn harm_is_stopped_by_two_layers_and_with_none_it_is_done() {
     say(&matrix.summary());
 }
 
-/// With every layer left out an attack succeeds; but for these, which are stopped by what a sandbox is and
-/// not by what it is put into. That each is an attack at all is shown where it is run bare
+/// With every layer left out an attack succeeds; but for these, which are stopped by what a sandbox
+/// is and not by what it is put into. That each is an attack at all is shown where it is run bare
 /// (`every_probe.rs`).
 fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
     let held: Vec<&str> = outcomes
@@ -142,9 +142,9 @@ fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
 }
 
-/// A process of its own for each run, not dumpable, no descriptor but its streams, an environment of its
-/// own, ended by the kernel's timer, its output bounded; its directory removed;
-/// and a Python installation that is root's.
+/// A process of its own for each run, not dumpable, no descriptor but its streams, an environment
+/// of its own, ended by the kernel's timer, its output bounded; its directory removed; and a Python
+/// installation that is root's.
 const BY_THE_PROCESS: &[&str] = &[
     "deny_adding_to_the_libraries",
     "deny_changing_the_python_installation",

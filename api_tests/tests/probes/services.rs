@@ -45,8 +45,8 @@ pub struct Probed {
 }
 
 impl Probed {
-    /// Starts a service without these layers, as another user than root if `unprivileged`, and waits
-    /// until it is ready.
+    /// Starts a service without these layers, as another user than root if `unprivileged`, and
+    /// waits until it is ready.
     pub fn start(unprivileged: bool, off: &[&str]) -> Self {
         let layers = off.iter().map(|layer| format!("{layer} = 'off'\n"));
         let layers = format!("[layers]\n{}", layers.collect::<String>());

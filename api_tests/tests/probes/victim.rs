@@ -1,5 +1,5 @@
-//! Attacks beside a victim: what makes one fail, by services that are made to suffer; and that a real one
-//! does not.
+//! Attacks beside a victim: what makes one fail, by services that are made to suffer; and that a
+//! real one does not.
 
 use super::fake;
 use super::services::{LIMITS, Probed};
@@ -209,7 +209,10 @@ fn no_attack_costs_a_victim_of_a_service_started_by_another_user_anything() {
 
 fn costs_nobody_anything(unprivileged: bool) {
     let scale = std::env::var("CODEJAIL_TEST_VICTIM_SCALE").unwrap_or_else(|_| "1".to_owned());
-    let (status, printed) = attack_a_real_one(unprivileged, &["--scale", &scale]);
+    let only = std::env::var("CODEJAIL_TEST_VICTIM_ONLY").unwrap_or_default();
+    let mut arguments = vec!["--scale", &scale];
+    arguments.extend(only.split_whitespace());
+    let (status, printed) = attack_a_real_one(unprivileged, &arguments);
     say(&printed);
     assert_eq!(
         status,

@@ -1,5 +1,5 @@
-//! From clone to exec: the order in which a new process becomes a worker. See `child/mod.rs` for
-//! what it may do.
+//! From clone to exec: the order in which a new process becomes a worker. `child/mod.rs` says what
+//! such a process may do.
 
 use super::credentials::{become_user, bound_capabilities, keep_capabilities};
 use super::exec_plan::{ChildDescriptors, ExecPlan, FIRST_FREE};
@@ -23,7 +23,7 @@ pub fn run(plan: &mut ExecPlan<'_>) -> ! {
     }
 }
 
-/// Enters a root and ends, or tells what failed.
+/// Enters a root and ends, or tells the spawner what failed.
 pub fn try_root(root: &mut Root<'_>, failed: &OwnedFd) -> ! {
     match root.enter() {
         Ok(()) => exit(0),
@@ -31,10 +31,11 @@ pub fn try_root(root: &mut Root<'_>, failed: &OwnedFd) -> ! {
     }
 }
 
-/// The order matters: IPC while the host's `/proc` is there; the root while there is CAP_SYS_ADMIN
-/// and the descriptors have the numbers that the root knows, and before a user namespace, in which
-/// mounts are locked; bounds while there is CAP_SETPCAP;
-/// user before capabilities; the death signal after the change of user, which clears it.
+/// The order matters. The IPC namespace is closed while the host's `/proc` is there. The root is
+/// entered while there is CAP_SYS_ADMIN and the descriptors have the numbers that the root knows,
+/// and before a user namespace, in which mounts are locked. Capabilities are bounded while there is
+/// CAP_SETPCAP. The user changes before the capabilities, and the death signal is set after the
+/// change of user, which clears it.
 fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
     wait_for_spawner(&plan.descriptors).map_err(Step::WaitForSpawner.failed())?;
     setsid().map_err(Step::Session.failed())?;
@@ -67,7 +68,7 @@ fn steps(plan: &mut ExecPlan<'_>) -> Result<Infallible, ChildFailure> {
 /// The spawner sends one byte once this process is in its cgroup. End of file means that the
 /// spawner has given up, or is gone.
 fn wait_for_spawner(descriptors: &ChildDescriptors) -> Result<(), Errno> {
-    // Else this process's own copy would keep the pipe from ending.
+    // Otherwise this process's own copy would keep the pipe open.
     close(descriptors.input_writer)?;
     match read(&descriptors.input, &mut [0])? {
         1 => Ok(()),
@@ -75,7 +76,8 @@ fn wait_for_spawner(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     }
 }
 
-/// 0 is a pipe at its end, as a sandbox's will be; 1 and 2 are the log, 3 is control, 4 the module.
+/// Descriptor 0 is a pipe at its end, as in a sandbox; 1 and 2 are the log, 3 is the control
+/// socket, 4 the module.
 fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     let log = descriptors.log.as_fd();
     let places = [
@@ -91,8 +93,8 @@ fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Rust ignores SIGPIPE and exec keeps that; Python shall start as from a shell. And the worker
-/// dies with the spawner, also where no PID namespace ends it.
+/// Rust ignores SIGPIPE and exec keeps that; Python shall start as from a shell. The death signal
+/// makes the worker die with the spawner, also where no PID namespace ends it.
 fn set_signals() -> Result<(), Errno> {
     restore_sigpipe()?;
     set_pdeathsig(Signal::SIGKILL)
@@ -113,8 +115,8 @@ mod tests {
     use std::fs::File;
     use std::os::fd::AsRawFd;
 
-    /// A process that is to become `program` and waits to be let go: it, its input and its
-    /// failures.
+    /// A process that is to become `program` and waits for its byte: the process, its input and the
+    /// pipe for its failures.
     fn start(program: &CStr, directory: &CStr) -> (Cloned, OwnedFd, OwnedFd) {
         let (input, go) = pipe2(OFlag::O_CLOEXEC).unwrap();
         let (hears, failed) = pipe2(OFlag::O_CLOEXEC).unwrap();

@@ -1,4 +1,4 @@
-//! The user of a new worker and what it may do that other users may not.
+//! The user of a new worker, and the worker's capabilities.
 
 use crate::sys::process::{
     drop_from_bounding_set, leave_groups, raise_ambient_capability, set_capabilities, set_group,
@@ -7,14 +7,14 @@ use crate::sys::process::{
 use nix::errno::Errno;
 use nix::sys::prctl::set_keepcaps;
 
-/// A worker becomes its sandboxes' users, and kills them (linux/capability.h: CAP_KILL 5,
+/// A worker changes to its sandboxes' users, and kills sandboxes (linux/capability.h: CAP_KILL 5,
 /// CAP_SETGID 6, CAP_SETUID 7).
 const CAPABILITIES: [u32; 3] = [5, 6, 7];
 
-/// Takes every other capability out of the bounding set, while there is CAP_SETPCAP.
+/// Takes every other capability out of the bounding set. Needs CAP_SETPCAP.
 pub(super) fn bound_capabilities() -> Result<(), Errno> {
-    /// Far over the last capability of any kernel: the call past the last fails with EINVAL, which
-    /// ends the loop.
+    /// Far above the last capability of any kernel. The call for the first unknown capability fails
+    /// with EINVAL, which ends the loop.
     const CAPABILITIES_MAX: u32 = 64;
     for capability in (0..CAPABILITIES_MAX).filter(|number| !CAPABILITIES.contains(number)) {
         match drop_from_bounding_set(capability) {

@@ -1,5 +1,5 @@
-//! All that a new worker's process needs, prepared by the spawner in memory of which the process
-//! gets a copy.
+//! All that a new worker's process needs. The spawner prepares it in memory, and the process gets a
+//! copy of that memory.
 
 use super::user_maps::UserMaps;
 use crate::sys::process::{CStringArray, duplicate_above};
@@ -8,11 +8,10 @@ use nix::errno::Errno;
 use std::ffi::{CStr, CString};
 use std::os::fd::{OwnedFd, RawFd};
 
-/// The first number after those at which a worker finds its descriptors (see
-/// [`super::become_worker`]).
+/// The first number after the worker's own descriptors (see [`super::become_worker`]).
 pub(super) const FIRST_FREE: RawFd = 5;
 
-/// What the process is to become, and where.
+/// Which program the process is to become, and where.
 #[derive(Debug)]
 pub struct ExecPlan<'a> {
     /// The interpreter.
@@ -42,8 +41,8 @@ pub struct ExecPlan<'a> {
 pub struct ChildDescriptors {
     /// The pipe that lets the process go on. At its end it is the worker's standard input.
     pub input: OwnedFd,
-    /// The spawner's end of that pipe, which is the spawner's to close. The process closes its
-    /// copy.
+    /// The spawner's end of that pipe. The spawner closes its own copy, the process closes the
+    /// other.
     pub input_writer: RawFd,
     /// Standard output and error.
     pub log: OwnedFd,
@@ -51,13 +50,13 @@ pub struct ChildDescriptors {
     pub control: OwnedFd,
     /// The worker module.
     pub module: OwnedFd,
-    /// Where the process tells what failed.
+    /// The pipe in which the process tells what failed.
     pub failed: OwnedFd,
 }
 
 impl ChildDescriptors {
-    /// Gives all of them numbers over those at which the worker will look for them, so that the
-    /// process can put one in its place without closing another.
+    /// Gives all descriptors numbers above those that the worker expects, so that the process can
+    /// put each in its place without closing another.
     ///
     /// # Errors
     /// `EMFILE`.

@@ -1,4 +1,4 @@
-//! What failed in a new process: how the process tells it, and how the spawner hears it.
+//! A failure in a new process: how the process tells it, and how the spawner reads it.
 
 use crate::error::{LaunchError, system};
 use crate::sys::process::exit;
@@ -22,19 +22,19 @@ pub enum Step {
     Descriptors,
     /// Have all other descriptors closed by the exec.
     CloseAtExec,
-    /// Be the first to go when memory is short.
+    /// Become the first process that the kernel kills when memory is short.
     OomScore,
     /// Enter the worker's directory.
     Directory,
     /// Enter a user namespace of its own.
     UserNamespace,
-    /// Give up all capabilities that no worker gets, for good.
+    /// Give up for good all capabilities that a worker does not get.
     CapabilityBounds,
     /// Become the worker's user.
     User,
     /// Keep the worker's capabilities over the exec.
     Capabilities,
-    /// SIGPIPE as Python expects it, and death with the spawner.
+    /// Set SIGPIPE as Python expects it, and the death signal.
     Signals,
     /// Ask for the AppArmor profile.
     AppArmor,
@@ -61,7 +61,7 @@ impl Step {
         Self::Exec,
     ];
 
-    /// How an error names it.
+    /// The step's name in an error.
     pub fn name(self) -> &'static str {
         match self {
             Self::WaitForSpawner => "wait for the spawner",
@@ -107,7 +107,7 @@ const FAILURE_BYTES: usize = 16;
 pub struct ChildFailure {
     step: Step,
     errno: Errno,
-    /// Which of the root's binds could not be made, if it was one.
+    /// The number of the root's bind that failed; none if the failure was something else.
     bind: Option<usize>,
 }
 
@@ -122,7 +122,8 @@ impl From<EnterFailure> for ChildFailure {
 }
 
 impl ChildFailure {
-    /// Tells the spawner and ends this process. Nobody is left to hear that telling failed.
+    /// Tells the spawner and ends this process. An error of the write is ignored: nobody could
+    /// receive it.
     pub fn tell(self, pipe: impl AsFd) -> ! {
         let _ = write(pipe, &self.to_bytes());
         exit(1)
@@ -148,7 +149,7 @@ impl ChildFailure {
         })
     }
 
-    /// For the log; `root` is the one that the process was to enter.
+    /// The error for the log; `root` is the root that the process was to enter.
     fn into_error(self, root: Option<&RootPlan>) -> LaunchError {
         let name = self.step.name();
         let step = match root {
@@ -159,11 +160,11 @@ impl ChildFailure {
     }
 }
 
-/// In the spawner: waits until the new process has become another program, or has ended. Its end of
-/// the pipe closes then, and no other end may be open.
+/// In the spawner: waits until the new process has become another program or has ended. Then the
+/// process's end of the pipe closes; no other copy of that end may be open.
 ///
 /// # Errors
-/// What the process said before that.
+/// The failure that the process wrote to the pipe.
 pub fn hear(pipe: impl AsFd, root: Option<&RootPlan>) -> Result<(), LaunchError> {
     let mut message = [0; FAILURE_BYTES];
     let length = read(pipe, &mut message).map_err(system("hear from the new process"))?;

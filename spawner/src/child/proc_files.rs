@@ -1,4 +1,4 @@
-//! Small files of `/proc` with which a new process changes what the kernel does with it.
+//! Small files of `/proc` that change how the kernel treats a new process.
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -6,9 +6,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 use std::ffi::CStr;
 
-/// Where memory runs out, the kernel shall end a sandbox before anything else of the host
-/// (proc(5)). Of processes with the same score it takes the largest, and that is never the worker
-/// for long. A host without `/proc` has no score to set.
+/// When memory runs out, the kernel shall end a sandbox before any other process of the host
+/// (proc(5)). Among processes with the same score the kernel takes the largest; a worker does not
+/// stay the largest for long. A host without `/proc` has no score to set.
 ///
 /// # Errors
 /// The file is there and can't be written.
@@ -19,16 +19,16 @@ pub fn go_first_when_memory_is_short() -> Result<(), Errno> {
     }
 }
 
-/// Forbids all System V objects in this process's IPC namespace, which must be a new one: no shared
-/// memory segment, message queue or semaphore set can be made there, so that none outlives its run.
-/// The limits are the namespace's own (proc(5)).
+/// Forbids all System V objects in this process's IPC namespace, which must be a new one. Nobody
+/// can make a shared memory segment, message queue or semaphore set there, so none outlives its
+/// run. The limits are the namespace's own (proc(5)).
 ///
 /// # Errors
 /// `/proc/sys` can't be written.
 pub fn close_ipc() -> Result<(), Errno> {
     write_file(c"/proc/sys/kernel/shmmni", b"0")?;
     write_file(c"/proc/sys/kernel/msgmni", b"0")?;
-    // The last of the four is the number of sets.
+    // The last of the four numbers is the number of sets.
     write_file(c"/proc/sys/kernel/sem", b"0 0 0 0")
 }
 
@@ -47,10 +47,10 @@ pub fn enter_profile_at_exec(order: &CStr) -> Result<(), Errno> {
     }
 }
 
-/// Writes `text` to an existing file in one call: these files take the whole of it or nothing.
+/// Writes `text` to an existing file in one call: these files accept the whole text or nothing.
 ///
 /// # Errors
-/// It is not there, or refuses the text.
+/// The file is not there, or refuses the text.
 pub fn write_file(path: &CStr, text: &[u8]) -> Result<(), Errno> {
     let file = open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     match write(&file, text)? == text.len() {

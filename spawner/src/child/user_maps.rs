@@ -1,4 +1,4 @@
-//! A user namespace in which this process's own user is the only one (user_namespaces(7)).
+//! A user namespace in which this process's own user is the only user (user_namespaces(7)).
 
 use super::proc_files::write_file;
 use nix::errno::Errno;
@@ -6,12 +6,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 use std::ffi::CStr;
 
-/// What a process writes to map its own user, and nobody else, in a new user namespace.
+/// The texts that map a process's own user, and nobody else, in a new user namespace.
 #[derive(Debug)]
 pub struct UserMaps([(&'static CStr, String); 3]);
 
 impl UserMaps {
-    /// For this process and those that stay its user.
+    /// The maps for this process and for children that keep its user.
     #[must_use]
     pub fn of_this_process() -> Self {
         let (uid, gid) = (geteuid(), getegid());
@@ -23,8 +23,8 @@ impl UserMaps {
         ])
     }
 
-    /// Enters a new user namespace, and other new namespaces with it. System calls only, for a child
-    /// of clone.
+    /// Enters a new user namespace, and other new namespaces with it. System calls only, for a
+    /// child of clone.
     ///
     /// # Errors
     /// The host allows no user namespace, or no such map in one.

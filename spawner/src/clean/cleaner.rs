@@ -1,9 +1,9 @@
-//! Makes seats and scratch directories free again, and removes what is in them when there is time.
+//! Frees seats and scratch directories at once, and removes their contents in threads.
 //!
-//! What hostile code left may take long to remove, so threads do it. The spawner first moves a
+//! To remove what hostile code left may take long, so threads do it. The spawner first moves a
 //! directory on the host's own file system into one that nobody else can enter. That takes one
 //! system call, and then the directory's name and its owner's uid are free. A seat is free when it
-//! is empty. Nothing here waits for the threads before the end.
+//! is empty. The spawner waits for the threads only at its end.
 
 use super::removal::{self, Found, Owners, RemovalError};
 use super::trash::Trash;
@@ -22,22 +22,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// How many removals there are at a time. A run may leave its seat with as many files as it may
-/// have (16,384 by default), which takes 0.3 s; with one thread all other seats would wait for it.
+/// How many removals run at a time. A run may leave as many files in its seat as it may have
+/// (16,384 by default). Their removal takes 0.3 s; with one thread all other seats would wait that
+/// long.
 const THREADS: usize = 4;
 
-/// Tasks that wait, beyond which a directory is reported only once its removal begins: else what is
-/// to be removed could fill the disk. Its supervisor makes no other directory for that seat before.
+/// If more tasks than this wait, a directory is reported only once its removal begins. Until then
+/// the supervisor makes no other directory in its place, so waiting directories can't fill the
+/// disk.
 const QUEUE_LENGTH_EASY: usize = if cfg!(test) { 32 } else { 4096 };
 
-/// Most tasks that may wait: more than a supervisor has seats and directories to free after those
-/// above. Whatever comes on top stays to the service's end, and the supervisor hears that.
+/// Most tasks that may wait. Beyond [`QUEUE_LENGTH_EASY`] a supervisor has fewer seats and
+/// directories to free than still fit. A directory for which there is no room stays until the
+/// service ends, and the supervisor is told so.
 const QUEUE_LENGTH_MAX: usize = 2 * QUEUE_LENGTH_EASY;
 
-/// What a thread does.
+/// A task of a thread.
 enum Task {
-    /// Remove a directory that was moved out of the way, and report that; before that report that
-    /// it is out of the way, if that was not done.
+    /// Remove a directory that was moved out of the way, and report the removal. If the move was
+    /// not reported yet, report the move first.
     Remove {
         dir: ScratchName,
         report_first: bool,
@@ -75,7 +78,7 @@ impl Cleaner {
         Ok(cleaner)
     }
 
-    /// One without a thread.
+    /// A cleaner without a thread.
     fn new(
         root: PathBuf,
         tag: &ScratchName,
@@ -113,7 +116,7 @@ impl Cleaner {
     /// Has a thread empty a seat, and report that to the supervisor.
     ///
     /// # Errors
-    /// The supervisor can't be told that too much waits.
+    /// The report that too much waits can't be sent to the supervisor.
     pub fn empty(&self, name: ScratchName, seat: Arc<OwnedFd>) -> Result<(), PacketError> {
         if self.give(Task::Empty(name.clone(), seat)) {
             return Ok(());
@@ -121,11 +124,11 @@ impl Cleaner {
         self.report(name, Some(TOO_MUCH.to_owned()))
     }
 
-    /// Takes a directory out of the way, has a thread remove it, and reports to the supervisor. A
-    /// directory that is not there is fine.
+    /// Moves a directory out of the way, has a thread remove it, and reports to the supervisor. A
+    /// directory that does not exist is no error.
     ///
     /// # Errors
-    /// The supervisor can't be told.
+    /// The report can't be sent to the supervisor.
     pub fn clean(&self, dir: ScratchName) -> Result<(), PacketError> {
         match self.take_away(&dir) {
             Ok(false) => return self.report(dir, None),
@@ -144,7 +147,7 @@ impl Cleaner {
         }
     }
 
-    /// The same for a worker's own directory, for which nobody waits.
+    /// The same for a worker's own directory, without a report.
     pub fn clean_unasked(&self, dir: ScratchName) {
         let told = match self.take_away(&dir) {
             Ok(false) => return,
@@ -173,7 +176,8 @@ impl Cleaner {
         let trash = self.trash.open(root)?;
         let rename = || renameat(root, dir.as_str(), &trash, dir.as_str());
         match rename() {
-            // Where this process is not root, the owner may have locked itself out.
+            // The directory's owner may have taken all rights from it, and this process is not
+            // root.
             Err(Errno::EACCES) => {
                 found.unlock()?;
                 rename()?;
@@ -183,7 +187,7 @@ impl Cleaner {
         Ok(true)
     }
 
-    /// Whether the queue takes a task.
+    /// Gives the threads a task; false if the queue is full.
     fn give(&self, task: Task) -> bool {
         self.tasks.try_send(task).is_ok()
     }
@@ -195,7 +199,7 @@ impl Cleaner {
     }
 
     /// Waits until the threads have done all tasks, then removes every directory of this service,
-    /// its own directory last.
+    /// the cleaner's own directory last.
     pub fn finish(self, tag: &ScratchName) {
         drop(self.tasks);
         for thread in self.threads {
@@ -231,12 +235,13 @@ impl Cleaner {
     }
 }
 
-/// What the supervisor hears when the queue is full.
+/// The supervisor gets this text when the queue is full.
 const TOO_MUCH: &str = "too much waits to be removed";
 
 fn work(root: &OwnedFd, trash: &Trash, queue: &Receiver<Task>, socket: &PacketSocket) {
     for task in queue {
-        // A supervisor that is gone needs no report, and the loop that serves it sees that too.
+        // An error means that the supervisor is gone. The loop that serves the supervisor sees that
+        // too.
         match task {
             Task::Remove { dir, report_first } => {
                 if report_first {
@@ -258,7 +263,7 @@ fn work(root: &OwnedFd, trash: &Trash, queue: &Receiver<Task>, socket: &PacketSo
     }
 }
 
-/// Bytes that the files on a seat take, fstatfs(2): one call, however many files there are.
+/// Bytes that the files on a seat take, by fstatfs(2): one call for any number of files.
 fn used_bytes(seat: &OwnedFd) -> Option<u64> {
     let found = fstatfs(seat).ok()?;
     let blocks = found.blocks().saturating_sub(found.blocks_free());

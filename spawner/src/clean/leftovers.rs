@@ -1,7 +1,7 @@
-//! Removes what dead services of this host have left: those whose spawner was killed.
+//! Removes what dead services of this host have left. A service is dead if its spawner was killed.
 //!
-//! A lock tells them from the living (`trash.rs`, and `host/cgroup.rs` for their cgroups). What has
-//! no lock, or somebody else's owner, was made by nobody that this knows, and is left alone.
+//! A lock tells dead services from living ones (`trash.rs`, and `host/cgroup.rs` for cgroups).
+//! Directories that have no lock or a foreign owner are not codejail's, and stay.
 
 use super::removal::{self, RemovalError};
 use super::trash::Trash;
@@ -18,8 +18,8 @@ const ENTRIES_MAX: usize = 100_000;
 /// Most names of this kind in memory at once: some 3 MB. The next start finds the rest.
 const NAMES_MAX: usize = 50_000;
 
-/// Removes them in a thread of its own, which ends with the process. What it has not come to by
-/// then is left to the next start.
+/// Removes them in a thread of its own, which ends with the process. The next start removes the
+/// rest.
 pub fn remove_in_background(root: PathBuf, cgroups: Option<PathBuf>, own: ScratchName) {
     let started = std::thread::Builder::new()
         .name("leftovers".to_owned())
@@ -66,8 +66,8 @@ pub fn remove(root: &Path, own: &ScratchName) {
     }
 }
 
-/// How many there were; or the first that stays, and why. Then the lock stays too, and the next
-/// start tries again.
+/// Returns how many directories it removed, or the first one that stays with the reason. In that
+/// case the lock stays too, and the next start tries again.
 fn remove_one<'a>(
     root: &OwnedFd,
     trash: Trash,
@@ -79,7 +79,7 @@ fn remove_one<'a>(
     for dir in dirs {
         match remove_named(root, dir, &trash) {
             Ok(()) => count += 1,
-            // Somebody else's of that name.
+            // Somebody else made a directory of that name.
             Err(RemovalError::Foreign(_)) => {}
             Err(error) => failed = failed.and(Err((*dir, error))),
         }
@@ -94,7 +94,7 @@ fn remove_named(root: &OwnedFd, dir: &ScratchName, trash: &Trash) -> Result<(), 
     removal::remove(root, &name, &trash.owners)
 }
 
-/// What other services have named in the scratch root.
+/// Names in the scratch root that belong to other services.
 fn names(root: &Path, own: &ScratchName) -> Vec<ScratchName> {
     let entries = std::fs::read_dir(root).into_iter().flatten();
     let names = entries.take(ENTRIES_MAX).flatten();

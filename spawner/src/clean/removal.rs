@@ -1,8 +1,9 @@
 //! Removes what hostile code left.
 //!
-//! It never follows a link, never goes deeper than one level, and gives up after a bounded number
-//! of entries. It moves deeper directories up first, so that depth costs neither stack nor
-//! descriptors. Whatever it changes it has open: a name may lead elsewhere a moment later.
+//! A removal never follows a link, never goes deeper than one level, and gives up after a bounded
+//! number of entries. It moves deeper directories up first, so depth costs neither stack nor
+//! descriptors. It opens each thing that it changes, since a name may lead elsewhere a moment
+//! later.
 
 use crate::host::capabilities;
 use crate::sys::file;
@@ -16,8 +17,8 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-/// Most entries that one removal takes away: as many files as one can create in a minute. A
-/// directory that holds more stays and is reported.
+/// Most entries that one removal takes away: about as many files as a process can create in a
+/// minute. A directory that holds more stays and is reported.
 const ENTRIES_MAX: u64 = 10_000_000;
 
 /// Most names in memory at once: some 5 MB.
@@ -29,13 +30,13 @@ pub enum RemovalError {
     /// Somebody else has made something of this name.
     #[error("it belongs to uid {0}, whom this service does not know")]
     Foreign(u32),
-    /// The system refused, or there is too much of it.
+    /// The system refused, or the directory holds too many entries.
     #[error(transparent)]
     System(#[from] Errno),
 }
 
 impl RemovalError {
-    /// In words, for the supervisor.
+    /// The error in words, for the supervisor.
     pub fn told(&self) -> String {
         let errno = match self {
             Self::Foreign(_) => None,
@@ -45,11 +46,12 @@ impl RemovalError {
     }
 }
 
-/// Whose directories are a service's: this process's user's, and its workers' and sandboxes'.
+/// The owners of a service's directories: this process's user, and the users of its workers and
+/// sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owners(pub Range<u32>);
 
-/// What a name leads to, opened without a right but to ask about it and to change it.
+/// The file behind a name, opened (O_PATH) only to ask about it and to change its mode.
 #[derive(Debug)]
 pub struct Found(OwnedFd);
 
@@ -72,7 +74,8 @@ impl Found {
         openat(at, name, flags, Mode::empty()).map(Self)
     }
 
-    /// Opens it to read and to change what it holds, also where its owner has locked itself out.
+    /// Opens the directory to read and to change its entries, also if its owner has taken all
+    /// rights from it.
     ///
     /// # Errors
     /// What the system says.
@@ -92,8 +95,8 @@ impl Found {
         Dir::from_fd(directory)
     }
 
-    /// Gives its owner all rights again. fchmod(2) takes no such descriptor; its entry in `/proc`
-    /// leads to it, and where there is no `/proc` Linux 6.6 has a call.
+    /// Gives the owner all rights again. fchmod(2) takes no such descriptor. The descriptor's entry
+    /// in `/proc` leads to the directory; where there is no `/proc`, Linux 6.6 has a call.
     ///
     /// # Errors
     /// What the system says.
@@ -107,10 +110,12 @@ impl Found {
     }
 }
 
-/// Removes the directory `name` in `root` with all it holds. A directory that is not there is fine.
+/// Removes the directory `name` in `root` with all it holds. A directory that does not exist is no
+/// error.
 ///
 /// # Errors
-/// It is somebody else's, something can't be removed, or there is too much of it.
+/// The directory is somebody else's, something in it can't be removed, or it holds too many
+/// entries.
 pub fn remove(root: impl AsFd, name: &CStr, owners: &Owners) -> Result<(), RemovalError> {
     match Found::of_owners(&root, name, owners) {
         Ok(found) => empty_but(&found.open()?, None)?,
@@ -123,21 +128,22 @@ pub fn remove(root: impl AsFd, name: &CStr, owners: &Owners) -> Result<(), Remov
 /// Removes all that a directory holds.
 ///
 /// # Errors
-/// Something can't be removed, or there is too much of it.
+/// Something can't be removed, or there are too many entries.
 pub fn empty(directory: impl AsFd) -> Result<(), Errno> {
     empty_but(&Found::new(directory, c".")?.open()?, None)
 }
 
-/// Removes all that a directory holds but for one entry.
+/// Removes everything in a directory except one entry.
 ///
 /// # Errors
-/// Something can't be removed, or there is too much of it.
+/// Something can't be removed, or there are too many entries.
 pub fn empty_but(top: &Dir, kept: Option<&CStr>) -> Result<(), Errno> {
     let mut removal = Removal {
         moved: 0,
         entries: 0,
     };
-    // A listing may miss what is moved up after it was read; the next listing finds that.
+    // A listing may miss a directory that moves up after the listing was read; the next listing
+    // finds it.
     loop {
         let mut listing = Dir::from_fd(open(top, Path::new("."))?)?;
         let mut found = names(&mut listing)?;
@@ -158,8 +164,8 @@ struct Removal {
 }
 
 impl Removal {
-    /// Removes one entry of the top directory. A directory is emptied first; those in it that are
-    /// not empty move up beside it.
+    /// Removes one entry of the top directory. A directory is emptied first; its subdirectories
+    /// that are not empty move up beside it.
     fn remove_entry(&mut self, top: &Dir, name: &CStr, kind: Option<Type>) -> Result<(), Errno> {
         self.count()?;
         let mut refusal = Errno::ENOTDIR;
@@ -193,14 +199,14 @@ impl Removal {
             }
         }
         match unlinkat(top, name, UnlinkatFlags::RemoveDir) {
-            // More than one listing holds: the caller comes back to it.
+            // The directory has more entries than one listing holds: the caller comes back to it.
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
             done => done,
         }
     }
 
-    /// Moves a directory up beside the one that held it. Its own mode must allow that: the move
-    /// changes its entry `..`.
+    /// Moves a directory up beside its parent. The directory's own mode must allow that, since the
+    /// move changes its entry `..`.
     fn move_up(&mut self, from: &Dir, entry: &CStr, top: &Dir) -> Result<(), Errno> {
         self.moved += 1;
         let fresh = CString::new(format!(".codejail-{}", self.moved)).map_err(|_| Errno::EINVAL)?;
@@ -217,7 +223,8 @@ impl Removal {
     }
 }
 
-/// What kept an entry from being removed, where it turns out to be no directory.
+/// For an entry that could not be removed: `refusal` if the entry turns out to be no directory,
+/// else the given error.
 fn or_if_no_directory(refusal: Errno) -> impl FnOnce(Errno) -> Errno {
     move |errno| match errno {
         Errno::ENOTDIR => refusal,
@@ -225,7 +232,7 @@ fn or_if_no_directory(refusal: Errno) -> impl FnOnce(Errno) -> Errno {
     }
 }
 
-/// Opens a directory below another, never through a link.
+/// Opens a directory below another; never follows a link.
 ///
 /// # Errors
 /// What openat(2) says.
@@ -234,7 +241,8 @@ pub fn open(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     openat(at, path, flags, Mode::empty())
 }
 
-/// Names in a directory, at most [`LISTING_MAX`] of them, read before anything in it changes.
+/// The names in a directory, at most [`LISTING_MAX`] of them, read before anything in the directory
+/// changes.
 fn names(directory: &mut Dir) -> Result<Vec<(CString, Option<Type>)>, Errno> {
     let mut names = Vec::new();
     for entry in directory.iter().take(LISTING_MAX) {

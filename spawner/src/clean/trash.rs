@@ -1,9 +1,9 @@
-//! The directory of a service for what waits to be removed, and the lock that tells whether the
-//! service lives.
+//! A service's trash: the directory for what waits to be removed, with the lock that tells whether
+//! the service lives.
 //!
-//! It is the first thing that a service makes below its scratch root and the last that it removes.
-//! Its spawner holds the directory's lock (flock(2)) to its end, whatever ends it: no other program
-//! has the descriptor, which is closed at exec. The kernel keeps the lock with the directory, so it
+//! A service makes its trash first below its scratch root and removes it last. The spawner holds
+//! the directory's lock (flock(2)) until the spawner ends, whatever ends it: no other program has
+//! the descriptor, which is closed at exec. The kernel keeps the lock with the directory, so it
 //! holds between containers that share the scratch root, too. systemd-tmpfiles(8) leaves a locked
 //! directory alone.
 
@@ -19,31 +19,31 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
-/// A file in it that is made under the lock, so that a directory without it is not judged by its
-/// lock. Its text is the first uid of the service's workers and sandboxes, and the first one after
-/// them.
+/// The mark: a file in the trash that is made under the lock. The lock of a directory without a
+/// mark tells nothing. The mark's text is the first uid of the service's workers and sandboxes, and
+/// the first uid after them.
 const MARK: &CStr = c".service";
-/// Longest text of it that is read: two numbers of ten digits.
+/// Bytes of a mark that are read: enough for two numbers of ten digits.
 const MARK_BYTES_MAX: u64 = 32;
 
-/// A trash directory whose lock this process holds: its own, or one of a dead service.
+/// A trash directory whose lock this process holds: this service's, or that of a dead service.
 #[derive(Debug)]
 pub struct Trash {
-    /// Whose directories the service's are.
+    /// The owners of the service's directories.
     pub owners: Owners,
     name: CString,
     _lock: Flock<File>,
 }
 
 impl Trash {
-    /// Makes the one of this service in `root`.
+    /// Makes the trash of this service in `root`.
     ///
     /// # Errors
-    /// It is there already, or can't be made.
+    /// The directory is there already, or can't be made.
     pub fn make(root: impl AsFd, tag: &ScratchName, owners: Owners) -> io::Result<Self> {
         let name = CString::new(tag.as_str())?;
         mkdirat(&root, name.as_c_str(), Mode::S_IRWXU)?;
-        // Whoever looks at it at this very moment has the lock for microseconds.
+        // Another service that looks at the directory just now holds the lock for microseconds.
         let lock = lock(open(&root, &name)?, FlockArg::LockExclusive)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mark = openat(&*lock, MARK, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
@@ -55,14 +55,14 @@ impl Trash {
         })
     }
 
-    /// Takes over the one of a dead service; none for a living one, and for whatever else has that
-    /// name: only what a spawner of this very user has made is believed.
+    /// Takes over the trash of a dead service. None for a living service, and for anything else of
+    /// that name: we trust only what a spawner of this very user has made.
     pub fn of_dead(root: impl AsFd, tag: &ScratchName) -> Option<Self> {
         let name = CString::new(tag.as_str()).ok()?;
         let directory = open(&root, &name).ok()?;
         let stat = fstat(&directory).ok()?;
         let mode = Mode::from_bits_truncate(stat.st_mode);
-        // Else somebody else could have put something there.
+        // Otherwise another user could have put something there.
         if stat.st_uid != geteuid().as_raw() || mode.intersects(Mode::S_IRWXG | Mode::S_IRWXO) {
             return None;
         }
@@ -75,19 +75,19 @@ impl Trash {
         })
     }
 
-    /// Opens it: by name, so that one that somebody has removed can be put back.
+    /// Opens the trash by its name, so that the caller notices when somebody has removed it.
     ///
     /// # Errors
-    /// It is not there any more.
+    /// The directory does not exist any more.
     pub fn open(&self, root: impl AsFd) -> Result<Dir, RemovalError> {
         let own = Owners(0..0);
         Ok(Found::of_owners(root, &self.name, &own)?.open()?)
     }
 
-    /// Removes it and what is in it, the mark last.
+    /// Removes the trash and its content, the mark last.
     ///
     /// # Errors
-    /// Something in it can't be removed: then it stays, and so does its mark.
+    /// Something in it can't be removed: then the trash and its mark stay.
     pub fn remove(self, root: impl AsFd) -> Result<(), RemovalError> {
         let directory = match self.open(&root) {
             Err(RemovalError::System(Errno::ENOENT)) => return Ok(()),
@@ -112,7 +112,8 @@ fn lock(file: File, how: FlockArg) -> Result<Flock<File>, Errno> {
     Flock::lock(file, how).map_err(|(_, errno)| errno)
 }
 
-/// What the mark says. A directory that lost it meanwhile was another service's to clean up.
+/// The owners that the mark names. None if the mark is gone: another service is cleaning the
+/// directory up.
 fn marked_owners(directory: impl AsFd) -> Option<Owners> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mark = File::from(openat(directory, MARK, flags, Mode::empty()).ok()?);

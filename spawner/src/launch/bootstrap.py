@@ -1,5 +1,5 @@
-# Started as a worker's script: loads the worker module from the descriptor that the spawner left
-# open, makes it the exception hook and raises, so that it runs with no Python frame below it.
+# A worker's script. It loads the worker module from the descriptor that the spawner left open,
+# makes the module the exception hook and raises. So the module runs with no Python frame below it.
 import sys
 from _frozen_importlib import ModuleSpec, _load
 from _frozen_importlib_external import ExtensionFileLoader

@@ -1,4 +1,5 @@
-//! A worker's own directory: on the host's file system or on one of its own, and what lies in it.
+//! A worker's own directory and its content. The directory is on the host's file system or on a
+//! file system of its own.
 
 use super::seats::Seats;
 use crate::error::LaunchError;
@@ -13,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// What the worker's Python runs: it loads the worker module.
+/// The script that the worker's Python runs. It loads the worker module.
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
 /// Makes the seats of a worker and its furnished directory on a file system of its own.
@@ -40,7 +41,7 @@ pub fn directory(path: &Path, uid: Option<u32>) -> Result<(), LaunchError> {
     make_directory(path, uid).map_err(|error| LaunchError::File(path.display().to_string(), error))
 }
 
-/// Nobody may enter before all is in place.
+/// Makes the directory so that nobody may enter it before its content is in place.
 fn make_directory(path: &Path, uid: Option<u32>) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -1,5 +1,5 @@
-//! Starts one worker: prepares all that its process needs in its first moments, clones, and hears
-//! how it went.
+//! Starts one worker: prepares all that its process needs in its first moments, clones, and waits
+//! for the result.
 
 mod furnish;
 mod seats;
@@ -45,7 +45,7 @@ impl Launched {
     /// Kills the worker and its sandboxes.
     ///
     /// # Errors
-    /// The kernel refuses, which it has no reason to.
+    /// The kernel refuses, for which there is no known reason.
     pub fn kill(&self) -> Result<(), Errno> {
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
@@ -64,7 +64,7 @@ impl Launched {
     }
 }
 
-/// What is the same for all workers.
+/// The things that are the same for all workers.
 #[derive(Debug)]
 pub struct Launcher {
     config: SpawnerConfig,
@@ -83,7 +83,7 @@ impl Launcher {
     /// The module can't be opened, the interpreter can't be executed, or a required layer is
     /// missing.
     pub fn new(config: &SpawnerConfig) -> Result<Self, LaunchError> {
-        // First of all: everything after it may leave something that is named by these uids.
+        // The claims come first: every later step may leave something that is named by these uids.
         let claims = Claims::make(config)?;
         let module = File::open(&config.worker_module).map_err(|error| {
             LaunchError::File(config.worker_module.display().to_string(), error)
@@ -106,11 +106,12 @@ impl Launcher {
         })
     }
 
-    /// For the supervisor: what this host gives.
+    /// The report to the supervisor of what this host gives.
     pub fn configured(&self) -> SpawnerReport {
         SpawnerReport::Configured {
             layers: self.host.states.clone(),
             seats: self.has_seats(),
+            user_namespaces: self.host.users.is_some(),
             cgroup_bounds: self
                 .host
                 .cgroups
@@ -126,17 +127,18 @@ impl Launcher {
         }
     }
 
-    /// Bounds the workers that are launched from now on.
+    /// Sets the bounds of the workers that are launched from now on.
     pub fn bound(&mut self, bounds: WorkerBounds) {
         self.config.bounds = bounds;
     }
 
-    /// Whether a worker's end takes its sandboxes along.
+    /// Whether workers have PID namespaces, so that a worker's end kills its sandboxes.
     pub fn has_pid_namespaces(&self) -> bool {
         self.host.namespaces.flags & libc::CLONE_NEWPID != 0
     }
 
-    /// Where the service's cgroup is, and so those of dead services; none without the layer.
+    /// The directory of the service's cgroup, which also holds those of dead services; none without
+    /// the layer.
     pub fn cgroup_base(&self) -> Option<PathBuf> {
         let cgroups = self.host.cgroups.as_ref();
         cgroups.map(|cgroups| cgroups.base().to_owned())
@@ -150,7 +152,8 @@ impl Launcher {
     /// Starts a worker with this control socket and this pipe for its log.
     ///
     /// # Errors
-    /// A step of it fails. Then no process and no cgroup of it is left; its directory may be there.
+    /// A step of the launch fails. Then no process and no cgroup of the worker is left; its
+    /// directory may be there.
     pub fn launch(
         &self,
         request: LaunchRequest,
@@ -176,7 +179,8 @@ impl Launcher {
                 .map_err(|error| LaunchError::File("the worker module".to_owned(), error))?,
             failed,
         };
-        // Not -E: it would keep the hash seed from Python. The worker makes it look as if it were there.
+        // Without -E, which would hide the hash seed from Python. The worker makes Python look as
+        // if it had been started with -E.
         let arguments = [&self.python, c"-B", c"jailed_code"];
         let mut plan = ExecPlan {
             python: &self.python,
@@ -191,7 +195,8 @@ impl Launcher {
             root,
         };
         let (process, cgroup) = self.clone_into_cgroup(worker, &mut plan)?;
-        // The pipe for failures ends when the new process alone had its other end.
+        // The plan holds this process's copy of the other end of the pipe for failures. Without it
+        // the pipe ends when the new process closes that end.
         drop(plan);
         let launched = Launched {
             process,
@@ -207,7 +212,7 @@ impl Launcher {
         }
     }
 
-    /// Makes the worker's directory, and its seats where it has a root.
+    /// Makes the worker's directory, and its seats where workers have roots.
     fn furnish(
         &self,
         directory: &Path,
@@ -222,7 +227,7 @@ impl Launcher {
         }
     }
 
-    /// The new process waits until it is released.
+    /// Clones the new process, which waits until [`Self::release`], and makes its cgroup.
     fn clone_into_cgroup(
         &self,
         worker: WorkerId,
@@ -244,7 +249,7 @@ impl Launcher {
         }
     }
 
-    /// A refusal to execute Python with its reason, where the way to it tells that.
+    /// Adds the reason to a refusal to execute Python, where the path to the interpreter shows it.
     fn explained(&self, error: LaunchError, uid: Option<u32>) -> LaunchError {
         let LaunchError::Child(step, Errno::EACCES) = &error else {
             return error;
@@ -271,7 +276,7 @@ impl Launcher {
         hear(hears, self.host.root.as_ref())
     }
 
-    /// Removes what the launcher has made on this host. The last worker must be gone.
+    /// Removes everything that the launcher has made on this host. All workers must be gone.
     pub fn end(self) {
         if let Some(cgroups) = self.host.cgroups {
             cgroups.remove();

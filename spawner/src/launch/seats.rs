@@ -3,8 +3,8 @@
 //!
 //! The spawner mounts a seat once, in its worker's root alone, when it launches the worker. Between
 //! two executions it empties the seat through a descriptor. So no execution can take the space of
-//! another, nothing of a seat shows on the host, and all of it goes with the worker, whatever
-//! happens.
+//! another. A seat is not visible on the host, and the kernel removes it with the worker, however
+//! the worker ends.
 
 use crate::error::LaunchError;
 use crate::sys::mount::{self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Most bytes in a worker's own directory: its script, and what libraries write while they are
 /// imported.
 const HOME_BYTES_MAX: u64 = 256 << 20;
-/// Most files there.
+/// Most files in a worker's own directory.
 const HOME_FILES_MAX: u64 = 16_384;
 
 /// The file systems of one worker.
@@ -30,8 +30,8 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// Makes a worker's file systems: `home` is the name of its own, `names` are those of its
-    /// sandboxes. The sandboxes' belong to `uid`, the worker's user.
+    /// Makes a worker's file systems. `home` is the name of the worker's own directory, `names` are
+    /// the names of its sandboxes' seats. The seats belong to `uid`, the worker's user.
     ///
     /// # Errors
     /// The kernel can't or won't make them.
@@ -60,7 +60,7 @@ impl Seats {
         })
     }
 
-    /// All of them, with their names below the scratch root.
+    /// All file systems of the worker, with their names below the scratch root.
     pub fn mounts(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &str)> {
         let seats = self.seats.iter();
         let seats = seats.map(|(name, mount)| (mount.as_fd(), name.as_str()));
@@ -78,7 +78,7 @@ impl Seats {
     }
 }
 
-/// A tmpfs (tmpfs(5)): nothing on it is executed, is a device or changes a user.
+/// A tmpfs (tmpfs(5)) without execution, device files and set-user-ID bits.
 fn file_system(
     bytes_max: u64,
     files_max: u64,

@@ -1,4 +1,5 @@
-//! A new process: like fork, but into namespaces, and with a descriptor to watch and to kill it by.
+//! A new process: like fork, but in new namespaces, and with a descriptor to watch and to kill the
+//! process.
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -17,10 +18,10 @@ pub struct Cloned {
 
 impl Cloned {
     /// Sends SIGKILL by descriptor, pidfd_send_signal(2), so that the signal never hits a reused
-    /// pid. A process that has ended already is no fault.
+    /// pid. If the process has ended already, that is no error.
     ///
     /// # Errors
-    /// The kernel refuses, which it has no reason to.
+    /// The kernel refuses, for which there is no known reason.
     pub fn kill(&self) -> Result<(), Errno> {
         // SAFETY: the only pointer is a null one, which the call allows.
         let result = unsafe {
@@ -39,7 +40,8 @@ impl Cloned {
     }
 }
 
-/// Clones this process into the `namespaces` (CLONE_NEW… flags) and runs `child` in the new one.
+/// Clones this process into the `namespaces` (CLONE_NEW… flags) and runs `child` in the new
+/// process.
 ///
 /// `child` may only make system calls, over memory that was prepared before: another thread of the
 /// spawner may hold any lock at this moment, the allocator's too, and the child would wait for it

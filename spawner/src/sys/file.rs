@@ -26,7 +26,8 @@ pub fn set_attribute(file: impl AsFd, name: &CStr, value: &[u8]) -> Result<(), E
     Errno::result(unsafe { libc::fsetxattr(fd, name.as_ptr(), data, length, 0) }).map(drop)
 }
 
-/// Sets the mode of a file that is open, with O_PATH too, which fchmod(2) does not take.
+/// Sets the mode of an open file. Unlike fchmod(2) it takes a descriptor that was opened with
+/// O_PATH.
 ///
 /// # Errors
 /// `ENOSYS` before Linux 6.6, `EPERM` for somebody else's file.

@@ -1,8 +1,8 @@
 //! The system calls that neither std nor nix offers as safe functions: all unsafe code of the
 //! spawner.
 //!
-//! A function makes one call, or the calls that one kernel object takes. None decides anything, and
-//! none allocates unless its text says so, so that a cloned child may call it.
+//! A function makes one call, or the calls for one kernel object. No function decides anything. No
+//! function allocates unless its text says so, so that a cloned child may call it.
 #![allow(unsafe_code)]
 
 pub mod clone;

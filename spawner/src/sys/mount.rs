@@ -1,8 +1,8 @@
 //! The kernel's mount calls by descriptor (Linux 5.2; mount_setattr 5.12).
 //!
-//! A file system made this way is attached nowhere until somebody moves it to a place. So nothing
-//! of it shows on the host, and it goes with the last descriptor and the last namespace that has
-//! it.
+//! A file system made this way is attached nowhere until somebody moves it to a path. So it is not
+//! visible on the host, and the kernel removes it with the last descriptor and the last namespace
+//! that has it.
 
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -100,7 +100,7 @@ pub fn copy_of(path: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Adds attributes to a mount and to all mounts below it. They keep the attributes that they have.
+/// Adds attributes to a mount and to all mounts below it. The mounts keep their other attributes.
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.12.
@@ -142,7 +142,7 @@ pub fn attach(mount: impl AsFd, path: &CStr) -> Result<(), Errno> {
     })
 }
 
-/// Takes away what is mounted at the current directory. Whoever uses it still may go on.
+/// Detaches the mount at the current directory. Processes that use it may go on.
 ///
 /// # Errors
 /// What umount2(2) says.
@@ -151,7 +151,8 @@ pub fn detach_here() -> Result<(), Errno> {
     done(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }.into())
 }
 
-/// Cuts this mount namespace off: neither it nor the host sees what the other mounts from now on.
+/// Cuts this mount namespace off: later mounts of the host are not visible in it, and its own are
+/// not visible on the host.
 ///
 /// # Errors
 /// What mount(2) says.
@@ -168,7 +169,7 @@ fn done(result: libc::c_long) -> Result<(), Errno> {
 }
 
 /// # Safety
-/// `result` is what a system call returned just now that makes a descriptor, or -1.
+/// `result` must be the new descriptor, or -1, that a system call has just returned.
 unsafe fn new_descriptor(result: libc::c_long) -> Result<OwnedFd, Errno> {
     let number = i32::try_from(Errno::result(result)?).map_err(|_| Errno::EMFILE)?;
     // SAFETY: by this function's own condition the descriptor is new, so nobody else owns it.

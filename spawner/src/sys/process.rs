@@ -1,4 +1,5 @@
-//! What a process changes of itself: its descriptors, user and capabilities, its program, its end.
+//! System calls with which a process changes itself: its descriptors, user, capabilities and
+//! program, and its end.
 
 use nix::errno::Errno;
 use std::convert::Infallible;
@@ -17,7 +18,7 @@ pub fn take_standard_input() -> Option<OwnedFd> {
     first.then(|| unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) })
 }
 
-/// A copy of a descriptor with a number of at least `lowest`, closed at exec.
+/// A copy of a descriptor, with a number of at least `lowest`. The copy is closed at exec.
 ///
 /// # Errors
 /// `EMFILE`.
@@ -39,7 +40,7 @@ pub fn put_descriptor_at(descriptor: impl AsFd, number: RawFd) -> Result<(), Err
     done(unsafe { libc::dup2(descriptor.as_fd().as_raw_fd(), number) })
 }
 
-/// Has every descriptor from `first` on closed at exec.
+/// Marks every descriptor from `first` on as closed at exec.
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.11.
@@ -52,7 +53,7 @@ pub fn close_at_exec_from(first: u32) -> Result<(), Errno> {
 /// Takes a capability out of the bounding set: no program that is executed can get it.
 ///
 /// # Errors
-/// `EINVAL` for one that the kernel does not know, `EPERM` without CAP_SETPCAP.
+/// `EINVAL` for a capability that the kernel does not know, `EPERM` without CAP_SETPCAP.
 pub fn drop_from_bounding_set(capability: u32) -> Result<(), Errno> {
     let capability = c_ulong::from(capability);
     // SAFETY: prctl(2) takes numbers for this option.
@@ -62,11 +63,11 @@ pub fn drop_from_bounding_set(capability: u32) -> Result<(), Errno> {
 /// linux/capability.h: two sets of 32 bits, and this process.
 const VERSION_3_AND_SELF: [u32; 2] = [0x2008_0522, 0];
 
-/// Sets effective, permitted and inheritable capabilities to the ones in `mask`; the kernel's first
-/// 32.
+/// Sets effective, permitted and inheritable capabilities to those in `mask`, which has one bit for
+/// each of the kernel's first 32.
 ///
 /// # Errors
-/// `EPERM` for one that this process does not have.
+/// `EPERM` for a capability that this process does not have.
 pub fn set_capabilities(mask: u32) -> Result<(), Errno> {
     let sets: [[u32; 3]; 2] = [[mask; 3], [0; 3]];
     let header = VERSION_3_AND_SELF.as_ptr();
@@ -92,7 +93,7 @@ pub fn effective_capabilities() -> Result<u64, Errno> {
 /// Keeps a capability over an exec, though the user is not root.
 ///
 /// # Errors
-/// `EPERM` for one that is not both permitted and inheritable.
+/// `EPERM` for a capability that is not both permitted and inheritable.
 pub fn raise_ambient_capability(capability: u32) -> Result<(), Errno> {
     let raise = libc::PR_CAP_AMBIENT_RAISE as c_ulong;
     let capability = c_ulong::from(capability);
@@ -162,7 +163,7 @@ impl<'a> CStringArray<'a> {
     }
 }
 
-/// Becomes another program; returns only if it can't.
+/// Becomes another program; returns only on failure.
 ///
 /// # Errors
 /// What execve(2) says.
@@ -177,13 +178,13 @@ pub fn execute(
     Err(Errno::last())
 }
 
-/// Ends the process at once: no destructor and no exit function of the parent's runs.
+/// Ends the process at once, without the parent's destructors and exit functions.
 pub fn exit(status: i32) -> ! {
     // SAFETY: _exit(2) takes a number and does not return.
     unsafe { libc::_exit(status) }
 }
 
-/// For the arguments of prctl(2) that an option does not use: it wants them to be zero.
+/// For arguments that an option of prctl(2) does not use: the kernel wants them to be zero.
 const UNUSED: c_ulong = 0;
 
 fn done(result: i32) -> Result<(), Errno> {

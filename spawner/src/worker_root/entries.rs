@@ -1,5 +1,6 @@
-//! Which names a worker's root holds: the way to everything that may be read, links included, and
-//! the other names of the host's usual directories. It looks at the host and changes nothing.
+//! Which names a worker's root holds: the directories and links that lead to everything that may be
+//! read, and the other names of the host's usual directories. This file looks at the host and
+//! changes nothing.
 
 use crate::error::LaunchError;
 use crate::paths::{c_path, relative};
@@ -12,35 +13,37 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Directories that every program looks into: their other names stay, closed. The names tell a
-/// program no more than the original's own answers do, `EACCES` or `ENOENT`.
+/// Directories that every program looks into. All their names exist in the root too, but nobody may
+/// open those that are not readable. The names tell a program no more than the original's own
+/// answers do, `EACCES` or `ENOENT`.
 const USUAL: &[&str] = &["/", "/etc", "/usr", "/usr/share", "/usr/local", "/dev"];
 
-/// Most names of one such directory that stay; a distribution has some 300 in `/etc`.
+/// Most names that are kept of one such directory; a distribution has some 300 in `/etc`.
 const NAMES_MAX: usize = 4096;
 
 /// Most links on the way to one path: the kernel's own bound (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// What is made in the root before anything is mounted there. Paths are relative to it.
+/// An entry that is made in the root before anything is mounted there. Paths are relative to the
+/// root.
 #[derive(Debug)]
 pub enum Entry {
-    /// A directory on the way, or one to mount over.
+    /// A directory that leads to something readable, or a place for a mount.
     Passage(CString),
     /// A directory that nobody may enter.
     Forbidden(CString),
     /// The same link as the host's.
     Link(CString, CString),
-    /// A file to mount over, or one that nobody may open.
+    /// A file as a place for a mount, or a file that nobody may open.
     File(CString),
 }
 
-/// Something of the host's that is mounted in the root, read-only.
+/// A file or directory of the host that is mounted in the root, read-only.
 #[derive(Debug)]
 pub struct Bind {
-    /// Where it is on the host.
+    /// Its path on the host.
     pub source: CString,
-    /// Where it goes, relative to the root.
+    /// Its path in the root, relative to it.
     pub place: CString,
     /// Mount attributes.
     pub attributes: u64,
@@ -56,14 +59,14 @@ enum EntryKind {
 
 #[derive(Default)]
 struct Names {
-    /// By path; a parent comes before what is in it.
+    /// The entries by path; a parent comes before its entries.
     kinds: BTreeMap<PathBuf, EntryKind>,
     /// Real paths to be bound, and whether each is a device.
     bound: BTreeMap<PathBuf, bool>,
 }
 
-/// Entries in an order in which they can be made, and binds. A path of `readable` that does not
-/// exist is passed over.
+/// Returns the entries, in an order in which they can be made, and the binds. A path of `readable`
+/// that does not exist is skipped.
 pub fn find(
     readable: &[PathBuf],
     scratch_root: &Path,
@@ -77,7 +80,7 @@ pub fn find(
     names
         .lead_to(scratch_root, false)
         .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
-    // `proc.rs` makes what is in it.
+    // `proc.rs` makes the content of `/proc`.
     names
         .kinds
         .insert(PathBuf::from("/proc"), EntryKind::Passage);
@@ -91,7 +94,7 @@ pub fn find(
 
 impl Names {
     /// Follows `path` from the root on and notes its directories and links. With `bind` it also
-    /// notes that what is at the end is to be bound.
+    /// notes a bind of the file or directory at the end.
     fn lead_to(&mut self, path: &Path, bind: bool) -> io::Result<()> {
         let mut here = PathBuf::from("/");
         let mut rest: VecDeque<OsString> = names_of(path);
@@ -160,7 +163,7 @@ impl Names {
         Ok(())
     }
 
-    /// Turns the names into entries and binds, without those that a bound directory brings along.
+    /// Turns the names into entries and binds, except names inside of a bound directory.
     fn finish(self) -> Result<(Vec<Entry>, Vec<Bind>), LaunchError> {
         let bound: BTreeSet<&Path> = self.bound.keys().map(PathBuf::as_path).collect();
         let within = |path: &Path| path.ancestors().skip(1).any(|above| bound.contains(above));

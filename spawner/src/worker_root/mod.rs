@@ -1,12 +1,12 @@
-//! A worker's root: what Python needs and nothing else of the host. Only scratch file systems in it
-//! can be changed.
+//! A worker's root: the files that Python needs, and nothing else of the host. Only the scratch
+//! file systems in the root can be changed.
 //!
 //! The root holds the interpreter's directories, the shared libraries, time zones, four devices and
 //! a `/proc` of the worker's own PID namespace, which the worker alone may enter. A worker can't
-//! reach anything else of the host, nor ask whether it is there. Directories that only lead
-//! somewhere can be passed and not listed. In the host's usual directories the other names stay, as
-//! empty files and directories that nobody may open: so a path that is there and forbidden answers
-//! `EACCES` here too, as AppArmor does for the original.
+//! reach any other file of the host, nor find out whether it exists. Directories that only lead to
+//! something readable can be passed but not listed. The other names of the host's usual directories
+//! exist as empty files and directories that nobody may open. So a path that exists on the host and
+//! is forbidden gives `EACCES`, as with the original's AppArmor profile.
 
 mod entries;
 mod proc;
@@ -24,42 +24,43 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// May be passed, not listed or added to: `/`, `/usr` and the like. It is a mode and no read-only
-/// mount, so that an attempt to add is answered `EACCES`, as by the original.
+/// For directories such as `/` and `/usr`: they may be passed, but not listed or written to. We use
+/// a mode and not a read-only mount, so that an attempt to write gives `EACCES`, as with the
+/// original.
 const PASSAGE: Mode = Mode::from_bits_truncate(0o111);
-/// May not even be passed.
+/// For directories that may not even be passed.
 const FORBIDDEN: Mode = Mode::empty();
 
-/// What every worker's root is made of.
+/// The parts of every worker's root.
 #[derive(Debug)]
 pub struct RootPlan {
     entries: Vec<Entry>,
     binds: Vec<Bind>,
-    /// Where scratch directories are, from the root on.
+    /// The scratch root, relative to the root.
     scratch: CString,
 }
 
-/// One worker's root, made and mounted nowhere yet, for its process to enter.
+/// One worker's root. It is made but mounted nowhere until the worker's process enters it.
 #[derive(Debug)]
 pub struct Root<'a> {
     plan: &'a RootPlan,
     root: OwnedFd,
-    /// File systems below the scratch root, with their places.
+    /// File systems below the scratch root, with their paths.
     scratches: Vec<(BorrowedFd<'a>, CString)>,
-    /// Copies of what is bound, opened while the old root can still be seen; as many as there are
-    /// binds.
+    /// One copy for each bind, opened while the old root is still visible.
     copies: Vec<Option<OwnedFd>>,
 }
 
 impl RootPlan {
-    /// Looks at the host: what of `readable` there is, and through which links one gets there.
+    /// Looks at the host: which paths of `readable` exist, and which links lead to them.
     ///
     /// # Errors
     /// A path has a zero byte, or its links go round in circles.
     pub fn new(readable: &[PathBuf], scratch_root: &Path) -> Result<Self, LaunchError> {
         // The links on the way to the scratch root are made in the root too.
         let (entries, binds) = entries::find(readable, scratch_root)?;
-        // But a link would lead out of a root that no process has entered yet.
+        // The path is resolved here: a link would lead out of a root that no process has entered
+        // yet.
         let real = scratch_root
             .canonicalize()
             .map_err(|error| LaunchError::File(scratch_root.display().to_string(), error))?;
@@ -70,8 +71,8 @@ impl RootPlan {
         })
     }
 
-    /// Makes a root with these file systems below the scratch root, each with its name there. `worker`
-    /// is whom `/proc` is for; none where the worker stays this process's user.
+    /// Makes a root with these file systems below the scratch root, each with its name there.
+    /// `worker` is the user who may enter `/proc`; none where the worker keeps this process's user.
     ///
     /// # Errors
     /// The kernel can't or won't make it.
@@ -104,7 +105,7 @@ impl RootPlan {
         })
     }
 
-    /// What an [`EnterFailure`] was about.
+    /// The part of the root that an [`EnterFailure`] is about.
     #[must_use]
     pub fn place(&self, bind: Option<usize>) -> String {
         match bind.and_then(|number| self.binds.get(number)) {
@@ -131,7 +132,7 @@ fn make_entry(root: &OwnedFd, entry: &Entry) -> Result<(), Errno> {
 pub struct EnterFailure {
     /// The kernel's answer.
     pub errno: Errno,
-    /// The number of the bind that failed; none for any other part.
+    /// The number of the bind that failed; none if another part failed.
     pub bind: Option<usize>,
 }
 
@@ -142,12 +143,12 @@ impl From<Errno> for EnterFailure {
 }
 
 impl Root<'_> {
-    /// Makes it the calling process's root. For a child of clone in mount and PID namespaces of its
-    /// own: system calls only, see `child/mod.rs`. It opens all that is bound before the new root
-    /// may cover it.
+    /// Makes this root the calling process's root. For a child of clone in mount and PID namespaces
+    /// of its own: system calls only, see `child/mod.rs`. All sources of binds are opened before
+    /// the new root can cover them.
     ///
     /// # Errors
-    /// A mount call fails: of the root, of a bind or of a scratch file system.
+    /// A mount call fails for the root, a bind or a scratch file system.
     pub fn enter(&mut self) -> Result<(), EnterFailure> {
         mount::stop_propagation()?;
         let binds = self.plan.binds.iter().enumerate();
@@ -183,8 +184,8 @@ fn copy_of(bind: &Bind) -> Result<OwnedFd, Errno> {
     Ok(copy)
 }
 
-/// Makes the current directory, a mount, the root and lets the old root go: `pivot_root(".", ".")`,
-/// of which pivot_root(2) has a section.
+/// Makes the current directory, which is a mount, the root, and detaches the old root:
+/// `pivot_root(".", ".")`. pivot_root(2) has a section about this.
 fn leave_old_root() -> Result<(), Errno> {
     pivot_root(c".", c".")?;
     mount::detach_here()?;

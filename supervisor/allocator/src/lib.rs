@@ -4,22 +4,23 @@
 
 use libc::{M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, c_int, mallopt};
 
-/// Blocks from here on are mappings of their own, and go back to the kernel when they are freed. Bodies
-/// and answers that have fewer bytes come from the heap.
+/// Blocks of at least this size are mappings of their own, and go back to the kernel when they are
+/// freed. Smaller bodies and answers come from the heap.
 const MAPPED_BYTES_MIN: c_int = 256 * 1024;
 /// Free bytes at the end of a heap that are kept for the next request.
 const KEPT_BYTES_MAX: c_int = 1024 * 1024;
 
-/// Keeps large blocks out of the heaps. Left alone, glibc raises the threshold to 32 MiB with the first large
-/// block that is freed. Bodies and answers, which grow while they are read, then leave holes in the heap of
-/// every thread: 450 MiB for 120 MiB of bodies (2026-11-28).
+/// Keeps large blocks out of the heaps. Left alone, glibc raises the threshold to 32 MiB with the
+/// first large block that is freed. Bodies and answers, which grow while they are read, then leave
+/// holes in the heap of every thread: 450 MiB for 120 MiB of bodies (2026-11-28).
 pub fn map_large_blocks() {
     let settings = [
         (M_MMAP_THRESHOLD, MAPPED_BYTES_MIN),
         (M_TRIM_THRESHOLD, KEPT_BYTES_MAX),
     ];
     for (setting, value) in settings {
-        // SAFETY: it takes two numbers; one that it does not know it refuses, and then all is as it was.
+        // SAFETY: it takes two numbers; one that it does not know it refuses, and then all is as it
+        // was.
         let _ = unsafe { mallopt(setting, value) };
     }
 }

@@ -1,4 +1,4 @@
-//! A job, and how it goes down a sandbox's standard input.
+//! A job, and how it is written to a sandbox's standard input.
 
 use codejail_protocol::frame;
 use codejail_protocol::job::{JobHeader, Limits};
@@ -13,13 +13,13 @@ pub struct Job<'a> {
     pub code: &'a str,
     /// JSON text of the input globals.
     pub globals: &'a str,
-    /// The library, where one was sent.
+    /// The library, if the request has one.
     pub python_lib: Option<&'a [u8]>,
-    /// Its bytecode, where the service has it.
+    /// The library's bytecode, if the service has it.
     pub bytecode: Option<&'a [u8]>,
-    /// Whether it goes on `sys.path`.
+    /// Whether the library goes on `sys.path`.
     pub python_path: bool,
-    /// What it may use.
+    /// The limits of its run.
     pub limits: Limits,
 }
 

@@ -1,7 +1,8 @@
-//! One execution, seen from outside: send the job, drain what the sandbox says, know how it ended.
+//! One execution, seen from outside: send the job, read what the sandbox writes, find out how it
+//! ended.
 //!
-//! What the author's code did is an [`Outcome`]. A sandbox's own word (its status frame) counts for
-//! its own answer only. That its process is gone is known when its worker says so.
+//! The result of the author's code is an [`Outcome`]. We trust a status frame only for that
+//! sandbox's own answer. Only the worker's `Exited` proves that the process is gone.
 
 mod attempt;
 mod job;
@@ -29,9 +30,9 @@ use watch::{Clock, End, Streams, Watch};
 /// How much of each stream is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct CaptureBounds {
-    /// Of standard output: the answer must fit.
+    /// Bytes of standard output, which must hold the whole answer.
     pub reply_bytes_max: usize,
-    /// Of standard error.
+    /// Bytes of standard error.
     pub output_bytes_max: usize,
 }
 
@@ -55,18 +56,19 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
         old_runs,
         ..
     } = sandbox;
-    // A sandbox without a job has nothing to say: these bytes can't be about this job.
+    // A sandbox without a job has nothing to report, so these bytes can't be about this job.
     if !is_silent(&pipes.status) {
         return Outcome::Unprepared("it said something before it had a job".to_owned());
     }
     let realtime = Duration::from_millis(job.limits.realtime_ms);
     let clock = Clock::start((!realtime.is_zero()).then_some(realtime));
-    // A sandbox that is gone, or takes nothing, can't be written to; the watch learns how it ended.
+    // A failed write means that the sandbox is gone or does not read. The watch finds out how it
+    // ended.
     tokio::select! {
         _ = job::send(&mut pipes.job, &job) => {}
         () = clock.passed() => {}
     }
-    // Its standard input is at its end.
+    // This ends the sandbox's standard input.
     drop(pipes.job);
     let mut listener = Box::new(Listener {
         streams: Streams {
@@ -87,7 +89,7 @@ async fn run(sandbox: ReadySandbox, job: Job<'_>, bounds: CaptureBounds) -> Outc
     outcome.unwrap_or_else(|| Outcome::Lost("the service ends".to_owned()))
 }
 
-/// Listens to a sandbox that has its job. Dropping it kills the sandbox.
+/// Listens to a sandbox that has its job. Dropping this value kills the sandbox.
 #[derive(Debug)]
 struct Listener {
     streams: Streams,
@@ -97,7 +99,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// To the end of an old run, on the threads for these.
+    /// Listens to the end of an old run, on the threads for old runs.
     async fn until_end(mut self: Box<Self>) -> Outcome {
         if let Err(error) = self.streams.settle() {
             return Outcome::Lost(format!("its pipes: {error}"));
@@ -126,15 +128,16 @@ impl Listener {
         let (stderr, stderr_pipe) = streams.stderr.into_parts();
         let pipes = (stdout_pipe, stderr_pipe, streams.status);
         let leaves = end.leaves_by_itself();
-        // When the answer is written: what this starts, its successor's making, would take the
-        // processor from it.
+        // After the answer is written: this starts the making of the sandbox's successor, which
+        // would take the processor from the answer.
         tokio::spawn(async move {
             if leaves {
                 guard.finished();
             } else {
                 drop(guard);
             }
-            // To close a pipe, too, is to call all that watch it. When the process is gone nobody does.
+            // Closing a pipe wakes all processes that watch it. When the sandbox's process is gone
+            // nobody watches.
             if old && !exit.is_terminated() {
                 let _ = exit.await;
             }
@@ -144,7 +147,7 @@ impl Listener {
     }
 }
 
-/// Whether nothing waits in a status pipe. The end of the pipe is learnt elsewhere.
+/// Whether nothing waits in a status pipe. The watch notices the end of the pipe.
 fn is_silent(status: &pipe::Receiver) -> bool {
     !matches!(nix::unistd::read(status, &mut [0]), Ok(1..))
 }

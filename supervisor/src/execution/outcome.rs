@@ -1,9 +1,9 @@
-//! How a run ended, and what it wrote.
+//! How a run ended, and its output.
 
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It ended: its exit status (negative for a signal) and what it wrote.
+    /// The run ended: its exit status (negative for a signal) and its output.
     Ended {
         /// 0 to 255, or minus the signal's number.
         status: i32,
@@ -11,19 +11,21 @@ pub enum Outcome {
         stdout: Captured,
         /// Standard error.
         stderr: Captured,
-        /// Libraries that it says it had to import cold.
+        /// Libraries that the run had to import cold, as it reported.
         cold_imports: Vec<String>,
     },
     /// Python's `json` refused code or globals, and says why.
     Unloadable(String),
-    /// Our fault, before the job's limits were set: another sandbox may do better. For the log.
+    /// Our fault, before the job's limits were set: the job may go to another sandbox. The text is
+    /// for the log.
     Unprepared(String),
-    /// Our fault, after the job's limits were set: nothing is known of its end. For the log.
+    /// Our fault, after the job's limits were set: nothing is known of the run's end. The text is
+    /// for the log.
     Lost(String),
 }
 
 impl Outcome {
-    /// Bytes that the run wrote and that are kept.
+    /// How many bytes of the run's output are kept.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -33,12 +35,12 @@ impl Outcome {
     }
 }
 
-/// What a stream carried.
+/// The content of an output stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// Its beginning.
+    /// The beginning of the stream.
     pub bytes: Vec<u8>,
-    /// Whether there was more.
+    /// Whether the stream had more bytes than these.
     pub cut: bool,
 }
 

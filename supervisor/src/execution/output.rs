@@ -8,38 +8,39 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::net::unix::pipe;
 
-/// Read at a time. Most answers are shorter. The allocator gives larger buffers back to the kernel
-/// after each execution, as it did with the 64 KiB that a pipe holds, and takes them anew by page
-/// faults.
+/// Bytes read at a time. Most answers are shorter. With larger buffers, such as 64 KiB for all that
+/// a pipe holds, the allocator gives the memory back to the kernel after each execution, and gets
+/// it again by page faults.
 const CHUNK_BYTES: usize = 8 * 1024;
-/// What the pipe of a flood is made to hold, and what is thrown away of it at a time; the kernel's own bound
-/// for it (pipe(7)).
+/// Bytes that the pipe of a flood can hold, and bytes that are thrown away at a time. This is the
+/// kernel's own bound for a pipe (pipe(7)).
 const FLOOD_BYTES: i32 = 1 << 20;
-/// Between two looks at a flood that has such a pipe: as often as there is something, the looks alone would
-/// keep a core busy. It flows at some 400 MB a second.
+/// Pause between two reads from a flood in such a pipe. Without the pause the reads would keep a
+/// core busy. The flood still flows at some 400 MB a second.
 const FLOOD_EVERY: Duration = Duration::from_millis(1);
 
-/// Where a flood goes. Without it floods are read.
+/// `/dev/null`, where a flood goes. If it can't be opened, floods are read instead.
 static NOWHERE: LazyLock<io::Result<File>> =
     LazyLock::new(|| File::options().write(true).open("/dev/null"));
 
-/// What reading the rest of a stream may take of a thread. An honest rest, of a megabyte at most, takes 1 ms.
+/// The longest time that a thread reads the rest of a stream. The rest of an honest run, of a
+/// megabyte at most, takes 1 ms.
 const REST_MAX: Duration = Duration::from_millis(20);
 
 /// An output stream, and its beginning.
 #[derive(Debug)]
 pub struct Output {
-    /// None once it is at its end.
+    /// None once the stream is at its end.
     stream: Option<PacedPipe>,
     captured: Captured,
     bytes_max: usize,
     chunk: Vec<u8>,
-    /// Whether it is a flood in a pipe of [`FLOOD_BYTES`].
+    /// Whether the stream is a flood in a pipe of [`FLOOD_BYTES`].
     wide: bool,
 }
 
 impl Output {
-    /// Nothing was read yet; of what comes, `bytes_max` are kept.
+    /// A stream of which nothing was read yet, and of which `bytes_max` bytes will be kept.
     pub fn new(stream: pipe::Receiver, bytes_max: usize) -> Self {
         Self {
             stream: Some(PacedPipe::new(stream)),
@@ -56,8 +57,8 @@ impl Output {
         Ok(())
     }
 
-    /// Takes some of what comes next; never returns once the stream is at its end. May be dropped at any
-    /// time: nothing is lost.
+    /// Takes some of the next bytes; never returns once the stream is at its end. The future may be
+    /// dropped at any time without losing bytes.
     pub async fn take_some(&mut self) {
         let Some(stream) = &mut self.stream else {
             return std::future::pending().await;
@@ -80,12 +81,13 @@ impl Output {
         }
     }
 
-    /// Takes what the stream holds now; what is written later was written after the end.
+    /// Takes the bytes that the stream holds now. Bytes that come later were written after the
+    /// run's end.
     pub fn take_rest(&mut self) {
         let Some(stream) = &self.stream else { return };
         let meter = Meter::start();
-        // Past the runtime, which may not have heard yet that there is something to read. A flood is
-        // cut: not more is read than is kept, plus one chunk to know that there was more.
+        // These reads bypass the runtime, which may not know yet that there is something to read. A
+        // flood is cut: we read what is kept and one chunk more, to know that there was more.
         while !self.captured.cut
             && let Ok(count @ 1..) = nix::unistd::read(stream.pipe(), &mut self.chunk)
         {
@@ -94,7 +96,7 @@ impl Output {
         }
     }
 
-    /// What was kept. The stream goes with the second one.
+    /// The kept bytes, and the stream.
     pub fn into_parts(self) -> (Captured, Option<PacedPipe>) {
         (self.captured, self.stream)
     }

@@ -1,4 +1,4 @@
-//! A pipe of a sandbox, and the rest that it is given after each read that was dear.
+//! A pipe of a sandbox. After each expensive read the supervisor leaves the pipe alone for a while.
 
 use nix::fcntl::{FcntlArg::F_SETPIPE_SZ, SpliceFFlags, fcntl, splice};
 use nix::sys::resource::{UsageWho::RUSAGE_THREAD, getrusage};
@@ -13,21 +13,21 @@ use tokio::net::unix::pipe;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
-/// What takes less is none of a sandbox's doing: 8 KiB are read in 3 µs, and a megabyte is thrown away in
-/// 100 µs.
+/// A read that takes longer is expensive, and only a sandbox can cause it: 8 KiB are normally read
+/// in 3 µs, and a megabyte is thrown away in 100 µs.
 const DEAR: Duration = Duration::from_micros(500);
-/// For so many times the time that a read took its pipe is left alone. One run takes a hundredth of a
-/// thread, whatever it does to its pipe.
+/// After an expensive read its pipe is left alone for this many times the duration of the read. So
+/// one run takes at most a hundredth of a thread, whatever it does to its pipe.
 const REST: u32 = 100;
 
-/// What a system call took of its thread.
+/// Measures how much of its thread a system call took.
 pub struct Meter {
     began: Instant,
     before: Option<Spent>,
 }
 
-/// What a thread has spent so far: time on a processor, and how often it waited in the kernel. That others
-/// took the processor from it is no fault of a pipe.
+/// What a thread has used so far: time on a processor, and how often it waited in the kernel. Time
+/// in which other threads had the processor does not count: the pipe did not cause it.
 struct Spent {
     cpu: Duration,
     waits: i64,
@@ -42,7 +42,7 @@ impl Spent {
 }
 
 impl Meter {
-    /// Starts now.
+    /// Starts measuring now.
     pub fn start() -> Self {
         Self {
             before: Spent::so_far(),
@@ -50,7 +50,7 @@ impl Meter {
         }
     }
 
-    /// What it took until now: nothing, if that is little.
+    /// The time until now; zero if it is less than [`DEAR`].
     pub fn cost(&self) -> Duration {
         let elapsed = self.began.elapsed();
         if elapsed < DEAR {
@@ -60,7 +60,7 @@ impl Meter {
             (Some(before), Some(now)) if now.waits == before.waits => {
                 now.cpu.saturating_sub(before.cpu)
             }
-            // It waited for a lock that the sandbox had; or nothing is known.
+            // The thread waited for a lock that the sandbox held, or its use is unknown.
             _ => elapsed,
         }
     }
@@ -76,7 +76,7 @@ pub struct PacedPipe {
 }
 
 impl PacedPipe {
-    /// It is not measured yet.
+    /// A pipe whose reads are not measured yet.
     pub fn new(pipe: pipe::Receiver) -> Self {
         Self {
             pipe,
@@ -85,8 +85,8 @@ impl PacedPipe {
         }
     }
 
-    /// Registers it with the runtime that calls this, whose threads alone are woken by it from then on; there
-    /// dear reads are followed by a rest.
+    /// Registers the pipe with the runtime that calls this. From then on the pipe wakes only that
+    /// runtime's threads, and each expensive read is followed by a pause.
     ///
     /// # Errors
     /// No room for the registration.
@@ -99,12 +99,13 @@ impl PacedPipe {
         })
     }
 
-    /// The pipe itself: for what is done once.
+    /// The pipe itself, for operations that are done once.
     pub fn pipe(&self) -> &pipe::Receiver {
         &self.pipe
     }
 
-    /// Reads once it has rested and there is something, or the end. May be dropped at any time.
+    /// Reads after the pause, once the pipe has bytes or is at its end. The future may be dropped
+    /// at any time.
     pub async fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
         self.rested().await;
         poll_fn(|context| {
@@ -117,12 +118,13 @@ impl PacedPipe {
         .await
     }
 
-    /// Throws away at most so many bytes, once it has rested and there is something, without copying them.
+    /// After the pause, once the pipe has bytes, throws away at most `bytes_max` of them without
+    /// copying.
     pub async fn discard(&mut self, bytes_max: usize, nowhere: &File) -> io::Result<usize> {
         self.rested().await;
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
         loop {
-            // A flood that never ebbs must leave the thread to others, too.
+            // An endless flood must leave the thread to other tasks too.
             consume_budget().await;
             self.pipe.readable().await?;
             let meter = self.meter();
@@ -136,7 +138,7 @@ impl PacedPipe {
         }
     }
 
-    /// Makes it hold so many bytes; whether it does.
+    /// Makes the pipe hold so many bytes; false if the kernel refuses.
     pub fn widen(&mut self, bytes: i32) -> bool {
         let meter = self.meter();
         let widened = fcntl(&self.pipe, F_SETPIPE_SZ(bytes)).is_ok();
@@ -144,7 +146,7 @@ impl PacedPipe {
         widened
     }
 
-    /// Leaves it alone for so long at least.
+    /// Leaves the pipe alone for at least `pause`.
     pub fn rest(&mut self, pause: Duration) {
         self.rest_until = self.rest_until.max(Some(Instant::now() + pause));
     }
@@ -171,7 +173,7 @@ impl PacedPipe {
 mod tests {
     use super::*;
 
-    /// What counts is a call's own work, and its waiting for whoever holds the pipe.
+    /// Two things count: a call's own work, and its waiting for the holder of the pipe's lock.
     #[test]
     fn work_and_waiting_are_dear_and_little_is_not() {
         let meter = Meter::start();
@@ -194,7 +196,7 @@ mod tests {
             }
             let meter = pipe.meter();
             std::thread::sleep(2 * DEAR);
-            // The test's clock stands still.
+            // The test's clock does not move by itself.
             let meter = meter.map(|meter| Meter {
                 began: meter.began - 2 * DEAR,
                 ..meter

@@ -13,16 +13,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// What the kernel's own timer may be late before the worker is told to kill.
+/// How late the sandbox's own timer may be before the worker is told to kill the sandbox.
 const TIMER_GRACE: Duration = Duration::from_millis(100);
-/// How long after that the answer waits for the sandbox's end; the worker's task sees to it that the
-/// process goes, if need be with its worker.
+/// How long after the kill the answer waits for the sandbox's end. The worker's task makes sure
+/// that the process ends, if necessary together with its worker.
 const KILL_GRACE: Duration = Duration::from_millis(250);
-/// Longest report that is read from a sandbox that runs hostile code: `Unloadable` with a message of
-/// Python's, which is short.
+/// Longest report that is read from a sandbox. The longest honest report is `Unloadable` with a
+/// message of Python's, which is short.
 const REPORT_BYTES_MAX: usize = 4096;
 
-/// When a job began, and what the wall clock allows it.
+/// When a job began, and how long it may run by the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started: Instant,
@@ -30,19 +30,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts now; without a limit it never passes.
+    /// A clock that starts now; without a limit its deadline never passes.
     pub fn start(realtime: Option<Duration>) -> Self {
         let started = Instant::now();
         Self { started, realtime }
     }
 
-    /// When the sandbox's own timer must have ended it.
+    /// The time by which the sandbox's own timer must have ended the sandbox.
     fn deadline(self) -> Option<Instant> {
         self.realtime
             .map(|realtime| self.started + realtime + TIMER_GRACE)
     }
 
-    /// Waits for that.
+    /// Waits until the deadline.
     pub async fn passed(self) {
         sleep_until_some(self.deadline()).await;
     }
@@ -54,14 +54,14 @@ impl Clock {
     }
 }
 
-/// What a sandbox writes to.
+/// The pipes that a sandbox writes to.
 #[derive(Debug)]
 pub struct Streams {
     /// Standard output.
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
-    /// Reports; none once it is at its end.
+    /// The status pipe with the reports; none once it is at its end.
     pub status: Option<PacedPipe>,
 }
 
@@ -75,18 +75,18 @@ impl Streams {
     }
 }
 
-/// What ends the watch.
+/// The event that ends the watch.
 #[derive(Debug)]
 pub enum End {
-    /// Its own word: the exit status to come.
+    /// The sandbox reported the exit status to come.
     Finished(i32),
-    /// Its own word, before the author's code ran: the job can't be loaded.
+    /// The sandbox reported, before the author's code ran, that the job can't be loaded.
     Unloadable(String),
-    /// Before the job's limits were set: it could not be closed around the job.
+    /// The sandbox could not close itself around the job; the job's limits were not set yet.
     Unprepared(String),
-    /// Its worker's word: the exit status.
+    /// The worker reported the sandbox's exit status.
     Exited(i32),
-    /// The deadline passed and it was killed, or it broke the protocol and was.
+    /// The sandbox was killed, since the deadline passed or it broke the protocol.
     Killed,
     /// Its worker is gone.
     Lost,
@@ -102,36 +102,37 @@ impl End {
     }
 }
 
-/// How far a sandbox has come with its job, by its own reports.
+/// The progress of a sandbox with its job, by its own reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It may be reading the job: what goes wrong is our fault.
+    /// The sandbox may be reading the job: a failure is our fault.
     Waiting,
-    /// The job's limits are set, and it loads code and globals: what goes wrong is the job's result.
+    /// The job's limits are set, and the sandbox loads code and globals: a failure is the job's
+    /// result.
     Closed,
-    /// The author's code runs: what the sandbox says is the code's claim.
+    /// The author's code runs: every report may come from that code.
     Started,
 }
 
-/// What is known of a run so far.
+/// The state of a run as far as it is known.
 #[derive(Debug)]
 pub struct Watch {
     clock: Clock,
-    /// When it is killed; when nobody waits for its end any more, once it was killed.
+    /// When the sandbox is killed; after the kill, until when we wait for its end.
     deadline: Option<Instant>,
     killed: bool,
     stage: Stage,
-    /// Bytes of the status pipe that are no whole report yet.
+    /// Bytes of the status pipe that are not a whole report yet.
     reports: Vec<u8>,
-    /// As it says at its end.
+    /// The cold imports that the run reported at its end.
     cold_imports: Vec<String>,
 }
 
-/// A sandbox said what is not legal in its state.
+/// A sandbox sent a report that is not legal in its state.
 struct Broken;
 
 impl Watch {
-    /// Knows nothing yet.
+    /// The state before any report.
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -143,8 +144,8 @@ impl Watch {
         }
     }
 
-    /// Drains the streams until the run is known to be over. May be dropped, and called again: nothing is
-    /// lost.
+    /// Drains the streams until the run is known to be over. The future may be dropped and the
+    /// function called again without losing anything.
     pub async fn until_end(
         &mut self,
         streams: &mut Streams,
@@ -154,7 +155,7 @@ impl Watch {
         let mut status_chunk = [0; 256];
         loop {
             tokio::select! {
-                // The deadline first: a flood must not keep it waiting.
+                // The deadline comes first: a flood must not delay it.
                 biased;
                 () = sleep_until_some(self.deadline) => {
                     if self.killed {
@@ -165,7 +166,8 @@ impl Watch {
                 read = read_some(&mut streams.status, &mut status_chunk) => {
                     let heard = match read {
                         Some(count) => self.hear(&status_chunk[..count]),
-                        // The code may have closed it: its exit will tell.
+                        // The author's code may have closed the pipe. The exit status will tell how
+                        // the run ended.
                         None => {
                             streams.status = None;
                             Ok(None)
@@ -174,7 +176,7 @@ impl Watch {
                     match heard {
                         Ok(Some(end)) if !self.killed => return end,
                         Ok(_) => {}
-                        // No code ran that could have said it: the job is not to blame.
+                        // No code of the author ran yet, so the job is not to blame.
                         Err(Broken) if self.stage == Stage::Waiting && !self.killed => {
                             return End::Unprepared("it broke the protocol".to_owned());
                         }
@@ -201,7 +203,7 @@ impl Watch {
         self.deadline = Some(Instant::now() + KILL_GRACE);
     }
 
-    /// It has exited: a report may still be in the pipe, and tells more than the status.
+    /// The sandbox has exited. A report that is still in the pipe tells more than the exit status.
     fn last_word(&mut self, streams: &mut Streams, status: i32) -> End {
         let mut chunk = [0; 256];
         while let Some(stream) = &streams.status
@@ -216,7 +218,8 @@ impl Watch {
         End::Exited(status)
     }
 
-    /// Collects status bytes and reads the reports among them; what ends the watch, if one does.
+    /// Collects status bytes and reads the reports among them. Returns the event that ends the
+    /// watch, if there is one.
     fn hear(&mut self, bytes: &[u8]) -> Result<Option<End>, Broken> {
         self.reports.extend_from_slice(bytes);
         while let Some((prefix, remainder)) = self.reports.split_first_chunk::<PREFIX_BYTES>() {
@@ -236,7 +239,7 @@ impl Watch {
         Ok(None)
     }
 
-    /// One report: in each stage few are legal.
+    /// Handles one report; each stage allows only a few.
     fn advance(&mut self, report: SandboxReport) -> Result<Option<End>, Broken> {
         match (self.stage, report) {
             (Stage::Waiting, SandboxReport::Closed) => self.stage = Stage::Closed,
@@ -262,7 +265,8 @@ impl Watch {
         Ok(None)
     }
 
-    /// What the end comes to: our fault up to [`Stage::Waiting`], and the job's result from there on.
+    /// The outcome for this end. In [`Stage::Waiting`] an unexpected end is our fault; in later
+    /// stages it is the job's result.
     pub fn outcome(self, end: End, now: Instant, stdout: Captured, stderr: Captured) -> Outcome {
         let cold_imports = self.cold_imports;
         let ended = |status| Outcome::Ended {
@@ -274,7 +278,8 @@ impl Watch {
         match (end, self.stage) {
             (End::Unprepared(error), _) => Outcome::Unprepared(error),
             (End::Unloadable(message), _) => Outcome::Unloadable(message),
-            // The timer is armed as soon as the limits are known: a long job can end while it is read.
+            // The sandbox arms the timer as soon as it knows the limits, so a long job can end
+            // while it is read.
             (End::Exited(status), Stage::Waiting)
                 if status != -nix::libc::SIGKILL || !self.clock.is_over(now) =>
             {
@@ -288,7 +293,7 @@ impl Watch {
     }
 }
 
-/// Reads some bytes, or none at the end of the stream; a stream that has ended stays silent.
+/// Reads some bytes, or none at the end of the stream. After the end it never returns.
 async fn read_some(stream: &mut Option<PacedPipe>, chunk: &mut [u8]) -> Option<usize> {
     match stream {
         Some(stream) => stream.read(chunk).await.ok().filter(|count| *count > 0),

@@ -1,5 +1,5 @@
-//! Reads a request's body into one buffer, within bounds: its length, what all clients may have the
-//! service hold, and the work for tiny pieces.
+//! Reads a request's body into one buffer. Three things are bounded: its length, the bytes that the
+//! service holds for all clients, and the work for tiny pieces.
 
 use super::budget::Held;
 use super::pace::{Pace, Pieces};
@@ -12,9 +12,9 @@ const FIRST_BYTES: usize = 64 * 1024;
 /// Bounds of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyBounds {
-    /// Of this one.
+    /// Bytes of this body.
     pub bytes_max: usize,
-    /// Of what is held of all bodies and answers together.
+    /// Bytes of all bodies and answers that are held together.
     pub held_bytes_max: usize,
 }
 
@@ -24,19 +24,19 @@ pub enum BodyError {
     /// It has more bytes than it may.
     #[error("it is larger than {0} bytes")]
     TooLarge(usize),
-    /// Too much is held for others.
+    /// The service holds too many bytes for other requests.
     #[error("there is no room for it")]
     NoRoom,
-    /// It ended early, or is not what HTTP allows.
+    /// The body ended early, or breaks the rules of HTTP.
     #[error("{0}")]
     Broken(axum::Error),
 }
 
-/// Reads a body; what it takes of the budget is `held`.
+/// Reads a body; `held` is its part of the budget.
 ///
 /// # Errors
-/// It is out of bounds or broken. One for which there is no room is read to its end all the same, so
-/// that its client can hear of it; it is not kept.
+/// The body is out of bounds or broken. A body for which there is no room is still read to its end,
+/// but not kept, so that its client can receive the refusal.
 pub async fn read(
     mut body: Body,
     bounds: BodyBounds,
@@ -55,7 +55,7 @@ pub async fn read(
     let mut length = 0;
     let mut has_room = true;
     while let Some(frame) = body.frame().await {
-        // What follows the body is of no interest.
+        // Ignore trailers.
         let Ok(piece) = frame.map_err(BodyError::Broken)?.into_data() else {
             continue;
         };
@@ -81,8 +81,8 @@ pub async fn read(
     }
 }
 
-/// Makes room for `more` bytes: for all that are `expected`, but for no more than twice what has come,
-/// since a client can announce what it likes.
+/// Makes room for `more` bytes. It reserves the `expected` length, but at most twice the bytes that
+/// have come, since a client can announce any length.
 fn make_room(buffer: &mut Vec<u8>, more: usize, expected: usize) {
     let needed = buffer.len() + more;
     if needed > buffer.capacity() {

@@ -1,19 +1,19 @@
-//! How many bytes of bodies and answers the service holds for its clients together. Nobody waits for
-//! room: who finds none is refused, so no request can block another.
+//! How many bytes of bodies and answers the service holds for all clients together. No request
+//! waits for room: a request without room is refused, so no request can block another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of each body and of each answer that are not counted. Most bodies and answers have fewer (a
-/// course library has some 140 kB), so their clients find room whatever others hold; how many there
-/// can be is bounded by the number of connections.
+/// Bytes of each body and of each answer that are not counted. Most bodies and answers are smaller
+/// (a course library has some 140 kB), so there is always room for them. The number of connections
+/// bounds how many there can be.
 pub const FREE_BYTES: usize = 256 * 1024;
 
-/// What is held of the budget.
+/// How many bytes of the budget are held.
 #[derive(Debug, Default)]
 pub struct Budget(AtomicUsize);
 
-/// One request's part of the budget; given back when dropped.
+/// One request's part of the budget; dropping the part gives it back.
 #[derive(Debug)]
 pub struct Held {
     budget: Arc<Budget>,
@@ -33,7 +33,7 @@ impl Budget {
 }
 
 impl Held {
-    /// Nothing yet.
+    /// A part that holds nothing yet.
     #[must_use]
     pub fn of(budget: &Arc<Budget>) -> Self {
         Self {
@@ -42,8 +42,9 @@ impl Held {
         }
     }
 
-    /// Makes this part what a body or an answer of `bytes` takes, where all parts together may take
-    /// `held_bytes_max`. One that is longer than that takes all of it: alone, each finds room.
+    /// Sets this part to the size of a body or an answer of `bytes`, where all parts together may
+    /// hold `held_bytes_max`. A longer body or answer counts as `held_bytes_max`: so there is room
+    /// for it while nothing else is held.
     ///
     /// # Errors
     /// There is no room; the part stays as it was.
@@ -63,13 +64,13 @@ impl Held {
         Ok(())
     }
 
-    /// Holds nothing any more.
+    /// Gives the whole part back.
     pub fn release(&mut self) {
         self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
         self.bytes = 0;
     }
 
-    /// Whether it holds anything.
+    /// Whether this part holds anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0

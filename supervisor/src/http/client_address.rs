@@ -1,7 +1,7 @@
-//! Where a request comes from.
+//! The address that a request comes from.
 
 use std::net::SocketAddr;
 
-/// The other end of a connection, in each of its requests (as an extension).
+/// The address of a connection's other end. Each request of the connection has it as an extension.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub SocketAddr);

@@ -1,5 +1,6 @@
-//! A client's connection that fails once the client has kept its answers waiting for too long. A bound on
-//! each wait alone would not do: a client that takes a byte now and then would hold its place for ever.
+//! A client's connection. It fails once the client has kept its answers waiting for too long in
+//! sum. A bound on each single wait is not enough: a client that takes a byte now and then would
+//! hold its place for ever.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,12 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long a client may keep its answers waiting in all, and how much longer for what it takes of them.
+/// How long a client may keep its answers waiting in sum, and how taking bytes extends that time.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For nothing.
+    /// The sum of waits that a client may cause without taking anything.
     pub longest: Duration,
-    /// Bytes that earn the client as long again.
+    /// Taking this many bytes earns the client `longest` once more.
     pub bytes: usize,
 }
 
@@ -22,15 +23,15 @@ pub struct Patience {
 pub struct ClientStream<S> {
     stream: S,
     patience: Patience,
-    /// How long the client has kept answers waiting, less what it has earned since. Time in which there
-    /// is nothing to write does not count.
+    /// How long the client has kept answers waiting, minus the time that it has earned since. Time
+    /// without anything to write does not count.
     waited: Duration,
-    /// The wait that goes on: since when, and when it is too long.
+    /// The current wait: its start, and the timer for its longest end.
     wait: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl<S> ClientStream<S> {
-    /// A client that has not been waited for.
+    /// A connection whose client has not kept anything waiting yet.
     pub fn new(stream: S, patience: Patience) -> Self {
         Self {
             stream,
@@ -134,8 +135,8 @@ mod tests {
         bytes: 1000,
     };
 
-    /// Writes an answer to a client that takes `bytes` at a time with a pause before each: how it ended,
-    /// and how long it took.
+    /// Writes an answer to a client that takes `bytes` at a time with a pause before each read.
+    /// Returns the result, and how long it took.
     async fn answer(length: usize, bytes: usize, pause: Duration) -> (io::Result<()>, Duration) {
         let (service, mut client) = duplex(1);
         let mut service = ClientStream::new(service, PATIENCE);
@@ -173,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_enough_may_take_long() {
-        // Twice as fast as it must be.
+        // The client is twice as fast as it must be.
         let (written, took) = answer(10_000, 200, Duration::from_secs(1)).await;
         written.unwrap();
         assert!(took > 4 * LONGEST, "{took:?}");

@@ -1,9 +1,9 @@
-//! Connections from accept to close: how many there may be, and how long a client may take over each
-//! part of a request. What is asked over them is the router's business.
+//! Connections from accept to close: how many there may be, and how long a client may take over
+//! each part of a request. The router handles the requests themselves.
 //!
-//! At the bound nobody is accepted until a connection has ended; who comes meanwhile waits in the
-//! kernel's queue. Nobody is cut off for another's sake, and places do come free: a client that is too
-//! slow with a head, a body or an answer is cut off.
+//! When the bound is reached the service accepts no more; new clients wait in the kernel's queue
+//! until a connection has ended. No client is dropped to make room for another. Places become free
+//! because every client that is too slow with a head, a body or an answer is cut off.
 
 pub use super::client_address::ClientAddress;
 use super::client_stream::{ClientStream, Patience};
@@ -30,44 +30,44 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Pause after a connection could not be accepted for want of descriptors or memory: trying at once
-/// would only spin.
+/// Pause after a connection could not be accepted for lack of descriptors or memory. Without it the
+/// loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// How long a service that drains still takes a request over a connection that it accepted before. A request
-/// that is on its way comes within a fraction of it; gunicorn has two seconds, too.
+/// How long a service that drains still takes a request over a connection that it accepted before.
+/// A request that is on its way arrives in a fraction of this time; gunicorn uses two seconds, too.
 const LAST_REQUEST_MAX: Duration = Duration::from_secs(2);
 /// How often the log says that there are as many connections as may be.
 const FULL_EVERY: Duration = Duration::from_secs(60);
 /// Descriptors of a worker's own: its socket, its log, and some room.
 const DESCRIPTORS_PER_WORKER: usize = 8;
-/// Descriptors for standard streams, the runtime, the spawner's socket, the listeners, the connections to the
-/// address of metrics, and some room.
+/// Descriptors for standard streams, the runtime, the spawner's socket, the listeners, the
+/// connections to the address of metrics, and some room.
 const DESCRIPTORS_MORE: usize = 64 + METRICS_CONNECTIONS_MAX;
 /// Connections to the address of metrics.
 const METRICS_CONNECTIONS_MAX: usize = 32;
 /// Connections that are accepted however few descriptors there are.
 const CONNECTIONS_MIN: usize = 16;
 
-/// Bytes that a connection reads ahead, and writes together; a head must fit. What is left unread waits
-/// in the kernel.
+/// Bytes that a connection reads ahead, and bytes that it writes together. A head must fit. Unread
+/// bytes wait in the kernel.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How many connections an address may have.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionBounds {
-    /// At a time.
+    /// Most connections at a time.
     pub connections_max: usize,
     /// Whether metrics tell how many there are.
     pub are_counted: bool,
 }
 
-/// Those of the address of metrics: a few that scrape and a few that look.
+/// The bounds of the address of metrics: enough for a few scrapers and a few people.
 pub const OF_METRICS: ConnectionBounds = ConnectionBounds {
     connections_max: METRICS_CONNECTIONS_MAX,
     are_counted: false,
 };
 
-/// Accepts and answers until told to drain; then until all that was accepted is answered.
+/// Accepts and answers until told to drain; then answers all accepted requests.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -117,7 +117,7 @@ pub async fn serve(
                     gauge!("codejail_connections").decrement(one);
                 });
             }
-            // That client's connection, not ours.
+            // The error is about that client's connection, not about the listener.
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 tracing::error!(event = "accept_failed", %error, "a connection can't be accepted");
@@ -129,7 +129,8 @@ pub async fn serve(
         }
     }
     drop(listener);
-    // A client may be asking over a connection that it has, and learns of its end by the answer.
+    // A client may be sending a request over an open connection. The answer tells the client that
+    // the connection ends.
     let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
     let _ = timeout(LAST_REQUEST_MAX, places.acquire_many(all)).await;
     graceful.shutdown().await;
@@ -155,7 +156,7 @@ async fn accept(
     Ok((stream, ClientAddress(client), place))
 }
 
-/// The router, with each request told where it comes from.
+/// The router; adds the client's address to each request.
 struct Addressed {
     client: ClientAddress,
     router: TowerToHyperService<Router>,
@@ -193,16 +194,17 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// Answers what comes over one connection.
+/// Answers the requests of one connection.
 fn connection(
     stream: TcpStream,
     router: Addressed,
     config: &Config,
     watcher: Watcher,
 ) -> impl Future<Output = ()> + use<> {
-    // An answer is one small write: waiting to fill a segment would only delay it.
+    // An answer is one small write: Nagle's algorithm would only delay it.
     let _ = stream.set_nodelay(true);
-    // The kernel gives up a client that takes nothing of what is left to send for so long, tcp(7).
+    // The kernel ends the connection if the client takes nothing for so long (TCP_USER_TIMEOUT,
+    // tcp(7)).
     let untaken_max_ms = u32::try_from(config.body_timeout_ms).unwrap_or(u32::MAX);
     if let Err(error) = setsockopt(&stream, TcpUserTimeout, &untaken_max_ms) {
         tracing::warn!(event = "tcp_timeout_refused", %error, "TCP_USER_TIMEOUT can't be set");
@@ -216,20 +218,21 @@ fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .max_buf_size(BUFFER_BYTES)
-        // It runs while a connection is idle too.
+        // This timeout also ends idle connections.
         .header_read_timeout(Duration::from_millis(config.head_timeout_ms))
         .serve_connection(stream, router);
     let connection = watcher.watch(connection);
     async move {
-        // A client that went away, or was too slow, is no event.
+        // A client that went away or was too slow is normal; it is logged at a low level only.
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection broke");
         }
     }
 }
 
-/// How many connections there may be, so that the pool always finds descriptors. Asks for as many as the
-/// host allows; where that is too few, connections give way.
+/// How many connections there may be, so that the pool always finds descriptors. It raises the
+/// limit of descriptors as far as the host allows. If that is too little, there are fewer
+/// connections.
 pub fn connections_max(config: &Config) -> usize {
     let sandboxes = config.worker_slots() * 2 * config.sandboxes_per_worker;
     let pool = 4 * sandboxes + config.worker_slots() * DESCRIPTORS_PER_WORKER + DESCRIPTORS_MORE;
@@ -248,7 +251,7 @@ pub fn connections_max(config: &Config) -> usize {
     wanted.min(possible)
 }
 
-/// Raises the soft limit if it is lower than what is needed; what it is then.
+/// Raises the soft limit if it is lower than needed; returns the limit.
 fn raise_descriptors(needed: usize) -> usize {
     let resource = Resource::RLIMIT_NOFILE;
     let (soft, hard) = match getrlimit(resource) {

@@ -1,21 +1,21 @@
-//! How fast bodies may come in tiny pieces. Each piece costs the same work however short it is, and a
-//! chunked body can have one for each byte: the work for such bodies has a bound for all of them
-//! together.
+//! How fast bodies may come in tiny pieces. Each piece costs the same work, however short it is,
+//! and a chunked body can have a piece for each byte. So the work for such bodies is bounded for
+//! all of them together.
 
 use parking_lot::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Pieces that a body may have for nothing, and one more for each [`FREE_BYTES_EACH`].
+/// Free pieces of each body; one more is free for each [`FREE_BYTES_EACH`].
 const FREE: usize = 256;
 const FREE_BYTES_EACH: usize = 1024;
-/// What each further piece takes of the time that all bodies share: 100,000 a second, of which each
-/// takes less than a microsecond of work.
+/// The part that each further piece takes of the time that all bodies share. That allows 100,000
+/// pieces a second; the work for one takes less than a microsecond.
 const EACH: Duration = Duration::from_micros(10);
-/// A body waits for so many at once: timers count in milliseconds.
+/// A body waits once for this many pieces, since timers count in milliseconds.
 const BATCH: u32 = 64;
 
-/// The time that pieces share.
+/// The time that all pieces share.
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<Option<Instant>>);
 
@@ -40,7 +40,7 @@ impl Pace {
 }
 
 impl<'a> Pieces<'a> {
-    /// None yet.
+    /// A body without pieces yet.
     pub fn new(pace: &'a Pace) -> Self {
         Self {
             pace,

@@ -1,4 +1,5 @@
-//! Who may ask: networks of the configuration, by the address that a connection comes from.
+//! Which clients may use which path: the configuration lists networks, and the connection's address
+//! decides.
 
 use super::client_address::ClientAddress;
 use crate::config::Config;
@@ -17,10 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the log names somebody who is on a list's outside; all are counted.
+/// How often the log names a client that is not on a list. Metrics count all of them.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Whose a path is; nobody's is what balancers ask for. What is new is not for everybody.
+/// The list that guards a path; none for the paths that balancers use. Every path that is not named
+/// here belongs to the list of metrics.
 fn list_of(path: &str) -> Option<PeerList> {
     match path {
         "/livez" | "/readyz" | "/health/" => None,
@@ -32,7 +34,7 @@ fn list_of(path: &str) -> Option<PeerList> {
 /// When each list's log line was last written.
 type Said = Arc<[Mutex<Option<Instant>>; 2]>;
 
-/// The router, for those who may ask.
+/// The router, only for clients that the lists allow.
 pub fn guard(router: Router, config: Arc<Current>) -> Router {
     let said = Said::default();
     router.layer(from_fn(move |request: Request, next: Next| {
@@ -78,7 +80,7 @@ fn refusal(request: &Request, config: &Current, said: &Said) -> Option<Response>
     Some((StatusCode::FORBIDDEN, why).into_response())
 }
 
-/// What to say of an address that others reach, where no list says who may ask.
+/// The warning for an address that other hosts reach while no list says which clients may use it.
 #[must_use]
 pub fn note(config: &Config, listens: SocketAddr) -> Option<Note> {
     let open = !listens.ip().to_canonical().is_loopback() && config.peers.api.is_empty();

@@ -1,4 +1,5 @@
-//! The routers: which path goes where, on the API's address and on that of metrics. Nothing is decided here.
+//! The routers: which path goes where, on the API's address and on that of metrics. Nothing is
+//! decided here.
 
 use crate::page;
 use crate::request;
@@ -14,14 +15,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-/// What `/metrics` says of itself.
+/// The content type of `/metrics`.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The API's description, OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 
-/// All that the service answers to on the API's address.
+/// The router of the API's address.
 pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
     let code_exec = post(request::handle)
         .options(async || Answer::Options)
@@ -38,14 +39,14 @@ pub fn router(service: Service, metrics: PrometheusHandle) -> Router {
             only_get(async || json(true, OPENAPI.to_owned())),
         )
         .merge(health_routes())
-        // The bound is the configuration's, applied where the body is read.
+        // `body.rs` applies the configured bound when it reads the body.
         .layer(DefaultBodyLimit::disable())
         .with_state(service)
         .route("/metrics", only_get(on_api_address))
         .fallback(async || Answer::NotFound)
 }
 
-/// What it answers to on the address of metrics: nothing that executes.
+/// The router of the address of metrics: no path on it executes code.
 pub fn metrics_router(service: Service, metrics: PrometheusHandle) -> Router {
     let scraped = service.clone();
     let metrics_page = async move || metrics_page(&scraped, &metrics);
@@ -60,7 +61,7 @@ pub fn metrics_router(service: Service, metrics: PrometheusHandle) -> Router {
 
 fn health_routes() -> Router<Service> {
     Router::new()
-        // As the original's, it answers OPTIONS like GET.
+        // Like the original's, this path answers OPTIONS like GET.
         .route(
             "/health/",
             get(health)
@@ -98,8 +99,8 @@ async fn health(State(service): State<Service>) -> Response {
     json(service.health.is_safe(), service.health.body())
 }
 
-/// Should a balancer send executions here? That all sandboxes are busy for a moment is no reason against
-/// it: an execution waits for the next one.
+/// Tells a balancer whether to send executions here. The answer is yes even if all sandboxes are
+/// busy for a moment, since an execution waits for the next free sandbox.
 async fn ready(State(service): State<Service>) -> Response {
     let enabled = service.config.get().enabled;
     let safe = service.health.is_safe();

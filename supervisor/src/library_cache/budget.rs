@@ -1,13 +1,14 @@
-//! How much time compilations may take, beside which executions have to run. Whoever may execute can have
-//! libraries compiled, past admission: without a bound, one changed byte a second would keep a processor.
+//! How much time compilations may take from executions. Every client that may execute can cause
+//! compilations, which bypass admission. Without a bound, one changed byte a second would keep a
+//! processor busy.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time that may be spent at once: all libraries of a service that has just started, some tenths of a second
-/// each, or two of the largest.
+/// Time that may be spent at once. It is enough for all libraries of a service that has just
+/// started, at some tenths of a second each, or for two of the largest.
 const BURST: Duration = Duration::from_secs(10);
-/// Of one processor, what compilations may take in the long run.
+/// The share of one processor that compilations may take in the long run.
 const SHARE: f64 = 0.1;
 
 /// Time for compilations: spent by each, and filled up again slowly.
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    /// Spends seconds as long as it may; how many.
+    /// Spends single seconds while the budget allows it; returns how many.
     fn exhaust(budget: &mut Budget) -> u32 {
         let mut seconds = 0;
         while budget.allows() {
@@ -57,7 +58,7 @@ mod tests {
         seconds
     }
 
-    // The clock stands still but for what the test adds.
+    // The clock moves only when the test moves it.
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_allowed_and_then_a_tenth_of_the_time() {
         let mut budget = Budget::new();

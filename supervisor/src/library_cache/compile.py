@@ -1,5 +1,5 @@
-# Runs in a sandbox with a course library and nothing else. It compiles what zipimport would compile, by
-# the same names and in the same way, and executes none of it.
+# Runs in a sandbox with a course library and nothing else. It compiles what zipimport would
+# compile, by the same names and in the same way, and executes none of it.
 
 import _imp
 import base64

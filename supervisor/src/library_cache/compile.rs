@@ -13,18 +13,19 @@ use tokio::time::{Instant, sleep};
 
 const SCRIPT: &str = include_str!("compile.py");
 
-/// Of a library's sources, uncompressed, what is compiled: 3 s of work here.
+/// Most uncompressed bytes of a library's sources that are compiled: some 3 s of work.
 const SOURCES_BYTES_MAX: usize = 4 << 20;
-/// Of its bytecode, what is kept. It takes up to twice what its source takes.
+/// Most bytes of a library's bytecode. Bytecode takes up to twice the bytes of its source.
 const BYTECODE_BYTES_MAX: usize = 8 << 20;
-/// Base64 makes four bytes of three, and some names are beside it.
+/// Base64 makes four bytes of three; the reply also has some names.
 const REPLY_BYTES_MAX: usize = BYTECODE_BYTES_MAX / 3 * 4 + (1 << 16);
 
-/// CPU time of a compilation, at most, and as a multiple of what one execution has: some libraries are larger
-/// than one execution could compile in its time. An operator who gives executions less gives less here too.
+/// CPU time of a compilation, at most, and as a multiple of what one execution has: some libraries
+/// are larger than one execution could compile in its time. An operator who gives executions less
+/// gives less here too.
 const CPU_S_MAX: u64 = 10;
 const CPU_TIMES: u64 = 5;
-/// By the wall clock, half as much again.
+/// Milliseconds by the wall clock for each CPU second: half as much again.
 const REALTIME_MS_PER_CPU_S: u64 = 1500;
 /// A source of 4 MiB takes some 200 MiB.
 const VMEM_BYTES: u64 = 512 << 20;
@@ -45,8 +46,8 @@ fn limits(of_executions: Limits) -> Limits {
     }
 }
 
-/// How often, at most, a moment is looked for in which no client waits; then it takes its place in line
-/// as a client's execution does. So a service that is never idle gets its bytecode too.
+/// How often a compilation looks for a moment in which no client waits. After that it waits in line
+/// as a client's execution does, so that a service that is never idle gets its bytecode too.
 const IDLE_LOOKS_MAX: u32 = 50;
 const IDLE_LOOK: Duration = Duration::from_millis(20);
 /// How long it may wait in line: longer than a worker takes to be replaced.
@@ -55,18 +56,18 @@ const TAKE_MAX: Duration = Duration::from_secs(60);
 /// Why there is no bytecode.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// No sandbox was to be had.
+    /// No sandbox became free.
     #[error("no sandbox could take it")]
     NoSandbox,
-    /// The library is none, or was too much for the compiler; or what ended it has nothing to do with it.
+    /// The compilation failed: the library is broken or too large, or the cause is not the library.
     #[error("it ended with {status}: {stderr}")]
     Ended {
         /// As of any execution.
         status: i32,
-        /// The end of what it said.
+        /// The end of its standard error.
         stderr: String,
     },
-    /// Its answer is none of the script's.
+    /// The answer does not have the script's form.
     #[error("its answer can't be read: {0}")]
     Answer(String),
     /// Its worker was lost with it.
@@ -75,8 +76,8 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// Whether it is the library's own fault: Python's exit status after an exception. A signal may be the
-    /// host's (its load, its memory), and the rest is.
+    /// Whether the fault is the library's own, which Python's exit status after an exception shows.
+    /// A signal may come from the host's load or memory; all other errors come from the host.
     pub fn is_the_librarys(&self) -> bool {
         matches!(self, Self::Ended { status: 1, .. })
     }
@@ -88,8 +89,8 @@ struct CompiledJson {
     bytecode: Option<String>,
 }
 
-/// The bytecode of all modules of `library`; none if it has no module that can be compiled without an
-/// error or a warning. Beside it the time for which it has had a sandbox.
+/// The bytecode of all modules of `library`; none if it has no module that can be compiled without
+/// an error or a warning. Beside it the time for which it has had a sandbox.
 ///
 /// `of_executions` are the limits that executions have.
 pub async fn compile(
@@ -109,7 +110,8 @@ pub async fn compile(
         globals: &globals,
         python_lib: Some(library),
         bytecode: None,
-        // The library must not be able to put a module of its own in the place of one of the script's.
+        // The library must not be able to put a module of its own in the place of one of the
+        // script's.
         python_path: false,
         limits: limits(of_executions),
     };
@@ -145,7 +147,7 @@ fn bytecode_of(outcome: Outcome) -> Result<Option<Bytes>, CompileError> {
     }
 }
 
-/// What the sandbox says is the library's claim: it is no more than bytes for executions of the same
+/// The sandbox's answer is the library's claim. We use it only as bytes for executions of the same
 /// library.
 fn read(stdout: &[u8]) -> Result<Option<Bytes>, CompileError> {
     let unreadable = |error: &dyn ToString| CompileError::Answer(error.to_string());

@@ -1,10 +1,10 @@
 //! Bytecode of course libraries, by the SHA-256 of the whole zip file.
 //!
-//! A client sends the same `python_lib.zip` with every execution of a course, without bytecode. The first
-//! two executions of a library run as if there were no cache. Beside the second a sandbox compiles the
-//! library, which it is given alone: no globals, no author's code, nothing of a learner. Executions of the same zip get
-//! what came of it, and no others do. So nothing but a library itself can spoil the bytecode of that
-//! library (decision 9).
+//! A client sends the same `python_lib.zip` with every execution of a course, without bytecode. The
+//! first two executions of a library run as if there were no cache. Beside the second a sandbox
+//! compiles the library, which it is given alone: no globals, no author's code, nothing of a
+//! learner. Only executions of the same zip get the result. So a library can only corrupt its own
+//! bytecode (decision 9).
 
 mod budget;
 mod compile;
@@ -25,8 +25,8 @@ use tokio::sync::Semaphore;
 
 /// Largest library that is looked at: hashing it takes some milliseconds. Courses' have up to 1 MB.
 const LIBRARY_BYTES_MAX: usize = 4 << 20;
-/// Libraries that may wait to be compiled, each with its bytes. One that finds no room is compiled when
-/// it comes again.
+/// Libraries that may wait to be compiled, each with its bytes. A library for which there is no
+/// room is compiled when it comes again.
 const PENDING_MAX: usize = 8;
 
 /// What a library is known by.
@@ -43,7 +43,7 @@ pub struct LibraryCache {
 }
 
 impl LibraryCache {
-    /// Knows nothing; keeps at most as many bytes as configured, where 0 turns it off.
+    /// An empty cache. It keeps at most as many bytes as configured; 0 turns it off.
     #[must_use]
     pub fn new(config: Arc<Current>) -> Self {
         let bytes_max = config.get().library_cache.bytes_max;
@@ -61,8 +61,8 @@ impl LibraryCache {
         *store = store.successor(bytes_max);
     }
 
-    /// The bytecode of `library`, if it is there. If nothing is known of it but that it was here before, a
-    /// sandbox of `pool` compiles it meanwhile, when nobody waits for admission.
+    /// The bytecode of `library`, if it is known. If the library was only seen before, a sandbox of
+    /// `pool` compiles it in the background, when no request waits for admission.
     pub fn bytecode(
         self: &Arc<Self>,
         library: &[u8],

@@ -1,16 +1,17 @@
-//! What is kept, how much of it, and what goes first.
+//! What the cache keeps, how much, and what it evicts first.
 
 use super::Key;
 use bytes::Bytes;
 use metrics::{counter, gauge};
 use std::collections::{HashMap, HashSet, VecDeque};
 
-/// Libraries that something is known of. The one to go is searched among them all, once in a compilation.
+/// Most libraries in the cache. Each compilation searches all of them for the one to evict.
 const ENTRIES_MAX: usize = 1024;
-/// Libraries that are remembered as seen, 32 bytes each: searched one after the other, once in an execution with
-/// a library of which nothing is known.
+/// Libraries that are remembered as seen, 32 bytes each. Each execution with an unknown library
+/// searches all of them.
 const SEEN_MAX: usize = 1024;
-/// Compilations of one library that may fail for reasons that are not its own. Three in a row are not chance.
+/// Compilations of one library that may fail for reasons that are not its own. Three in a row are
+/// not chance.
 const FAILURES_MAX: u8 = 3;
 
 /// What is known of a library.
@@ -24,7 +25,7 @@ pub enum Known {
     Failed(u8),
 }
 
-/// What came of a compilation.
+/// The result of a compilation.
 #[derive(Debug)]
 pub enum Compiled {
     /// Its bytecode.
@@ -96,8 +97,8 @@ impl Store {
         }
     }
 
-    /// One without bytecode, which knows only what was seen. What is being compiled for this one is not
-    /// kept there.
+    /// One without bytecode, which knows only what was seen. What is being compiled for this one is
+    /// not kept there.
     pub fn successor(&mut self, bytes_max: usize) -> Self {
         let store = Self {
             generation: self.generation + 1,
@@ -121,8 +122,8 @@ impl Store {
         Some(entry.known.clone())
     }
 
-    /// Whether a library was seen before; from now on it was. What differs in each request is never seen
-    /// twice, so nobody can order compilations with a single request each.
+    /// Whether a library was seen before; notes it as seen. A library that differs in each request
+    /// is never seen twice, so a single request can't cause a compilation.
     pub fn was_seen(&mut self, key: &Key) -> bool {
         if self.seen.contains(key) {
             return true;
@@ -134,7 +135,8 @@ impl Store {
         false
     }
 
-    /// The right to compile a library, unless it is being compiled, or as many as `pending_max` are.
+    /// The right to compile a library, unless it is being compiled, or as many as `pending_max`
+    /// are.
     pub fn ticket(&mut self, key: Key, pending_max: usize) -> Option<CompileTicket> {
         if !self.is_on() || self.pending.len() >= pending_max || !self.pending.insert(key) {
             return None;
@@ -143,7 +145,8 @@ impl Store {
         Some(CompileTicket { key, generation })
     }
 
-    /// Keeps what came of a compilation; what has not been asked for in the longest time goes for it.
+    /// Keeps the result of a compilation; evicts the libraries that have not been used for the
+    /// longest time.
     pub fn keep(&mut self, ticket: CompileTicket, compiled: Compiled) {
         if ticket.generation != self.generation {
             return;

@@ -1,5 +1,5 @@
-//! Fields of an event that write themselves at once. tracing shows a visitor each field by itself, which costs
-//! more than to write it: an execution's two dozen took 7,700 instructions that way.
+//! Fields of an event that write themselves at once. tracing shows a visitor each field by itself,
+//! which costs more than to write it: an execution's two dozen took 7,700 instructions that way.
 
 use super::format::{Form, Json, Name, Text};
 use std::fmt;
@@ -14,8 +14,8 @@ pub trait HasFields {
     fn write(&self, fields: &mut Fields<impl Form>);
 }
 
-/// The value of the field `at_once` of an event: `at_once = ?AtOnce(&value)`. It is written as text, and by `{:#?}`
-/// as JSON.
+/// The value of the field `at_once` of an event: `at_once = ?AtOnce(&value)`. It is written as
+/// text, and by `{:#?}` as JSON.
 pub struct AtOnce<'a, T>(pub &'a T);
 
 impl<T: HasFields> fmt::Debug for AtOnce<'_, T> {
@@ -31,7 +31,8 @@ impl<T: HasFields> fmt::Debug for AtOnce<'_, T> {
 }
 
 /// Takes fields, each a name of the code's own and a value. A field without a value is left out.
-/// Inlined, so that the lengths of names are known where they are copied: some 300 instructions a line.
+/// Inlined, so that the lengths of names are known where they are copied: some 300 instructions a
+/// line.
 pub struct Fields<F>(F);
 
 impl<F: Form> Fields<F> {

@@ -18,8 +18,8 @@ pub enum FilterError {
     Long,
 }
 
-/// Reads a filter: parts with commas between them, each a level, or `MODULE=LEVEL`. Unlike `EnvFilter` it takes no
-/// other word for a module: a misspelt level would silence everything.
+/// Reads a filter: parts with commas between them, each a level, or `MODULE=LEVEL`. Unlike
+/// `EnvFilter` it takes no other word for a module: a misspelt level would silence everything.
 ///
 /// # Errors
 /// The first part that is wrong.

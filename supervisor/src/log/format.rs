@@ -1,8 +1,9 @@
-//! How an event becomes a line: as text or as JSON. Whatever a value holds, it stays one line, and in JSON one
-//! value.
+//! How an event becomes a line: as text or as JSON. An event is always one line, and a value in
+//! JSON one value, whatever the value holds.
 //!
-//! An execution's line has two dozen fields and belongs to a request that takes the supervisor some 200,000
-//! instructions: text and numbers are copied into one buffer, and only what can't be copied is formatted.
+//! An execution's line has two dozen fields and belongs to a request that takes the supervisor some
+//! 200,000 instructions: text and numbers are copied into one buffer, and only what can't be copied
+//! is formatted.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -12,7 +13,8 @@ use tracing::field::{Field, Visit};
 /// The field that tracing keeps an event's sentence in.
 const MESSAGE: &str = "message";
 
-/// The field that holds fields which write themselves (`at_once.rs`): it has no name of its own in the line.
+/// The field that holds fields which write themselves (`at_once.rs`): it has no name of its own in
+/// the line.
 const AT_ONCE: &str = "at_once";
 
 /// Writes an event as a line for people: a sentence, then fields. `time` is when it happened.
@@ -241,7 +243,8 @@ impl<F: Form> Visit for Fields<F> {
     }
 }
 
-/// Whether each byte is of this kind. It looks at all, which takes fewer instructions than to stop at one.
+/// Whether each byte is of this kind. It looks at all, which takes fewer instructions than to stop
+/// at one.
 fn each_is(text: &str, kind: impl Fn(u8) -> bool) -> bool {
     text.bytes().fold(true, |all, byte| all & kind(byte))
 }

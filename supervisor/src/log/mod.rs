@@ -1,5 +1,5 @@
-//! The log: one line on standard error for each event, as text or as JSON. A reload can change which events,
-//! and how they are written.
+//! The log: one line on standard error for each event, as text or as JSON. A reload can change
+//! which events, and how they are written.
 
 pub mod at_once;
 pub mod filter;
@@ -27,8 +27,8 @@ static JSON: AtomicBool = AtomicBool::new(false);
 /// How the filter is replaced; none before the log begins.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// Begins to log what this filter lets pass, or rather what `RUST_LOG` does, where it holds one. A filter that
-/// is none is named on standard error, and `error` counts.
+/// Begins to log the events that this filter lets pass; if `RUST_LOG` is set, that filter counts
+/// instead. An invalid filter is reported on standard error, and the level `error` is used.
 pub fn start(level: &str, json: bool) {
     start_into(level, json, || LogWriter(io::stderr()));
 }
@@ -42,7 +42,8 @@ pub fn start_into<W: io::Write>(
     JSON.store(json, Ordering::Relaxed);
     let (filter, refused) = match wanted(level) {
         Ok(filter) => (filter, None),
-        // It is the variable's: the configuration's is checked with the other keys.
+        // The invalid filter is the variable's: the configuration's filter is checked with the
+        // other keys.
         Err(error) => (
             filter::parse(level).unwrap_or_else(|_| EnvFilter::new("error")),
             Some(error),

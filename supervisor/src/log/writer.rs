@@ -1,5 +1,5 @@
-//! Where lines go: standard error. A line that can't be written is lost and counted: it never ends the
-//! service, and never holds it up for long.
+//! Where lines go: standard error. A line that can't be written is lost and counted: it never ends
+//! the service, and never holds it up for long.
 
 use crate::metrics;
 use nix::errno::Errno;
@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How long a line waits for a reader that takes nothing. The first line that waited in vain is the
-/// last one that waits, until the reader takes something again.
+/// How long a line waits for a reader that takes nothing. After a line has waited in vain no line
+/// waits until the reader takes something again.
 const READER_MAX_MS: u8 = 100;
 /// Written at a time: `PIPE_BUF`. A pipe that polls as writable has room for it (pipe(7)).
 const PIECE_BYTES: usize = 4096;
@@ -48,7 +48,7 @@ fn write_line(out: &mut (impl Write + AsFd), line: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a write would not block. Where the reader is gone it would not: it says what is wrong.
+/// Whether a write would not block. If the reader is gone it does not block: it returns the error.
 fn is_writable(out: &impl AsFd, wait_ms: u8) -> io::Result<bool> {
     loop {
         let mut writable = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];

@@ -1,7 +1,8 @@
-//! What is counted as it happens, for Prometheus. What is looked at when Prometheus asks is in `scrape/`.
+//! Metrics that are counted when an event happens. Values that are read when Prometheus asks are in
+//! `scrape/`.
 //!
-//! Label values come from the lists in `labels.rs`, from the names of what is installed in the sandbox venv, and
-//! from the contexts that the configuration names; never from a request.
+//! Label values come from the lists in `labels.rs`, from the names of what is installed in the
+//! sandbox venv, and from the contexts that the configuration names; never from a request.
 
 pub mod labels;
 mod recorded;
@@ -20,8 +21,8 @@ use std::time::Duration;
 use table::{Kind, METRICS};
 use tokio::time::sleep;
 
-/// Bucket bounds in seconds, from a tenth of a millisecond to the client's limit of 3.5 s, and beyond it for
-/// workers that warm up and contexts with longer limits.
+/// Bucket bounds in seconds, from a tenth of a millisecond to the client's limit of 3.5 s, and
+/// beyond it for workers that warm up and contexts with longer limits.
 const SECONDS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0,
@@ -39,15 +40,15 @@ const BYTES: &[f64] = &[
     4_294_967_296.0,
 ];
 
-/// How often recorded values go into their histograms. Until then each takes 16 bytes, and two cores
-/// refuse 80,000 requests a second.
+/// How often recorded values go into their histograms. Until then each takes 16 bytes, and two
+/// cores refuse 80,000 requests a second.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Lines of the log that could not be written. The log begins before the recorder is there.
 static LOST_LOG_LINES: AtomicU64 = AtomicU64::new(0);
 
-/// Microseconds of CPU time that sandboxes used which are gone: the recorder's counters are whole numbers, and
-/// the metric is in seconds.
+/// Microseconds of CPU time that sandboxes used which are gone: the recorder's counters are whole
+/// numbers, and the metric is in seconds.
 static SANDBOX_CPU_US: AtomicU64 = AtomicU64::new(0);
 
 /// Counts a line of the log that could not be written.
@@ -93,8 +94,8 @@ pub fn count_reload(taken: bool) {
 
 const RELOADS: [&str; 2] = ["failed", "success"];
 
-/// Puts recorded values into their histograms for ever. A scrape does the same, but maybe nobody
-/// scrapes.
+/// Puts recorded values into their histograms, for ever. A scrape does the same, but there may be
+/// no scraper.
 pub async fn keep_up(handle: PrometheusHandle) {
     loop {
         sleep(UPKEEP_EVERY).await;
@@ -102,8 +103,8 @@ pub async fn keep_up(handle: PrometheusHandle) {
     }
 }
 
-/// Installs the recorder; metrics of the whole process go there. Counters begin at 0, so that whoever looks at
-/// their growth sees the first count too.
+/// Installs the recorder; metrics of the whole process go there. Counters begin at 0, so that
+/// whoever looks at their growth sees the first count too.
 ///
 /// # Errors
 /// One is installed already.
@@ -155,8 +156,9 @@ const WITHOUT_LABELS: &[&str] = &[
     "codejail_log_refusals_unsaid_total",
 ];
 
-/// The libraries that a run says it had to import cold, as far as that can be. A run can say anything: what no
-/// worker has found in the sandbox venv is passed over, and so is what is said twice or beyond the bound.
+/// The credible part of the libraries that a run reports as cold imports. A run can report
+/// anything: we skip names that no worker has found in the sandbox venv, repeated names, and names
+/// beyond the bound.
 #[must_use]
 pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> Vec<&'a str> {
     let mut credible: Vec<&str> = Vec::new();
@@ -169,7 +171,8 @@ pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> 
     credible
 }
 
-/// How often each library was imported cold, by its name: as many as a worker names libraries, at most.
+/// How often each library was imported cold, by its name: as many as a worker names libraries, at
+/// most.
 static COLD_IMPORTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 /// Counts such libraries. The worst that a run can do is a wrong count of a library that is there.

@@ -1,4 +1,5 @@
-//! Handles of what each request counts: looking a metric up by name and labels costs more than counting it.
+//! Handles of what each request counts: looking a metric up by name and labels costs more than
+//! counting it.
 
 use super::labels::{End, Limit, Refusal, STATUSES};
 use metrics::{Counter, Histogram, counter, histogram};

@@ -1,5 +1,5 @@
-//! Every metric: name, type, unit, labels, meaning. docs/metrics.md has the same table, and a test compares them;
-//! another one compares this list with what a service shows.
+//! Every metric: name, type, unit, labels, meaning. docs/metrics.md has the same table, and a test
+//! compares them; another one compares this list with what a service shows.
 
 /// What Prometheus takes a metric for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

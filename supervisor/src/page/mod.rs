@@ -1,4 +1,5 @@
-//! The page for people on the address of metrics, and the JSON that it shows. It changes nothing and runs nothing.
+//! The page for people on the address of metrics, and the JSON that it shows. It changes nothing
+//! and runs nothing.
 
 mod configuration;
 
@@ -22,7 +23,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The whole page: markup, style and script.
 const HTML: &str = include_str!("page.html");
 
-/// What the page may do: its own style and script, by their hashes, and requests to its own address.
+/// What the page may do: its own style and script, by their hashes, and requests to its own
+/// address.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |tag| STANDARD.encode(Sha256::digest(content(HTML, tag)));
     format!(

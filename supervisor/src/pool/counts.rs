@@ -11,7 +11,7 @@ pub struct Counts {
     preload_failures: AtomicUsize,
 }
 
-/// One worker's place among them, for as long as this lives.
+/// One worker's entry in the counts. It counts until it is dropped.
 #[derive(Debug)]
 pub struct Counted {
     counts: Arc<Counts>,
@@ -33,7 +33,7 @@ impl Counts {
         self.states[state as usize].load(Ordering::Relaxed)
     }
 
-    /// The last warm worker could not import so many modules.
+    /// Notes how many modules the last warm worker could not import.
     pub fn set_preload_failures(&self, count: usize) {
         self.preload_failures.store(count, Ordering::Relaxed);
     }
@@ -45,7 +45,7 @@ impl Counts {
 }
 
 impl Counted {
-    /// The worker is in another state now.
+    /// Notes the worker's new state.
     pub fn move_to(&mut self, state: WorkerState) {
         *self = self.counts.enter(state);
     }

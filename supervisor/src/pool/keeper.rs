@@ -1,5 +1,6 @@
-//! Keeps one worker serving: starts it, has it checked before it may serve, replaces it by a warm one
-//! when it has served `max_requests`, starts it again when it is lost, ever more slowly if that keeps failing.
+//! Keeps one worker serving. The keeper starts a worker and has it checked before it may serve.
+//! After `max_requests` it replaces the worker by a warm one. If the worker is lost it starts
+//! another one, after ever longer pauses while that keeps failing.
 
 use super::counts::Counted;
 use super::ready::{Command, Shelf};
@@ -23,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause: a host that was repaired serves again within it.
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A worker that is lost sooner counts as one that crashes at its start: the next one waits.
+/// A worker that is lost sooner counts as crashed at its start: the next start waits.
 const SERVED_WELL_MIN: Duration = Duration::from_secs(10);
-/// Workers that may drain while another one is started: with the one that serves and the next one these
-/// are the three that each keeper has slots for (`worker_slots` of the configuration).
+/// Workers that may drain while another one is started. A keeper has slots for three workers
+/// (`worker_slots` of the configuration): one that serves, its successor, and one that drains.
 const DRAINING_MAX: usize = 1;
 
 /// Keeps one worker serving.
@@ -34,13 +35,13 @@ pub struct Keeper {
     shared: Arc<Shared>,
     number: usize,
     ids: Arc<AtomicU64>,
-    /// Workers that were retired and finish what they have.
+    /// Retired workers that finish their runs.
     draining: JoinSet<()>,
-    /// Changes when a worker that serves shall be replaced by one with the configuration as it is now.
+    /// Changes when the serving worker shall be replaced by one with the current configuration.
     rewarm: watch::Receiver<()>,
     /// Cancelled when no worker is wanted any more.
     stop: CancellationToken,
-    /// Told how the first attempt went.
+    /// Gets the result of the first attempt.
     boot: Option<mpsc::Sender<Result<(), WorkerError>>>,
 }
 
@@ -50,7 +51,7 @@ struct Serving {
     task: JoinHandle<()>,
     retire: CancellationToken,
     max_requests_reached: watch::Receiver<bool>,
-    /// Python's files as it knows them.
+    /// The version of Python's files with which it started.
     python: PythonVersion,
     counted: Counted,
 }
@@ -76,7 +77,7 @@ impl Keeper {
         }
     }
 
-    /// Runs until it is stopped, and the last worker has finished what it has.
+    /// Runs until it is stopped and the last worker has finished its runs.
     pub async fn keep(mut self) {
         let mut serving: Option<Serving> = None;
         let mut pause = RESTART_PAUSE_MIN;
@@ -127,7 +128,8 @@ impl Keeper {
             if since.elapsed() >= SERVED_WELL_MIN {
                 pause = RESTART_PAUSE_MIN;
             } else if serving.is_none() && python.is_current() {
-                // Lost as soon as it served: not at once again.
+                // The worker was lost soon after it began to serve: do not start another one at
+                // once.
                 self.sleep(&mut pause, &python).await;
             }
         }
@@ -138,8 +140,8 @@ impl Keeper {
         self.shared.health.keeper_left(self.number);
     }
 
-    /// Waits until another worker must take the place of this one, or none any more; this one, if it serves
-    /// until then.
+    /// Waits until this worker must be replaced, or no worker is wanted any more. Returns this
+    /// worker if it still serves.
     async fn until_over(&mut self, mut current: Serving) -> Option<Serving> {
         let reason = tokio::select! {
             biased;
@@ -158,8 +160,8 @@ impl Keeper {
         None
     }
 
-    /// Waits, and longer the next time. A new configuration may be the cure, or another Python: these are
-    /// tried at once.
+    /// Waits; each wait is longer than the one before. A new configuration or a change of Python's
+    /// files ends the wait, since it may repair the fault.
     async fn sleep(&mut self, pause: &mut Duration, python: &PythonVersion) {
         tokio::select! {
             () = sleep(*pause) => {}
@@ -178,7 +180,7 @@ impl Keeper {
         let slot = self.shared.slots.take().ok_or(WorkerError::NoSlot)?;
         let mut counted = self.shared.counts.enter(WorkerState::Starting);
         let id = WorkerId(self.ids.fetch_add(1, Ordering::Relaxed));
-        // Nobody takes from this one but the checks.
+        // Only the checks take sandboxes from this shelf.
         let shelf = Arc::new(Shelf::default());
         let started = Worker::start(
             Arc::clone(&self.shared),
@@ -193,7 +195,7 @@ impl Keeper {
         let preload_failures = hello.preload_failed.len();
         self.shared.counts.set_preload_failures(preload_failures);
         self.shared.health.set_worker_layers(hello.layers.clone());
-        // Only the first is kept.
+        // Only the first worker's `Hello` is kept.
         let _ = self.shared.first_worker.set(hello);
         let (reached_sender, max_requests_reached) = watch::channel(false);
         let retire = CancellationToken::new();
@@ -224,7 +226,7 @@ impl Keeper {
             let _ = task.await;
             return Err(WorkerError::Unsafe(failed));
         }
-        // If it is gone already, its task says so.
+        // If the worker is gone already, its task reports that.
         let _ = say.send(Command::Join);
         counted.move_to(WorkerState::Serving);
         Ok(Serving {
@@ -249,7 +251,7 @@ impl Keeper {
 
     fn report_boot(&mut self, result: Result<(), WorkerError>) {
         if let Some(boot) = self.boot.take() {
-            // Room for one from each keeper; nobody listens after the first.
+            // The channel has room for one result from each keeper; nobody listens after the first.
             let _ = boot.try_send(result);
         }
     }
@@ -268,7 +270,7 @@ async fn run(shared: Arc<Shared>, worker: Worker, id: WorkerId, controls: Worker
     }
 }
 
-/// `failed` are the modules of the preload list that workers could import so far.
+/// `failed` are the modules of the preload list that earlier workers could import.
 fn log_hello(id: WorkerId, hello: &Hello, failed: &[(String, String)]) {
     for (module, error) in failed {
         tracing::warn!(

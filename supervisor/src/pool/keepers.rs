@@ -36,7 +36,7 @@ struct Keepers {
     rewarm: watch::Sender<()>,
     /// Active keepers first, then the ones being stopped.
     tasks: Vec<KeeperTask>,
-    /// How many keep a worker.
+    /// How many keepers keep a worker.
     workers: usize,
 }
 
@@ -48,8 +48,8 @@ struct KeeperTask {
 }
 
 impl Pool {
-    /// Starts all workers and returns as soon as one of them has passed its checks and serves, or has
-    /// failed them; then others may still pass.
+    /// Starts all workers. Returns as soon as the first of them serves or has failed its checks; in
+    /// the second case others may still pass.
     ///
     /// # Errors
     /// The first attempt to start a worker failed: a service that cannot boot stops instead of
@@ -74,7 +74,7 @@ impl Pool {
             spawner,
             shelf: Shelf::default().into(),
             tag,
-            // The spawner has this one for what waits to be removed.
+            // The spawner uses this name for what waits to be removed.
             names: Mutex::new(HashSet::from([trash])),
             first_worker: OnceLock::new(),
             preload_failed: Mutex::default(),
@@ -102,8 +102,8 @@ impl Pool {
         }
     }
 
-    /// Keeps so many workers from now on, at least one and at most as many as there are uids for; how
-    /// many that is.
+    /// Keeps so many workers from now on: at least one, and at most as many as there are uids for.
+    /// Returns that number.
     pub fn resize(&self, workers: usize) -> usize {
         self.set_workers(workers, None)
     }
@@ -114,8 +114,8 @@ impl Pool {
         self.keepers.lock().workers
     }
 
-    /// Replaces each worker by one with the configuration as it is now, which serves before the other
-    /// retires.
+    /// Replaces each worker by one with the current configuration. The new worker serves before the
+    /// old one retires.
     pub fn rewarm(&self) {
         self.keepers.lock().rewarm.send_replace(());
     }
@@ -142,12 +142,13 @@ impl Pool {
         self.shared.shelf.take(true).await
     }
 
-    /// The same for an execution of the service's own, which `max_requests` does not count.
+    /// Takes a ready sandbox for an execution of the service itself. `max_requests` does not count
+    /// it.
     pub async fn take_for_service(&self) -> ReadySandbox {
         self.shared.shelf.take(false).await
     }
 
-    /// What the first warm worker said of itself.
+    /// The `Hello` of the first warm worker.
     #[must_use]
     pub fn first_worker(&self) -> Option<&Hello> {
         self.shared.first_worker.get()
@@ -175,7 +176,8 @@ impl Pool {
 }
 
 impl Keepers {
-    /// Adds a keeper. It waits for the one before it of the same number, which was told to stop.
+    /// Adds a keeper. It first waits for the end of the earlier keeper of the same number, which
+    /// was told to stop.
     fn add(&mut self, shared: &Arc<Shared>, boot: Option<mpsc::Sender<Result<(), WorkerError>>>) {
         let number = self.workers;
         let stop = CancellationToken::new();
@@ -190,7 +192,7 @@ impl Keepers {
         let previous = (number < self.tasks.len()).then(|| self.tasks.remove(number));
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
-                // It has no result, and one that panicked took the whole service along.
+                // The task has no result, and a panic ends the whole service.
                 let _ = previous.task.await;
             }
             keeper.keep().await;

@@ -1,5 +1,5 @@
-//! The sandboxes of one worker that exist, and what each holds: a uid, a directory, somebody's
-//! interest in its end.
+//! The living sandboxes of one worker. Each holds a uid, a directory, and the channels that tell
+//! others of its end.
 
 use super::ready::Remains;
 use super::shared::{Seat, Shared};
@@ -14,14 +14,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How long a sandbox that said it is done may stay before it is killed. What it does meanwhile is not
-/// its author's run any more, whoever said it.
+/// How long a sandbox may live after it reported `Finished`; then it is killed. Anything that it
+/// does in this time is no longer part of the run, even if hostile code sent the report.
 const LEAVE_MAX: Duration = Duration::from_millis(20);
-/// How long a sandbox that was killed may take to be gone. Taking down gigabytes takes some seconds;
-/// beyond this the whole worker is taken for hung.
+/// How long a killed sandbox may take to be gone. The kernel needs some seconds to free gigabytes.
+/// After this time the whole worker counts as hung.
 pub const EXIT_MAX: Duration = Duration::from_secs(10);
 
-/// Where a sandbox is in its life.
+/// The state of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Ordered, and not locked down yet.
@@ -30,14 +30,14 @@ pub enum State {
     Ready,
     /// Taken.
     Running,
-    /// Done, it says; its exit must follow at once.
+    /// It reported that it is done; its exit must follow at once.
     Leaving,
     /// Killed; its exit must follow.
     Ending,
 }
 
 impl State {
-    /// Whether it can answer nobody any more.
+    /// Whether the sandbox can no longer answer a request.
     fn is_over(self) -> bool {
         matches!(self, Self::Leaving | Self::Ending)
     }
@@ -48,26 +48,26 @@ impl State {
 pub struct Live {
     dir: ScratchName,
     seat: Seat,
-    /// Where it is in its life.
+    /// Its state.
     pub state: State,
-    /// Takes word of its end to whoever runs it.
+    /// Tells the sandbox's taker how it ended.
     pub exit: oneshot::Sender<Exited>,
-    /// The same of what was left when all of it is gone.
+    /// Tells the sandbox's taker what it used and left, once all of it is gone.
     remains: oneshot::Sender<Remains>,
-    /// Whether it is in nobody's place who executes: the service took it for itself.
+    /// Whether the service took the sandbox for itself, so that clients lack one.
     beside_clients: bool,
     overdue: Option<Instant>,
 }
 
-/// All of one worker. A seat is free again when its directory is gone or empty, and not before.
+/// All sandboxes of one worker. A seat is free again only when its directory is gone or empty.
 #[derive(Debug)]
 pub struct LiveSandboxes {
     shared: Arc<Shared>,
-    /// Given back when the worker is gone.
+    /// Names that are given back when the worker is gone.
     names: Vec<ScratchName>,
     sandboxes: BTreeMap<SandboxId, Live>,
     next: u64,
-    /// The one that has been free for longest first.
+    /// The seat that has been free for longest comes first.
     free_seats: VecDeque<Seat>,
     cleaned: mpsc::UnboundedReceiver<Option<Seat>>,
     clean: mpsc::UnboundedSender<Option<Seat>>,
@@ -75,8 +75,8 @@ pub struct LiveSandboxes {
 }
 
 impl LiveSandboxes {
-    /// None yet; as many can be as there are seats.
-    /// `home` is their worker's own directory.
+    /// No sandbox yet; there can be as many as there are seats. `home` is their worker's own
+    /// directory.
     pub fn new(shared: Arc<Shared>, home: ScratchName, seats: Vec<Seat>) -> Self {
         let (clean, cleaned) = mpsc::unbounded_channel();
         let mut live = Self {
@@ -93,16 +93,16 @@ impl LiveSandboxes {
         live
     }
 
-    /// Whether one more should be ordered: until there is a spare beside each that may run for a client,
-    /// and as long as those on their way out leave room.
+    /// Whether one more sandbox should be ordered: while spares are missing beside the sandboxes
+    /// that may run for clients, and sandboxes on their way out leave room.
     pub fn wants_more(&self) -> bool {
         let useful = self.sandboxes.values();
         let useful = useful.filter(|live| !live.state.is_over() && !live.beside_clients);
         useful.count() < self.shared.current.get().sandboxes_ready() && !self.free_seats.is_empty()
     }
 
-    /// Adds one that is about to be ordered: its number, its directory, its uid. None if no seat is
-    /// free.
+    /// Adds a sandbox that is about to be ordered. Returns its number, directory and uid; none if
+    /// no seat is free.
     pub fn add(
         &mut self,
         exit: oneshot::Sender<Exited>,
@@ -131,12 +131,12 @@ impl LiveSandboxes {
         Ok(Some((sandbox, name, uid)))
     }
 
-    /// Where one is in its life, if it still is.
+    /// The state of a sandbox; none if it is gone.
     pub fn state(&self, sandbox: SandboxId) -> Option<State> {
         self.sandboxes.get(&sandbox).map(|live| live.state)
     }
 
-    /// Moves one on. One that is ending stays so, and must be gone soon.
+    /// Sets a sandbox's state. A sandbox that is ending stays in that state, and must be gone soon.
     pub fn set_state(&mut self, sandbox: SandboxId, state: State) {
         let Some(live) = self.sandboxes.get_mut(&sandbox) else {
             return;
@@ -151,14 +151,15 @@ impl LiveSandboxes {
         }
     }
 
-    /// One was taken for the service itself; the spare that a client would miss is made anew.
+    /// Notes that the service took a sandbox for itself, so that a spare for clients is made in its
+    /// place.
     pub fn set_beside_clients(&mut self, sandbox: SandboxId) {
         if let Some(live) = self.sandboxes.get_mut(&sandbox) {
             live.beside_clients = true;
         }
     }
 
-    /// The first that should be gone by now.
+    /// The first sandbox that should be gone by now.
     pub fn first_overdue(&self, now: Instant) -> Option<(SandboxId, State)> {
         self.sandboxes
             .iter()
@@ -166,7 +167,7 @@ impl LiveSandboxes {
             .map(|(sandbox, live)| (*sandbox, live.state))
     }
 
-    /// When the first of those that are leaving or ending must be gone.
+    /// When the first leaving or ending sandbox must be gone.
     pub fn overdue(&self) -> Option<Instant> {
         self.sandboxes
             .values()
@@ -174,14 +175,14 @@ impl LiveSandboxes {
             .min()
     }
 
-    /// Whether none is left that could still answer somebody.
+    /// Whether no sandbox is left that could still answer a request.
     pub fn drained(&self) -> bool {
         let mut sandboxes = self.sandboxes.values();
         sandboxes.all(|live| live.state.is_over())
     }
 
-    /// Takes one out that is gone, and has its directory removed. `used` is what it used, as far as its
-    /// worker could tell.
+    /// Removes an exited sandbox and has its directory cleaned. `used` is what the sandbox used, if
+    /// its worker could tell.
     pub fn remove(
         &mut self,
         sandbox: SandboxId,
@@ -191,10 +192,10 @@ impl LiveSandboxes {
         self.cleaning += 1;
         let (shared, clean) = (Arc::clone(&self.shared), self.clean.clone());
         tokio::spawn(async move {
-            // A seat whose directory stays, or whose spawner is gone, is not given out again.
+            // If the directory stays or the spawner is gone, the seat is not used again.
             let cleaned = shared.spawner.clean(live.dir.clone()).await;
             let Cleaned { removed, bytes } = cleaned.unwrap_or_default();
-            // Most often nobody asks: it ran nothing for a client.
+            // Often nobody listens, since the sandbox ran nothing for a client.
             let _ = live.remains.send(Remains {
                 used,
                 scratch_bytes: bytes,
@@ -207,12 +208,12 @@ impl LiveSandboxes {
         Some((live.state, live.exit))
     }
 
-    /// Whether every seat is lost, since what was in it can't be removed.
+    /// Whether every seat is lost because its content can't be removed.
     pub fn no_seat_left(&self) -> bool {
         self.sandboxes.is_empty() && self.free_seats.is_empty() && self.cleaning == 0
     }
 
-    /// Waits until one more directory is dealt with.
+    /// Waits for the next directory to be cleaned.
     pub async fn cleaned(&mut self) {
         // This end keeps the channel open.
         if let Some(seat) = self.cleaned.recv().await {
@@ -221,7 +222,7 @@ impl LiveSandboxes {
         }
     }
 
-    /// All are gone with their worker: has every directory removed and waits for that.
+    /// All sandboxes are gone with their worker: has every directory removed and waits for that.
     pub async fn remove_all(&mut self) {
         let all: Vec<SandboxId> = self.sandboxes.keys().copied().collect();
         for sandbox in all {
@@ -232,7 +233,7 @@ impl LiveSandboxes {
         }
     }
 
-    /// The seats' directories, where these are there as long as their worker.
+    /// The seats' directories, if they exist as long as their worker.
     pub fn seat_names(&self) -> Vec<ScratchName> {
         let seats = self.free_seats.iter();
         seats.filter_map(|seat| seat.dir.clone()).collect()

@@ -1,8 +1,8 @@
 //! The pool: keeps workers alive and warm, and hands out sandboxes that are ready.
 //!
-//! It knows no HTTP and never sees a job. Each worker has one task (`pool/worker.rs`) that owns its
-//! conversation; what those tasks share is the shelf of ready sandboxes. A new worker's sandboxes lie
-//! on a shelf of their own until the startup checks have passed in them.
+//! The pool knows no HTTP and never sees a job. Each worker has one task (`pool/worker/mod.rs`)
+//! that owns its conversation. Those tasks share the shelf of ready sandboxes. A new worker's
+//! sandboxes are on a shelf of their own until the startup checks have passed in them.
 
 mod counts;
 mod keeper;

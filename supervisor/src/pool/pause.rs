@@ -1,14 +1,15 @@
 //! The pause between a run and the making of its successor.
 //!
-//! To fork a large image keeps a processor for milliseconds, in the kernel, as its exit does. Where nothing else runs,
-//! the answer, and whoever waits for it on this host, come first: without the pause a tenth of small executions
-//! took 3 ms longer. Under load a pause would be lost time, so there is none.
+//! Forking or tearing down a large process occupies a core for milliseconds, in the kernel. On an
+//! otherwise idle host we delay the fork so that the answer is sent and read first: without the
+//! pause a tenth of small executions took 3 ms longer. Under load a pause would waste time, so
+//! there is none.
 
 use super::ready::Shelf;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long: an answer is sent and read within some tenths of it.
+/// How long the pause is. An answer is sent and read within some tenths of it.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Until when a worker's task orders no successor.
@@ -20,7 +21,7 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// For workers that keep so many sandboxes ready each.
+    /// For workers of which each keeps so many sandboxes ready.
     pub fn new(of_each: usize) -> Self {
         Self {
             until: None,
@@ -35,7 +36,7 @@ impl Pause {
             .then(|| Instant::now() + PAUSE);
     }
 
-    /// When it ends, if it has not; it has as soon as a second sandbox is missing.
+    /// When the pause ends; none if it is over. It is over as soon as a second sandbox is missing.
     pub fn end(&mut self, shelf: &Shelf) -> Option<Instant> {
         let until = self.until.filter(|until| *until > Instant::now());
         self.until = until.filter(|_| shelf.lacks_at_most_one(self.of_each));

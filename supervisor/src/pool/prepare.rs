@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// How long a sandbox may take from order to `Prepared`: 2 to 10 ms here.
+/// How long a sandbox may take from order to `Prepared`. It usually takes 2 to 10 ms.
 const PREPARE_MAX: Duration = Duration::from_secs(10);
 
 /// Four pipes: our ends, registered with the runtime, and the sandbox's.

@@ -1,4 +1,4 @@
-//! Sandboxes that are ready, and what holds one while it runs.
+//! Sandboxes that are ready, and the guard of a sandbox that runs.
 
 use crate::python_files::PythonVersion;
 use codejail_protocol::control::{Exited, SandboxId};
@@ -11,25 +11,26 @@ use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// What a worker's task is asked to do with one of its sandboxes.
+/// A message to a worker's task, mostly about one of its sandboxes.
 #[derive(Debug)]
 pub enum Command {
     /// It is locked down and waits for its job.
     Ready(Box<ReadySandbox>),
     /// It could not be prepared.
     Unready(SandboxId, String),
-    /// The worker has passed its checks: its sandboxes go to the shelf that all take from.
+    /// The worker has passed its checks: its sandboxes go to the common shelf.
     Join,
-    /// It has been taken. One of a worker that has joined counts as an execution, if it is a client's.
+    /// The sandbox has been taken. This counts as an execution if it is for a client and the worker
+    /// has joined.
     Taken {
         /// Which.
         sandbox: SandboxId,
-        /// Whether for a client.
+        /// Whether it was taken for a client.
         counts: bool,
     },
     /// Kill it: its deadline is over, its client is gone, or it broke the protocol.
     Kill(SandboxId),
-    /// Its run is over and answered; it should be about to exit.
+    /// Its run is over and answered; the sandbox should exit soon.
     Released(SandboxId),
 }
 
@@ -51,32 +52,33 @@ pub struct Pipes {
 pub struct ReadySandbox {
     /// Its pipes.
     pub pipes: Pipes,
-    /// Tells its end; closed without a word if its worker was lost.
+    /// Receives the sandbox's end; closed without a message if the worker was lost.
     pub exit: oneshot::Receiver<Exited>,
-    /// Answers for its end.
+    /// Makes sure that the sandbox ends.
     pub guard: SandboxGuard,
     /// Python's files as its worker knows them.
     pub python: PythonVersion,
     /// The image that it was forked from: `image_name` makes its name.
     pub image: Arc<str>,
-    /// What it has used so far, by its own word before it had a job.
+    /// What the sandbox had used before it had a job, by its own report.
     pub used: Usage,
-    /// Tells what was left when it was gone, for whoever logs that; none once it was taken out.
+    /// Receives what the sandbox used and left, for the log; none once the receiver was taken out.
     pub remains: Option<oneshot::Receiver<Remains>>,
     /// Where its pipes are read once its run is old.
     pub old_runs: Handle,
 }
 
-/// What is known of a sandbox when it is gone, and its seat is empty again.
+/// What is known of a sandbox once it is gone and its seat is empty again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remains {
-    /// What it used from its fork on; none if its worker was lost, which would have told.
+    /// What it used from its fork on; none if its worker was lost, since only the worker can tell.
     pub used: Option<Usage>,
     /// Bytes that its files took; none where they were not on a file system of their own.
     pub scratch_bytes: Option<u64>,
 }
 
-/// Answers for a sandbox's end: dropped before `finished`, it kills.
+/// Makes sure that a sandbox ends: if the guard is dropped before `finished`, the sandbox is
+/// killed.
 #[derive(Debug)]
 pub struct SandboxGuard {
     worker: WorkerId,
@@ -113,19 +115,19 @@ impl SandboxGuard {
         self.sandbox
     }
 
-    /// Kills it now; its exit follows.
+    /// Kills the sandbox now; its exit follows.
     pub fn kill(&self) {
         self.say(Command::Kill(self.sandbox));
     }
 
-    /// It said itself that it is done, or has exited already.
+    /// The sandbox has reported that it is done, or has exited already.
     pub fn finished(mut self) {
         self.finished = true;
         self.say(Command::Released(self.sandbox));
     }
 
     fn say(&self, command: Command) {
-        // A worker's task that is gone has taken all its sandboxes with it.
+        // If the worker's task is gone, all its sandboxes are gone too.
         let _ = self.commands.send(command);
     }
 }
@@ -138,8 +140,9 @@ impl Drop for SandboxGuard {
     }
 }
 
-/// All sandboxes that are ready. Takers are served in the order in which they came; the number of
-/// permits is the number of ready sandboxes, or momentarily more when some were withdrawn.
+/// All sandboxes that are ready. Takers are served in the order in which they came. The number of
+/// permits is the number of ready sandboxes; for a moment it may be higher, after sandboxes were
+/// withdrawn.
 #[derive(Debug)]
 pub struct Shelf {
     ready: Mutex<BTreeMap<WorkerId, Vec<ReadySandbox>>>,
@@ -163,8 +166,8 @@ impl Shelf {
         self.permits.add_permits(1);
     }
 
-    /// Takes one from the worker that has most to spare; waits in line while there is none. Whether it
-    /// `counts` as an execution of its worker.
+    /// Takes a sandbox from the worker that has the most; waits in line while there is none.
+    /// `counts` says whether this is an execution of the worker.
     pub async fn take(&self, counts: bool) -> ReadySandbox {
         loop {
             let Ok(permit) = self.permits.acquire().await else {
@@ -187,18 +190,18 @@ impl Shelf {
     fn take_from_fullest(&self) -> Option<ReadySandbox> {
         let mut ready = self.ready.lock();
         let fullest = ready.values_mut().max_by_key(|sandboxes| sandboxes.len())?;
-        // The oldest first, so that none grows stale.
+        // The oldest sandbox goes first, so that none waits for ever.
         (!fullest.is_empty()).then(|| fullest.remove(0))
     }
 
-    /// Withdraws all of a worker's; dropping what is returned kills them.
+    /// Withdraws all sandboxes of a worker; dropping the returned sandboxes kills them.
     pub fn withdraw(&self, worker: WorkerId) -> Vec<ReadySandbox> {
         let withdrawn = self.ready.lock().remove(&worker).unwrap_or_default();
         self.permits.forget_permits(withdrawn.len());
         withdrawn
     }
 
-    /// Withdraws one that has ended while it waited.
+    /// Withdraws a sandbox that has ended while it waited.
     pub fn withdraw_one(&self, worker: WorkerId, sandbox: SandboxId) -> Option<ReadySandbox> {
         let mut ready = self.ready.lock();
         let sandboxes = ready.get_mut(&worker)?;
@@ -209,7 +212,8 @@ impl Shelf {
         Some(sandboxes.remove(index))
     }
 
-    /// Whether so many are ready for each worker, on average, or one less in all.
+    /// Whether on average `of_each` sandboxes are ready for each worker, or at most one less in
+    /// sum.
     pub fn lacks_at_most_one(&self, of_each: usize) -> bool {
         let ready = self.ready.lock();
         ready.values().map(Vec::len).sum::<usize>() + 1 >= of_each * ready.len()

@@ -35,27 +35,28 @@ impl std::fmt::Debug for CheckWorker {
 /// The pool's common part.
 #[derive(Debug)]
 pub struct Shared {
-    /// The configuration as it is now. What takes a restart never changes in it.
+    /// The current configuration. Keys that need a restart never change in it.
     pub current: Arc<Current>,
-    /// Most workers: when the service was started uids were set aside for so many.
+    /// Most workers: as many as uids were set aside for when the service started.
     pub workers_max: usize,
-    /// Told what the checks of each worker found.
+    /// Gets the result of the checks of each worker.
     pub health: Arc<Health>,
     /// The way to the spawner.
     pub spawner: Arc<SpawnerLink>,
     /// Ready sandboxes.
     pub shelf: Arc<Shelf>,
-    /// What workers import.
+    /// The watched files that workers import.
     pub python: Arc<PythonFiles>,
-    /// Where workers can be.
+    /// The places of workers.
     pub slots: Arc<Slots>,
     /// The tag of this service's directories, as random bytes.
     pub tag: [u8; 4],
-    /// Names that are in use: none is given out twice.
+    /// Names that are in use, so that none is given out twice.
     pub names: Mutex<HashSet<ScratchName>>,
-    /// What the first warm worker said of itself; the others are as it is.
+    /// The `Hello` of the first warm worker; the others do not differ.
     pub first_worker: OnceLock<Hello>,
-    /// The modules that the last warm worker could not preload, with the reasons: said once.
+    /// The modules that the last warm worker could not preload, with the reasons, so that the log
+    /// names each once.
     pub preload_failed: Mutex<Vec<(String, String)>>,
     /// Whether workers and sandboxes get uids of their own.
     pub own_uids: bool,
@@ -67,17 +68,17 @@ pub struct Shared {
     pub counts: Arc<Counts>,
 }
 
-/// Where one sandbox after the other can be.
+/// The place of one sandbox after the other.
 #[derive(Debug)]
 pub struct Seat {
-    /// Whom it belongs to.
+    /// The uid of its sandboxes.
     pub uid: Option<u32>,
     /// Its directory; none where each sandbox makes a new one.
     pub dir: Option<ScratchName>,
 }
 
 impl Shared {
-    /// The failures that no worker has had before, if this is news.
+    /// The failures that differ from those of the last worker; none if nothing has changed.
     pub fn new_preload_failures(&self, failed: &[(String, String)]) -> Vec<(String, String)> {
         let mut known = self.preload_failed.lock();
         let mut news = failed.to_vec();
@@ -100,8 +101,8 @@ impl Shared {
         }
     }
 
-    /// The places of a worker's sandboxes. Where they have file systems of their own these have names
-    /// for as long as the worker lives.
+    /// The places of a worker's sandboxes. Where sandboxes have file systems of their own, each
+    /// keeps its name as long as the worker lives.
     pub fn seats(&self, uids: Option<(u32, u32)>) -> io::Result<Vec<Seat>> {
         let seat = |index: usize| {
             let uid = uids.map(|(first, _)| first + u32::try_from(index).unwrap_or(u32::MAX));
@@ -114,7 +115,7 @@ impl Shared {
         (0..self.current.get().sandboxes_max()).map(seat).collect()
     }
 
-    /// The name's directory is gone.
+    /// Frees a name whose directory is gone.
     pub fn forget_name(&self, name: &ScratchName) {
         self.names.lock().remove(name);
     }
@@ -132,7 +133,8 @@ impl Shared {
         self.own_uids.then_some(first..end)
     }
 
-    /// `max_requests` and a random part of the jitter; none for never.
+    /// After how many executions a worker retires: `max_requests` and a random part of the jitter.
+    /// None means never.
     pub fn executions(&self) -> io::Result<Option<u64>> {
         let config = self.current.get();
         if config.max_requests == 0 {
@@ -145,8 +147,9 @@ impl Shared {
     }
 }
 
-/// The name of a warm image: Python's version, and a number that differs when the list of preloaded modules
-/// does, or what of it could be imported. The same for all workers that have the same.
+/// The name of a warm image: Python's version, and a number made from the list of preloaded modules
+/// and of those that could not be imported. Workers with the same version and modules have the same
+/// name.
 pub fn image_name(hello: &Hello, preload: &[String]) -> Arc<str> {
     let failed = hello.preload_failed.iter().map(|(module, _)| module);
     let mut hash = Sha256::new();
@@ -158,7 +161,7 @@ pub fn image_name(hello: &Hello, preload: &[String]) -> Arc<str> {
     let [a, b, c, ..] = hash[..] else {
         return Arc::from(hello.python.as_str());
     };
-    // A version is short, whatever `sys.version` says.
+    // The version is cut, since `sys.version` may be of any length.
     let version: String = hello.python.chars().take(20).collect();
     Arc::from(format!("{version}-{a:02x}{b:02x}{c:02x}"))
 }

@@ -1,4 +1,5 @@
-//! The places of workers: each has a range of uids, and no two processes that live share one.
+//! The places of workers. Each place has a range of uids, and no two living processes of different
+//! workers share a place.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Slots(Mutex<Vec<usize>>);
 
-/// One slot, for as long as a process of its worker may live. Dropping it gives it back.
+/// One slot, to be held as long as a process of its worker may live. Dropping the value gives the
+/// slot back.
 #[derive(Debug)]
 pub struct Slot {
     number: usize,
@@ -20,7 +22,8 @@ impl Slots {
         Arc::new(Self(Mutex::new((0..count).rev().collect())))
     }
 
-    /// Takes one; none if each belongs to a worker, be it one that was killed and has not ended.
+    /// Takes a free slot; none if every slot belongs to a worker. A worker that was killed and has
+    /// not ended still has its slot.
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
         let number = self.0.lock().pop()?;
         let slots = Arc::clone(self);

@@ -9,7 +9,7 @@ const LOG_LINES_MAX: usize = 200;
 /// Longest such line.
 const LOG_LINE_BYTES_MAX: u64 = 4096;
 
-/// Logs what a worker prints while it warms up, bounded; later nothing prints there.
+/// Logs what a worker prints while it warms up, within bounds. Nothing prints there later.
 pub async fn log_lines(worker: WorkerId, pipe: pipe::Receiver) {
     let mut reader = BufReader::new(pipe);
     for _ in 0..LOG_LINES_MAX {
@@ -31,6 +31,6 @@ pub async fn log_lines(worker: WorkerId, pipe: pipe::Receiver) {
             }
         }
     }
-    // The rest is read and dropped, or the worker would block on a full pipe.
+    // The rest is read and dropped: otherwise the worker would block on a full pipe.
     let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
 }

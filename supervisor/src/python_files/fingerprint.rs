@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Files that are looked at, each by its metadata alone: the venv of all of Open edX's libraries and the
-/// standard library have 8,400.
+/// Files that are looked at, each by its metadata alone: the venv of all of Open edX's libraries
+/// and the standard library have 8,400.
 const FILES_MAX: usize = 100_000;
 /// Directories of one tree, and so watches: 1,000 there.
 pub const DIRS_MAX: usize = 20_000;
@@ -93,8 +93,9 @@ fn is_record(path: &Path) -> bool {
     matches!(name, Some("RECORD" | "METADATA" | "PKG-INFO"))
 }
 
-/// `root` and all directories below it that Python imports from, at most [`DIRS_MAX`]. Where distributions
-/// are installed in the standard library's own directory, they are a library of their own.
+/// `root` and all directories below it that Python imports from, at most [`DIRS_MAX`]. Where
+/// distributions are installed in the standard library's own directory, they are a library of their
+/// own.
 pub fn directories(root: &Path) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     let mut next = 0;

@@ -1,6 +1,7 @@
-//! Whether Python's files are those that a worker was started with. Where they are upgraded in place, a
-//! worker that goes on has the old interpreter and old modules, and its runs import new ones: wrong answers
-//! came of that. It reads names and times of files, never what is in them, and runs nothing.
+//! Whether Python's files are still those that a worker was started with. After an upgrade in place
+//! an old worker has the old interpreter and old modules, and its runs import new ones, which gives
+//! wrong answers. This module reads names and times of files, never their contents, and runs
+//! nothing.
 //!
 //! Decision 10 says why it is done like this.
 
@@ -19,13 +20,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use watch::Watched;
 
-/// How long nothing may change before an upgrade is taken to be over. A package is unpacked with pauses
-/// of some milliseconds.
+/// An upgrade counts as finished when nothing has changed for this long. A package is unpacked with
+/// pauses of some milliseconds.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
-/// How long an upgrade may take. Something that writes for longer is none, and no service waits for it.
+/// How long an upgrade may take. If changes go on for longer they are no upgrade, and the service
+/// does not wait for their end.
 const UNSETTLED_MAX: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
-/// How often all files are looked at, for changes that the kernel does not tell of: on network file systems,
-/// or where there may be no more watches.
+/// How often all files are looked at, for changes that the kernel does not tell of: on network file
+/// systems, or where there may be no more watches.
 const LOOK_EVERY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 /// The kernel dates a change by a clock that is late by one tick of at most 10 ms.
 const TICK: Duration = Duration::from_millis(10);
@@ -90,7 +92,8 @@ impl PythonVersion {
 }
 
 impl PythonFiles {
-    /// Of the interpreter `bin`. Nothing is known to change before a worker has said where the files are.
+    /// Of the interpreter `bin`. Nothing is known to change before a worker has said where the
+    /// files are.
     #[must_use]
     pub fn new(bin: PathBuf) -> Arc<Self> {
         Arc::new(Self {
@@ -113,7 +116,8 @@ impl PythonFiles {
         PythonVersion { files, number }
     }
 
-    /// A worker that was started at `started` imports from `libraries`. Those below `scratch` are a run's own.
+    /// A worker that was started at `started` imports from `libraries`. Those below `scratch` are a
+    /// run's own.
     pub fn look_at(&self, libraries: &[PathBuf], scratch: &Path, started: SystemTime) {
         let mut libraries = libraries.to_vec();
         libraries.retain(|path| !path.starts_with(scratch));
@@ -167,8 +171,8 @@ impl PythonFiles {
         }
     }
 
-    /// Watches all directories there are now, and looks at all files. The old watches go when the new ones
-    /// are there, and their last word counts.
+    /// Watches all directories there are now, and looks at all files. The old watches go when the
+    /// new ones are there, and their last word counts.
     async fn watch(&self) -> Fingerprint {
         let (places, started) = {
             let mut known = self.places.lock();
@@ -207,7 +211,7 @@ impl PythonFiles {
         let mut status = self.status.subscribe();
         loop {
             tokio::select! {
-                // Noticed by somebody else, maybe.
+                // Another task may have noticed the change.
                 () = unsettled(&mut status) => return,
                 () = self.new_places.notified() => return,
                 () = self.word() => {}
@@ -244,7 +248,7 @@ impl PythonFiles {
             }
             let quiet = self.is_quiet().await;
             if !quiet {
-                // To look at everything with each change would keep a processor from the upgrade.
+                // Looking at everything after each change would take a processor from the upgrade.
                 sleep(SETTLED_AFTER).await;
             }
             let late = since.elapsed() >= UNSETTLED_MAX;

@@ -2,7 +2,8 @@ use super::*;
 use std::fs;
 use std::sync::atomic::AtomicUsize;
 
-/// A standard library and a place where a distribution is installed, in a directory of the test's own.
+/// A standard library and a place where a distribution is installed, in a directory of the test's
+/// own.
 struct Tree(PathBuf);
 
 impl Tree {

@@ -1,4 +1,4 @@
-//! The kernel's word of changes, inotify(7): it is there as soon as a change can be seen.
+//! The kernel's reports of changes, inotify(7). A report is there as soon as the change is visible.
 
 use super::fingerprint::{DIRS_MAX, Places, directories};
 use codejail_transport_asynchronous::AsyncReadable;
@@ -18,8 +18,8 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_MOVED_TO);
 
-/// What Python imports, and what says which distribution it is of. Other files may be written while the
-/// service runs (data, caches of fonts) and are nobody's version.
+/// Endings of files that change what Python imports. Other files (data, font caches) may be written
+/// while the service runs and do not matter.
 const CODE: [&str; 5] = ["py", "pyc", "pth", "so", "zip"];
 
 /// Directories that are watched.
@@ -33,8 +33,8 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Watches all directories of `places`. What is changed after this is noticed. This may take long: it
-    /// reads directories.
+    /// Watches all directories of `places`. What is changed after this is noticed. This may take
+    /// long: it reads directories.
     ///
     /// # Errors
     /// `ENOSPC` and `EMFILE` are the bounds of `/proc/sys/fs/inotify`.
@@ -66,7 +66,7 @@ impl Watched {
         Ok(watched)
     }
 
-    /// One that is not there, or may not be read, has nothing that a worker could import.
+    /// A directory that does not exist or may not be read has nothing that a worker could import.
     fn add(&mut self, dir: &Path, library: bool) -> Result<(), Errno> {
         match self.inotify.add_watch(dir, CHANGES) {
             Ok(watch) => {
@@ -102,7 +102,7 @@ impl Watched {
 
     fn counts(&self, event: &InotifyEvent) -> bool {
         let own = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
-        // More happened than the kernel keeps.
+        // The kernel has lost events, since there were too many.
         if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
             return true;
         }

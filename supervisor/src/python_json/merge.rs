@@ -13,8 +13,8 @@ use crate::python_json::scan::{Raw, RawString};
 /// ones.
 ///
 /// Repeated keys stay repeated, in their order, so the last still wins when the text is read. Takes
-/// time linear in both texts, and beside the answer memory linear in the shorter one; a key is copied
-/// for comparison only if it has an escape.
+/// time linear in both texts, and beside the answer memory linear in the shorter one; a key is
+/// copied for comparison only if it has an escape.
 pub fn merge(input: Raw<'_>, result: Raw<'_>) -> String {
     let replaced = replaced(input, result);
     let kept = input

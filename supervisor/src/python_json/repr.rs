@@ -1,4 +1,4 @@
-//! What Python's `repr` says of a value: for error messages that must read as the original's.
+//! Python's `repr` of a value, for error messages that must equal the original's.
 //!
 //! Sources: CPython's `Objects/unicodeobject.c` (`unicode_repr`), `bytesobject.c` (`PyBytes_Repr`),
 //! `floatobject.c` (`float_repr`). Writes text for people and never feeds anything back into a
@@ -12,9 +12,9 @@ use std::vec;
 use crate::python_json::scan::{Elements, JsonType, Raw, RawString};
 
 /// Lists, dicts and strings whose JSON is longer than this are shown as `[...]`, `{...}` and
-/// `'...'`, the first two as Python shows those that contain themselves. Without it a body of nested
-/// objects would be read once for each of its levels (64 KiB at 990 levels take 0.1 s), and a
-/// string's message would be five times as long as the body. Nobody reads such a message.
+/// `'...'`, the first two as Python shows those that contain themselves. Without it a body of
+/// nested objects would be read once for each of its levels (64 KiB at 990 levels take 0.1 s), and
+/// a string's message would be five times as long as the body. Nobody reads such a message.
 pub const SHOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// `repr(json.loads(text))` of a scanned value, at most five times as long as the text (`1e15,` is

@@ -2,8 +2,9 @@
 //! refuses it.
 //!
 //! The original asks jsonschema's `best_match` which of all errors to report. What that comes to
-//! for this one schema is the order of the checks in [`check`]; `tests/python_json.rs` compares it
-//! with jsonschema itself. Only types are looked at: which values are allowed is decided elsewhere.
+//! for this one schema is the order of the checks in [`check`]; `tests/system/python_json/`
+//! compares it with jsonschema itself. Only types are looked at: which values are allowed is
+//! decided elsewhere.
 
 use crate::python_json::repr;
 use crate::python_json::scan::{JsonType, Raw, RawString};

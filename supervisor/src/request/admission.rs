@@ -1,4 +1,5 @@
-//! Who may execute now: first come, first served, with a bound on how many wait and how long.
+//! Which requests may execute now: first come, first served. The number of waiting requests and
+//! their wait are bounded.
 
 use crate::config::Config;
 use crate::metrics::labels::Refusal;
@@ -16,7 +17,7 @@ pub enum Refused {
     /// The queue is full.
     #[error("No sandbox is free and {} already", waiting_requests(*.0))]
     QueueFull(usize),
-    /// As many bytes are held for other clients as may be.
+    /// The service already holds as many bytes for other clients as it may.
     #[error("The service holds too much for other requests to take this one")]
     NoRoom,
     /// It waited as long as it may.
@@ -25,7 +26,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// As metrics have it.
+    /// The reason's name in metrics.
     #[must_use]
     pub fn reason(&self) -> Refusal {
         match self {
@@ -47,30 +48,30 @@ fn waiting_requests(count: usize) -> String {
 #[derive(Debug)]
 pub struct Admission {
     permits: Arc<Semaphore>,
-    /// Since when each waits that does, in the order of arrival.
+    /// The start of each waiting request's wait, in the order of arrival.
     waiting: Mutex<BTreeMap<u64, Instant>>,
     arrivals: AtomicU64,
     bounds: RwLock<Bounds>,
 }
 
-/// What is admitted and what waits, each with its bound.
+/// How many requests are admitted and how many wait, each with its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
     /// Executions that are admitted.
     pub busy: usize,
-    /// How many may be.
+    /// How many executions may be admitted.
     pub busy_max: usize,
     /// Requests that wait.
     pub waiting: usize,
-    /// How many may wait.
+    /// How many requests may wait.
     pub waiting_max: usize,
     /// How long the first of them has waited.
     pub oldest_wait: Duration,
-    /// How long one may wait.
+    /// How long a request may wait.
     pub wait_max: Duration,
 }
 
-/// What a reload can change.
+/// The bounds that a reload can change.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     executions_max: usize,
@@ -88,15 +89,15 @@ impl Bounds {
     }
 }
 
-/// The right to execute, given back when dropped.
+/// The right to execute. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Permit {
     _permit: OwnedSemaphorePermit,
-    /// Until when the request may wait for anything else, such as a sandbox.
+    /// Until when the request may wait for other things, such as a sandbox.
     pub deadline: Instant,
 }
 
-/// Counts a waiter for as long as it waits, also when its client hangs up.
+/// Counts a waiting request until it stops waiting, also if its client hangs up.
 struct Waiter<'a> {
     admission: &'a Admission,
     arrival: u64,
@@ -109,7 +110,7 @@ impl Drop for Waiter<'_> {
 }
 
 impl Admission {
-    /// Admits as many at a time as the workers can have.
+    /// Admits as many requests at a time as the workers can have sandboxes for.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self::within(Bounds::of(config, config.workers))
@@ -124,7 +125,7 @@ impl Admission {
         }
     }
 
-    /// Admits by other bounds from now on. Who waits already waits by the old ones.
+    /// Admits by new bounds from now on. The old bounds still apply to requests that wait already.
     pub fn set(&self, config: &Config, workers: usize) {
         self.rebound(Bounds::of(config, workers));
     }
@@ -136,7 +137,7 @@ impl Admission {
         let fewer = old.executions_max.saturating_sub(new.executions_max);
         let in_use = fewer - self.permits.forget_permits(fewer);
         for _ in 0..in_use {
-            // They are taken out as they come back.
+            // Permits that are in use are removed when they come back.
             let permits = Arc::clone(&self.permits);
             tokio::spawn(async move {
                 if let Ok(permit) = permits.acquire_owned().await {
@@ -149,7 +150,7 @@ impl Admission {
     /// Waits in line for a permit.
     ///
     /// # Errors
-    /// The line is too long, or the wait was.
+    /// The line is too long, or the request waited too long.
     pub async fn admit(&self) -> Result<Permit, Refused> {
         let bounds = *self.bounds.read();
         let deadline = Instant::now() + bounds.queue_wait_max;
@@ -170,13 +171,13 @@ impl Admission {
         }
     }
 
-    /// The refusal for a wait that was too long.
+    /// The refusal of a request that waited too long.
     #[must_use]
     pub fn waited_too_long(&self) -> Refused {
         Refused::WaitedTooLong(self.bounds.read().queue_wait_max.as_millis())
     }
 
-    /// A place at the end of the line, if it is not too long.
+    /// A place at the end of the line.
     fn wait_in_line(&self, length_max: usize) -> Result<Waiter<'_>, Refused> {
         let mut waiting = self.waiting.lock();
         if waiting.len() >= length_max {
@@ -191,7 +192,7 @@ impl Admission {
         })
     }
 
-    /// What is admitted and what waits now.
+    /// How many requests are admitted and wait now.
     #[must_use]
     pub fn now(&self) -> Queue {
         let bounds = *self.bounds.read();
@@ -235,7 +236,7 @@ mod tests {
         admission.rebound(bounds(1, 1));
         tokio::task::yield_now().await;
         drop(first);
-        // The place that came back is the one that was taken away.
+        // The permit that came back is the one that the new bound removes.
         assert!(admission.admit().await.is_err());
         drop(second);
         let _only = admission.admit().await.unwrap();

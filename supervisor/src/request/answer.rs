@@ -1,8 +1,9 @@
-//! Step 5: from an outcome or a fault to status and body. The only place that chooses either. How
-//! long a body is held is `answer_body`'s business.
+//! Step 5: from an outcome or a fault to status and body. Only this file chooses them.
+//! `answer_body.rs` decides how long a body is held.
 //!
-//! What the author's code did is 200 with `globals_dict`, failed or not: without that key the client
-//! breaks. Our own faults are logged in full and shown as the original's fixed text, also as 200.
+//! A run of the author's code is answered with 200 and `globals_dict`, even if the run failed:
+//! without that key the client breaks. Our own faults are logged in full. The answer then has the
+//! original's fixed text, also with status 200.
 
 use crate::execution::{Captured, Outcome};
 use crate::python_json::merge;
@@ -18,9 +19,10 @@ use axum::response::IntoResponse;
 
 /// What the author reads when the fault is ours.
 const SEE_LOGS: &str = "Couldn't execute sandboxed code: See logs.";
-/// What the author reads when standard output held something else than the answer.
+/// What the author reads when standard output held something other than the answer.
 const CORRUPTED: &str = "Sandboxed code produced corrupted stdout.";
-/// What the original's framework says of the one path, in our words where it quotes its own code.
+/// What the original's framework answers to OPTIONS. Where the framework quotes its own code, we
+/// use our own words.
 const OPTIONS: &str = r#"{"name":"Code Exec","description":"Executes Python code in a sandbox and answers with its globals.","renders":["application/json"],"parses":["application/x-www-form-urlencoded","multipart/form-data"]}"#;
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER: &str = "1";
@@ -30,7 +32,7 @@ const RETRY_AFTER: &str = "1";
 pub enum Answer {
     /// The run came to its end: the globals, merged, as JSON text.
     Success(String),
-    /// It did not: the input globals as they came, and why.
+    /// The run failed: the input globals as they came, and the reason.
     Failure {
         /// JSON text of the input globals.
         globals: String,
@@ -45,7 +47,7 @@ pub enum Answer {
     Unsafe,
     /// No sandbox is free.
     Busy(Refused),
-    /// What the path takes and gives.
+    /// The description of the path, for OPTIONS.
     Options,
     /// The method is not allowed.
     MethodNotAllowed(String),
@@ -91,7 +93,7 @@ impl Answer {
         }
     }
 
-    /// The answer when the fault is ours; the reason is in the log already.
+    /// The answer for a fault of ours; the reason is in the log already.
     #[must_use]
     pub fn fault(input: Raw<'_>) -> Self {
         Self::Failure {
@@ -100,7 +102,7 @@ impl Answer {
         }
     }
 
-    /// The original's name for it in its telemetry.
+    /// The original's name for this in its telemetry.
     #[must_use]
     pub fn telemetry(&self) -> &'static str {
         match self {
@@ -117,8 +119,8 @@ impl Answer {
         }
     }
 
-    /// What the log says of a request that was refused, in the original's words where it has some. Values of
-    /// the payload are left out: they may be anybody's.
+    /// The log's text for a refused request, in the original's words where it has some. It has no
+    /// values of the payload, since those may be private.
     #[must_use]
     pub fn refusal(&self) -> Option<(RefusalLevel, String)> {
         use RefusalLevel::{Error, Warning};
@@ -173,7 +175,7 @@ impl Answer {
         }
     }
 
-    /// About how many bytes it takes to make its body.
+    /// About how many bytes the body takes while it is made.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -230,9 +232,9 @@ impl IntoResponse for Answer {
     }
 }
 
-/// The globals of a run that ended well: standard output, whole, as one JSON object, merged over the
-/// input. Else what the author reads: for broken JSON as the original maps `JSONDecodeError`, for
-/// anything else as it maps all other errors.
+/// The globals of a run that ended well: the whole standard output as one JSON object, merged over
+/// the input. Otherwise the text that the author reads: for broken JSON as the original maps
+/// `JSONDecodeError`, for anything else as it maps all other errors.
 fn merged(stdout: &Captured, input: Raw<'_>) -> Result<String, String> {
     if stdout.cut {
         let length = stdout.bytes.len();

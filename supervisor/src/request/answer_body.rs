@@ -1,5 +1,5 @@
-//! The bytes of an answer. Those of a long one are not copied together, and count as held for its client
-//! until they are written.
+//! The bytes of an answer. The pieces of a long answer are not copied together, and count as held
+//! until they are written to the client.
 
 use crate::big_work;
 use crate::http::budget::{Full, Held};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 #[derive(Debug)]
 pub struct AnswerBody(VecDeque<Bytes>);
 
-/// Bytes that count for as long as somebody has them.
+/// Bytes that count as held until they are dropped.
 struct HeldBytes {
     bytes: Bytes,
     _held: Held,
@@ -33,7 +33,7 @@ impl AnswerBody {
         Self(VecDeque::from([Bytes::from(text)]))
     }
 
-    /// A body of three texts, of which the one in the middle may be long.
+    /// A body of three texts; the middle one may be long.
     #[must_use]
     pub fn around(start: &'static str, middle: String, end: impl Into<String>) -> Self {
         let end = end.into();
@@ -50,7 +50,7 @@ impl AnswerBody {
         self.0.iter().map(Bytes::len).sum()
     }
 
-    /// This body, which counts as held until it is written, instead of what was `held` before.
+    /// Makes this body count as held until it is written, in place of what was `held` before.
     ///
     /// # Errors
     /// There is no room for it.
@@ -60,7 +60,7 @@ impl AnswerBody {
             return Ok(self);
         }
         let Self(mut pieces) = self;
-        // One piece has nearly all of its bytes.
+        // One piece has nearly all bytes of the body.
         if let Some(longest) = pieces.iter_mut().max_by_key(|piece| piece.len()) {
             let bytes = std::mem::take(longest);
             let _held = held;

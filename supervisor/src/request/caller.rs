@@ -1,4 +1,5 @@
-//! Who asks: an address, the id by which a request is found again in other logs, and the trace it belongs to.
+//! The sender of a request: its address, the request's id, by which the request is found in other
+//! logs, and the trace that the request belongs to.
 
 use crate::http::connections::ClientAddress;
 use axum::http::request::Parts;
@@ -19,10 +20,11 @@ const ADDRESS_BYTES_MAX: usize = 21;
 /// `00-` 32 digits `-` 16 digits `-` 2 digits.
 const TRACEPARENT_BYTES: usize = 55;
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The other end of its connection: a proxy, where there is one. Written once, for all its lines.
+    /// The address of the connection's other end, which may be a proxy's. It is formatted once for
+    /// all log lines.
     pub client: Option<String>,
     /// The request's id: the client's, or a new one.
     pub request_id: String,
@@ -66,7 +68,7 @@ fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     headers.get(name).map(HeaderValue::as_bytes)
 }
 
-/// What ids are made of; anything else is left out.
+/// Keeps the characters that ids may have, and leaves out all others.
 fn sanitised(value: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let kept = value.iter().copied().filter(plain).take(ID_BYTES_MAX);
@@ -81,7 +83,7 @@ fn is_traceparent(value: &[u8]) -> bool {
         })
 }
 
-/// An address and a port. IPv4, which nearly all are, without the machinery of `Display`.
+/// An address and a port. Nearly all are IPv4, and those are written without the cost of `Display`.
 fn shown(address: SocketAddr) -> String {
     let SocketAddr::V4(address) = address else {
         return address.to_string();
@@ -98,7 +100,7 @@ fn shown(address: SocketAddr) -> String {
     text
 }
 
-/// An id that no other request of this service has, and most likely none of another.
+/// An id that is unique among the requests of this service, and most likely among those of others.
 fn new_id() -> String {
     static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -1,7 +1,8 @@
-//! How an execution ended, for operators: one word of a list, the limit that it ran into, and a sentence.
+//! How an execution ended, for operators: a word from a list, the limit that the run reached, and a
+//! sentence.
 //!
-//! What a run wrote to standard error is the author's own claim. Here it can do no more than name another limit
-//! for that very run.
+//! Standard error of a run is the author's own claim. Here it can at most change the limit that is
+//! named for that very run.
 
 use crate::config::LimitOverrides;
 use crate::execution::Outcome;
@@ -13,15 +14,16 @@ use nix::sys::signal::Signal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Beginning of standard error in which a traceback is looked for, and end of it in which its last line is.
+/// How many bytes at the beginning of standard error are searched for a traceback, and how many at
+/// its end for the last line.
 const LOOKED_AT_BYTES: usize = 16 * 1024;
 
-/// What a run was bounded by.
+/// The bounds of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Its limits.
     pub limits: Limits,
-    /// Those of them that come from its context.
+    /// The limits that come from the run's context.
     pub overrides: LimitOverrides,
     /// Longest result.
     pub reply_bytes_max: usize,
@@ -47,7 +49,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Before the outcome becomes an answer.
+    /// The facts of an outcome, before it becomes an answer.
     #[must_use]
     pub fn of(outcome: &Outcome, elapsed: Duration) -> Self {
         let mut facts = Self::unknown(elapsed);
@@ -73,7 +75,7 @@ impl Facts {
         facts
     }
 
-    /// Nothing but how long it took.
+    /// Facts of which only the duration is known.
     #[must_use]
     pub fn unknown(elapsed: Duration) -> Self {
         Self {
@@ -107,7 +109,8 @@ fn complaint(stderr: &[u8]) -> Option<Limit> {
     }
 }
 
-/// How an execution ended, and the limit that it ran into. `cpu` is what it used, if that is known.
+/// How an execution ended, and the limit that it reached. `cpu` is the CPU time that it used, if
+/// known.
 #[must_use]
 pub fn classify(
     facts: &Facts,
@@ -148,8 +151,7 @@ fn cpu_max(limits: &Limits) -> Duration {
     Duration::from_secs(limits.cpu_s)
 }
 
-/// The sentence of an execution's line in the log. `context` has nothing in it that could be taken for another
-/// field.
+/// The sentence of an execution's line in the log. `context` must not look like another field.
 #[must_use]
 pub fn words(
     (end, limit): (End, Option<Limit>),

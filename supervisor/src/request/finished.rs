@@ -1,4 +1,5 @@
-//! An execution that is over: how it is counted, and its one line in the log. docs/log.md has the line's fields.
+//! An execution that is over: how it is counted, and its one line in the log. docs/log.md has the
+//! line's fields.
 
 use super::caller::Caller;
 use super::ending::{Bounds, Facts, classify, words};
@@ -19,14 +20,14 @@ use tokio::sync::oneshot;
 /// `codejail.exec.status` of an execution whose client did not wait for its end.
 pub const ABANDONED: &str = "executed.abandoned";
 
-/// Executions that are kept for the page: as many as one looks through. Each takes some 2 KiB; none takes more
-/// than 16, since all that a caller says of itself is cut to 200 characters.
+/// Executions that are kept for the page: as many as a person looks through. Each takes some 2 KiB
+/// and at most 16 KiB, since all texts of a caller are cut to 200 characters.
 pub const KEPT_MAX: usize = 100;
 
-/// The last ones that are over, the newest first; none where no page shows them.
+/// The last finished executions, the newest first; none where no page shows them.
 static KEPT: OnceLock<Mutex<VecDeque<Arc<Over>>>> = OnceLock::new();
 
-/// Keeps what is over from now on.
+/// Keeps finished executions from now on.
 pub fn begin_keeping() {
     KEPT.get_or_init(|| Mutex::new(VecDeque::with_capacity(KEPT_MAX)));
 }
@@ -43,26 +44,26 @@ pub fn kept() -> Vec<Arc<Over>> {
 pub struct Over {
     /// All that is known of it.
     pub finished: Finished,
-    /// What was made of that.
+    /// The verdict on those facts.
     pub verdict: Verdict,
     /// When it was over.
     pub at: SystemTime,
 }
 
-/// What a request's payload asks for.
+/// The request that a payload describes.
 #[derive(Debug)]
 pub struct Asked {
     /// The caller's description of the problem, bounded.
     pub slug: Option<String>,
-    /// What picks the limits, bounded.
+    /// The name that picks the limits, bounded.
     pub context: Option<String>,
-    /// The same where the configuration names it, so that it may be a label.
+    /// The same name if the configuration has it, so that it may be a label.
     pub known_context: Option<String>,
     /// Whether the library goes on the path.
     pub python_path: bool,
-    /// Whether there is one.
+    /// Whether the request has a library.
     pub library: bool,
-    /// What bounds the run.
+    /// The bounds of the run.
     pub bounds: Bounds,
 }
 
@@ -71,15 +72,15 @@ pub struct Asked {
 pub struct Taken {
     /// Its worker's number.
     pub worker: u64,
-    /// What it was forked from.
+    /// The name of its image.
     pub image: Arc<str>,
     /// What it had used before its job.
     pub ready: Usage,
     /// How long the request waited for it.
     pub waited: Duration,
-    /// When that was over.
+    /// When the request got it.
     pub since: Instant,
-    /// What it leaves.
+    /// Receives what the sandbox used and left.
     pub remains: Option<oneshot::Receiver<Remains>>,
 }
 
@@ -90,7 +91,7 @@ pub struct Finished {
     pub caller: Caller,
     /// `codejail.exec.status`
     pub status: &'static str,
-    /// What for.
+    /// The request.
     pub asked: Asked,
     /// The sandbox; none if none took the job.
     pub taken: Option<Taken>,
@@ -104,18 +105,18 @@ pub struct Finished {
     pub succeeded: bool,
 }
 
-/// A line that is still to be written; whatever ends its task, it is written.
+/// A line that is still to be written. It is written even if its task ends early.
 #[derive(Debug)]
 pub struct Unsaid(Option<Box<Finished>>);
 
 impl Unsaid {
-    /// One that is over, and of which the sandbox may not be gone yet.
+    /// The line of a finished execution whose sandbox may not be gone yet.
     #[must_use]
     pub fn new(finished: Finished) -> Self {
         Self(Some(Box::new(finished)))
     }
 
-    /// Counts it, writes its line and keeps it.
+    /// Counts the execution, writes its line and keeps it for the page.
     pub fn say(mut self, remains: Remains) {
         self.end(remains);
     }
@@ -145,11 +146,11 @@ fn keep(finished: Finished, verdict: Verdict) {
     let oldest = (kept.len() == KEPT_MAX).then(|| kept.pop_back());
     kept.push_front(over);
     drop(kept);
-    // Nobody waits for the lock meanwhile.
+    // The oldest entry is dropped after the lock was released.
     drop(oldest);
 }
 
-/// What was made out when the sandbox was gone.
+/// The verdict on an execution, made once the sandbox was gone.
 #[derive(Debug)]
 pub struct Verdict {
     /// How it ended.
@@ -268,7 +269,7 @@ impl HasFields for Line<'_> {
     }
 }
 
-/// A context's name as a part of a sentence: in quotes where it could be taken for anything else.
+/// A context's name in a sentence: quoted if it could be mistaken for something else.
 fn shown(context: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":+._/@-".contains(&byte);
     if !context.is_empty() && context.bytes().all(plain) {

@@ -1,6 +1,6 @@
 //! One request, five steps that don't call each other: payload, admission, pool, execution, answer.
 //!
-//! The only file that knows the order.
+//! Only this file knows the order.
 
 pub mod admission;
 pub mod answer;
@@ -64,7 +64,8 @@ pub async fn handle(State(service): State<Service>, request: Request<Body>) -> R
     response
 }
 
-/// The answer to a request. What its body takes of the budget is `held`, the answer's bytes not yet.
+/// The answer to a request. `held` is the body's part of the budget; the answer's bytes are not
+/// counted yet.
 async fn answer(
     service: &Service,
     config: &Config,
@@ -101,7 +102,7 @@ async fn answer(
         Ok(form) => form,
         Err(rejection) => return Answer::Rejected(rejection),
     };
-    // It has no more bytes than its body had.
+    // This can't fail: the form has no more bytes than its body had.
     let _ = held.resize(form.bytes(), config.bodies_bytes_max);
     execute(service, &form, config, record).await
 }
@@ -157,7 +158,7 @@ async fn execute(service: &Service, form: &Form, config: &Config, record: &mut R
     }
 }
 
-/// Pool, execution and answer of a request that may execute; it has been `waiting` since then.
+/// Pool, execution and answer of a request that may execute; it has waited since `waiting`.
 async fn run_admitted(
     service: &Service,
     code_exec: &CodeExec<'_>,
@@ -214,7 +215,8 @@ async fn run_admitted(
     }
 }
 
-/// What a run came to, unless it was ended by a signal that the whole service was sent: then it is lost.
+/// The outcome of a run. It counts as lost if a signal ended the run that was sent to the whole
+/// service.
 async fn blame(service: &Service, outcome: Outcome, elapsed: Duration) -> Outcome {
     match outcome {
         Outcome::Ended { status, .. } if service.signals.have_ended(status, elapsed).await => {
@@ -227,7 +229,7 @@ async fn blame(service: &Service, outcome: Outcome, elapsed: Duration) -> Outcom
     }
 }
 
-/// The bytecode of the course's library, where it comes on the path and is known.
+/// The bytecode of the course's library, if the library goes on the path and its bytecode is known.
 fn bytecode(service: &Service, code_exec: &CodeExec<'_>) -> Option<Bytes> {
     let library = code_exec.python_lib.filter(|_| code_exec.python_path)?;
     let pool = service.pool.get()?;

@@ -1,5 +1,5 @@
-//! Step 1: from the request's body to a job. Every 400 of the original is decided here. Nothing here
-//! waits: the body is there, and where it is long the caller gives it a thread.
+//! Step 1: from the request's body to a job. This file decides every 400 of the original. It never
+//! waits: the body has been read, and for a long body the caller provides a thread.
 
 use crate::python_json::scan::{JsonError, Raw, RawString, scan};
 use crate::python_json::schema::{self, SchemaMismatch};
@@ -11,12 +11,12 @@ use memchr::{memchr, memrchr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// The one file that a request may bring, and the one entry that its path may have.
+/// The only file that a request may bring, and the only entry that `python_path` may have.
 const PYTHON_LIB: &str = "python_lib.zip";
 
-/// The one field.
+/// The only field of the form that is read.
 const PAYLOAD: &str = "payload";
-/// Its name with each letter as `%70`.
+/// Bytes of the field's name if each letter is written like `%70`.
 const NAME_BYTES_MAX: usize = 3 * PAYLOAD.len();
 
 /// Parts of a multipart body that are looked at; the client sends two.
@@ -40,13 +40,13 @@ pub fn shortened(text: RawString<'_>) -> String {
 /// The caller's mistake. Its text goes to the caller as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// Neither form encoding.
+    /// The content type is neither form encoding.
     #[error("Unsupported media type \"{0}\" in request.")]
     MediaType(String),
-    /// More bytes than may be.
+    /// The body is too long.
     #[error("Request body is larger than {0} bytes")]
     TooLarge(usize),
-    /// It took longer than it may, in milliseconds.
+    /// The body took longer than this many milliseconds.
     #[error("Request body did not come within {0} ms")]
     Slow(u64),
     /// The body is not what its content type says, or ended early.
@@ -61,22 +61,22 @@ pub enum Rejection {
     /// JSON of another shape.
     #[error("{0}")]
     Schema(#[from] SchemaMismatch),
-    /// Another path than the library's: the first of its entries that is none, for the log.
+    /// `python_path` has an entry that is not the library: the first such entry, for the log.
     #[error("Only allowed entry in 'python_path' is 'python_lib.zip'")]
     PythonPath(String),
-    /// Another file than the library: its name, for the log.
+    /// A file that is not the library: its name, for the log.
     #[error("Only allowed name for uploaded file is 'python_lib.zip'")]
     FileName(String),
-    /// It asked to be run without a sandbox.
+    /// The payload asks for a run without a sandbox.
     #[error("Refusing codejail execution with unsafely=true")]
     Unsafely,
-    /// Python's `json` in the sandbox refused it after all.
+    /// Python's `json` in the sandbox refused the code or the globals.
     #[error("Unable to parse payload JSON: {0}")]
     Unloadable(String),
 }
 
 impl Rejection {
-    /// The original's name for it in its telemetry.
+    /// The original's name for this in its telemetry.
     #[must_use]
     pub fn telemetry(&self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Rejection {
     }
 }
 
-/// The form's parts that matter, out of either encoding.
+/// The relevant parts of a form in either encoding.
 #[derive(Debug, Default)]
 pub struct Form {
     payload: Option<String>,
@@ -114,7 +114,7 @@ pub struct CodeExec<'a> {
     pub python_path: bool,
     /// The library.
     pub python_lib: Option<&'a [u8]>,
-    /// What picks the limits.
+    /// The name that picks the limits.
     pub limit_overrides_context: Option<RawString<'a>>,
     /// For logs.
     pub slug: Option<RawString<'a>>,
@@ -155,7 +155,7 @@ fn content_type(headers: &HeaderMap) -> String {
     String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
 }
 
-/// Without its parameters, in lower case: media types are equal whatever their case (RFC 9110, 8.3.1).
+/// The media type without parameters, in lower case, since case does not matter (RFC 9110, 8.3.1).
 fn media_type(content_type: &str) -> String {
     let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
@@ -170,7 +170,7 @@ pub fn form(encoding: Encoding, head: Parts, body: Vec<u8>) -> Result<Form, Reje
         Encoding::Urlencoded => Ok(urlencoded(&body)),
         Encoding::Multipart => {
             let request = Request::from_parts(head, Body::from(body));
-            // All of it is there, so there is nothing to wait for.
+            // The whole body is in memory, so there is nothing to wait for.
             let mut context = Context::from_waker(Waker::noop());
             match pin!(multipart(request)).poll(&mut context) {
                 Poll::Ready(form) => form,
@@ -181,8 +181,8 @@ pub fn form(encoding: Encoding, head: Parts, body: Vec<u8>) -> Result<Form, Reje
     }
 }
 
-/// Of the last field `payload` the value is decoded; of the others at most the name, since they may be
-/// long.
+/// Only the value of the last field `payload` is decoded. Of other fields at most the name is
+/// decoded, since they may be long.
 fn urlencoded(body: &[u8]) -> Form {
     let is_payload = |field: &&[u8]| {
         // A longer name is not `payload`, however it is written.
@@ -258,7 +258,7 @@ impl Form {
         }
     }
 
-    /// Bytes that it holds.
+    /// Bytes that the form holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let payload = self.payload.as_ref().map_or(0, String::len);
@@ -268,7 +268,7 @@ impl Form {
     /// Checks the form, in the original's order.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first fault of the form.
     pub fn check(&self) -> Result<CodeExec<'_>, Rejection> {
         let text = self.payload.as_deref().ok_or(Rejection::Missing)?;
         let payload = schema::check(scan(text)?)?;

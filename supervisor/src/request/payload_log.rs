@@ -1,13 +1,13 @@
-//! What `log.payloads` adds to the log: code, globals and answer of each execution, bounded. Nothing else in this
-//! service logs any of them.
+//! What `log.payloads` adds to the log: code, globals and answer of each execution, bounded. No
+//! other part of the service logs these.
 
 use super::answer::Answer;
 use super::payload::CodeExec;
 
-/// Bytes of each that are logged: a problem's code has some thousands.
+/// Bytes that are logged of each text. A problem's code has some thousands.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// Logs what was executed, and what came of it.
+/// Logs an execution's code, globals and answer.
 pub fn say(code_exec: &CodeExec<'_>, answer: &Answer, request_id: &str) {
     let (globals, emsg) = match answer {
         Answer::Success(globals) => (Some(globals.as_str()), None),

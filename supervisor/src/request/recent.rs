@@ -14,7 +14,7 @@ pub struct Recent {
     pub latency: Value,
 }
 
-/// Those of now.
+/// The last executions at this moment.
 #[must_use]
 pub fn recent() -> Recent {
     let kept = kept();
@@ -35,7 +35,8 @@ pub fn recent() -> Recent {
     }
 }
 
-/// The least duration that at least so many percent don't exceed, in seconds; none of none.
+/// The smallest of the durations, in seconds, that at least `percent` percent of them don't exceed.
+/// None without durations.
 fn quantile(durations: &mut [Duration], percent: usize) -> Option<f64> {
     durations.sort_unstable();
     let place = (durations.len() * percent).div_ceil(100).checked_sub(1)?;

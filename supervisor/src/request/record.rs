@@ -1,8 +1,8 @@
-//! What is known of one request, from its head until its sandbox is gone, and the one line about it in the log.
+//! The record of one request, from its head until its sandbox is gone, and its one line in the log.
 //!
-//! Nobody waits for it: the answer goes out when the run is over, the line is written when the sandbox has been
-//! taken down, since only then is known what it used. A record that is dropped without an answer is that of a
-//! client that hung up.
+//! The answer does not wait for the line. The answer is sent when the run is over; the line is
+//! written when the sandbox is gone, since only then its use is known. If a record is dropped
+//! without an answer, its client has hung up.
 
 use super::answer::Answer;
 use super::caller::Caller;
@@ -26,13 +26,13 @@ pub struct Record {
     caller: Caller,
     started: Instant,
     asked: Option<Asked>,
-    /// The last sandbox that it was given.
+    /// The last sandbox that the request got.
     sandbox: Mutex<Option<Taken>>,
     facts: Option<Facts>,
     cold_imports: String,
-    /// None until it is answered.
+    /// None until the request is answered.
     status: Option<&'static str>,
-    /// Whether one of its answers was that of an execution, and of one that succeeded.
+    /// Whether one of its answers was an execution's, and whether that execution succeeded.
     executed: bool,
     succeeded: bool,
 }
@@ -54,7 +54,7 @@ impl Record {
         }
     }
 
-    /// Its payload is checked. `context` is the decoded name that picks the limits.
+    /// Notes the checked payload. `context` is the decoded name that picks the limits.
     pub fn asks(
         &mut self,
         code_exec: &CodeExec<'_>,
@@ -77,13 +77,13 @@ impl Record {
         });
     }
 
-    /// What bounds its run; none before it was checked.
+    /// The bounds of its run; none before the payload was checked.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.asked.as_ref().map(|asked| asked.bounds.limits)
     }
 
-    /// It has a sandbox, for which it waited so long.
+    /// Notes the request's sandbox, and how long the request waited for it.
     pub fn takes(&self, sandbox: &mut ReadySandbox, waited: Duration) {
         metrics::sandbox_taken(waited);
         *self.sandbox.lock() = Some(Taken {
@@ -96,20 +96,20 @@ impl Record {
         });
     }
 
-    /// Its run is over. `cold_imports` are those that can be believed.
+    /// Notes that the run is over. `cold_imports` are the credible ones.
     pub fn ran(&mut self, outcome: &Outcome, elapsed: Duration, cold_imports: &[&str]) {
         self.facts = Some(Facts::of(outcome, elapsed));
         self.cold_imports = cold_imports.join(",");
     }
 
-    /// No sandbox could run it: the service is to blame.
+    /// Notes that no sandbox could run the job, which is the service's fault.
     pub fn failed(&mut self, why: &str) {
         let mut facts = Facts::unknown(Duration::ZERO);
         facts.fault = Some(why.to_owned());
         self.facts = Some(facts);
     }
 
-    /// It has its answer. The last word counts.
+    /// Notes the answer. The last call counts.
     pub fn answered(&mut self, answer: &Answer) {
         self.status = Some(answer.telemetry());
         self.executed |= matches!(answer, Answer::Success(_) | Answer::Failure { .. });
@@ -136,7 +136,7 @@ impl Drop for Record {
         let status = match self.status {
             Some(status) => status,
             None if taken.is_some() => ABANDONED,
-            // Nothing was executed, and nobody is there to be answered.
+            // Nothing was executed, and no client is there to get an answer.
             None => return,
         };
         metrics::request(status, elapsed);
@@ -164,7 +164,7 @@ impl Drop for Record {
         });
         match (remains, Handle::try_current()) {
             (Some(remains), Ok(runtime)) => drop(runtime.spawn(async move {
-                // The worker's task tells, or ends: both within its own bounds.
+                // The worker's task sends this or ends, both within its own bounds.
                 let remains = remains.await.unwrap_or_default();
                 finished.say(remains);
             })),

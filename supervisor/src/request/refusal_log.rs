@@ -1,5 +1,6 @@
-//! Lines about requests that were refused. Refusing costs next to nothing, and one client can have thousands of
-//! requests refused in a second: of each kind so many get a line of their own, and the rest is counted.
+//! Lines about requests that were refused. A refusal costs very little, so one client can cause
+//! thousands in a second. In each second the first refusals of each kind get a line of their own;
+//! the others are only counted.
 
 use super::caller::Caller;
 use crate::metrics::labels::STATUSES;
@@ -7,11 +8,11 @@ use metrics::counter;
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
-/// Lines of one kind in one second: enough to see who it is, and that it goes on.
+/// Lines of one kind in one second: enough to see which client it is, and that the refusals go on.
 const LINES_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Which of the log's levels a refusal has.
+/// The level of a refusal in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalLevel {
     /// The original logs it as an error.
@@ -29,7 +30,7 @@ struct Window {
 }
 
 impl Window {
-    /// Whether one more gets a line; then how many before it got none.
+    /// Whether the next refusal gets a line; if so, returns how many before it got none.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self
             .since
@@ -46,7 +47,7 @@ impl Window {
     }
 }
 
-/// As many as there are statuses.
+/// One window for each status.
 static WINDOWS: Mutex<[Window; STATUSES.len()]> = Mutex::new(
     [Window {
         since: None,
@@ -55,7 +56,7 @@ static WINDOWS: Mutex<[Window; STATUSES.len()]> = Mutex::new(
     }; STATUSES.len()],
 );
 
-/// Says that a request was refused, or counts it.
+/// Logs a refusal, or only counts it.
 pub fn say(status: &'static str, level: RefusalLevel, why: &str, caller: &Caller) {
     let place = STATUSES.iter().position(|known| *known == status);
     let admitted = WINDOWS.lock()[place.unwrap_or(0)].admit(Instant::now());

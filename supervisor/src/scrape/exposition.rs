@@ -1,5 +1,5 @@
-//! Prometheus' text format, for what the recorder does not keep: its counters are whole numbers, and what is looked
-//! at now needs no recorder.
+//! Prometheus' text format, for what the recorder does not keep: its counters are whole numbers,
+//! and what is looked at now needs no recorder.
 
 use crate::metrics::table;
 use std::fmt::Write;
@@ -20,8 +20,8 @@ impl Exposition {
         self.labelled(name, &[(&[], value)]);
     }
 
-    /// Adds a metric, once for each set of labels. Label values are words of the code's: nothing in them needs an
-    /// escape. A name that the table does not have is left out, which a test finds.
+    /// Adds a metric, once for each set of labels. Label values are words of the code's: nothing in
+    /// them needs an escape. A name that the table does not have is left out, which a test finds.
     pub fn labelled(&mut self, name: &str, samples: &[(Labels<'_>, f64)]) {
         let Some(metric) = table::find(name) else {
             return;

@@ -1,5 +1,5 @@
-//! The supervisor's own process, by the names that Prometheus' client libraries have for it. What the kernel does
-//! not say is left out.
+//! The supervisor's own process, by the names that Prometheus' client libraries have for it. What
+//! the kernel does not say is left out.
 
 use super::exposition::Exposition;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// Longest text of a status: what `systemctl status` shows in a line or two.
 const STATUS_BYTES_MAX: usize = 300;
 
-/// The way to the service manager. Where there is none, or none that wants to hear, nothing is sent.
+/// The way to the service manager. Where there is none, or none that wants to hear, nothing is
+/// sent.
 #[derive(Debug, Default)]
 pub struct Notifier {
     /// It never waits: a manager that takes no messages must not hold up the service.
@@ -45,7 +46,8 @@ impl Notifier {
         }
     }
 
-    /// Within which time the manager wants to be told again that all is well, and else kills the service.
+    /// Within which time the manager wants to be told again that all is well, and else kills the
+    /// service.
     #[must_use]
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog.filter(|_| self.socket.is_some())

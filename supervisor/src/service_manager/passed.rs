@@ -1,14 +1,14 @@
 //! Sockets that the service manager listens on for the service, and hands to it at its start.
 //!
-//! A passed socket is taken as it is: nobody calls listen(2) on it again, which would change its queue, and
-//! which SELinux denies.
+//! A passed socket is taken as it is: nobody calls listen(2) on it again, which would change its
+//! queue, and which SELinux denies.
 
 use listenfd::ListenFd;
 use std::io;
 use std::net::TcpListener;
 
-/// The name (`FileDescriptorName=`) of the socket for metrics. Any other name is the API's: systemd calls a
-/// socket without a name of its own by its unit.
+/// The name (`FileDescriptorName=`) of the socket for metrics. Any other name is the API's: systemd
+/// calls a socket without a name of its own by its unit.
 const METRICS: &str = "metrics";
 
 /// Why passed sockets can't be used.
@@ -58,8 +58,9 @@ pub struct Passed {
 }
 
 impl Passed {
-    /// Takes them. It must be called while the process has one thread and no child: the variables are taken
-    /// from the environment, and the sockets are closed in whatever is started from then on.
+    /// Takes them. It must be called while the process has one thread and no child: the variables
+    /// are taken from the environment, and the sockets are closed in whatever is started from then
+    /// on.
     ///
     /// # Errors
     /// Something was passed that the service can't listen on.

@@ -1,7 +1,8 @@
 //! How the service is, for its manager: in words, and as a sign of life.
 //!
-//! The sign of life says more than that this process is there: the runtime must get to its tasks in time,
-//! and the spawner must answer. A service of which one of them is stopped or stuck serves nobody new.
+//! The sign of life says more than that this process is there: the runtime must get to its tasks in
+//! time, and the spawner must answer. A service of which one of them is stopped or stuck serves
+//! nobody new.
 
 use super::Notifier;
 use crate::service::Service;

@@ -1,5 +1,6 @@
 //! The supervisor's side of its conversation with the spawner.
 
+mod configure;
 mod error;
 mod ping;
 mod said;
@@ -13,6 +14,7 @@ use codejail_protocol::spawn::{
 };
 use codejail_transport::PacketSocket;
 use codejail_transport_asynchronous::AsyncPacketSocket;
+use configure::{SpawnerHost, configure};
 use metrics::counter;
 use parking_lot::Mutex;
 use said::log_said;
@@ -67,16 +69,6 @@ pub struct SpawnerLink {
     host: SpawnerHost,
 }
 
-/// What the spawner found on this host.
-#[derive(Debug)]
-struct SpawnerHost {
-    layers: Vec<LayerState>,
-    seats: bool,
-    cgroup_bounds: bool,
-    warnings: Vec<String>,
-    apparmor: FoundAppArmor,
-}
-
 impl SpawnerLink {
     /// Configures the spawner and starts listening to its reports.
     ///
@@ -107,9 +99,15 @@ impl SpawnerLink {
         &self.host.layers
     }
 
-    /// Whether sandboxes have seats: file systems of their own, named when their worker is launched.
+    /// Whether sandboxes have seats: file systems of their own, named when their worker is
+    /// launched.
     pub fn seats(&self) -> bool {
         self.host.seats
+    }
+
+    /// Whether sandboxes of one user can have user namespaces.
+    pub fn user_namespaces(&self) -> bool {
+        self.host.user_namespaces
     }
 
     /// Whether each worker has a cgroup whose bounds the kernel enforces.
@@ -148,7 +146,8 @@ impl SpawnerLink {
         }
     }
 
-    /// Starts a worker; returns its pid, and a channel that tells its exit status once it has ended.
+    /// Starts a worker; returns its pid, and a channel that tells its exit status once it has
+    /// ended.
     ///
     /// # Errors
     /// It could not be started, or the spawner is gone or silent.
@@ -309,37 +308,6 @@ impl SpawnerLink {
             }
         }
         true
-    }
-}
-
-/// Tells the spawner what it works with; what it found.
-async fn configure(
-    socket: &AsyncPacketSocket,
-    config: SpawnerConfig,
-) -> Result<SpawnerHost, SpawnerLinkError> {
-    socket.send(&SpawnerRequest::Configure(config), &[]).await?;
-    let answer = loop {
-        match socket.receive().await? {
-            Some(SpawnerReport::Said { level, event, text }) => log_said(level, &event, &text),
-            answer => break answer,
-        }
-    };
-    match answer {
-        Some(SpawnerReport::Configured {
-            layers,
-            seats,
-            cgroup_bounds,
-            warnings,
-            apparmor,
-        }) => Ok(SpawnerHost {
-            layers,
-            seats,
-            cgroup_bounds,
-            warnings,
-            apparmor,
-        }),
-        Some(SpawnerReport::ConfigureFailed { error }) => Err(SpawnerLinkError::Configure(error)),
-        Some(_) | None => Err(SpawnerLinkError::Gone),
     }
 }
 

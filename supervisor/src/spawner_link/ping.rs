@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 impl SpawnerLink {
-    /// Whether the spawner takes a question within `longest`, and answers it within as long. While an earlier question is not answered there is no
-    /// other: then it does not.
+    /// Whether the spawner takes a question within `longest`, and answers it within as long. While
+    /// an earlier question is not answered there is no other: then it does not.
     pub async fn answers(&self, longest: Duration) -> bool {
         let (pong, answered) = oneshot::channel();
         {

@@ -43,6 +43,7 @@ pub(crate) fn configured() -> SpawnerReport {
     SpawnerReport::Configured {
         layers: Vec::new(),
         seats: false,
+        user_namespaces: false,
         cgroup_bounds: false,
         warnings: Vec::new(),
         apparmor: FoundAppArmor::default(),

@@ -1,5 +1,5 @@
-//! The executables that tests start: those that `CODEJAIL_BIN` and `CODEJAIL_SABOTAGE_BIN` name, or what
-//! cargo builds now. The worker module lies beside each.
+//! The executables that tests start: those that `CODEJAIL_BIN` and `CODEJAIL_SABOTAGE_BIN` name, or
+//! what cargo builds now. The worker module lies beside each.
 
 use crate::dir::set_mode;
 use anyhow::{Context, Result, ensure};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// What the service loads into its workers' interpreter, and looks for beside itself.
+/// The worker module: the service looks for it beside itself and loads it into its workers'
+/// interpreter.
 const MODULE: &str = "libcodejail_worker.so";
 
 /// The workspace.
@@ -21,7 +22,7 @@ pub enum Build<'a> {
     /// The one under test.
     #[default]
     Ordinary,
-    /// In which layers can be left out, and which executes although its checks fail.
+    /// The build in which layers can be left out, and which executes even after failed checks.
     Sabotage,
     /// This executable.
     At(&'a Path),
@@ -34,7 +35,7 @@ pub fn codejail() -> &'static Path {
     &BINARY
 }
 
-/// The service, optimised: an unoptimised one says nothing of costs.
+/// The optimised service: the costs of an unoptimised build mean nothing.
 #[must_use]
 pub fn optimised_codejail() -> &'static Path {
     static BINARY: LazyLock<PathBuf> =
@@ -42,8 +43,8 @@ pub fn optimised_codejail() -> &'static Path {
     &BINARY
 }
 
-/// The build in which layers can be left out, in a directory of its own beside the others. Panics if it
-/// must be built and can't.
+/// The build in which layers can be left out, in a directory of its own beside the others. Panics
+/// if it must be built and can't.
 #[must_use]
 pub fn sabotage() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -55,7 +56,8 @@ pub fn sabotage() -> &'static Path {
     &BINARY
 }
 
-/// A command of the service with no variable of this test's own: neither `CODEJAIL_...` nor `RUST_LOG`.
+/// A command of the service with no variable of this test's own: neither `CODEJAIL_...` nor
+/// `RUST_LOG`.
 #[must_use]
 pub fn codejail_command() -> Command {
     let mut command = Command::new(codejail());
@@ -112,7 +114,8 @@ fn as_this_test() -> Result<PathBuf> {
     build(profile, &target_dir()?, &[])
 }
 
-/// Where cargo puts what has the profile of the test that runs: `target/debug/deps/TEST` is below it.
+/// Where cargo puts what has the profile of the test that runs: `target/debug/deps/TEST` is below
+/// it.
 fn profile_dir() -> Result<PathBuf> {
     let test = env::current_exe()?;
     let dir = test.ancestors().find(|dir| dir.ends_with("deps"));
@@ -125,8 +128,8 @@ fn target_dir() -> Result<PathBuf> {
     Ok(dir.parent().context("a target directory")?.to_owned())
 }
 
-/// `cargo test` builds neither the service for another package's tests nor ever the worker module: both
-/// must be asked for, or an old one would be tested.
+/// `cargo test` does not build the service for another package's tests, and never builds the worker
+/// module. Without an explicit build of both the tests would use old ones.
 fn build(profile: &str, target: &Path, features: &[&str]) -> Result<PathBuf> {
     let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--locked", "--profile", profile])

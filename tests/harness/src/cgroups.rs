@@ -14,8 +14,8 @@ pub fn of(pid: i32) -> Option<PathBuf> {
     Some(Path::new(mount).join(own))
 }
 
-/// Removes what a service made around its worker's cgroup, if it made one: it is empty, and the spawner,
-/// which would remove it, was killed.
+/// Removes the empty cgroup that a service made around its workers' cgroups, if there is one. For
+/// services whose spawner, which would have removed it, was killed.
 pub fn remove_what_is_left_of(worker: Option<PathBuf>) {
     let is_a_workers = |cgroup: &PathBuf| {
         let name = cgroup.file_name();
@@ -32,7 +32,7 @@ pub fn remove_what_is_left_of(worker: Option<PathBuf>) {
     fs::remove_dir(service).expect("rmdir");
 }
 
-/// Cgroups whose names start so, below that of this process.
+/// Cgroups below this process's cgroup whose names start with `start`.
 #[must_use]
 pub fn named(start: &str) -> Vec<PathBuf> {
     let own = of(std::process::id().cast_signed());

@@ -1,4 +1,5 @@
-//! Directories of tests. `CODEJAIL_TEST_KEEP` keeps them: `1` those of failed tests, `all` every one.
+//! Directories of tests. `CODEJAIL_TEST_KEEP` keeps them: `1` those of failed tests, `all` every
+//! one.
 
 use anyhow::{Context, Result};
 use std::fs::{self, Permissions};
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a directory's removal is tried again: what ends may still write into it.
+/// How long the removal of a directory is tried again: ending processes may still write into it.
 const REMOVE_MAX: Duration = Duration::from_secs(5);
 
-/// A directory below `/tmp` that everybody may enter; removed when this is dropped, unless it is kept.
+/// A directory below `/tmp` that everybody may enter; removed when this is dropped, unless it is
+/// kept.
 #[derive(Debug)]
 pub struct TestDir(PathBuf);
 
@@ -31,7 +33,7 @@ impl TestDir {
                     set_mode(&path, 0o755)?;
                     return Ok(Self(path));
                 }
-                // An earlier process of this number left it.
+                // An earlier process with the same pid left this directory.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(|| path.display().to_string()),
             }
@@ -67,7 +69,7 @@ impl Drop for TestDir {
                 Err(_) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                // A second panic would hide what the test failed for.
+                // A second panic would hide why the test failed.
                 Err(error) if std::thread::panicking() => {
                     eprintln!("{}: {error}", self.0.display());
                     return;
@@ -97,8 +99,8 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     set.with_context(|| format!("{}: chmod", path.display()))
 }
 
-/// Makes a directory and its `file` writable for everybody, so that only the sandbox's layers protect
-/// them.
+/// Makes a directory and its `file` writable for everybody, so that only the sandbox's layers
+/// protect them.
 pub fn make_writable(dir: &Path) {
     for path in [dir.to_owned(), dir.join("file")] {
         set_mode(&path, 0o777).expect("chmod");

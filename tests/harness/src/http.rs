@@ -1,11 +1,13 @@
-//! A small blocking HTTP client. Requests are texts, so that a test can send what no client would.
+//! A small blocking HTTP client. Requests are texts, so that a test can send requests that no real
+//! client would.
 
 use serde_json::Value;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Far above every limit that a test sets: a service that answers nothing fails the test.
+/// The timeout is far above every limit that a test sets. If the service does not answer, the test
+/// fails.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Where executions are asked for.
@@ -130,7 +132,8 @@ impl Connection {
         })
     }
 
-    /// Whether the service says nothing more before it closes; for after `Connection: close`.
+    /// Whether the service closes the connection without sending more, as it must after
+    /// `Connection: close`.
     pub fn stays_silent(&mut self) -> bool {
         let mut rest = Vec::new();
         let ended = self.stream.read_to_end(&mut rest).is_ok();

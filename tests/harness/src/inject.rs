@@ -12,9 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where a worker has its control socket (`worker/src/control.rs`).
+/// The descriptor of a worker's control socket (`worker/src/control.rs`).
 pub const WORKER_CONTROL: RawFd = 3;
-/// Where the spawner has its socket (`supervisor/src/spawner.rs`).
+/// The descriptor of the spawner's socket (`spawner/src/lib.rs`).
 pub const SPAWNER_SOCKET: RawFd = 0;
 
 /// Sends a signal to a process of a service.
@@ -46,8 +46,8 @@ pub fn say_as(process: &Process, fd: RawFd, packet: &[u8]) {
     send(socket.as_raw_fd(), packet, MsgFlags::empty()).expect("send");
 }
 
-/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. As the process's own
-/// user, which takes no capability.
+/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. As the process's
+/// own user, which takes no capability.
 pub fn limit(pid: i32, limit: &str, value: &str) {
     let id = |field: &str| {
         let id = status_number(pid, field).expect("it lives");

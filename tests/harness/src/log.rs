@@ -1,5 +1,5 @@
-//! What a service logs. Tests wait for events by their ids (`event="worker_retired"`), which stay when
-//! a sentence is worded anew.
+//! What a service logs. Tests wait for events by their ids (`event="worker_retired"`), which stay
+//! when a sentence is worded anew.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ impl Log {
     /// Where the service listens, if it has said so.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        // Not by the event's id: an earlier build, which benchmarks compare with, may have none.
+        // Does not use the event's id: benchmarks also run earlier builds, which may have none.
         let text = self.text();
         let (_, rest) = text.split_once("listening on ")?;
         // The line may be JSON.

@@ -1,11 +1,11 @@
-//! The machine as a lock. Tests run side by side; a test that measures, or that takes the whole
+//! A lock on the machine. Tests run side by side; a test that measures, or that uses the whole
 //! machine, runs alone.
 
 use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// Who has the machine.
+/// The holders of the machine.
 #[derive(Debug)]
 struct Holders {
     /// Services that run beside others.
@@ -32,7 +32,7 @@ fn holders() -> MutexGuard<'static, Holders> {
     HOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While this lives, no service of another test of this process runs.
+/// While this value lives, no service of another test of this process runs.
 #[derive(Debug)]
 #[must_use]
 pub struct Alone(());

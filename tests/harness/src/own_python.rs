@@ -1,4 +1,4 @@
-//! Interpreters of a test's own, which can be broken.
+//! Interpreters that belong to one test, which may break them.
 
 use crate::dir::{TestDir, set_mode};
 use crate::python::{run_script, sandbox_python};

@@ -1,16 +1,18 @@
-//! Processes as `/proc` shows them: what belongs to a service and to nobody else, and what it uses.
+//! Processes as `/proc` shows them: which ones belong to a service, and what they use.
 //!
-//! A process that ended and was waited for has left its figures with its parent, so the sum over all
-//! that live, their own and their children's, holds everything that a service ever used.
+//! The figures of a process that ended and was waited for are added to its parent's. So the sum
+//! over all living processes, with the figures of their children, is everything that the service
+//! ever used.
 
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Since boot kernels have told user space 100 ticks a second, whatever theirs are (`USER_HZ`).
+/// The kernel shows user space 100 ticks a second, whatever its own rate is (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// Between two readings that must be equal: some ticks, and longer than it takes to prepare a sandbox.
+/// Time between two readings that must be equal: some ticks, and longer than the preparation of a
+/// sandbox.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 
 /// A service that is not asked anything gets quiet sooner, also on a loaded machine.

@@ -1,5 +1,6 @@
-//! Tests that say nothing on some hosts, without root above all: they say so in one line each,
-//! `skipped: WHY: TEST (how many so far)`, since libtest can't be told at run time.
+//! Tests that can't run on some hosts, above all without root. Each prints one line,
+//! `skipped: WHY: TEST (how many so far)`, since a test can't tell libtest at run time that it was
+//! skipped.
 
 use nix::unistd::geteuid;
 use std::io::Write;
@@ -40,8 +41,8 @@ pub fn say_skipped(why: &str, here: &str) {
     say(&format!("skipped: {why}: {test} ({count} so far)\n"));
 }
 
-/// Says something to whoever watches the tests, also where they pass: past libtest, which shows the
-/// output of failed ones.
+/// Prints a line for the person who watches the tests, also if the test passes. It bypasses
+/// libtest, which shows only the output of failed tests.
 pub fn say(text: &str) {
     std::io::stderr()
         .write_all(text.as_bytes())

@@ -1,4 +1,4 @@
-//! The one request that matters: an execution, as the LMS asks for it.
+//! The main request: an execution, as the LMS asks for it.
 
 use crate::http::{Answer, Connection, FORM, MULTIPART, PATH, form, multipart, post};
 use serde_json::Value;

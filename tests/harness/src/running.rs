@@ -1,4 +1,5 @@
-//! A service that runs, for programs: what fails is an error, and at its end the service is stopped.
+//! A running service, for programs: a failed call returns an error, and dropping the value stops
+//! the service.
 
 use crate::http::{self, Answer};
 use crate::log::Log;
@@ -38,7 +39,7 @@ impl Running {
     pub fn launch(setup: &Setup<'_>) -> Result<Self> {
         let mut service = Self::begin(setup)?;
         let address = try_wait_for("a line with the address", START_MAX, || {
-            // In this order: one that ends may have said it just before.
+            // The order matters: a service that ends may have logged its address just before.
             let ended = service.ended()?;
             let address = service.log.address();
             ensure!(address.is_some() || ended.is_none(), "it ended: {ended:?}");
@@ -171,7 +172,8 @@ impl Running {
         self.place.dir.join("scratch")
     }
 
-    /// Whose its HTTP side is; where it is not started as root, whose everything is.
+    /// The uid of its HTTP side; if the service is not started as root, the uid of the whole
+    /// service.
     #[must_use]
     pub fn user(&self) -> u32 {
         match is_root() {
@@ -276,7 +278,8 @@ impl Drop for Running {
             }
         }
         if crate::dir::is_kept() {
-            // What can't be kept is missed by whoever looks for it, and harms nobody.
+            // An error is ignored: a file that can't be kept is only missing for the person who
+            // looks for it.
             let _ = fs::write(self.place.dir.join("log"), self.log.text());
         }
     }

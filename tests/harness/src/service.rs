@@ -1,4 +1,4 @@
-//! A service of a test: what fails panics, and at its end nothing of it may be left.
+//! A service of a test: a failed call panics, and at its end nothing of the service may be left.
 
 mod watch;
 
@@ -18,8 +18,8 @@ use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A service that runs. Dropping it ends it, and panics unless it ends well and leaves no process and no
-/// directory.
+/// A service that runs. Dropping it ends it, and panics unless it ends well and leaves no process
+/// and no directory.
 #[derive(Debug)]
 pub struct Service {
     /// Where it listens.
@@ -231,7 +231,8 @@ impl Service {
         self.running.signal(signal).expect("kill");
     }
 
-    /// Tells it something that may be its end: at the end of the test none of its processes may be left.
+    /// Tells it something that may be its end: at the end of the test none of its processes may be
+    /// left.
     pub fn signal(&self, signal: Signal) {
         *self.family.lock().expect("no panic") = self.processes();
         self.tell(signal);
@@ -242,7 +243,7 @@ impl Service {
         self.running.wait(END_MAX).expect("its end")
     }
 
-    /// Its spawner is killed: nobody is left who could remove directories.
+    /// Kills the spawner. After that no process is left that could remove directories.
     pub fn leaves_directories(&mut self) {
         self.expect_directories = true;
     }
@@ -260,7 +261,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // What it left is what the test failed for, or not worth a second failure.
+            // The test has failed already; leftovers are not worth a second failure.
             eprintln!("--- log of the service\n{}---", self.log());
             return;
         }

@@ -1,4 +1,4 @@
-//! What a service is started with: its configuration, its user, its executable.
+//! How a service is started: its configuration, its user, its executable.
 
 use crate::binary::Build;
 use crate::dir::{TestDir, set_mode};
@@ -12,7 +12,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a test doesn't say otherwise. Quick to warm up; limits that a loaded machine keeps.
+/// The configuration where a test sets nothing else. It warms up quickly, and its limits also suit
+/// a loaded machine.
 const DEFAULTS: &str = r#"
 enabled = true
 workers = 1
@@ -31,8 +32,8 @@ pub const CONFIGURATION: &str = "codejail.toml";
 /// How a service is to be started.
 #[derive(Debug, Clone)]
 pub struct Setup<'a> {
-    /// TOML to begin with: what most services of a test suite have. The harness adds a port, uids, a
-    /// scratch root and a Python.
+    /// TOML to begin with: what most services of a test suite have. The harness adds a port, uids,
+    /// a scratch root and a Python.
     pub base: &'a str,
     /// TOML over that.
     pub overrides: &'a str,
@@ -99,7 +100,8 @@ impl Setup<'_> {
         self.unprivileged && crate::root::is_root()
     }
 
-    /// A command of the executable (`serve`, `check`) with this setup's configuration, which is written.
+    /// A command of the executable (`serve`, `check`) with this setup's configuration, which is
+    /// written.
     pub(crate) fn command(&self, place: &Place, what: &str) -> Result<Command> {
         let file = place.dir.join(CONFIGURATION);
         fs::write(&file, self.configuration(place)?)?;
@@ -152,7 +154,8 @@ impl Setup<'_> {
     }
 }
 
-/// What services log: `CODEJAIL_TEST_LOG`, which is what `RUST_LOG` can be (`debug`, `info,hyper=off`).
+/// The log filter of services: `CODEJAIL_TEST_LOG`, with the values that `RUST_LOG` can have
+/// (`debug`, `info,hyper=off`).
 fn log_filter() -> String {
     let given = std::env::var("CODEJAIL_TEST_LOG");
     given.unwrap_or_else(|_| "info".to_owned())

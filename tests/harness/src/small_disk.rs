@@ -62,7 +62,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a service of a test that failed may still end.
+        // Unmounts lazily: the service of a failed test may still be ending.
         let unmounted = Command::new("umount").arg("-l").arg(&*self.0).status();
         assert!(unmounted.expect("umount").success());
     }

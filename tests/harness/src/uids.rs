@@ -1,5 +1,5 @@
-//! Ranges of uids. A lock owns each range, so that two services of any tests on one host, of root or
-//! of anybody else, never share a uid.
+//! Ranges of uids. A lock owns each range, so that two services of any tests on one host, of root
+//! or of anybody else, never share a uid.
 
 use crate::processes;
 use anyhow::{Context, Result, bail};
@@ -11,12 +11,12 @@ use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Uids from here on belong to nothing else on a test machine.
+/// Uids from this one on are not used by anything else on a test machine.
 const FIRST: u32 = 350_000_000;
 /// Uids of one range: more than a service of a test has workers and sandboxes.
 const SIZE: u32 = 2_000;
-/// Ranges, one after the other. None comes again before all others have: the kernel keeps some things by
-/// uid, keys for one, when no process of that uid is left.
+/// How many ranges there are. A range is used again only after all others: the kernel keeps some
+/// things of a uid, such as keys, after its last process has ended.
 const RANGES: u32 = 50_000;
 
 /// A lock file for each range that is taken now, and the number of the next range.
@@ -54,7 +54,7 @@ impl UidRange {
                 path,
                 _lock: lock,
             };
-            // A test that failed may have left something.
+            // A failed test may have left processes in this range.
             let lives = |process: &processes::Process| range.uids().contains(&process.uid);
             if !processes::all().iter().any(lives) {
                 return Ok(range);
@@ -127,7 +127,8 @@ fn lock(path: &Path) -> Result<Option<Flock<File>>> {
             Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
             Err((_, errno)) => return Err(errno).with_context(named),
         };
-        // Its last owner may have removed it before it was locked: then it locks nothing.
+        // The last owner may have removed the file before we locked it. Then the lock protects
+        // nothing.
         let inode = lock.metadata().with_context(named)?.ino();
         if fs::metadata(path).is_ok_and(|there| there.ino() == inode) {
             return Ok(Some(lock));
@@ -153,11 +154,11 @@ fn open(path: &Path, mode: u32) -> std::io::Result<Option<File>> {
         }
         match options.clone().write(true).create_new(true).open(path) {
             Ok(file) => {
-                // Whatever the umask: others open it too.
+                // Set the mode regardless of the umask, since other users open the file too.
                 file.set_permissions(Permissions::from_mode(mode))?;
                 return Ok(Some(file));
             }
-            // Somebody else was quicker.
+            // Another process was faster.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -1,5 +1,5 @@
-//! What a sandbox says over its status pipe after the author's code has begun is that code's claim. It
-//! can spoil the run's own answer, and nothing else.
+//! What a sandbox says over its status pipe after the author's code has begun is that code's claim.
+//! It can spoil the run's own answer, and nothing else.
 
 use crate::answers::KILLED;
 use codejail_harness::{Run, Service};

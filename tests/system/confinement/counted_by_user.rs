@@ -1,5 +1,5 @@
-//! What the kernel counts by user (signals that wait, processes), where all sandboxes may be one user's.
-//! docs/weaknesses.md has the table.
+//! What the kernel counts by user (signals that wait, processes), where all sandboxes may be one
+//! user's. docs/weaknesses.md has the table.
 
 use super::kernel::{both, without};
 use codejail_harness::Service;
@@ -7,7 +7,8 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// Signals that a run sends itself and does not take count for its user, as the timers of all sandboxes do.
+/// Signals that a run sends itself and does not take count for its user, as the timers of all
+/// sandboxes do.
 #[test]
 fn a_run_that_keeps_signals_waiting_leaves_others_their_clocks() {
     let keep = r"
@@ -55,12 +56,13 @@ done.set()
 x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).value]
 ";
 
-/// Where the service is not root, all its sandboxes are one user. The kernel counts processes and signals by
-/// user and user namespace, of which each worker has its own. (Runs of one worker are counted together.)
+/// Where the service is not root, all its sandboxes are one user. The kernel counts processes and
+/// signals by user and user namespace, of which each sandbox has its own.
 #[test]
-fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_one_of_another_worker() {
+fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // How many threads runs of another worker had while a run had its own.
+    // How many threads a run had, and how many other runs had meanwhile, fewest first: of the same
+    // worker and of another.
     let beside = |service: &Service| {
         let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));
@@ -71,23 +73,31 @@ fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_one_of_ano
             }
             (holding.join().expect("a thread"), others)
         });
-        let of_another = others.iter().filter(|other| other[1] != held[1]);
-        let mut threads: Vec<_> = of_another.filter_map(|other| other[0].as_u64()).collect();
-        threads.sort_unstable();
-        (held[0].as_u64(), threads)
+        let [same, another] = [true, false].map(|same| {
+            let others = others.iter().filter(|other| (other[1] == held[1]) == same);
+            let mut threads: Vec<_> = others.filter_map(|other| other[0].as_u64()).collect();
+            threads.sort_unstable();
+            threads
+        });
+        (held[0].as_u64(), same, another)
     };
     let limits = "workers = 2\n[limits]\nNPROC = 15\n";
-    // Each has the end of the one before it beside it, which may still have its threads.
     let service = Service::start_unprivileged(limits);
-    let threads = wait_for("a run that has its threads", START_MAX, || {
-        let (held, threads) = beside(&service);
-        // Less if one of its own worker came first, which may have had them all.
-        (held >= Some(10)).then_some(threads)
+    let (held, same, another) = wait_for("runs of both workers beside a run", START_MAX, || {
+        let seen = beside(&service);
+        (!seen.1.is_empty() && !seen.2.is_empty()).then_some(seen)
     });
-    assert!(threads.last() >= Some(&10), "{threads:?}");
+    assert_eq!(held, Some(14));
+    for threads in [same, another] {
+        assert!(threads.iter().all(|count| *count == 14), "{threads:?}");
+    }
     // Without namespaces they are counted together.
     let off = format!("{limits}[layers]\nnamespaces = 'off'\nmounts = 'off'");
-    let (held, threads) = beside(&Service::start_unprivileged(&off));
-    let most = threads.get(threads.len() / 2);
-    assert!(held < Some(10) || most < Some(&10), "{held:?}, {threads:?}");
+    let (held, same, another) = beside(&Service::start_unprivileged(&off));
+    let threads = [same, another].concat();
+    let fewest = threads.iter().min();
+    assert!(
+        held < Some(10) || fewest < Some(&10),
+        "{held:?}, {threads:?}"
+    );
 }

@@ -1,6 +1,6 @@
-//! Hosts that give less: root without the right to mount, a user without user namespaces. The service
-//! runs there with the layers that are to be had, says what it did not get and why, and refuses to start
-//! where that was required.
+//! Hosts that give less: root without the right to mount, a user without user namespaces. The
+//! service runs there with the layers that are to be had, says what it did not get and why, and
+//! refuses to start where that was required.
 
 use codejail_harness::dir::TestDir;
 use codejail_harness::uids::UidRange;
@@ -36,7 +36,8 @@ fn assert_off_because(service: &Service, why: &str) {
     assert!(off.iter().any(|line| line.contains(why)), "{why}: {off:?}");
 }
 
-/// It executes, denies what the original denies, and leaves nothing (which the service's end checks).
+/// It executes, denies what the original denies, and leaves nothing (which the service's end
+/// checks).
 fn assert_serves(service: &Service) {
     service.wait_until_healthy();
     for n in 0..20 {

@@ -1,5 +1,5 @@
-//! One run tries everything to influence those after it and beside it, on its own worker and on another:
-//! they run as they would have, and nothing of it stays.
+//! One run tries everything to influence those after it and beside it, on its own worker and on
+//! another: they run as they would have, and nothing of it stays.
 
 use codejail_harness::Run;
 use codejail_harness::machine;

@@ -1,6 +1,6 @@
-//! What a run has the kernel do where no limit counts: after its end, in another process's time, in the
-//! kernel's own memory. Each is a pair: harmless, and with the remedy off it is not. docs/weaknesses.md has
-//! the table.
+//! What a run has the kernel do where no limit counts: after its end, in another process's time, in
+//! the kernel's own memory. Each is a pair: harmless, and with the remedy off it is not.
+//! docs/weaknesses.md has the table.
 
 use codejail_harness::Service;
 use codejail_harness::Setup;

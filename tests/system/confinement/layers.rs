@@ -72,7 +72,8 @@ fn a_uid_of_its_own_alone_keeps_a_sandbox_from_its_worker() {
     assert_eq!(outcomes(false), every("PermissionError"));
 }
 
-/// With all layers, as root and not: where sandbox and worker share a user seccomp keeps them apart.
+/// With all layers, as root and not: where sandbox and worker share a user seccomp keeps them
+/// apart.
 #[test]
 fn a_worker_is_out_of_its_sandboxes_reach_as_root_and_as_another_user() {
     let owner = "x['owner of signals'] = outcome(fcntl.fcntl, socket.socketpair()[0], fcntl.F_SETOWN, worker)\n\

@@ -8,6 +8,7 @@ mod influence;
 mod isolation;
 mod kernel;
 mod layers;
+mod long_calls;
 mod one_layer;
 mod proc;
 mod traps;

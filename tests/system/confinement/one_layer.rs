@@ -1,8 +1,8 @@
-//! What each layer is good for alone: with every other one left out, it stops what it is there for; with
-//! all of them left out, nothing is stopped. The build that allows that is a build for tests.
+//! What each layer is good for alone: with every other one left out, it stops what it is there for;
+//! with all of them left out, nothing is stopped. The build that allows that is a build for tests.
 //!
-//! Services run as a user without rights, so that what succeeds here harms nobody. The uid layer, which
-//! takes root and can't be left out there, is compared with that.
+//! Services run as a user without rights, so that what succeeds here harms nobody. The uid layer,
+//! which takes root and can't be left out there, is compared with that.
 
 use codejail_harness::Run;
 use codejail_harness::Service;
@@ -26,8 +26,8 @@ pub const LAYERS: [&str; 6] = [
     "cgroup",
 ];
 
-/// Each defines `attack`. `decoy` is a directory of the host for everybody, `sleeper` a process of the same
-/// user, `port` somebody who listens.
+/// Each defines `attack`. `decoy` is a directory of the host for everybody, `sleeper` a process of
+/// the same user, `port` somebody who listens.
 const ATTACKS: &[(&str, &str)] = &[
     (
         "read a file",

@@ -1,5 +1,5 @@
-//! What is easy to get wrong in a service of forked interpreters, and no other file shows: docs/traps.md has
-//! all of it, and where the tests of the rest are.
+//! What is easy to get wrong in a service of forked interpreters, and no other file shows:
+//! docs/traps.md has all of it, and where the tests of the rest are.
 
 use codejail_harness::Run;
 use codejail_harness::Setup;
@@ -15,9 +15,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// `PyOS_BeforeFork`, `PyOS_AfterFork_Parent` and `PyOS_AfterFork_Child` call what was registered for them;
-/// without them CPython 3.13 aborts, and locks stay as they were. In between it is the C library that forks: what
-/// malloc, OpenBLAS and OpenSSL told `pthread_atfork` is done.
+/// `PyOS_BeforeFork`, `PyOS_AfterFork_Parent` and `PyOS_AfterFork_Child` call what was registered
+/// for them; without them CPython 3.13 aborts, and locks stay as they were. In between it is the C
+/// library that forks: what malloc, OpenBLAS and OpenSSL told `pthread_atfork` is done.
 #[test]
 fn a_fork_is_the_interpreters_own_before_it_and_on_both_sides() {
     let hooks = r"
@@ -95,8 +95,8 @@ fn a_python_in_a_directory_that_others_cannot_enter_stops_the_start_by_name() {
     }
 }
 
-/// Libraries go by it: what is not there is done without (ENOSYS), of processes there are too many (EAGAIN), the
-/// rest is forbidden (EACCES).
+/// Libraries go by it: what is not there is done without (ENOSYS), of processes there are too many
+/// (EAGAIN), the rest is forbidden (EACCES).
 #[test]
 fn each_sort_of_denied_call_has_its_own_errno() {
     if std::env::consts::ARCH != "x86_64" {
@@ -162,8 +162,9 @@ x = {name: outcome(*call) for name, call in {
     );
 }
 
-/// Where `core_pattern` names a program it gets the memory of what crashes even if CORE is 0. So that must not
-/// be what stops it: here there is no such limit, and a child says whether it was dumped.
+/// Where `core_pattern` names a program it gets the memory of what crashes even if CORE is 0. So
+/// that must not be what stops it: here there is no such limit, and a child says whether it was
+/// dumped.
 #[test]
 fn a_crash_leaves_no_memory_behind_even_where_core_dumps_have_no_limit() {
     let crash = r"
@@ -218,7 +219,8 @@ fn what_has_ended_takes_nothing_of_the_next_runs_number_of_threads() {
     uids.dedup();
     assert!(uids.len() < 10, "the same users again and again: {uids:?}");
     if !is_root() {
-        // All processes of the user are counted together, and the number is larger by those of the others.
+        // All processes of the user are counted together, and the number is larger by those of the
+        // others.
         return;
     }
     let more = "import threading, time\n\

@@ -22,8 +22,9 @@ fn all_its_processes_are_one_user() {
         uids.iter().all(|uid| *uid == uids[0] && *uid != 0),
         "{uids:?}"
     );
-    let inside = service.value_of_x("import os; x = os.getuid()");
-    assert_eq!(inside, json!(uids[0]));
+    // A sandbox's user namespace maps nobody; what it makes is the same user's all the same.
+    let inside = service.value_of_x("import os; x = [os.getuid(), os.stat('tmp').st_uid]");
+    assert_eq!(inside, json!([65534, 65534]));
     assert_eq!(service.value_of_x("import os; x = os.getppid()"), json!(1));
 }
 

@@ -1,5 +1,5 @@
-//! Documented weaknesses of the original, each shown to be gone: docs/weaknesses.md has the list, and where
-//! the tests of the others are.
+//! Documented weaknesses of the original, each shown to be gone: docs/weaknesses.md has the list,
+//! and where the tests of the others are.
 
 use codejail_harness::Run;
 use codejail_harness::Setup;
@@ -74,7 +74,8 @@ fn a_run_cannot_take_more_space_or_files_than_it_is_given() {
 fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
     let _alone = machine::alone();
     let service = Service::start("");
-    // It says how old it is, as long as it lives; each age once, or it would say more than an answer holds.
+    // It says how old it is, as long as it lives; each age once, or it would say more than an
+    // answer holds.
     let code = "import os, time\nstart, said = time.monotonic(), ''\nwhile True:\n    \
                 age = f'{time.monotonic() - start:.3f} '\n    \
                 if age != said: os.write(2, age.encode())\n    \
@@ -94,7 +95,8 @@ fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
     assert!((0.5..1.2).contains(&overruns[0]), "{overruns:?}");
 }
 
-/// The network namespace is the worker's, since one for each sandbox would cost more than it is worth.
+/// The network namespace is the worker's, since one for each sandbox would cost more than it is
+/// worth.
 #[test]
 fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() {
     needs_root!();
@@ -140,7 +142,8 @@ fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() 
 #[test]
 fn nothing_gains_privileges_by_running_a_program() {
     let service = Service::start("");
-    // PR_GET_NO_NEW_PRIVS: what sudo and every other set-user-id program needs is given up for ever.
+    // PR_GET_NO_NEW_PRIVS: what sudo and every other set-user-id program needs is given up for
+    // ever.
     let code = "import ctypes; x = ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)";
     assert_eq!(service.value_of_x(code), json!(1));
     if is_root() {

@@ -1,5 +1,5 @@
-//! Bodies and answers are bounded in sum, whatever their pieces are; and what is short finds room whatever
-//! others hold.
+//! Bodies and answers are bounded in sum, whatever their pieces are; and what is short finds room
+//! whatever others hold.
 
 use codejail_harness::http::{FORM, PATH, head};
 use codejail_harness::wait::{END_MAX, wait_for};

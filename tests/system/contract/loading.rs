@@ -3,7 +3,8 @@
 
 use codejail_harness::{Run, Service};
 
-/// JSON of `bytes` bytes at least, which takes Python far more memory and time than its scan takes us.
+/// JSON of `bytes` bytes at least, which takes Python far more memory and time than its scan takes
+/// us.
 fn lists(bytes: usize) -> String {
     let mut json = "{\"a\":[[]".to_owned();
     while json.len() < bytes {

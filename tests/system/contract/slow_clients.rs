@@ -1,5 +1,5 @@
-//! Clients that are slow or silent: each part of a request has its time, and however many connections
-//! say nothing, others get their turn.
+//! Clients that are slow or silent: each part of a request has its time, and however many
+//! connections say nothing, others get their turn.
 
 use codejail_harness::http::{FORM, MULTIPART, PATH, head};
 use codejail_harness::wait::{END_MAX, wait_for, wait_until};

@@ -1,4 +1,5 @@
-//! HTTP beside executions: methods that ask about a path, and clients that take their answers slowly.
+//! HTTP beside executions: methods that ask about a path, and clients that take their answers
+//! slowly.
 
 use codejail_harness::http::{self, FORM, PATH, head};
 use codejail_harness::wire::Wire;

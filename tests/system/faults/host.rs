@@ -1,5 +1,5 @@
-//! Faults of the host: no space, no processes, no descriptors, a clock that jumps. Each ends in what
-//! docs/faults.md says.
+//! Faults of the host: no space, no processes, no descriptors, a clock that jumps. Each ends in
+//! what docs/faults.md says.
 
 use crate::answers::SEE_LOGS;
 use codejail_harness::Run;
@@ -35,8 +35,8 @@ fn a_full_scratch_file_system_fails_what_needs_it_and_recovers() {
         "{emsg}"
     );
     service.wait_until_it_works();
-    // Full from elsewhere: what was prepared before runs, a job with a file does not, and then nothing
-    // can be prepared.
+    // Full from elsewhere: what was prepared before runs, a job with a file does not, and then
+    // nothing can be prepared.
     scratch.wait_for_quiet();
     let filler = wait_for("a lack of space", END_MAX, || {
         // Again and again: what ends leaves some.

@@ -1,4 +1,5 @@
-//! A log that can't be written: the service serves, counts what it lost, and exit statuses stay right.
+//! A log that can't be written: the service serves, counts what it lost, and exit statuses stay
+//! right.
 
 use codejail_harness::binary;
 use codejail_harness::python::sandbox_python;
@@ -10,9 +11,9 @@ use std::process::{Command, Stdio};
 
 const LOST: &str = "codejail_log_lines_lost_total";
 
-/// Starts a service whose standard error is a pipe of one page. What comes through is passed on up to
-/// the line with the address. Then the reader goes away, or stays and takes nothing until the service
-/// has ended.
+/// Starts a service whose standard error is a pipe of one page. What comes through is passed on up
+/// to the line with the address. Then the reader goes away, or stays and takes nothing until the
+/// service has ended.
 const STARTER: &str = r"
 import fcntl, os, select, sys
 reads, writes = os.pipe()

@@ -1,5 +1,5 @@
-//! Faults of the service's own processes: each ends in what docs/faults.md says. Worker, sandbox and
-//! spawner are killed, stopped, and made to talk nonsense.
+//! Faults of the service's own processes: each ends in what docs/faults.md says. Worker, sandbox
+//! and spawner are killed, stopped, and made to talk nonsense.
 //!
 //! They are put in from outside, which takes root; without it these tests pass unasked.
 
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 const GARBAGE: &[u8] = &[0xff; 40];
 
-/// The idle sandboxes of a service with one worker and one place: the one that is next, and a spare.
+/// The idle sandboxes of a service with one worker and one place: the one that is next, and a
+/// spare.
 fn sandboxes(service: &Service) -> Vec<Process> {
     // A third one would be an earlier run's, on its way out.
     wait_for("two ready sandboxes", START_MAX, || {
@@ -265,8 +266,8 @@ fn a_service_whose_spawner_is_stopped_can_be_told_to_end() {
         "{ended_after:?}"
     );
     service.wait_for_event_with("spawner_stuck", "it has not ended after 1.5s");
-    // Workers need nobody to tell them that their service is gone. Then nothing is left to the spawner
-    // but directories, and it removes them as soon as it goes on.
+    // Workers need nobody to tell them that their service is gone. Then nothing is left to the
+    // spawner but directories, and it removes them as soon as it goes on.
     wait_for("the workers' end", END_MAX, || {
         let lives = |process: &Process| process.pid != spawner.pid && process.lives();
         (!family.iter().any(lives)).then_some(())

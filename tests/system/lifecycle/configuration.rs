@@ -59,8 +59,8 @@ impl OriginalFile {
     }
 }
 
-/// CPU, FSIZE and NPROC are these for a run. Without root the kernel counts all processes of the user
-/// together, and each run's NPROC is larger by those of the others.
+/// CPU, FSIZE and NPROC are these for a run. Without root the kernel counts all processes of the
+/// user together, and each run's NPROC is larger by those of the others.
 #[track_caller]
 fn assert_limits(service: &Service, context: Option<&'static str>, expected: [u64; 3]) {
     let mut run = Run::new(LIMITS);

@@ -1,5 +1,5 @@
-//! A restart that nobody notices: a second service shares the socket of the first one, and when it is up
-//! the first one drains.
+//! A restart that nobody notices: a second service shares the socket of the first one, and when it
+//! is up the first one drains.
 
 use super::passed_sockets::socket;
 use codejail_harness::http::{self, Answer, Connection, FORM, PATH};
@@ -24,7 +24,8 @@ fn start(listener: &TcpListener) -> Service {
     service
 }
 
-/// Asks over connections of one request each, or over one connection for as long as the service keeps it.
+/// Asks over connections of one request each, or over one connection for as long as the service
+/// keeps it.
 fn ask(address: SocketAddr, kept: Option<&mut Option<Connection>>, number: usize) -> Answer {
     let payload = format!(r#"{{"code": "y = x + {number}", "globals_dict": {{"x": {number}}}}}"#);
     let body = http::form(&payload);

@@ -33,8 +33,8 @@ fn catches(pid: i32, signal: Signal) -> bool {
     caught.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
 }
 
-/// Sends `signal` again and again to the service whose pid comes into `file`, from the moment on at which
-/// it has a child, until `stop`.
+/// Sends `signal` again and again to the service whose pid comes into `file`, from the moment on at
+/// which it has a child, until `stop`.
 fn pester(file: &std::path::Path, signal: Signal, whom: Whom, stop: &AtomicBool) {
     let pid: i32 = wait_for("the service's pid", START_MAX, || {
         fs::read_to_string(file).ok()?.trim().parse().ok()
@@ -53,7 +53,8 @@ fn pester(file: &std::path::Path, signal: Signal, whom: Whom, stop: &AtomicBool)
     }
 }
 
-/// Starts a service whose Python takes a second to say anything, and sends it `signal` all the while.
+/// Starts a service whose Python takes a second to say anything, and sends it `signal` all the
+/// while.
 fn start_under(signal: Signal, whom: Whom) -> (Service, OwnPython) {
     let python = OwnPython::venv(&[("sitecustomize", "import time; time.sleep(1)")]);
     let dir = TestDir::new("signals");
@@ -147,8 +148,8 @@ fn a_spawner_leaves_an_upgrade_to_the_supervisor() {
     assert_eq!(service.value_of_x("x = 1"), json!(1));
 }
 
-/// A run is under way, and another request waits for its place; then `signal` goes to every process of the
-/// service, to the sandboxes first. What both requests are answered.
+/// A run is under way, and another request waits for its place; then `signal` goes to every process
+/// of the service, to the sandboxes first. What both requests are answered.
 fn during_two_requests(service: &Service, signal: Signal) -> [Answer; 2] {
     thread::scope(|scope| {
         let code = "import os, time; os.mkdir('tmp/running'); time.sleep(3); x = 1";

@@ -1,5 +1,5 @@
-//! The configurations of deploy/config, of which an operator takes one: each is started as it is, but for
-//! what a test has of its own (port, uids, user, Python) and `enabled`.
+//! The configurations of deploy/config, of which an operator takes one: each is started as it is,
+//! but for what a test has of its own (port, uids, user, Python) and `enabled`.
 
 use codejail_harness::binary::codejail_command;
 use codejail_harness::machine;

@@ -1,4 +1,5 @@
-//! The safety checks: each worker's, in its own sandboxes before it may serve, and the service's own.
+//! The safety checks: each worker's, in its own sandboxes before it may serve, and the service's
+//! own.
 
 use crate::answers::NOT_CONFIGURED;
 use codejail_harness::own_python::OwnPython;
@@ -16,8 +17,8 @@ const SABOTAGE: &str = "import os; os.listdir = lambda path: ['etc']";
 
 const RECYCLING: &str = "max_requests = 3\nmax_requests_jitter = 0\n";
 
-/// A Python whose `library` does what a file of data says. A new module would be an upgrade, after which the
-/// worker that has the old one serves no more.
+/// A Python whose `library` does what a file of data says. A new module would be an upgrade, after
+/// which the worker that has the old one serves no more.
 fn python(source: &str) -> OwnPython {
     let library = "exec(open(__file__.replace('.py', '.txt')).read())";
     let python = OwnPython::venv(&[("library", library)]);

@@ -38,8 +38,8 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Two clients ask for `x` all the time while `act` does something; each answer must be one of `right`.
-/// How often each came.
+/// Two clients ask for `x` all the time while `act` does something; each answer must be one of
+/// `right`. How often each came.
 fn while_clients_ask(
     service: &Service,
     code: &str,

@@ -107,8 +107,8 @@ fn idle_state(service: &Service) -> Option<State> {
     (complete && quiet && family.len() == 2 + 2 + 4).then_some(state)
 }
 
-/// Three streams, status pipe, library and the second stage's ruleset; one that is still on its way has
-/// more, or can't be looked into at all. Nobody but root can look into any.
+/// Three streams, status pipe, library and the second stage's ruleset; one that is still on its way
+/// has more, or can't be looked into at all. Nobody but root can look into any.
 fn is_ready(descriptors: &Option<usize>) -> bool {
     *descriptors == is_root().then_some(6)
 }

@@ -1,5 +1,5 @@
-//! What is large keeps nobody from what is small: `/livez` answers while others have megabytes scanned,
-//! merged and quoted, or while a run writes all it can.
+//! What is large keeps nobody from what is small: `/livez` answers while others have megabytes
+//! scanned, merged and quoted, or while a run writes all it can.
 
 use codejail_harness::http::{self, FORM, post};
 use codejail_harness::{Run, Service};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const SAMPLES: usize = 400;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How much longer than 99 of 100 on the quiet service the longest may take: the cores are busy, but no
-/// thread that answers is. Where it was, this was 500 and more.
+/// How much longer than 99 of 100 on the quiet service the longest may take: the cores are busy,
+/// but no thread that answers is. Where it was, this was 500 and more.
 const STALL_MAX: u32 = 200;
 
 /// Writes an object of so many distinct keys past the runner, as any author can.

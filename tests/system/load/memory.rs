@@ -1,4 +1,5 @@
-//! The supervisor's own memory: where nobody scrapes its metrics it does not grow with what it has done.
+//! The supervisor's own memory: where nobody scrapes its metrics it does not grow with what it has
+//! done.
 
 use codejail_harness::http::{Connection, PATH};
 use codejail_harness::{Run, Service};
@@ -13,8 +14,8 @@ const CLIENTS: usize = 4;
 /// Requests that a client sends before it reads the answers.
 const BATCH: usize = 100;
 const FIFTHS: usize = 5;
-/// What the last four fifths may add. A leak of 16 bytes for each request would add ten times as much
-/// in the long form.
+/// What the last four fifths may add. A leak of 16 bytes for each request would add ten times as
+/// much in the long form.
 const GROWTH_MAX_KIB: u64 = 2 * 1024;
 
 /// A leak of 16 bytes for each request would add 3 MB after the first fifth.

@@ -1,6 +1,6 @@
-//! Thousands of mixed executions while workers are recycled, clients hang up and processes are killed
-//! and stopped: each client that stays gets its one right answer, and the service is afterwards what it
-//! was before. `CODEJAIL_SOAK_EXECUTIONS` says how many.
+//! Thousands of mixed executions while workers are recycled, clients hang up and processes are
+//! killed and stopped: each client that stays gets its one right answer, and the service is
+//! afterwards what it was before. `CODEJAIL_SOAK_EXECUTIONS` says how many.
 
 use crate::answers::SEE_LOGS;
 use codejail_harness::Run;
@@ -28,7 +28,8 @@ const WARM_UP: usize = 300;
 const HANG_UP_EVERY: usize = 25;
 const FAULT_EVERY: Duration = Duration::from_millis(400);
 const IDLE_MAX: Duration = Duration::from_secs(90);
-/// What an allocator may keep: far less than one leaked kilobyte for each execution of the long run.
+/// What an allocator may keep: far less than one leaked kilobyte for each execution of the long
+/// run.
 const GROWTH_MAX_KIB: u64 = 6 * 1024;
 
 /// The end of what the author of a run reads that was killed.
@@ -213,8 +214,8 @@ fn send(pid: i32, signal: Signal) -> bool {
     kill(Pid::from_raw(pid), signal).is_ok()
 }
 
-/// The figures once nothing is on its way, the same as `expected` if there is such; resident memory of
-/// supervisor and spawner.
+/// The figures once nothing is on its way, the same as `expected` if there is such; resident memory
+/// of supervisor and spawner.
 fn idle(service: &Service, expected: Option<&Figures>) -> (Figures, (u64, u64)) {
     let mut seen = None;
     let look = || {

@@ -1,5 +1,6 @@
-//! A well-behaved client beside hundreds of hostile ones: what they cost it does not depend on how small
-//! they cut their bodies, and the supervisor's memory stays under the bound of docs/configuration.md.
+//! A well-behaved client beside hundreds of hostile ones: what they cost it does not depend on how
+//! small they cut their bodies, and the supervisor's memory stays under the bound of
+//! docs/configuration.md.
 
 use codejail_harness::python::sandbox_python;
 use codejail_harness::{Run, Service};
@@ -46,8 +47,8 @@ fn tiny_pieces_cost_others_no_more_than_large_ones_whoever_sends_them_and_how_ma
     assert_ratio(&load, 0.99, 2.0);
 }
 
-/// The quantile of the well-behaved client's times beside clients that send single bytes is at most so many
-/// times that beside clients that send 64 KiB at a time.
+/// The quantile of the well-behaved client's times beside clients that send single bytes is at most
+/// so many times that beside clients that send 64 KiB at a time.
 fn assert_ratio(load: &Load, quantile: f64, ratio_max: f64) {
     let timeout = load.time.as_millis();
     let service = Service::start(&format!(

@@ -1,12 +1,13 @@
-//! A run makes each read of its standard output dear: the kernel calls all who watch a pipe whenever it is read,
-//! in the reader's time. Nobody else waits for that.
+//! A run makes each read of its standard output dear: the kernel calls all who watch a pipe
+//! whenever it is read, in the reader's time. Nobody else waits for that.
 
 use codejail_harness::{Run, Service, machine};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Hangs as many watches on its standard output as its descriptors allow, half a second long at most, and floods it.
+/// Hangs as many watches on its standard output as its descriptors allow, half a second long at
+/// most, and floods it.
 const WATCHED: &str = "import os, resource, select, time
 end = time.monotonic() + 2.8
 side = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 32
@@ -26,9 +27,9 @@ while time.monotonic() < end: pass";
 const PAUSE: Duration = Duration::from_millis(50);
 /// What 99 of 100 take may be so much more.
 const MORE_MAX: f64 = 1.5;
-/// So much is no delay yet: others on the machine take turns of the processor, and the longest of some 40 small
-/// runs may meet a few of the reads, which keep a processor for 20 ms each wherever they are done. Where HTTP waited
-/// for them it was 500 ms and more.
+/// So much is no delay yet: others on the machine take turns of the processor, and the longest of
+/// some 40 small runs may meet a few of the reads, which keep a processor for 20 ms each wherever
+/// they are done. Where HTTP waited for them it was 500 ms and more.
 const NO_DELAY: Duration = Duration::from_millis(100);
 /// A fault shows in most rounds, what others on the machine do does not.
 const ROUNDS: usize = 3;

@@ -1,4 +1,5 @@
-//! The log as a whole: its document, its forms, its bounds, and what hostile clients can put into it.
+//! The log as a whole: its document, its forms, its bounds, and what hostile clients can put into
+//! it.
 
 use super::{SHORT, events, execution};
 use codejail_harness::http::{FORM, MULTIPART, multipart, post, post_payload};
@@ -29,7 +30,8 @@ fn sample(id: &str) -> &'static str {
         .unwrap_or_else(|| panic!("no sample of {id}"))
 }
 
-/// The sentence and the names of a line's fields, as text has them. Values of the lines compared hold no space.
+/// The sentence and the names of a line's fields, as text has them. Values of the lines compared
+/// hold no space.
 fn shape(line: &str) -> (String, Vec<String>) {
     let (_, line) = line.trim().split_once(": ").expect("a target");
     let start = line.find(" event=").expect("an event");

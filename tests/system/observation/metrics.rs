@@ -1,4 +1,5 @@
-//! Metrics as a whole: the list is what a service shows, bounds stand beside what they bound, labels can't grow.
+//! Metrics as a whole: the list is what a service shows, bounds stand beside what they bound,
+//! labels can't grow.
 
 use super::SHORT;
 use codejail_harness::http::post_payload;

@@ -1,4 +1,5 @@
-//! What an operator can see: the log's line for each execution, metrics, and the address that they have.
+//! What an operator can see: the log's line for each execution, metrics, and the address that they
+//! have.
 
 mod addresses;
 mod executions;

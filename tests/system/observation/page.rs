@@ -39,7 +39,8 @@ fn the_page_is_on_the_address_of_metrics_and_not_on_that_of_the_api() {
 #[test]
 fn the_last_hundred_executions_are_kept_and_the_newest_comes_first() {
     let service = Service::start("metrics.bind = \"127.0.0.1:0\"");
-    // They come in the order in which their sandboxes are gone, which is not quite that of the requests.
+    // They come in the order in which their sandboxes are gone, which is not quite that of the
+    // requests.
     let sent = KEPT_MAX + KEPT_MAX / 2;
     for number in 0..sent {
         let payload = format!(r#"{{"code": "x = 1", "globals_dict": {{}}, "slug": "{number}"}}"#);

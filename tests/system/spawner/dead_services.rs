@@ -1,4 +1,5 @@
-//! What a service leaves whose spawner was killed, the next one of this host removes, and nothing else.
+//! What a service leaves whose spawner was killed, the next one of this host removes, and nothing
+//! else.
 
 use super::{Spawner, assert_launched};
 use codejail_harness::binary::codejail;

@@ -125,8 +125,8 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
     spawner.end();
 }
 
-/// More than a listing holds (65,536 names), so that the removal comes back to it. It takes part of a second at
-/// least, in which a worker is launched.
+/// More than a listing holds (65,536 names), so that the removal comes back to it. It takes part of
+/// a second at least, in which a worker is launched.
 #[test]
 fn directories_are_removed_however_full_they_are_and_nobody_waits_for_it() {
     let _alone = machine::alone();

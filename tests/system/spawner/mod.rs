@@ -1,4 +1,5 @@
-//! The spawner keeps its bounds whatever the supervisor has become: here the test is the supervisor.
+//! The spawner keeps its bounds whatever the supervisor has become: here the test is the
+//! supervisor.
 
 mod bounds;
 mod dead_services;
@@ -37,7 +38,8 @@ struct Spawner {
     root: TestDir,
     uids: UidRange,
     tag: [u8; 4],
-    /// What workers print to: a full pipe, so that one stays, since it can't say that its module is none.
+    /// What workers print to: a full pipe, so that one stays, since it can't say that its module is
+    /// none.
     log: (OwnedFd, OwnedFd),
 }
 
@@ -54,8 +56,8 @@ impl Spawner {
         spawner
     }
 
-    /// One that is told its configuration. Below `root` is what it makes; `named` is the configuration's
-    /// name for that.
+    /// One that is told its configuration. Below `root` is what it makes; `named` is the
+    /// configuration's name for that.
     fn begin(
         tag: u8,
         command: Command,
@@ -132,7 +134,8 @@ impl Spawner {
         is_root().then_some(self.uids.uid_base() + number)
     }
 
-    /// The next report, but for those of directories that are out of the way already, and what is said.
+    /// The next report, but for those of directories that are out of the way already, and what is
+    /// said.
     fn hear(&self) -> SpawnerReport {
         loop {
             let packet = self.socket.receive().expect("receive");

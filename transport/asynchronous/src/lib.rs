@@ -1,7 +1,7 @@
-//! Packet sockets, and other descriptors that are waited for, in tokio's runtime, for the supervisor.
+//! Packet sockets and other descriptors in tokio's runtime, for the supervisor.
 //!
-//! This is a crate of its own because spawner and worker use the sockets too, and no runtime shall
-//! be among what they are built from.
+//! This is a crate of its own so that spawner and worker, which use the sockets too, are built
+//! without a runtime.
 #![deny(unsafe_code)]
 
 use codejail_transport::{Packet, PacketError, PacketSocket};
@@ -50,8 +50,8 @@ impl AsyncPacketSocket {
         }
     }
 
-    /// Receives one message, or none when the peer closed its end. The supervisor takes descriptors
-    /// from nobody.
+    /// Receives one message, or none when the peer closed its end. It never takes descriptors: the
+    /// supervisor accepts them from nobody.
     ///
     /// # Errors
     /// As [`PacketSocket::receive`].
@@ -70,7 +70,7 @@ impl AsyncPacketSocket {
             .await
     }
 
-    /// Receives when there is something to receive.
+    /// Receives once the socket is readable.
     async fn once_there<T>(
         &self,
         receive: impl Fn(&PacketSocket) -> Result<T, PacketError>,
@@ -85,7 +85,8 @@ impl AsyncPacketSocket {
     }
 }
 
-/// A descriptor that somebody else reads without waiting; this only tells when there is something to read.
+/// A descriptor that somebody else reads without waiting. This type only tells when there is
+/// something to read.
 #[derive(Debug)]
 pub struct AsyncReadable(AsyncFd<OwnedFd>);
 
@@ -97,14 +98,14 @@ impl AsyncReadable {
     #[allow(unsafe_code)]
     pub fn new(descriptor: impl AsFd) -> io::Result<Self> {
         let own = descriptor.as_fd().try_clone_to_owned()?;
-        // SAFETY: an OwnedFd owns one open descriptor and returns it at every call; nothing replaces
-        // or closes it before it is dropped, and the AsyncFd owns it.
+        // SAFETY: an OwnedFd owns one open descriptor and returns it at every call; nothing
+        // replaces or closes it before it is dropped, and the AsyncFd owns it.
         let registered = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
         Ok(Self(registered?))
     }
 
-    /// Waits until there is something, then has it all read by `read_all`. That may find that somebody else
-    /// was quicker.
+    /// Waits until the descriptor is readable, then calls `read_all`. Somebody else may have read
+    /// everything before that.
     ///
     /// # Errors
     /// The runtime shuts down.

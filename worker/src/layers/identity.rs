@@ -5,6 +5,8 @@
 //! job's files are written it drops that too, and needs no privilege to do so.
 
 use super::LayerError;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, getgid, setresgid, setresuid};
 
 const LAYER: &str = "uid";
@@ -19,6 +21,22 @@ pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
     let worker_group = getgid();
     setresgid(worker_group, Gid::from_raw(id), worker_group)
         .map_err(LayerError::at(LAYER, "setresgid"))
+}
+
+/// Enters a user namespace that no other process is in, for a sandbox that shares its user with others:
+/// the kernel counts processes and pending signals by user and by user namespace (Linux 5.14). Whether it
+/// did: a host can have as many as it allows already (user.max_user_namespaces). Nobody is mapped there, so
+/// that the process sees its user as 65534 (user_namespaces(7)); [`become_user`] takes the capabilities away
+/// that it has in there.
+///
+/// # Errors
+/// Anything but too many of them.
+pub fn enter_user_namespace() -> Result<bool, LayerError> {
+    match unshare(CloneFlags::CLONE_NEWUSER) {
+        Ok(()) => Ok(true),
+        Err(Errno::ENOSPC) => Ok(false),
+        Err(errno) => Err(LayerError::at(LAYER, "unshare")(errno)),
+    }
 }
 
 /// First step down: own uid for good, own gid as the real one, no capability.

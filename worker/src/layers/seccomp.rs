@@ -1,8 +1,8 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
 //! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs` the
-//! rules on arguments, `effects.rs` what succeeds and does nothing, `compile.rs` makes filters of
-//! them. This file says which process installs which filter, and when.
+//! rules on arguments, `effects.rs` what succeeds and does nothing, `long.rs` what would go on after
+//! a kill, `compile.rs` makes filters of them. This file says which process installs which filter, and when.
 //!
 //! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
 //! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | worker | what is not on the allow-list | EACCES, as the original's AppArmor answers |
 //! | worker | what shall look absent | ENOSYS |
+//! | worker | what a kill would not end for long | ENOMEM |
 //! | worker | what shall succeed without an effect | none: 0 |
 //! | sandbox, before its job | what only the worker may do | EACCES |
 //! | sandbox, before its job | what makes processes | EAGAIN |
@@ -25,6 +26,7 @@ mod compile;
 mod costs;
 mod effects;
 mod files;
+mod long;
 mod policy;
 mod syscalls;
 
@@ -87,14 +89,17 @@ impl SeccompFinal {
 }
 
 /// Confines a worker, and with it all its sandboxes: to what they may do and what it takes to make
-/// them. `sandbox_uids` are the only ones it can become; `landlock_truncates` says that Landlock
-/// guards truncation by path, so that this layer need not.
+/// them. `sandbox_uids` are the only ones it can become; `user_namespaces` says that sandboxes enter one
+/// each; `landlock_truncates` that Landlock guards truncation by path, so that this layer need not.
 pub fn confine_worker(
     sandbox_uids: Option<(u32, u32)>,
+    user_namespaces: bool,
     landlock_truncates: bool,
 ) -> Result<(), LayerError> {
-    apply(&allow(policy::allowed(sandbox_uids, landlock_truncates)?)?)?;
+    let allowed = policy::allowed(sandbox_uids, user_namespaces, landlock_truncates)?;
+    apply(&allow(allowed)?)?;
     apply(&absent()?)?;
+    apply(&too_long()?)?;
     apply(&without_effect()?)
 }
 
@@ -102,6 +107,11 @@ pub fn confine_worker(
 fn absent() -> Result<BpfProgram, LayerError> {
     let listed = deny(any_argument_of(ABSENT), libc::ENOSYS)?;
     deny_range_too(listed, UNKNOWN, libc::ENOSYS)
+}
+
+/// What shall look as if memory were short.
+fn too_long() -> Result<BpfProgram, LayerError> {
+    deny(long::rules()?, libc::ENOMEM)
 }
 
 /// What shall look done. The errno 0 is the answer 0 (seccomp(2)).
@@ -115,7 +125,7 @@ mod tests {
 
     #[test]
     fn no_list_allows_what_another_list_calls_absent() {
-        let allowed = policy::allowed(Some((1001, 1002)), true).unwrap();
+        let allowed = policy::allowed(Some((1001, 1002)), true, true).unwrap();
         for call in ABSENT.iter().copied().chain(UNKNOWN.map(i64::from)) {
             assert!(!allowed.contains_key(&call), "{call}");
         }
@@ -125,7 +135,7 @@ mod tests {
     fn the_longest_filter_fits_into_the_kernels_bound() {
         // BPF_MAXINSNS of linux/bpf_common.h.
         const INSTRUCTIONS_MAX: usize = 4096;
-        let longest = allow(policy::allowed(Some((1001, 1002)), true).unwrap()).unwrap();
+        let longest = allow(policy::allowed(Some((1001, 1002)), true, true).unwrap()).unwrap();
         assert!(longest.len() < INSTRUCTIONS_MAX / 2, "{}", longest.len());
         assert!(absent().unwrap().len() < 100);
     }

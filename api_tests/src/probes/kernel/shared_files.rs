@@ -1,4 +1,5 @@
-//! What a run can do to files that it can only read, and that all runs read: Python's and its libraries'.
+//! What a run can do to files that it can only read, and that all runs read: Python's and its
+//! libraries'.
 
 use crate::probe::Probe;
 
@@ -7,8 +8,8 @@ const COSTS: &str = "nothing is read or changed; it takes time of others, or tel
 /// Why one layer may guard what is between runs that both mean it.
 const MEETING: &str = "it tells nothing that a run did not mean to tell";
 
-/// A call that a layer may deny, or answer as done without the kernel having seen it; with arguments by which
-/// the kernel shows that it has.
+/// A call that a layer may deny, or answer as done without the kernel having seen it; with
+/// arguments by which the kernel shows that it has.
 macro_rules! unseen {
     ($($name:literal, $shows:literal, $reached:literal, $code:literal;)*) => {
         &[$(Probe::surface($name, $shows, COSTS, concat!(

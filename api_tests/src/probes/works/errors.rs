@@ -1,4 +1,5 @@
-//! How a denial is shown: the errors that the original's own API tests demand, character by character.
+//! How a denial is shown: the errors that the original's own API tests demand, character by
+//! character.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Asked, Expected, Probe};
@@ -11,8 +12,8 @@ macro_rules! errors {
 }
 
 const DENIED: &str = "PermissionError: [Errno 13] Permission denied";
-/// The original demands this or `DENIED`, by its limit on processes. Here it is this one in every sandbox,
-/// whichever layers it has.
+/// The original demands this or `DENIED`, by its limit on processes. Here it is this one in every
+/// sandbox, whichever layers it has.
 const NO_PROCESS: &str = "BlockingIOError: [Errno 11] Resource temporarily unavailable";
 
 /// Files and directories.

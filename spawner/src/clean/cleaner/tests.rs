@@ -50,7 +50,7 @@ impl Tried {
         Arc::new(File::open(self.make(number, files)).unwrap().into())
     }
 
-    /// What the supervisor hears next, unless it hears nothing now.
+    /// The next report to the supervisor; none if no report is there now.
     fn hear_now(&self) -> Option<SpawnerReport> {
         let mut polled = [PollFd::new(self.supervisor.as_fd(), PollFlags::POLLIN)];
         (poll(&mut polled, PollTimeout::ZERO) == Ok(1)).then(|| self.hear())
@@ -61,7 +61,7 @@ impl Tried {
     }
 
     fn finish(self) {
-        // Nobody listens any more, and the threads wait for nobody who doesn't.
+        // Nobody listens any more. The threads must not wait for a listener.
         drop((self.supervisor, self.queue));
         self.cleaner.finish(&name(0));
         assert_eq!(entries(&self.root), 0);
@@ -117,7 +117,7 @@ fn a_report_that_was_held_back_comes_when_the_removal_begins() {
     assert_eq!(tried.hear(), cleaned(1));
     let error = None;
     assert_eq!(tried.hear(), SpawnerReport::Removed { dir, error });
-    // The mark of a service that lives.
+    // The only entry is the mark of a living service.
     assert_eq!(entries(&trash), 1);
     tried.finish();
 }
@@ -136,7 +136,7 @@ fn a_full_seat_delays_no_other() {
         panic!("not cleaned");
     };
     assert_eq!((dir, error), (name(1), None));
-    // Of the whole file system, which here is not the seat's own.
+    // The number is about the whole file system, which in this test is not the seat's own.
     assert!(bytes.is_some());
     tried.finish();
 }

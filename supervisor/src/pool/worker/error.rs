@@ -18,13 +18,13 @@ pub enum WorkerError {
     /// A pipe or socket could not be made.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It said something that is not legal in its state.
+    /// It sent a message that is not legal in its state.
     #[error("it broke the protocol: {0}")]
     Protocol(&'static str),
     /// It could not start.
     #[error("{0}")]
     Start(String),
-    /// It said itself why it could not get warm, with this Python.
+    /// It could not get warm with this Python, and reported why.
     #[error("python.bin = {bin:?}: {error}")]
     Refused {
         /// As configured.
@@ -41,7 +41,8 @@ pub enum WorkerError {
     /// It ended by itself.
     #[error("it ended unexpectedly")]
     Ended,
-    /// It ended by itself before it was warm: this Python, with this status (negative for a signal).
+    /// It ended by itself before it was warm, with this Python and this status (negative for a
+    /// signal).
     #[error("python.bin = {bin:?}: it ended before it was warm, with {}", describe_status(*.status))]
     Exited {
         /// As configured.
@@ -49,25 +50,25 @@ pub enum WorkerError {
         /// 0 to 255, or minus the signal's number.
         status: i32,
     },
-    /// It can't be let near anybody's code.
+    /// It failed its startup checks and must not run anybody's code.
     #[error("it failed its startup checks: {0}")]
     Unsafe(String),
-    /// It may have started with some files of Python as they were, and some as they are.
+    /// Python's files changed while it started, so it may have read some old and some new files.
     #[error("Python's files changed while it started")]
     PythonChanged,
-    /// It has no place left to run anything in.
+    /// It has no seat left in which a sandbox could run.
     #[error("what its sandboxes left can't be removed")]
     NoSeat,
-    /// No uids are left for it: workers that were killed have not ended and still have theirs.
+    /// No uids are left for it: killed workers have not ended and still have theirs.
     #[error("workers that were killed have not ended; no uids are left for another one")]
     NoSlot,
-    /// It was killed and is still there: its uids can't be given to another before it ends.
+    /// It was killed and has not ended. No other worker can have its uids until it ends.
     #[error("it was killed and has not ended after {0:?}")]
     Stays(Duration),
 }
 
 impl WorkerError {
-    /// Whether the sandboxes that run may finish: the worker only can't be given new ones.
+    /// Whether the running sandboxes may finish; the worker gets no new ones.
     pub fn keeps_running_sandboxes(&self) -> bool {
         matches!(self, Self::Start(_) | Self::Io(_))
     }

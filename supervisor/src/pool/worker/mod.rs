@@ -25,17 +25,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker that was killed may take to be reaped. Taking down gigabytes takes some seconds;
-/// one that stays longer waits in the kernel, for a disk that does not answer or the like.
+/// How long a killed worker may take to be reaped. The kernel needs some seconds to free gigabytes.
+/// A worker that stays longer is stuck in the kernel, for example on a disk that does not answer.
 const REAP_MAX: Duration = Duration::from_secs(60);
-/// Failures in a row after which a worker is given up: one may be chance (a name that was taken).
+/// Failures in a row after which a worker is given up. A single failure may be chance (a name that
+/// was taken).
 const FAILURES_MAX: u32 = 5;
 
-/// What the keeper tells a running worker, and hears from it.
+/// The channels between a keeper and a running worker.
 pub struct WorkerControls {
     /// Cancelled when the worker shall drain and end.
     pub retire: CancellationToken,
-    /// Told once the worker has served `max_requests` executions.
+    /// Becomes true once the worker has served `max_requests` executions.
     pub max_requests_reached: watch::Sender<bool>,
 }
 
@@ -43,20 +44,21 @@ pub struct WorkerControls {
 pub struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
-    /// Where its ready sandboxes are: on a shelf of its own, or, once it has joined, on everybody's.
+    /// The shelf of its ready sandboxes: a shelf of its own until it has joined, then the common
+    /// shelf.
     shelf: Arc<Shelf>,
     joined: bool,
     control: AsyncPacketSocket,
-    /// Tells its end; none once it has told.
+    /// Receives its exit status; none once that was received.
     end: Option<oneshot::Receiver<i32>>,
     say: mpsc::UnboundedSender<Command>,
     commands: mpsc::UnboundedReceiver<Command>,
     live: LiveSandboxes,
-    /// Its uids; another worker may have them when no process of this one is left.
+    /// Its uids; another worker may have them once no process of this worker is left.
     slot: Slot,
     /// Python's files as they were when it was launched.
     python: PythonVersion,
-    /// What its image is called in the log.
+    /// The name of its image in the log.
     image: Arc<str>,
     executions_left: Option<u64>,
     /// Consecutive sandboxes that could not be prepared.
@@ -65,14 +67,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// How the worker's task is told that it may join.
+    /// The channel over which the worker's task is told that it may join.
     pub fn say(&self) -> mpsc::UnboundedSender<Command> {
         self.say.clone()
     }
 
-    /// Serves until it is retired, can't be given more sandboxes, or has other files of Python than there are
-    /// now, and drained; or until it is broken.
-    /// Whatever happens, its processes and its directories are gone when this returns, unless it says
+    /// Serves until the worker breaks, or until it is drained after one of three events: it is
+    /// retired, it can't get more sandboxes, or Python's files have changed. When this function
+    /// returns the worker's processes and directories are gone, unless the error is
     /// [`WorkerError::Stays`].
     pub async fn run(mut self, controls: WorkerControls) -> Result<(), WorkerError> {
         let mut failing = None;
@@ -98,7 +100,7 @@ impl Worker {
             }
             let overdue = self.live.overdue();
             let step = tokio::select! {
-                // Commands first: that a sandbox was taken is always said before it can end.
+                // Commands come first: `Taken` is always sent before the sandbox can end.
                 biased;
                 Some(command) = self.commands.recv() => {
                     self.obey(command, &controls.max_requests_reached).await
@@ -117,7 +119,7 @@ impl Worker {
             };
             match step {
                 Ok(()) => {}
-                // What runs may finish; the first reason is the one that is told.
+                // Running sandboxes may finish. The first reason is the one that is reported.
                 Err(error) if error.keeps_running_sandboxes() => {
                     failing.get_or_insert(error);
                 }
@@ -155,7 +157,7 @@ impl Worker {
         Ok(())
     }
 
-    /// A report from the worker.
+    /// Handles a report from the worker.
     fn heard(&mut self, report: WorkerReport) -> Result<(), WorkerError> {
         match report {
             WorkerReport::Exited(exited) => {
@@ -174,7 +176,7 @@ impl Worker {
                     );
                 }
                 metrics::count_sandbox_cpu(exited.used.cpu_us);
-                // Nobody may be interested any more.
+                // An error means that nobody waits for this end any more.
                 let _ = exit.send(exited);
                 Ok(())
             }
@@ -197,7 +199,7 @@ impl Worker {
         match command {
             Command::Ready(ready) => {
                 let sandbox = ready.guard.sandbox();
-                // One that has ended meanwhile is dropped, and with it its pipes.
+                // A sandbox that has ended meanwhile is dropped together with its pipes.
                 if self.live.state(sandbox) == Some(State::Preparing) {
                     self.live.set_state(sandbox, State::Ready);
                     self.failures = 0;
@@ -211,7 +213,7 @@ impl Worker {
                 }
                 self.joined = true;
             }
-            // One that the worker could not even fork is known already.
+            // A sandbox that the worker could not fork was handled already.
             Command::Unready(sandbox, error) if self.live.state(sandbox).is_some() => {
                 self.kill(sandbox).await?;
                 return self.count_failure(error);
@@ -241,8 +243,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Kills those that said that they are done and stay; gives the worker up for those that were
-    /// killed and stay.
+    /// Kills sandboxes that reported their end and did not exit. Gives the worker up if a killed
+    /// sandbox does not end.
     async fn end_overdue(&mut self) -> Result<(), WorkerError> {
         let now = Instant::now();
         while let Some((sandbox, state)) = self.live.first_overdue(now) {
@@ -262,7 +264,8 @@ impl Worker {
         self.order(&WorkerRequest::Kill { sandbox }, &[]).await
     }
 
-    /// Sends an order. A worker that takes none for so long is hung; it must not hang this task too.
+    /// Sends an order. A worker that takes no order for so long is hung; the timeout keeps it from
+    /// hanging this task too.
     async fn order(
         &self,
         order: &WorkerRequest,
@@ -288,8 +291,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Kills the worker, waits until it is reaped, and until its directories are gone. If it stays, then
-    /// its uids and its directories stay with it, and are given back whenever it ends.
+    /// Kills the worker, waits until it is reaped and until its directories are gone. If the worker
+    /// does not end, it keeps its uids and directories until it does.
     async fn end_all(mut self) -> Result<(), WorkerError> {
         drop(self.shelf.withdraw(self.id));
         if self.end.is_some() && self.shared.spawner.kill(self.id).await.is_ok() {
@@ -303,7 +306,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits for the end of a worker that stays. The directories go before the uids that own them.
+    /// Waits for the end of a worker that did not end in time. Its directories are removed before
+    /// its uids are given back.
     async fn outlast(mut self) {
         wait_for_end(&mut self.end, self.id, TOLD).await;
         self.live.remove_all().await;
@@ -311,8 +315,8 @@ impl Worker {
     }
 }
 
-/// Waits until the spawner has reaped the worker, and tells its status; none if the spawner is gone
-/// itself, or has told already.
+/// Waits until the spawner has reaped the worker, and returns its status. None if the spawner is
+/// gone, or if the status was received already.
 async fn wait_for_end(
     end: &mut Option<oneshot::Receiver<i32>>,
     worker: WorkerId,
@@ -329,9 +333,9 @@ async fn wait_for_end(
     status
 }
 
-/// Why most workers end: they are killed, which is status -9.
+/// The reason in the log for a worker that the service killed: status -9.
 const TOLD: &str = "the service killed it";
-/// Why others do.
+/// The reason in the log for any other end.
 const BY_ITSELF: &str = "not by the service";
 
 #[cfg(test)]

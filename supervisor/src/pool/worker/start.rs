@@ -1,4 +1,4 @@
-//! From a launch to a worker that is warm.
+//! From a launch to a warm worker.
 
 use super::error::WorkerError;
 use super::{BY_ITSELF, Worker, wait_for_end};
@@ -24,13 +24,13 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-/// How long a worker may warm up: the whole Open edX list takes 3 s here, 40 s under emulation.
+/// How long a worker may warm up. The whole Open edX list takes 3 s, and 40 s under emulation.
 const WARM_UP_MAX: Duration = Duration::from_secs(120);
-/// How long after its last word the end of a worker that did not get warm is waited for, before it is
-/// killed: its exit status tells more than a closed socket.
+/// How long we wait for the exit of a worker that did not get warm before we kill it. Its exit
+/// status tells more than a closed socket.
 const LAST_WORD_MAX: Duration = Duration::from_secs(1);
 impl Worker {
-    /// Launches a worker on `slot` and waits until it is warm. Its sandboxes will be on `shelf` until
+    /// Launches a worker on `slot` and waits until it is warm. Its sandboxes are on `shelf` until
     /// it is told to join.
     pub async fn start(
         shared: Arc<Shared>,
@@ -95,7 +95,8 @@ impl Worker {
         Err(error)
     }
 
-    /// A conversation that breaks off says little; if the process ended by itself, its status says more.
+    /// Returns the better error. A broken conversation tells little; if the process ended by
+    /// itself, its exit status tells more.
     async fn why(&mut self, error: WorkerError) -> WorkerError {
         if !matches!(
             error,
@@ -126,6 +127,7 @@ impl Worker {
             sandboxes_max: u32::try_from(config.sandboxes_max()).unwrap_or(u32::MAX),
             descriptors_max: config.descriptors_max,
             own_uids: sandbox_uids.is_some(),
+            user_namespaces: self.shared.spawner.user_namespaces(),
             seats: self.shared.spawner.seats(),
             huge_pages: config.python.huge_pages,
             layers: WorkerLayers {

@@ -49,7 +49,7 @@ async fn pool() -> (Arc<Shared>, AsyncPacketSocket) {
     (Arc::new(shared), spawner)
 }
 
-/// Plays a spawner whose worker fails to start, and does not end when it is killed.
+/// Plays a spawner whose worker fails to start and does not end when it is killed.
 async fn launch_one_that_stays(spawner: &AsyncPacketSocket) -> WorkerId {
     let request = next_request(spawner).await;
     let SpawnerRequest::Launch { worker, .. } = request.message else {

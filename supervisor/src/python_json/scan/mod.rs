@@ -3,7 +3,7 @@
 //! Accepts exactly what `json.loads(str)` of CPython 3.11 accepts and refuses the rest in its
 //! words: `NaN`, `Infinity`, integers of any size up to Python's own limit and escaped lone
 //! surrogates are legal, `serde_json` and `jiter` have no such mode. What it says is checked
-//! against CPython itself in `tests/python_json.rs`.
+//! against CPython itself in `tests/system/python_json/`.
 //!
 //! It builds nothing: no numbers, no maps, no trees, so no value can change on its way to the
 //! sandbox. A scan allocates nothing, never recurses, and is linear in the text's length.

@@ -55,7 +55,8 @@ impl Service {
             .collect()
     }
 
-    /// Directories that hold something: on the host, and on the file systems that only a worker sees.
+    /// Directories that hold something: on the host, and on the file systems that only a worker
+    /// sees.
     #[must_use]
     pub fn scratch_directories(&self) -> Vec<PathBuf> {
         let mut found = self.scratch_entries();
@@ -109,8 +110,8 @@ impl Service {
     }
 }
 
-/// What a worker with a root of its own has below the scratch root, through the kernel's link to that
-/// root; a worker that ends meanwhile has nothing.
+/// What a worker with a root of its own has below the scratch root, through the kernel's link to
+/// that root; a worker that ends meanwhile has nothing.
 fn seats(worker: i32, scratch_root: &Path) -> Vec<PathBuf> {
     let root = PathBuf::from(format!("/proc/{worker}/root"));
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();

@@ -54,8 +54,8 @@ const ADVICE: &[i32] = &[
 ];
 
 /// Linux 6.13; glibc 2.42 guards the stacks of threads so (asm-generic/mman-common.h).
-const MADV_GUARD_INSTALL: i32 = 102;
-const MADV_GUARD_REMOVE: i32 = 103;
+pub const MADV_GUARD_INSTALL: i32 = 102;
+pub const MADV_GUARD_REMOVE: i32 = 103;
 
 /// What `membarrier` may do: ask, and order the process's own threads. MEMBARRIER_CMD_GLOBAL_EXPEDITED
 /// interrupts the processors of others (linux/membarrier.h).
@@ -129,6 +129,7 @@ pub const OWN_PID: u32 = u32::MAX - 1;
 /// What a worker may do, and with it all its sandboxes: see `confine_worker`.
 pub fn allowed(
     sandbox_uids: Option<(u32, u32)>,
+    user_namespaces: bool,
     landlock_truncates: bool,
 ) -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[SANDBOX, SANDBOX_LEGACY, SETUP, WORKER]);
@@ -145,6 +146,11 @@ pub fn allowed(
         libc::SYS_clone,
         vec![all(vec![when(0, Is::MaskedEq(NAMESPACES), 0)?])?],
     );
+    if user_namespaces {
+        // None but that, and `worker_only` takes it away.
+        let new_user = signed(&[libc::CLONE_NEWUSER]);
+        rules.insert(libc::SYS_unshare, one_of(0, new_user)?);
+    }
     for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_prctl] {
         rules.insert(call, vec![]);
     }
@@ -161,6 +167,7 @@ pub fn allowed(
 pub fn worker_only() -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[WORKER]);
     rules.insert(libc::SYS_setresuid, vec![]);
+    rules.insert(libc::SYS_unshare, vec![]);
     let prctls = signed(PRCTLS).chain(signed(SETUP_PRCTLS));
     rules.insert(libc::SYS_prctl, none_of(0, prctls)?);
     rules.insert(

@@ -1,0 +1,43 @@
+//! Calls that go on after their process was killed, until they are done: neither the processor limit nor
+//! the timer ends them, and on a kernel without preemption nobody else has the processor meanwhile. What
+//! they walk is bounded by how much a run may give them at once. What is more fails as if memory were short,
+//! which callers know: glibc's `realloc` then copies, its thread stacks take `mprotect`.
+//!
+//! Milliseconds for a GiB of addresses with a page in each 2 MiB, on a core of 2026-11-28, Linux 6.18:
+//! MADV_GUARD_INSTALL 7, MADV_GUARD_REMOVE 5, `mincore` 2.8, `mremap` by a distance that is not of whole page
+//! tables 1.2. `munmap`, `mprotect` and the rest of `madvise` take half a millisecond, as much as it takes the
+//! run to touch the pages; so they have no bound here.
+
+use super::LayerError;
+use super::compile::{Rules, all, when, when_whole};
+use super::policy::{MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
+use seccompiler::{SeccompCmpOp as Is, SeccompRule};
+
+/// Bytes of guard pages in one call. glibc makes those of a thread's stack so, a page unless a program
+/// asks for more.
+const GUARDED_MAX: u64 = 16 << 20;
+/// Bytes whose pages one `mincore` tells of.
+const TOLD_MAX: u64 = 1 << 30;
+/// Bytes that one `mremap` moves.
+const MOVED_MAX: u64 = 16 << 30;
+/// MAP_HUGETLB: pages of the host's pool, which no limit of a run counts.
+const FROM_THE_POOL: u64 = libc::MAP_HUGETLB as u64;
+
+/// What is too much.
+pub fn rules() -> Result<Rules, LayerError> {
+    let longer = |argument, bytes| when_whole(argument, Is::Gt, bytes);
+    let guards = |advice: i32| -> Result<SeccompRule, LayerError> {
+        let advice = when(2, Is::Eq, advice.cast_unsigned().into())?;
+        all(vec![advice, longer(1, GUARDED_MAX)?])
+    };
+    let pool = when(3, Is::MaskedEq(FROM_THE_POOL), FROM_THE_POOL)?;
+    Ok(Rules::from([
+        (
+            libc::SYS_madvise,
+            vec![guards(MADV_GUARD_INSTALL)?, guards(MADV_GUARD_REMOVE)?],
+        ),
+        (libc::SYS_mincore, vec![all(vec![longer(1, TOLD_MAX)?])?]),
+        (libc::SYS_mremap, vec![all(vec![longer(1, MOVED_MAX)?])?]),
+        (libc::SYS_mmap, vec![all(vec![pool])?]),
+    ]))
+}
