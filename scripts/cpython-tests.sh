@@ -3,10 +3,11 @@
 #
 #   scripts/cpython-tests.sh DIRECTORY
 #
-# Debian has the tests in a package of its own. It is unpacked beside: installed, it would upgrade the
-# standard library under venvs whose bin/python is a copy of the older one. Sandboxes read what is in
-# their venv, so the tests lie there, below site-packages/suites. Debian leaves test_sqlite3 out: it
-# comes from an installation of the same version by pyenv, where there is one.
+# Debian has the tests in a package of its own. It is unpacked beside: installed, it would upgrade
+# the standard library under venvs whose bin/python is a copy of the older one. Sandboxes read
+# what is in their venv, so the tests lie there, below site-packages/suites. Debian leaves
+# test_sqlite3 out: it comes from an installation of the same version by pyenv, where there is
+# one.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes venvs of the other Pythons that sites run and that are installed here, for the short form of the
-# fidelity suite. Debian's own is not among them: the other tests have it.
+# Makes venvs of the other Pythons that sites run and that are installed here, for the short form
+# of the fidelity suite. Debian's own is not among them: the other tests have it.
 #
 #   scripts/test-pythons.sh DIRECTORY
 #
-# A Python is looked for where pyenv installs it; DIRECTORY/python-3.12/venv and so on are made, with the
-# libraries of tests/fidelity/requirements.txt. A venv that is there stays as it is: scripts/second-python.sh
-# makes one with all libraries. One that is not installed is named, and its tests say that they were skipped.
+# A Python is looked for where pyenv installs it; DIRECTORY/python-3.12/venv and so on are made,
+# with the libraries of tests/fidelity/requirements.txt. A venv that is there stays as it is:
+# scripts/second-python.sh makes one with all libraries. One that is not installed is named, and
+# its tests say that they were skipped.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then

@@ -12,15 +12,17 @@ from system_calls import Trace
 
 CODE = (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
 
-# Wide: the tests are about other things. REALTIME in seconds; a context has less for fewer tests, so that one
-# that hangs costs little.
+# Wide: the tests are about other things. REALTIME in seconds; a context has less for fewer tests,
+# so that one that hangs costs little.
 LIMITS = {"CPU": 60, "REALTIME": 60, "NPROC": 0, "VMEM": 0, "FSIZE": 1 << 30}
 CONTEXTS = {"class": {"REALTIME": 30}, "test": {"REALTIME": 15}}
 
-# What of the standard library has a state of its own or brings much: from the shelf, as in a service at work.
+# What of the standard library has a state of its own or brings much: from the shelf, as in a
+# service at work.
 PRELOADED = "tempfile uuid secrets statistics email.utils logging decimal sqlite3 ssl multiprocessing asyncio".split()
 
-# Not those of the fidelity suite and of the client's tests, whose services may be up at the same time.
+# Not those of the fidelity suite and of the client's tests, whose services may be up at the same
+# time.
 UID_BASE = 349_720_000
 
 # As many as one worker can have ready, and more.
