@@ -77,7 +77,7 @@ fidelity: build sandbox-venv test-venv ## the same answers as the original's? Al
 .PHONY: fidelity-suites
 fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original: an hour (other: PYTHON=, ONLY='test_os ...')
 	$(TEST_VENV)/bin/python tests/suites $(if $(PYTHON),--python $(abspath $(PYTHON)),\
-	    --python $(SUITES)/venv/bin/python --modules-at $(wildcard $(SUITES)/venv/lib/python3.*/site-packages/suites)) \
+	    --python $(SUITES)/venv/bin/python --modules-at $(SUITES)/venv/lib/python3.*/site-packages/suites) \
 	    --write $(TARGET)/suites/report.md $(ONLY)
 
 .PHONY: cpython-tests
@@ -129,8 +129,9 @@ victim: build sandbox-venv ## what attacks cost a well-behaved client and leave 
 # The original is installed in a mount namespace, which takes root. BEFORE=BINARY has an earlier build measured
 # beside this one, as `before`.
 .PHONY: bench
-bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency'; beside an earlier build: BEFORE=)
-	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) --python $(SANDBOX_PYTHON) \
+bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency'; beside an earlier build: BEFORE=; on several: PYTHON='A B')
+	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) \
+	    $(foreach python,$(or $(PYTHON),$(SANDBOX_PYTHON)),--python $(abspath $(python))) \
 	    --test-python $(TEST_VENV)/bin/python --original-python $(BENCH_VENV)/bin/python \
 	    $(if $(filter 0,$(shell id -u)),,--without-original) $(if $(BEFORE),--before $(abspath $(BEFORE))) \
 	    $(if $(BENCH),--write $(TARGET)/bench $(BENCH),--write docs/bench --into README.md)
