@@ -9,6 +9,7 @@ SHELL := /bin/bash
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CODEJAIL := $(TARGET)/release/codejail
 TEST_VENV := $(TARGET)/test-venv
+SUITES := $(TARGET)/suites
 BENCH_VENV := $(TARGET)/bench-venv
 RUFF := $(TEST_VENV)/bin/ruff
 
@@ -25,6 +26,7 @@ export CODEJAIL_BIN := $(CODEJAIL)
 export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
+export CODEJAIL_TEST_PYTHONS := $(TARGET)
 export CODEJAIL_TEST_PROMETHEUS := $(TARGET)/tools/prometheus
 
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh) $(shell find apparmor deploy tests -name '*.sh') \
@@ -39,9 +41,14 @@ run: packages build sandbox-venv ## build the service and start it on 127.0.0.1:
 	@scripts/run.sh $(CODEJAIL) $(SANDBOX_PYTHON) $(BIND)
 
 .PHONY: test
-test: check build build-sabotage sandbox-venv prometheus ## everything: check, then all tests, the real client's too
+test: check build build-sabotage sandbox-venv test-pythons cpython-tests prometheus ## everything: check, then all tests, the real client's too
 	cargo test --workspace --locked
 	$(TEST_VENV)/bin/python -m pytest
+
+# In target: those of the other Pythons that are installed by pyenv, with few libraries.
+.PHONY: test-pythons
+test-pythons:
+	@scripts/test-pythons.sh $(CODEJAIL_TEST_PYTHONS)
 
 # In target, whatever is installed; the rules are tested with it.
 .PHONY: prometheus
@@ -93,6 +100,17 @@ soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of 
 fidelity: build sandbox-venv test-venv ## the same answers as the original's? All cases (other: PYTHON=, ONLY='word ...')
 	$(TEST_VENV)/bin/python tests/fidelity --python $(abspath $(or $(PYTHON),$(SANDBOX_PYTHON))) $(ONLY)
 
+# CPython's own tests. Those of Debian's Python come in a package; a PYTHON of pyenv's has its own. A part: ONLY='test_os ...'
+.PHONY: fidelity-suites
+fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original: an hour (other: PYTHON=, ONLY='test_os ...')
+	$(TEST_VENV)/bin/python tests/suites $(if $(PYTHON),--python $(abspath $(PYTHON)),\
+	    --python $(SUITES)/venv/bin/python --modules-at $(SUITES)/venv/lib/python3.*/site-packages/suites) \
+	    --write $(TARGET)/suites/report.md $(ONLY)
+
+.PHONY: cpython-tests
+cpython-tests:
+	@scripts/cpython-tests.sh $(SUITES)
+
 .PHONY: check
 check: fmt lint docs ## what needs no running service: formatting, lints, documentation
 
@@ -138,8 +156,9 @@ victim: build sandbox-venv ## what attacks cost a well-behaved client and leave 
 # The original is installed in a mount namespace, which takes root. BEFORE=BINARY has an earlier build measured
 # beside this one, as `before`.
 .PHONY: bench
-bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency'; beside an earlier build: BEFORE=)
-	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) --python $(SANDBOX_PYTHON) \
+bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency'; beside an earlier build: BEFORE=; on several: PYTHON='A B')
+	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) \
+	    $(foreach python,$(or $(PYTHON),$(SANDBOX_PYTHON)),--python $(abspath $(python))) \
 	    --test-python $(TEST_VENV)/bin/python --original-python $(BENCH_VENV)/bin/python \
 	    $(if $(filter 0,$(shell id -u)),,--without-original) $(if $(BEFORE),--before $(abspath $(BEFORE))) \
 	    $(if $(BENCH),--write $(TARGET)/bench $(BENCH),--write docs/bench --into README.md)

@@ -4,6 +4,7 @@
 #   scripts/install-packages.sh run     to build the service and to start it
 #   scripts/install-packages.sh test    the same, and what the tests need
 #   scripts/install-packages.sh python  what scripts/second-python.sh needs
+#   scripts/install-packages.sh suites  what the tests need, and what traces CPython's own tests
 #   scripts/install-packages.sh page    what the tests need, and a browser
 #   scripts/install-packages.sh package to build the service and to make packages
 #   scripts/install-packages.sh docker  what the tests need, and what makes base images
@@ -37,6 +38,9 @@ libc6-dbg     valgrind -q --tool=none true
 packages_for_python='
 patchelf      command -v patchelf
 '
+packages_for_suites='
+strace        command -v strace
+'
 packages_for_page='
 chromium      command -v chromium
 chromium-driver command -v chromedriver
@@ -64,12 +68,13 @@ case "${1-}" in
 run) wanted=$packages_to_run ;;
 test) wanted=$packages_to_run$packages_to_test ;;
 python) wanted=$packages_for_python ;;
+suites) wanted=$packages_to_test$packages_for_suites ;;
 page) wanted=$packages_to_run$packages_to_test$packages_for_page ;;
 package) wanted=$packages_to_run$packages_for_package ;;
 docker) wanted=$packages_to_run$packages_to_test$packages_for_docker ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test|python|page|package|docker|vm" >&2
+    echo "usage: ${0##*/} run|test|python|suites|page|package|docker|vm" >&2
     exit 64
     ;;
 esac

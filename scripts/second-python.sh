@@ -3,10 +3,10 @@
 #
 #   scripts/second-python.sh PREFIX DIRECTORY [REQUIREMENTS]
 #
-# PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0, in whose
-# directory other users often can't enter: it is copied below DIRECTORY. The venv
-# gets the libraries of REQUIREMENTS, or else the list of deploy/requirements that
-# sites have on that version. Prints the venv's Python at the end.
+# PREFIX is an installation, such as pyenv's ~/.pyenv/versions/3.13.0. Other users often can't enter
+# its directory, so the script copies it below DIRECTORY. The venv gets the libraries of
+# REQUIREMENTS; without that argument, those of the list in deploy/requirements that sites have on
+# that version. The script prints the venv's Python at the end.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then

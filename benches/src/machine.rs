@@ -5,6 +5,13 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::Command;
 
+/// `Python 3.11.2` and the like.
+pub fn version(python: &Path) -> Result<String> {
+    let output = Command::new(python).arg("-V").output();
+    let output = output.with_context(|| python.display().to_string())?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
 /// Processor, kernel and day, without which figures mean nothing.
 pub fn describe(python: &Path) -> Result<Machine> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
@@ -24,7 +31,7 @@ pub fn describe(python: &Path) -> Result<Machine> {
         kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()
             .to_owned(),
-        python: said(Command::new(python).arg("-V"))?,
+        python: version(python)?,
         date: said(Command::new("date").arg("+%F"))?,
         load_average: std::fs::read_to_string("/proc/loadavg")?
             .split(' ')

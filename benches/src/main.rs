@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use codejail_benches::measure::before::Rival;
 use codejail_benches::measure::{self, BenchPlan, Field};
 use codejail_benches::results::Results;
 use codejail_benches::workload::Suite;
@@ -21,9 +22,10 @@ struct Arguments {
     /// The same of an earlier build: measured beside this one, as `before`.
     #[arg(long)]
     before: Option<PathBuf>,
-    /// The sandbox venv's interpreter.
+    /// The sandbox venv's interpreter. Given again: of other venvs with the same libraries; this build on each of
+    /// them is compared with this build on the first.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
-    python: PathBuf,
+    python: Vec<PathBuf>,
     /// An interpreter with the real client and edx-codejail, for the workloads (scripts/test-venv.sh).
     #[arg(long, default_value = "target/test-venv/bin/python")]
     test_python: PathBuf,
@@ -66,10 +68,12 @@ enum Part {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let started = Instant::now();
+    let (python, other_pythons) = arguments.python.split_first().context("--python")?;
     let plan = BenchPlan {
         codejail: arguments.codejail.clone(),
         before: arguments.before.clone(),
-        python: arguments.python.clone(),
+        python: python.clone(),
+        other_pythons: other_pythons.to_vec(),
         original_python: (!arguments.without_original).then(|| arguments.original_python.clone()),
         quickness: if arguments.quick { 8 } else { 1 },
     };
@@ -79,7 +83,7 @@ fn main() -> Result<()> {
             .workloads
             .retain(|workload| arguments.workload.contains(&workload.name));
     }
-    let mut results = Results::of(machine::describe(&arguments.python)?, arguments.quick);
+    let mut results = Results::of(machine::describe(python)?, arguments.quick);
     measure_all(&arguments, &plan, &mut suite, &mut results)?;
     results.targets = targets::check(&results);
     results.took_s = started.elapsed().as_secs();
@@ -102,13 +106,15 @@ fn measure_all(
         Part::Globals,
     ];
     if beside.into_iter().any(wanted) {
+        let plain = suite.clone();
         let mut field = Field::start(plan, suite)?;
+        let rivals = Rival::all(plan, suite, &plain)?;
         if wanted(Part::Latency) {
             results.latency = measure::latency::measure(plan, &mut field, suite)?;
-            if plan.before.is_some() {
+            for rival in &rivals {
                 results
                     .before
-                    .extend(measure::before::latency(plan, suite)?);
+                    .extend(measure::before::latency(plan, suite, rival)?);
             }
         }
         if wanted(Part::Throughput) || wanted(Part::HalfLoad) {
@@ -120,8 +126,10 @@ fn measure_all(
         }
         if wanted(Part::Cost) {
             results.cost = measure::cost::measure(plan, &mut field, suite)?;
-            if plan.before.is_some() {
-                results.before.extend(measure::before::cost(plan, suite)?);
+            for rival in &rivals {
+                results
+                    .before
+                    .extend(measure::before::cost(plan, suite, rival)?);
             }
         }
         if wanted(Part::Globals) {
@@ -150,7 +158,7 @@ fn write(arguments: &Arguments, results: &Results) -> Result<()> {
     std::fs::write(&json, serde_json::to_string(results)? + "\n")?;
     std::fs::write(dir.join("results.md"), report::markdown(results))?;
     if !results.latency.is_empty() {
-        plot(&arguments.python, &json, &dir.join("latency.svg"))?;
+        plot(&arguments.python[0], &json, &dir.join("latency.svg"))?;
     }
     if let Some(file) = &arguments.into {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;

@@ -49,6 +49,8 @@ pub struct BenchPlan {
     pub before: Option<PathBuf>,
     /// The sandbox venv's interpreter.
     pub python: PathBuf,
+    /// Those of other venvs: this build on each is compared with this build on `python`.
+    pub other_pythons: Vec<PathBuf>,
     /// The interpreter of the venv with gunicorn; without it the original is left out.
     pub original_python: Option<PathBuf>,
     /// Everything that takes time is divided by this.
@@ -68,21 +70,21 @@ impl BenchPlan {
 
     /// A service of ours: TOML over the development configuration.
     pub fn ours(&self, overrides: &str) -> Result<Ours> {
-        self.build(&self.codejail, overrides)
+        Self::build(&self.codejail, &self.python, overrides)
     }
 
     /// The same of the earlier build, where there is one.
     pub fn before(&self, overrides: &str) -> Result<Option<Ours>> {
         let before = self.before.as_deref();
         before
-            .map(|codejail| self.build(codejail, overrides))
+            .map(|codejail| Self::build(codejail, &self.python, overrides))
             .transpose()
     }
 
-    fn build(&self, codejail: &Path, overrides: &str) -> Result<Ours> {
+    fn build(codejail: &Path, python: &Path, overrides: &str) -> Result<Ours> {
         Ours::start(&Options {
             codejail: codejail.to_owned(),
-            python: self.python.clone(),
+            python: python.to_owned(),
             overrides: overrides.to_owned(),
         })
     }

@@ -17,7 +17,10 @@ pub fn markdown(results: &Results) -> String {
     let mut text = heading(results);
     let sections: [(&str, String); 11] = [
         ("Targets", targets(results)),
-        ("Beside an earlier build", before(results)),
+        (
+            "Beside an earlier build, or on other Pythons",
+            before(results),
+        ),
         ("One client", latency(results)),
         ("Executions per second", throughput(results)),
         ("At half load", half_load(results)),
@@ -118,6 +121,7 @@ fn before(results: &Results) -> String {
         .map(|comparison| {
             let (smallest, largest) = comparison.ratio_range();
             vec![
+                comparison.contender.clone(),
                 comparison.workload.clone(),
                 comparison.what.clone(),
                 cell(Some(comparison.median(0))),
@@ -130,11 +134,12 @@ fn before(results: &Results) -> String {
         .collect();
     table(
         &[
+            "beside",
             "workload",
             "",
             OURS,
-            BEFORE,
-            "codejail ÷ before",
+            "beside it",
+            "codejail ÷ that",
             "of a round",
             "rounds",
         ],

@@ -104,38 +104,41 @@ pub struct Memory {
     pub pss_bytes: u64,
 }
 
-/// This build beside an earlier one, round by round.
+/// This build beside another contender, round by round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
+    /// With whom.
+    pub contender: String,
     /// Which workload.
     pub workload: String,
     /// What is compared, with its unit.
     pub what: String,
-    /// Of each round what was found of this build and of the earlier one.
+    /// Of each round what was found of this build and of the other one.
     pub rounds: Vec<[f64; 2]>,
 }
 
 impl Comparison {
     /// No round yet.
-    pub fn new(workload: &str, what: &str) -> Self {
+    pub fn new(contender: &str, workload: &str, what: &str) -> Self {
         Self {
+            contender: contender.to_owned(),
             workload: workload.to_owned(),
             what: what.to_owned(),
             rounds: Vec::new(),
         }
     }
 
-    /// One more round: of this build, and of the earlier one.
+    /// One more round: of this build, and of the other one.
     pub fn add(&mut self, found: [f64; 2]) {
         self.rounds.push(found);
     }
 
-    /// The median of this build's figures, or of the earlier one's.
+    /// The median of this build's figures, or of the other one's.
     pub fn median(&self, which: usize) -> f64 {
         self.median_by(|round| round[which])
     }
 
-    /// This build's figure by the earlier one's: the median of the rounds.
+    /// This build's figure by the other one's: the median of the rounds.
     pub fn ratio(&self) -> f64 {
         self.median_by(|[ours, before]| ours / before)
     }
@@ -196,7 +199,7 @@ pub struct Results {
     pub latency: Vec<Series>,
     /// Many clients.
     pub throughput: Vec<Throughput>,
-    /// Beside an earlier build.
+    /// Beside an earlier build, or on other Pythons.
     pub before: Vec<Comparison>,
     /// Half as many as could be.
     pub half_load: Vec<HalfLoad>,
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_comparison_is_the_median_of_its_rounds() {
-        let mut comparison = Comparison::new("trivial", "p50 ms");
+        let mut comparison = Comparison::new("before", "trivial", "p50 ms");
         for found in [[2.0, 1.0], [1.0, 1.0], [3.0, 4.0], [9.0, 6.0]] {
             comparison.add(found);
         }

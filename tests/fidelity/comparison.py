@@ -84,13 +84,13 @@ class Sides:
 
 
 @contextmanager
-def sides(directory, python=SANDBOX_PYTHON):
-    """All sides up; `directory` is for their files."""
+def sides(directory, python=SANDBOX_PYTHON, uids_from=UID_BASE):
+    """All sides up; `directory` is for their files, and the uids of the services begin at `uids_from`."""
     with ExitStack() as stack:
         services = {}
         for index, name in enumerate(["warm", "fresh"]):
             (directory / name).mkdir()
-            uid_base = UID_BASE + index * UID_COUNT
+            uid_base = uids_from + index * UID_COUNT
             text = configuration(uid_base, python, preload=name == "warm")
             address, _ = stack.enter_context(running_service(directory / name, text, uid_base))
             services[name] = address

@@ -1,7 +1,7 @@
 """What each side executes: lists the tests of a module, or runs some of them.
 
-Globals in: `modules_at`, a directory for the path or None; `module`; `wanted`, names of tests or None for a list;
-`mark`, what marks in a trace begin with, or None. Globals out: `tests`, names, or `results`, by name [outcome, what
+Globals in: `given`, a list of: a directory for the path or None; the module; names of tests or None for a list;
+what marks in a trace begin with, or None. Globals out: `tests`, names, or `results`, by name [outcome, what
 was said].
 """
 
@@ -13,6 +13,8 @@ import tempfile
 import unittest
 
 SAID_CHARACTERS_MAX = 300
+
+modules_at, module, wanted, mark = given  # noqa: F821 - a global of the request
 
 
 def surroundings():
@@ -87,6 +89,7 @@ def begin(name, look=os.access):
 
 tests, results = [], {}
 surroundings()
+begin("import")
 try:
     found = load()
 except unittest.SkipTest as reason:

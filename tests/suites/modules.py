@@ -5,7 +5,7 @@ from pathlib import Path
 
 # What it is about, and why no run of it says anything.
 LEFT_OUT = {
-    "test_embed test_frozenmain test_tools test_peg_generator test_cppext test_cext": "compile or read CPython's sources",
+    "test_embed test_frozenmain test_tools test_peg_generator test_cppext test_cext": "need CPython's sources",
     "test_gdb test_lib2to3 test_distutils test_ensurepip test_venv test_zipapp": "need programs, or pip",
     "test_idle test_tcl test_tk test_ttk_guionly test_ttk_textonly test_turtle test_tix test_curses test_readline "
     "test_pty test_winconsoleio test_winreg test_winsound test_ioctl": "need a terminal or a screen",

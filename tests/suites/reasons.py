@@ -2,7 +2,8 @@
 
 import re
 
-# By the call, its arguments and the kernel's answer; the first that fits. The names are those of docs/suites.md.
+# By the call, its arguments and the kernel's answer; the first that fits. The names are those of
+# docs/suites.md.
 RULES = [
     ("forks", r"(fork|clone3?)\((?!.*(CLONE_VFORK|CLONE_THREAD))", "EAGAIN ENOSYS"),
     ("programs", r"(vfork|clone3?|execve|execveat)\((?!.*CLONE_THREAD)", "EAGAIN ENOSYS EACCES"),

@@ -14,6 +14,8 @@ class Report:
         self._python = python
         self._outcomes = outcomes
         self._found = found
+        self.counts = Counter(reason for reason, _ in found.values())
+        self.passed_there = sum(result[0] == "passed" for there, _ in outcomes.values() for result in there.values())
         self.unexplained = sorted(name for name, (reason, _) in found.items() if reason is None)
 
     def text(self, seconds):
@@ -35,15 +37,19 @@ class Report:
             lines += [f"- `{name}`: {self._found[name][1]}" for name in self.unexplained]
         return "\n".join(lines) + "\n"
 
+    def each_test(self):
+        """Each test that passes there and not here, with the call that is its reason."""
+        lines = [f"{name}: {reason}: {shown}" for name, (reason, shown) in self._found.items()]
+        return "\n".join(lines) + "\n"
+
     def _by_reason(self):
-        counts = Counter(reason for reason, _ in self._found.values())
         shown = {reason: call for reason, call in self._found.values()}
         yield "| pass there and not here: reason | tests | a call, and its answer |"
         yield "|---|---|---|"
-        for reason in [*ORDER, "order", None]:
-            if counts[reason]:
+        for reason in [*ORDER, None]:
+            if self.counts[reason]:
                 call = shown[reason].replace("|", "\\|").replace("`", "'")
-                yield f"| {reason or 'unexplained'} | {counts[reason]} | `{call}` |"
+                yield f"| {reason or 'unexplained'} | {self.counts[reason]} | `{call}` |"
 
     def _by_module(self):
         yield "| module | pass there | pass here | differ |"

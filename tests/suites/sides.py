@@ -8,19 +8,21 @@ from pathlib import Path
 from comparison import ask
 from original import Original
 from running_service import UID_COUNT, running_service
-from trace import Trace
+from system_calls import Trace
 
 CODE = (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
 
-# Wide: the tests are about other things. REALTIME in seconds; a context has less for fewer tests, so that one
-# that hangs costs little.
+# Wide: the tests are about other things. REALTIME in seconds; a context has less for fewer tests,
+# so that one that hangs costs little.
 LIMITS = {"CPU": 60, "REALTIME": 60, "NPROC": 0, "VMEM": 0, "FSIZE": 1 << 30}
 CONTEXTS = {"class": {"REALTIME": 30}, "test": {"REALTIME": 15}}
 
-# What of the standard library has a state of its own or brings much: from the shelf, as in a service at work.
+# What of the standard library has a state of its own or brings much: from the shelf, as in a
+# service at work.
 PRELOADED = "tempfile uuid secrets statistics email.utils logging decimal sqlite3 ssl multiprocessing asyncio".split()
 
-# Not those of the fidelity suite and of the client's tests, whose services may be up at the same time.
+# Not those of the fidelity suite and of the client's tests, whose services may be up at the same
+# time.
 UID_BASE = 349_720_000
 
 # As many as one worker can have ready, and more.
@@ -65,7 +67,7 @@ class Side:
     def _ask(self, module, wanted, context):
         """The globals that came out, and if it ended otherwise than by itself: how."""
         mark = module if self._marks else None
-        given = {"modules_at": self._modules_at, "module": module, "wanted": wanted, "mark": mark}
+        given = {"given": [self._modules_at, module, wanted, mark]}
         request = {"code": CODE, "globals": json.dumps(given), "python_path": False, "context": context}
         text, emsg = self._execute({**request, "library": None})
         return json.loads(text), emsg and end_of(emsg)

@@ -3,7 +3,7 @@
 //! would let run, the `__del__` of what modules other than `__main__` hold, is left out.
 
 use crate::finders::WarmFinders;
-use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PySystemExit};
+use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyInt, PyString, PyType};
 use std::{io, ptr};
@@ -48,6 +48,7 @@ pub fn finish(
             1
         }
     };
+    unraisable(py, forbid_threads(py));
     unraisable(py, join_threads(py));
     unraisable(py, run_exit_functions(py));
     let flushed = flush(py);
@@ -108,6 +109,30 @@ fn print_exit_code(py: Python<'_>, code: &Bound<'_, PyAny>) {
 
 fn write_raw(text: &str) -> PyResult<()> {
     nix::unistd::write(io::stderr(), text.as_bytes()).map_err(io::Error::from)?;
+    Ok(())
+}
+
+/// In 3.12 no thread can be started from here on, also by exit functions; 3.13 took that back
+/// (`interp->finalizing`, Python/pylifecycle.c and Modules/_threadmodule.c).
+fn forbid_threads(py: Python<'_>) -> PyResult<()> {
+    let version = py.version_info();
+    if (version.major, version.minor) != (3, 12) {
+        return Ok(());
+    }
+    let refuse = PyCFunction::new_closure(py, None, None, |_, _| -> PyResult<()> {
+        let error = "can't create new thread at interpreter shutdown";
+        Err(PyRuntimeError::new_err(error))
+    })?;
+    let modules = py.import("sys")?.getattr("modules")?;
+    for (module, name) in [
+        ("_thread", "start_new_thread"),
+        ("_thread", "start_new"),
+        ("threading", "_start_new_thread"),
+    ] {
+        if let Ok(module) = modules.get_item(module) {
+            module.setattr(name, &refuse)?;
+        }
+    }
     Ok(())
 }
 

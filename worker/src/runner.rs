@@ -63,11 +63,11 @@ impl Runner {
 
     /// Runs what comes after the first part.
     ///
-    /// PyEval_EvalCode on the C stack: no Python frame lies below, and before 3.12, where C calls
-    /// count as recursion too, the call of this worker's hook is taken off the count.
+    /// PyEval_EvalCode on the C stack: no Python frame lies below, and the call of this worker's
+    /// hook is taken off the count: C calls count as recursion too before 3.12, and by themselves in it.
     pub fn run<'py>(&self, main: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
         let py = main.py();
-        if py.version_info() < (3, 12) {
+        if py.version_info() < (3, 13) {
             take_hook_off_the_count(py);
         }
         // SAFETY: the GIL is held; `rest` is a code object and main a dict, both alive during the

@@ -1,19 +1,22 @@
-//! This build beside an earlier one, in rounds. Each round starts both anew and asks them in turn.
+//! This build beside another contender, an earlier build or this one on another Python, in rounds. Each round
+//! starts both anew and asks them in turn.
 //!
 //! What else the machine does hits both alike, so the ratio of a round says more than either figure; two
 //! services of one build differ too (by the huge pages that each one got), so the median of the rounds
 //! says more than a single ratio.
 
 use super::cost::{NEVER_REPLACED, of_service};
-use super::{BenchPlan, PAUSE, say};
-use crate::contender::{Contender, Http, Ours};
+use super::{BEFORE, BenchPlan, PAUSE, say};
+use crate::contender::{Bare, Contender, Http, Ours};
+use crate::machine;
 use crate::results::Comparison;
 use crate::sampling::{median, micros};
 use crate::workload::{Suite, Workload};
 use anyhow::{Context, Result};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// In half of them this build comes first, in the other half the earlier one.
+/// In half of them this build comes first, in the other half the other one.
 const ROUNDS: usize = 8;
 
 /// Of each, in each round: a median of so many moves little.
@@ -22,7 +25,61 @@ const CALLS: usize = 100;
 /// Of each, in each round: some 900 ms of CPU, of which the kernel's ticks are one per cent.
 const EXECUTIONS: usize = 300;
 
-/// Two services: this build's, and the earlier one's.
+/// One that this build is compared with.
+#[derive(Debug)]
+pub struct Rival {
+    name: String,
+    codejail: PathBuf,
+    python: PathBuf,
+    /// With the answers that its Python gives.
+    suite: Suite,
+}
+
+impl Rival {
+    /// An earlier build where there is one, and this build on each other Python. `answered` has the answers
+    /// of the Python that all else is measured with, `plain` has none yet.
+    pub fn all(plan: &BenchPlan, answered: &Suite, plain: &Suite) -> Result<Vec<Self>> {
+        let earlier = plan.before.iter().map(|codejail| Self {
+            name: BEFORE.to_owned(),
+            codejail: codejail.clone(),
+            python: plan.python.clone(),
+            suite: answered.clone(),
+        });
+        let mut all: Vec<Self> = earlier.collect();
+        for python in &plan.other_pythons {
+            let mut suite = plain.clone();
+            let bare = Bare::new(python, &suite.scripts)?;
+            for workload in &mut suite.workloads {
+                let answer = bare.answer(workload)?;
+                workload
+                    .must_answer(answer)
+                    .with_context(|| python.display().to_string())?;
+            }
+            all.push(Self {
+                name: machine::version(python)?,
+                codejail: plan.codejail.clone(),
+                python: python.clone(),
+                suite,
+            });
+        }
+        Ok(all)
+    }
+
+    fn comparison(&self, workload: &Workload, what: &str) -> Comparison {
+        Comparison::new(&self.name, &workload.name, what)
+    }
+
+    /// Each workload as this build's Python and as the rival's is to answer it.
+    fn workloads<'a>(&'a self, suite: &'a Suite) -> impl Iterator<Item = [&'a Workload; 2]> {
+        suite
+            .workloads
+            .iter()
+            .zip(&self.suite.workloads)
+            .map(|(ours, theirs)| [ours, theirs])
+    }
+}
+
+/// Two services: this build's, and the other one's.
 struct Pair {
     services: [Ours; 2],
     /// Which of them comes first in this round.
@@ -30,15 +87,15 @@ struct Pair {
 }
 
 /// Compares the time of each workload.
-pub fn latency(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Comparison>> {
+pub fn latency(plan: &BenchPlan, suite: &Suite, rival: &Rival) -> Result<Vec<Comparison>> {
     let mut all: Vec<Comparison> = (suite.workloads.iter())
-        .map(|workload| Comparison::new(&workload.name, "p50 ms"))
+        .map(|workload| rival.comparison(workload, "p50 ms"))
         .collect();
     for round in 0..ROUNDS {
-        say(&format!("before: latency, round {}", round + 1));
-        let pair = Pair::start(plan, round)?;
-        for (workload, comparison) in suite.workloads.iter().zip(&mut all) {
-            let medians = pair.medians(workload, plan.count(CALLS))?;
+        say(&format!("{}: latency, round {}", rival.name, round + 1));
+        let pair = Pair::start(plan, rival, round)?;
+        for (workloads, comparison) in rival.workloads(suite).zip(&mut all) {
+            let medians = pair.medians(workloads, plan.count(CALLS))?;
             comparison.add(medians.map(|us| f64::from(us) / 1e3));
         }
         pair.stop()?;
@@ -47,15 +104,15 @@ pub fn latency(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Comparison>> {
 }
 
 /// Compares CPU and page faults of each workload.
-pub fn cost(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Comparison>> {
+pub fn cost(plan: &BenchPlan, suite: &Suite, rival: &Rival) -> Result<Vec<Comparison>> {
     let mut all: Vec<[Comparison; 2]> = (suite.workloads.iter())
-        .map(|workload| ["CPU ms", "page faults"].map(|what| Comparison::new(&workload.name, what)))
+        .map(|workload| ["CPU ms", "page faults"].map(|what| rival.comparison(workload, what)))
         .collect();
     for round in 0..ROUNDS {
-        say(&format!("before: cost, round {}", round + 1));
-        let pair = Pair::start(plan, round)?;
-        for (workload, [cpu, faults]) in suite.workloads.iter().zip(&mut all) {
-            let costs = pair.costs(workload, plan.count(EXECUTIONS))?;
+        say(&format!("{}: cost, round {}", rival.name, round + 1));
+        let pair = Pair::start(plan, rival, round)?;
+        for (workloads, [cpu, faults]) in rival.workloads(suite).zip(&mut all) {
+            let costs = pair.costs(workloads, plan.count(EXECUTIONS))?;
             cpu.add(costs.map(|(cpu, _)| cpu.as_secs_f64() * 1e3));
             faults.add(costs.map(|(_, faults)| faults));
         }
@@ -65,29 +122,29 @@ pub fn cost(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Comparison>> {
 }
 
 impl Pair {
-    fn start(plan: &BenchPlan, round: usize) -> Result<Self> {
-        let before = || plan.before(NEVER_REPLACED)?.context("--before");
+    fn start(plan: &BenchPlan, rival: &Rival, round: usize) -> Result<Self> {
+        let other = || BenchPlan::build(&rival.codejail, &rival.python, NEVER_REPLACED);
         let ours = || plan.ours(NEVER_REPLACED);
         let (services, order) = if round.is_multiple_of(2) {
-            ([ours()?, before()?], [0, 1])
+            ([ours()?, other()?], [0, 1])
         } else {
-            let before = before()?;
-            ([ours()?, before], [1, 0])
+            let other = other()?;
+            ([ours()?, other], [1, 0])
         };
         Ok(Self { services, order })
     }
 
     /// Medians in microseconds, each call of the one followed by a call of the other.
-    fn medians(&self, workload: &Workload, calls: usize) -> Result<[u32; 2]> {
+    fn medians(&self, workloads: [&Workload; 2], calls: usize) -> Result<[u32; 2]> {
         let mut clients = self.clients();
-        for client in &mut clients {
+        for (client, workload) in clients.iter_mut().zip(workloads) {
             client.execute(workload)?;
         }
         let mut times_us = [Vec::new(), Vec::new()];
         for _ in 0..calls {
             for which in self.order {
                 std::thread::sleep(PAUSE);
-                times_us[which].push(micros(clients[which].execute(workload)?));
+                times_us[which].push(micros(clients[which].execute(workloads[which])?));
             }
         }
         Ok(times_us.map(|times_us| median(&times_us)))
@@ -95,12 +152,12 @@ impl Pair {
 
     /// CPU and page faults per execution, one after the other: a service's figures are its whole
     /// processes'.
-    fn costs(&self, workload: &Workload, executions: usize) -> Result<[(Duration, f64); 2]> {
+    fn costs(&self, workloads: [&Workload; 2], executions: usize) -> Result<[(Duration, f64); 2]> {
         let mut clients = self.clients();
         let mut costs = [(Duration::ZERO, 0.0); 2];
         for which in self.order {
             let pid = self.services[which].pid();
-            costs[which] = of_service(pid, &mut clients[which], workload, executions)?;
+            costs[which] = of_service(pid, &mut clients[which], workloads[which], executions)?;
         }
         Ok(costs)
     }

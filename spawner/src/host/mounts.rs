@@ -26,11 +26,12 @@ pub fn find(
     config: &SpawnerConfig,
     namespaces: Namespaces,
 ) -> Result<(Option<RootPlan>, LayerState), LaunchError> {
+    // Also where no root is made: a Python that can't be used is refused by name.
+    let own = python_paths::ask(config)?;
     let mode = config.layers.mounts;
     if mode == LayerMode::Off {
         return Ok((None, LayerState::left_out(LAYER)));
     }
-    let own = python_paths::ask(config)?;
     let readable = [own, config.read_paths.clone()].concat();
     let plan = RootPlan::new(&readable, &config.scratch_root)?;
     match try_root(&plan, namespaces) {

@@ -1,5 +1,5 @@
-//! Where the sandboxes' Python has its files: the spawner asks it, once, before it starts any
-//! worker.
+//! Which Python the sandboxes have, and where its files are: the spawner asks it, once, before it
+//! starts any worker.
 //!
 //! Only Python knows: virtual environments, static builds and distributions all differ. It answers
 //! as the first worker's user, never as root. It is the operator's Python and is not confined
@@ -20,10 +20,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The answer is paths between zero bytes, to tell it from whatever else comes over the same pipe.
-const QUESTION: &str = "import os, sys; print('', sys.prefix, os.path.join(sys.base_prefix, 'lib'), \
+/// The answer is texts between zero bytes, to tell it from whatever else comes over the same pipe.
+const QUESTION: &str = "import os, sys; print('', \
+     '%s %d.%d%s' % (sys.implementation.name, *sys.version_info[:2], getattr(sys, 'abiflags', '')), \
+     sys.prefix, os.path.join(sys.base_prefix, 'lib'), \
      os.path.dirname(os.__file__), os.path.realpath(sys.executable), '', sep='\\0')";
 const PATHS: usize = 4;
+
+/// The oldest that the worker module is built for (`abi3-py38`).
+const OLDEST: (u32, u32) = (3, 8);
 
 /// How long Python may take: it starts in 15 ms, under emulation in a second. The supervisor waits
 /// longer for the spawner.
@@ -36,10 +41,12 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024;
 /// library.
 ///
 /// # Errors
-/// It does not answer as a Python does. The error has the last line that it said.
+/// It does not answer as a Python does: the error has the last line that it said. Or the worker module
+/// can't run in it.
 pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
     let (said, status) = run(config).map_err(|error| wrong(config, explained(config, error)))?;
     let mut parts = said.split(|byte| *byte == 0).skip(1);
+    let which = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let paths: Vec<PathBuf> = parts
         .by_ref()
         .take(PATHS)
@@ -47,6 +54,7 @@ pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
         .filter(|path| path.is_absolute())
         .collect();
     if paths.len() == PATHS && parts.next().is_some() {
+        usable(&which).map_err(|why| wrong(config, io::Error::other(why)))?;
         return Ok([paths, vec![config.python_bin.clone()]].concat());
     }
     let said = String::from_utf8_lossy(&said);
@@ -57,6 +65,27 @@ pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
     };
     let error = format!("it does not answer as a Python does ({status}): {last_line}");
     Err(wrong(config, io::Error::other(error)))
+}
+
+/// Whether the worker module runs in `which`: `cpython 3.13t` and the like.
+fn usable(which: &str) -> Result<(), String> {
+    let needed = "codejail needs CPython 3.8 or newer, as it is built by default";
+    let Some(version) = which.strip_prefix("cpython ") else {
+        return Err(format!("it is {which}: {needed}"));
+    };
+    let digits_end = version.find(|c: char| c.is_ascii_alphabetic());
+    let (number, flags) = version.split_at(digits_end.unwrap_or(version.len()));
+    if flags.contains('t') {
+        return Err(format!(
+            "it is a free-threaded CPython {number}: {needed}, with the GIL"
+        ));
+    }
+    let number = number.split_once('.');
+    let number = number.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    match number {
+        Some(number) if number >= OLDEST => Ok(()),
+        _ => Err(format!("it is CPython {version}: {needed}")),
+    }
 }
 
 fn wrong(config: &SpawnerConfig, error: io::Error) -> LaunchError {
@@ -122,4 +151,32 @@ fn listen(mut listener: PipeReader) -> io::Result<Vec<u8>> {
         }
     }
     Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usable;
+
+    #[test]
+    fn what_the_worker_module_can_t_run_in_is_refused_by_name() {
+        for which in [
+            "cpython 3.8",
+            "cpython 3.11",
+            "cpython 3.13d",
+            "cpython 4.0",
+        ] {
+            assert_eq!(usable(which), Ok(()), "{which}");
+        }
+        for (which, why) in [
+            ("cpython 3.13t", "it is a free-threaded CPython 3.13: "),
+            ("cpython 3.14td", "it is a free-threaded CPython 3.14: "),
+            ("cpython 3.7m", "it is CPython 3.7m: "),
+            ("cpython 2.7", "it is CPython 2.7: "),
+            ("pypy 3.11", "it is pypy 3.11: "),
+            ("", "it is : "),
+        ] {
+            let error = usable(which).unwrap_err();
+            assert!(error.starts_with(why), "{which}: {error}");
+        }
+    }
 }

@@ -371,6 +371,32 @@ fn preloads_that_are_missing_are_warnings_and_none_is_told_too() {
 }
 
 #[test]
+fn a_python_that_the_worker_can_t_run_in_is_refused_by_name() {
+    let config = Config::new("");
+    set_mode(&config.dir, 0o755).expect("chmod");
+    let python = config.dir.join("python");
+    for (which, why) in [
+        ("cpython 3.13t", "it is a free-threaded CPython 3.13: "),
+        ("cpython 3.7m", "it is CPython 3.7m: "),
+        ("pypy 3.11", "it is pypy 3.11: "),
+    ] {
+        let answer = format!(
+            "#!/bin/sh\nprintf '\\0{which}\\0/usr\\0/usr/lib\\0/usr/lib\\0/bin/sh\\0\\n'\n"
+        );
+        fs::write(&python, answer).expect("a script");
+        set_mode(&python, 0o755).expect("chmod");
+        for mounts in ["auto", "off"] {
+            let said = config.check(&[
+                ("CODEJAIL_PYTHON__BIN", python.to_str().expect("UTF-8")),
+                ("CODEJAIL_LAYERS__MOUNTS", mounts),
+            ]);
+            assert_eq!(said.status, Some(78), "{said:?}");
+            assert!(said.err.contains(why), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn a_python_that_is_none_or_can_t_be_reached_is_told_once_with_the_reason() {
     let config = Config::new("");
     let said = config.check(&[("CODEJAIL_PYTHON__BIN", "/bin/true")]);

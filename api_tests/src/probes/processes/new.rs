@@ -56,8 +56,8 @@ pub const PROBES: &[Probe] = &[
         "No command can be given to a shell.",
         "def ask():\n    \
              status = os.system('exit 42')\n    \
-             if status == -1 or os.waitstatus_to_exitcode(status) == 127: raise PermissionError(errno.EACCES, 'system')\n    \
-             return os.waitstatus_to_exitcode(status) == 42\n\
+             if status == -1 or os.WEXITSTATUS(status) == 127: raise PermissionError(errno.EACCES, 'system')\n    \
+             return os.WEXITSTATUS(status) == 42\n\
          x = outcome(ask, FORKS)",
     ),
     Probe::surface(

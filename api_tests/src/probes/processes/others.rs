@@ -168,6 +168,6 @@ pub const PROBES: &[Probe] = &[
         "deny_handles_of_processes",
         "A descriptor of a process can't be had.",
         "each use of one is denied by itself",
-        "x = outcome(lambda: os.pidfd_open(os.getpid()))",
+        "x = outcome(lambda: call('pidfd_open', os.getpid(), 0))",
     ),
 ];

@@ -72,8 +72,7 @@ pub const PROBES: &[Probe] = &[
     to_another(
         "deny_signals_by_descriptor",
         "Nor through a descriptor of the process.",
-        "import signal\n\
-         x = outcome(lambda: signal.pidfd_send_signal(os.pidfd_open(decoy['pid']), 18), PROCESSES)",
+        "x = outcome(lambda: call('pidfd_send_signal', call('pidfd_open', decoy['pid'], 0), 18, None, 0), PROCESSES)",
     ),
     to_another(
         "deny_signals_by_input_and_output",

@@ -7,7 +7,6 @@ import sys
 from warm_up.late_random import LateRandom
 from warm_up.on_return import ON_RETURN
 
-
 _METHODS = (type([].append), type((lambda self: None).__get__(0)))
 
 

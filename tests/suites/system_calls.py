@@ -45,7 +45,7 @@ class Trace:
             if begun := BEGUN.search(arguments):
                 main, name = pid, begun[1]
                 found.setdefault(name, [])
-            elif name and (pid == main or pid not in others and pid != worker) and tells(call, arguments, errno):
+            elif name and (pid == main or (pid not in others and pid != worker)) and tells(call, arguments, errno):
                 found[name].append((call, arguments, errno))
         return found
 
