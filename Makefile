@@ -27,7 +27,7 @@ export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
 export CODEJAIL_TEST_PROMETHEUS := $(TARGET)/tools/prometheus
 
-SHELL_FILES := .ci/run $(wildcard scripts/*.sh) $(shell find apparmor deploy -name '*.sh') \
+SHELL_FILES := .ci/run $(wildcard scripts/*.sh) $(shell find apparmor deploy tests -name '*.sh') \
     $(addprefix deploy/debian/,postinst prerm postrm)
 
 .PHONY: help
@@ -56,6 +56,33 @@ test-prometheus: build sandbox-venv test-venv prometheus ## Debian's Prometheus 
 test-page: build sandbox-venv test-venv ## the page for people in headless Chromium: half a minute
 	@scripts/install-packages.sh page
 	$(TEST_VENV)/bin/python -m pytest tests/watching/live_page.py
+
+# Sandboxes with this CPython, which is copied into the base image.
+PYTHON_PREFIX ?= $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/3.12.*)))
+
+# A part of it: TESTS='tests/containers/live_life.py -k hup'. With CODEJAIL_TEST_WRITE=yes it writes the table of
+# docs/containers.md, as which it otherwise must be.
+.PHONY: test-docker
+test-docker: build test-venv ## the image with Debian's Docker engine, started for it: modes, probes, compose; see docs/containers.md
+	@scripts/install-packages.sh docker
+	tests/containers/run.sh $(TARGET)/containers $(TEST_VENV) "$(PYTHON_PREFIX)" $(TESTS)
+
+# Tutor's releases are installed into target/tutor. The images come from test-docker: `make test-tutor ENGINE=` leaves
+# the engine out.
+ENGINE ?= yes
+.PHONY: test-tutor
+test-tutor: build test-venv ## the Tutor plugin: rendered with each release, compared with the one it replaces, started in an engine
+	@scripts/install-packages.sh docker
+	tests/tutor/tools.sh $(TARGET)/tutor
+	CODEJAIL_TEST_TUTOR=$(TARGET)/tutor $(TEST_VENV)/bin/python -m pytest tests/tutor/live_rendering.py
+	$(if $(ENGINE),tests/tutor/run.sh $(TARGET)/containers $(TARGET)/tutor $(TEST_VENV) "$(PYTHON_PREFIX)")
+
+# As root: the root in which the checklist is followed boots a systemd of its own.
+.PHONY: test-migrate
+test-migrate: deb sandbox-venv test-venv ## the original's settings imported, and docs/migrate.md's checklist followed: two minutes
+	$(TEST_VENV)/bin/python -m pytest tests/migrate
+	@scripts/install-packages.sh vm
+	tests/migrate/in-root.sh $(TARGET)/dist/out $(TARGET)/migrate
 
 .PHONY: soak
 soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of hostile clients

@@ -3,7 +3,9 @@
 #
 #   deploy/apparmor.sh load [host|container]     install them below /etc/apparmor.d,
 #                                                so that they are loaded at boot, and
-#                                                load them now, enforced
+#                                                load them now, enforced; with
+#                                                --where-enabled at the end a kernel
+#                                                without AppArmor is no failure
 #   deploy/apparmor.sh status [host|container]   each profile and its mode; fails
 #                                                unless all are enforced
 #   deploy/apparmor.sh unload [host|container]   take them out of the kernel and out of
@@ -28,7 +30,7 @@ profiles=$here/../apparmor
 loaded=/sys/kernel/security/apparmor/profiles
 
 usage() {
-    echo "usage: ${0##*/} load|status|unload [host|container] | compile" >&2
+    echo "usage: ${0##*/} load [host|container [--where-enabled]]|status|unload [host|container] | compile" >&2
     exit 64
 }
 fail() {
@@ -36,7 +38,7 @@ fail() {
     exit 1
 }
 
-command=${1-} set=${2-host}
+command=${1-} set=${2-host} unless=${3-}
 case $set in
 host)
     files=(codejail-supervisor codejail-spawner codejail-worker codejail-sandbox)
@@ -54,9 +56,10 @@ need_parser() {
         fail "apparmor_parser is missing: apt-get install apparmor"
 }
 
+enabled() { [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; }
+
 need_kernel() {
-    [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] ||
-        fail "this kernel enforces no AppArmor: boot one that has it, with apparmor=1 and apparmor among lsm="
+    enabled || fail "this kernel enforces no AppArmor: boot one that has it, with apparmor=1 and apparmor among lsm="
     [ "$(id -u)" -eq 0 ] || fail "only root may do that"
     [ -e "$loaded" ] || fail "$loaded is missing: mount -t securityfs securityfs /sys/kernel/security"
 }
@@ -103,6 +106,10 @@ put_all() {
 load() {
     local file
     need_parser
+    if [ "$unless" = --where-enabled ] && ! enabled; then
+        echo "${0##*/}: this kernel enforces no AppArmor: no profile is loaded, and none will confine anything"
+        return
+    fi
     need_kernel
     put_all
     for file in "${files[@]}"; do
@@ -131,6 +138,10 @@ status() {
 unload() {
     local file
     need_parser
+    if [ "$unless" = --where-enabled ] && ! enabled; then
+        echo "${0##*/}: this kernel enforces no AppArmor: no profile is loaded, and none will confine anything"
+        return
+    fi
     need_kernel
     for file in "${files[@]}"; do
         [ -e "$installed/$file" ] || continue

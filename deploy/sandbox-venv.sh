@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environment whose Python runs the sandboxes.
 #
-#   codejail-venv create DIRECTORY [--python PYTHON] --requirements FILE
+#   codejail-venv create DIRECTORY [--python PYTHON] --requirements FILE [--extra REQUIREMENT]...
 #
 # A venv made with --copies, as the hosts of codejail-service have it, with the
 # libraries of FILE (pins of pip, dependencies included), compiled ahead (sandboxes may
@@ -14,7 +14,7 @@
 set -euo pipefail
 
 usage() {
-    echo "usage: ${0##*/} create DIRECTORY [--python PYTHON] --requirements FILE" >&2
+    echo "usage: ${0##*/} create DIRECTORY [--python PYTHON] --requirements FILE [--extra REQUIREMENT]..." >&2
     exit 64
 }
 say() { echo "sandbox venv: $*"; }
@@ -28,11 +28,14 @@ if [ "${1-}" != create ] || [ $# -lt 2 ]; then
 fi
 target=$2
 shift 2
-python=/usr/bin/python3 requirements=
+python=/usr/bin/python3
+requirements=
+extra=()
 while [ $# -ge 2 ]; do
     case $1 in
     --python) python=$2 ;;
     --requirements) requirements=$2 ;;
+    --extra) extra+=("$2") ;;
     *) usage ;;
     esac
     shift 2
@@ -49,7 +52,7 @@ venv=$(cd "$(dirname "$target")" && pwd)/$(basename "$target")
 stamp=.made-by-sandbox-venv
 
 wanted_stamp() {
-    { "$python" -VV && cat "$requirements" "${BASH_SOURCE[0]}"; } | sha256sum
+    { "$python" -VV && cat "$requirements" "${BASH_SOURCE[0]}" && printf '%s\n' "${extra[@]}"; } | sha256sum
 }
 
 # Somebody else's venv is theirs. It is used as it is if it has every library
@@ -75,7 +78,7 @@ PYTHON
 is_ready() {
     if [ -e "$venv/$stamp" ]; then
         [ "$(cat "$venv/$stamp")" = "$(wanted_stamp)" ]
-    elif [ -x "$venv/bin/python" ] && has_every_library "$venv"; then
+    elif [ ${#extra[@]} -eq 0 ] && [ -x "$venv/bin/python" ] && has_every_library "$venv"; then
         say "$venv was not made here and has every library: used as it is"
     else
         return 1
@@ -107,6 +110,8 @@ say "building $venv with $("$python" -V); about a minute"
 # The list is complete, so nothing is added to it; `pip check` proves that.
 "$build/bin/pip" install --disable-pip-version-check --no-input --no-compile --no-deps \
     --requirement "$requirements"
+[ ${#extra[@]} -eq 0 ] || "$build/bin/pip" install --disable-pip-version-check --no-input --no-compile \
+    --constraint "$requirements" "${extra[@]}"
 "$build/bin/pip" --disable-pip-version-check check
 
 say "compiling"

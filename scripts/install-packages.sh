@@ -6,6 +6,7 @@
 #   scripts/install-packages.sh python  what scripts/second-python.sh needs
 #   scripts/install-packages.sh page    what the tests need, and a browser
 #   scripts/install-packages.sh package to build the service and to make packages
+#   scripts/install-packages.sh docker  what the tests need, and what makes base images
 #   scripts/install-packages.sh vm      what the tests need, and what makes AppArmor's guests
 #
 # As root it installs the missing packages. As another user it prints the command that installs
@@ -29,6 +30,8 @@ apparmor      test -x /usr/sbin/apparmor_parser
 iproute2      command -v ss
 systemd       command -v systemd-analyze
 valgrind      valgrind -q --tool=none true
+docker-compose command -v docker-compose
+libseccomp2   ldconfig -p | grep -q libseccomp.so.2
 libc6-dbg     valgrind -q --tool=none true
 '
 packages_for_python='
@@ -44,6 +47,12 @@ dpkg-dev      command -v dpkg-shlibdeps
 lintian       command -v lintian
 binutils      command -v objdump
 '
+packages_for_docker='
+mmdebstrap    command -v mmdebstrap
+debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
+git           command -v git
+iproute2      command -v ip
+'
 packages_for_vm='
 qemu-system-x86 command -v qemu-system-x86_64
 mmdebstrap    command -v mmdebstrap
@@ -57,9 +66,10 @@ test) wanted=$packages_to_run$packages_to_test ;;
 python) wanted=$packages_for_python ;;
 page) wanted=$packages_to_run$packages_to_test$packages_for_page ;;
 package) wanted=$packages_to_run$packages_for_package ;;
+docker) wanted=$packages_to_run$packages_to_test$packages_for_docker ;;
 vm) wanted=$packages_to_run$packages_to_test$packages_for_vm ;;
 *)
-    echo "usage: ${0##*/} run|test|python|page|package|vm" >&2
+    echo "usage: ${0##*/} run|test|python|page|package|docker|vm" >&2
     exit 64
     ;;
 esac

@@ -52,7 +52,7 @@ root=$directory/root
 say "packages from $mirror; two minutes"
 rm -rf "$root" "$stamp"
 mmdebstrap --quiet --mode=root --variant=minbase \
-    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl,systemd \
+    --include=linux-image-cloud-amd64,python3,python3-venv,apparmor,iproute2,procps,curl,runc,systemd \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \

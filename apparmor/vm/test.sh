@@ -35,7 +35,7 @@ done
 for file in codejail libcodejail_worker.so; do
     strip --strip-debug -o "$payload/sabotage/$file" "$sabotage/$file"
 done
-cp -r "$here"/../../deploy/{apparmor.sh,switch.sh,systemd} "$payload/deploy/"
+cp -r "$here"/../../deploy/{apparmor.sh,switch.sh,systemd,docker/seccomp.json} "$payload/deploy/"
 mkdir "$payload/apparmor"
 cp -r "$here"/../{3,4,compat,codejail.d,tunables} "$payload/apparmor/"
 

@@ -18,7 +18,7 @@ use codejail::python_json::{
 use codejail::request::answer::Answer;
 use codejail::request::caller::Caller;
 use codejail::request::ending::{Bounds, Facts};
-use codejail::request::finished::{Asked, Finished, Taken, Unsaid};
+use codejail::request::finished::{self, Asked, Finished, Taken, Unsaid};
 use codejail::request::payload::{self, Form};
 use codejail::{log, metrics};
 use codejail_protocol::control::SandboxId;
@@ -52,8 +52,8 @@ pub fn all() -> Vec<Part> {
     parts
 }
 
-/// What is done for the log and for metrics in one execution that ends well, from the request's head to a line
-/// that goes nowhere.
+/// What is done for the log, for metrics and for the page in one execution that ends well, from the request's head
+/// to a line that goes nowhere and a place among the last executions.
 fn of_the_log() -> Part {
     static BEGIN: Once = Once::new();
     let request = Request::builder().body(()).expect("a request");
@@ -107,8 +107,9 @@ fn tell(head: &Parts, slug: Option<RawString<'_>>, bounds: Bounds, image: &Arc<s
     black_box(id);
 }
 
-/// A log that goes nowhere, and a recorder.
+/// A log that goes nowhere, a recorder, and what the page keeps.
 fn begin_to_tell() {
+    finished::begin_keeping();
     log::start_into("info", false, std::io::sink);
     metrics::install().expect("the first recorder of this process");
 }

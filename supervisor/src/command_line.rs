@@ -69,6 +69,29 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         context: Option<String>,
     },
+    /// Turn the original's settings into a configuration
+    ///
+    /// Turn the original's settings, YAML or Python, into a configuration in TOML, which is printed.
+    /// Standard error has a line for each key: taken, of no effect here, or not understood. `serve`
+    /// reads the YAML as it is; this is for who wants TOML, for settings in Python, and to see that
+    /// nothing is lost. Exits with 0 if each key was taken or is known to have no effect, and with 1
+    /// if not, which is what the last lines name.
+    ///
+    /// A file whose name ends in `.py` is executed, as Django does with it, by the user who types
+    /// this: import your own settings only. What it imports from codejail_service need not be
+    /// installed. What CODEJAIL_SERVICE_CFG names is not read: import that file too. Any other name
+    /// is a YAML file.
+    ImportSettings {
+        /// The settings file
+        file: PathBuf,
+        /// A configuration in TOML that the settings go over: the TOML that is printed has its keys, too
+        #[arg(long, value_name = "TOML")]
+        over: Option<PathBuf>,
+        /// The Python that executes a settings file in Python, 3.9 or newer; one that has what the
+        /// file imports
+        #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+        python: PathBuf,
+    },
     /// The privileged part of a service; started by the others alone
     #[command(hide = true)]
     Spawner,

@@ -7,7 +7,7 @@ use clap::Parser;
 use codejail::boot::privileges;
 use codejail::command_line::{Command, CommandLine, SourceArgs};
 use codejail::commands::run_file::{self, Ran, Request};
-use codejail::commands::{check, serve};
+use codejail::commands::{check, import_settings, serve};
 use codejail::config;
 use codejail::config::LogFormat;
 use codejail::config::load::{Flag, Loaded, Sources};
@@ -15,6 +15,7 @@ use codejail::config::note::Note;
 use codejail::{complain, log, say};
 use codejail_spawner::SpawnerError;
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit statuses of sysexits(3).
@@ -74,6 +75,9 @@ fn main() -> ExitCode {
                 context,
             };
             with_config(sources, [], |loaded, _| run(loaded, &request))
+        }
+        Command::ImportSettings { file, over, python } => {
+            import_settings(&file, &python, over.as_deref())
         }
         Command::Spawner => match codejail_spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
@@ -169,6 +173,21 @@ fn run(loaded: Loaded, request: &Request) -> ExitCode {
             ExitCode::from(EX_UNAVAILABLE)
         }
         Err(error) => fail(&error, error.exit_status()),
+    }
+}
+
+fn import_settings(file: &Path, python: &Path, over: Option<&Path>) -> ExitCode {
+    let imported = match import_settings::run(file, python, over) {
+        Ok(imported) => imported,
+        Err(error) => return fail(&error, error.exit_status()),
+    };
+    for line in &imported.lines {
+        complain!("{:16}{}", line.kind, line.text);
+    }
+    match (produce(&imported.toml), imported.is_complete()) {
+        (printed, true) => printed,
+        (ExitCode::SUCCESS, false) => ExitCode::FAILURE,
+        (failed, false) => failed,
     }
 }
 

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -40,7 +41,11 @@ service_log = pytest.StashKey()
 
 @pytest.fixture(scope="session", autouse=True)
 def service(tmp_path_factory, pytestconfig):
-    """A healthy service that the client's settings point to."""
+    """A healthy service that the client's settings point to: one that runs, if a variable names it."""
+    if running := os.environ.get("CODEJAIL_TEST_SERVICE"):
+        settings.CODE_JAIL_REST_SERVICE_HOST = running
+        yield running
+        return
     with running_service(tmp_path_factory.mktemp("service")) as (address, log):
         settings.CODE_JAIL_REST_SERVICE_HOST = address
         pytestconfig.stash[service_log] = log

@@ -34,13 +34,16 @@ def assert_described(document, path, answer):
     found = [operation["responses"].get(str(answer.status_code)) for operation in operations]
     response = next(filter(None, found), None)
     assert response, f"{method} {path}: {answer.status_code} is not described"
+    for name, header in response.get("headers", {}).items():
+        assert name in answer.headers, f"{method} {path}: no {name}"
+        jsonschema.validate(answer.headers[name], resolved(document, header)["schema"])
+    if method == "head":
+        assert not answer.content
+        return
     content_type = answer.headers["Content-Type"].split(";")[0]
     schema = response["content"][content_type]["schema"]
     body = json.loads(answer.text) if content_type == "application/json" else answer.text
     jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(body)
-    for name, header in response.get("headers", {}).items():
-        assert name in answer.headers, f"{method} {path}: no {name}"
-        jsonschema.validate(answer.headers[name], resolved(document, header)["schema"])
 
 
 def test_the_document_is_openapi(document):
@@ -75,11 +78,17 @@ def test_executions_are_answered_as_described(service, document, status, body):
         jsonschema.Draft202012Validator(schema).validate(payload)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_every_other_path_and_method_is_answered_as_described(service, document, method):
     for path in document["paths"]:
         if (path, method) != (PATH, "POST"):
             assert_described(document, path, requests.request(method, service + path, timeout=10))
+
+
+def test_allow_names_the_methods_that_are_described(service, document):
+    for path, item in document["paths"].items():
+        allow = requests.delete(service + path, timeout=10).headers["Allow"]
+        assert sorted(allow.split(", ")) == sorted(method.upper() for method in item), path
 
 
 def test_a_wrong_description_would_be_found(service, document):

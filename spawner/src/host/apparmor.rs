@@ -4,6 +4,7 @@
 //! Here is what the spawner finds before it starts anything. Each worker and each sandbox makes
 //! sure by itself that it really is under its profile (the worker's `layers/apparmor.rs`).
 
+use super::container;
 use codejail_protocol::apparmor::{CURRENT, ENFORCING, Label};
 use codejail_protocol::control::{AppArmorProfiles, LayerMode, LayerState};
 use codejail_protocol::spawn::FoundAppArmor;
@@ -98,7 +99,11 @@ impl AppArmor {
         let flaws = self.found.flaws.join("; ");
         match &self.found.profiles {
             _ if mode == LayerMode::Off => LayerState::left_out(LAYER),
-            None => LayerState::off(LAYER, flaws),
+            // Where the kernel has none there is nothing to load either.
+            None if self.found.loaded.is_empty() || !container::is_one() => {
+                LayerState::off(LAYER, flaws)
+            }
+            None => LayerState::off(LAYER, format!("{flaws}; {}", container::remedy(LAYER, ""))),
             Some(profiles) if flaws.is_empty() => LayerState::on(
                 LAYER,
                 format!(

@@ -3,6 +3,7 @@
 //! It bounds what a worker and its sandboxes use together, and it kills all of them at once, also
 //! where no PID namespace does (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
 
+use super::container;
 use crate::error::LaunchError;
 use crate::paths::c_path;
 use crate::say;
@@ -66,9 +67,10 @@ impl Cgroups {
             }
             Err(error) => error.to_string(),
         };
+        let remedy = container::remedy(LAYER, REMEDY);
         match mode {
-            LayerMode::Require => Err(LaunchError::layer(LAYER, missing, REMEDY)),
-            _ => Ok((None, LayerState::off(LAYER, format!("{missing}; {REMEDY}")))),
+            LayerMode::Require => Err(LaunchError::layer(LAYER, missing, remedy)),
+            _ => Ok((None, LayerState::off(LAYER, format!("{missing}; {remedy}")))),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod apparmor;
 pub mod capabilities;
 pub mod cgroup;
 pub mod claim;
+mod container;
 mod mounts;
 mod namespaces;
 mod python_paths;
@@ -48,7 +49,8 @@ impl HostLayers {
         };
         let (namespaces, namespaces_state) = namespaces::find(wanted.namespaces)?;
         let apparmor = AppArmor::find(wanted.apparmor).map_err(|flaws| {
-            LaunchError::layer(apparmor::LAYER, flaws, "docs/apparmor.md says how")
+            let remedy = container::remedy(apparmor::LAYER, "docs/apparmor.md says how");
+            LaunchError::layer(apparmor::LAYER, flaws, remedy)
         })?;
         let with_root = namespaces.with_root();
         let (root, mounts_state) = mounts::find(config, with_root)?;

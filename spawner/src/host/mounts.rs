@@ -1,5 +1,6 @@
 //! Whether a worker can have a root of its own here.
 
+use super::container;
 use super::namespaces::Namespaces;
 use super::python_paths;
 use crate::child::{become_worker, failure};
@@ -39,7 +40,8 @@ pub fn find(
             Ok((Some(plan), LayerState::on(LAYER, got)))
         }
         Err(error) if error.refusal_of_host().is_some() => {
-            let state = LaunchError::unless_optional(LAYER, mode, error, REMEDY)?;
+            let state =
+                LaunchError::unless_optional(LAYER, mode, error, container::remedy(LAYER, REMEDY))?;
             Ok((None, state))
         }
         Err(error) => Err(error),

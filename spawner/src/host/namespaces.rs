@@ -1,5 +1,6 @@
 //! Which namespaces a worker gets, and how the spawner comes to be allowed to give them.
 
+use super::container;
 use crate::child::proc_files::close_ipc;
 use crate::child::user_maps::UserMaps;
 use crate::error::{LaunchError, system};
@@ -104,7 +105,12 @@ pub fn find(mode: LayerMode) -> Result<(Namespaces, LayerState), LaunchError> {
         }
         Err(error) => match error.refusal_of_host() {
             Some(errno) => {
-                let state = LaunchError::unless_optional(LAYER, mode, errno, REMEDY)?;
+                let state = LaunchError::unless_optional(
+                    LAYER,
+                    mode,
+                    errno,
+                    container::remedy(LAYER, REMEDY),
+                )?;
                 Ok((none, state))
             }
             None => Err(error),

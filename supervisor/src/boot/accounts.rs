@@ -1,6 +1,7 @@
 //! Accounts of this host, as far as `/etc/passwd` has them: none of them should have a sandbox's uid.
 
 use crate::config::Config;
+use crate::config::mapped_ids::{BASES, MappedIds};
 use std::ops::Range;
 
 /// One line of `/etc/passwd`.
@@ -53,10 +54,12 @@ pub fn free_base(config: &Config, accounts: &[Account], others: &[u32]) -> Optio
         range.end - range.start
     };
     let first = Config::default().sandbox.uid_base;
+    let mapped = MappedIds::of_process();
     let bases = (0..STEPS_MAX).map(|step| first + step * STEP);
-    bases.into_iter().find(|base| {
+    bases.chain(BASES).find(|base| {
         let range = u64::from(*base)..u64::from(*base) + count;
-        !accounts.iter().any(|account| account.is_in(&range))
+        mapped.hold(&range)
+            && !accounts.iter().any(|account| account.is_in(&range))
             && !others.iter().any(|id| range.contains(&u64::from(*id)))
     })
 }

@@ -4,10 +4,12 @@
 mod accounts;
 mod ending;
 mod error;
+mod first_process;
 mod host;
 pub mod kernel_memory;
 mod memory;
 pub mod privileges;
+mod user_namespace;
 
 pub use ending::Ending;
 pub use error::{BootError, system};
@@ -19,6 +21,7 @@ use crate::old_runs::OldRuns;
 use crate::service_manager;
 use crate::spawner_link::SpawnerLinkError;
 use codejail_transport::PacketSocket;
+use nix::unistd::Pid;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -48,7 +51,7 @@ pub fn run<T>(
     let current = Arc::new(Current::new(Arc::new(config)));
     let result = became
         .map_err(BootError::from)
-        .and_then(|()| in_runtime(&current, socket, own_uids, job));
+        .and_then(|()| in_runtime(&current, socket, &spawner, own_uids, job));
     // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
     let ended = wait_for_spawner(spawner, end_max(&current));
     match (result, ended) {
@@ -105,6 +108,7 @@ fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
 fn in_runtime<T>(
     current: &Arc<Current>,
     socket: PacketSocket,
+    spawner: &Child,
     own_uids: bool,
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
@@ -114,7 +118,9 @@ fn in_runtime<T>(
         .map_err(system("start the runtime"))?;
     let old_runs = OldRuns::start().map_err(system("start the threads for old runs"))?;
     let handle = old_runs.handle();
+    let spawner = Pid::from_raw(spawner.id().cast_signed());
     let result = runtime.block_on(async {
+        first_process::reap_strangers(spawner).map_err(system("listen for SIGCHLD"))?;
         let host = Host::prepare(Arc::clone(current), socket, own_uids, handle).await?;
         job(host).await
     });

@@ -1,8 +1,10 @@
 //! Who the service is: what it may give its workers, and how it gives up its own rights.
 
 use super::accounts::{self, Account};
+use super::user_namespace::{self, NotMapped};
 use crate::config::Config;
 use crate::config::load::Loaded;
+use crate::config::mapped_ids::MappedIds;
 use crate::config::note::Note;
 use crate::config::settings::Origin;
 use codejail_protocol::control::{LayerMode, LayerState};
@@ -43,6 +45,9 @@ pub enum PrivilegeError {
         /// From which on as many are free.
         base: Option<u32>,
     },
+    /// This is a user namespace without some id.
+    #[error(transparent)]
+    NotMapped(#[from] NotMapped),
     /// The system said that it gave up its rights, and did not.
     #[error("the service is still {0} after it became its user: it won't serve as that")]
     NotDropped(String),
@@ -82,7 +87,8 @@ pub fn layer(own_uids: bool) -> LayerState {
     if own_uids {
         LayerState::on("uid", "one for each worker and each sandbox")
     } else {
-        let detail = "not started as root; sandboxes share the service's";
+        let detail =
+            "not started as root (in a container: --user 0); sandboxes share the service's";
         LayerState::off("uid", detail)
     }
 }
@@ -137,6 +143,7 @@ pub fn check_user(config: &Config) -> Result<Option<(Uid, Gid)>, PrivilegeError>
     }
     let (uid, gid) = find_user(&config.user)?;
     check_ids(config, uid, gid, &accounts::all())?;
+    user_namespace::check(config, uid, gid, &MappedIds::of_process())?;
     Ok(Some((uid, gid)))
 }
 

@@ -2,12 +2,14 @@
 
 use super::error::ConfigError;
 use super::keys::{self, KEYS};
+use super::mapped_ids::MappedIds;
 use super::model::Config;
 use super::note::Note;
 use super::original_yaml;
 use super::settings::{Origin, Settings};
 use super::variables::{self, TOML_VARIABLE, YAML_VARIABLE};
 use super::yaml::{self, Node};
+use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub struct Sources {
     pub flags: Vec<Flag>,
     /// The process's environment.
     pub environment: BTreeMap<OsString, OsString>,
+    /// Among which `sandbox.uid_base` is, where no source has it.
+    pub ids: MappedIds,
 }
 
 /// A configuration and how it came about.
@@ -56,6 +60,11 @@ impl Sources {
             file,
             flags,
             environment: std::env::vars_os().collect(),
+            ids: match geteuid().is_root() {
+                true => MappedIds::of_process(),
+                // Nobody else gives uids away.
+                false => MappedIds::default(),
+            },
         }
     }
 
@@ -96,8 +105,20 @@ impl Sources {
         }
         self.read_environment(&mut settings);
         self.read_flags(&mut settings);
-        let config = settings.to_config()?;
+        let mut config = settings.to_config()?;
         config.check(&settings)?;
+        let is_set = settings.origin(&segments("sandbox.uid_base")) != &Origin::Default;
+        // Where there is none, starting as root fails and says so.
+        if !is_set
+            && let Some(base) = self.ids.base_for(&config)
+            && base != config.sandbox.uid_base
+        {
+            let default = std::mem::replace(&mut config.sandbox.uid_base, base);
+            let ids = &self.ids;
+            notes.push(Note::Chosen(format!(
+                "sandbox.uid_base = {base}: {default} is not among the ids of this user namespace, {ids}"
+            )));
+        }
         Ok(Loaded {
             config,
             settings,
@@ -161,7 +182,11 @@ fn read_yaml(path: &Path, settings: &mut Settings) -> Result<Vec<Note>, ConfigEr
     original_yaml::read(path, &text, settings)
 }
 
-fn read_toml(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
+/// Reads a configuration in TOML into `settings`, which keep what is wrong in it.
+///
+/// # Errors
+/// It can't be read as TOML.
+pub(super) fn read_toml(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
     let text = read_file(path)?;
     let parsed =
         toml::from_str::<Table>(&text).and_then(|table| Ok((table, DeTable::parse(&text)?)));

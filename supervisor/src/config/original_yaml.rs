@@ -1,5 +1,5 @@
-//! The original's settings file. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` say something
-//! here; the others are Django's and are passed over.
+//! The original's settings. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` say something here; the
+//! others are Django's and are passed over.
 
 use super::error::ConfigError;
 use super::note::Note;
@@ -10,6 +10,32 @@ use std::path::Path;
 use std::sync::Arc;
 use toml::Value;
 
+/// One key of a file, and what has become of it.
+#[derive(Debug)]
+pub struct Account {
+    /// The key as the file writes it, such as `CODE_JAIL.limits.CPU`.
+    pub place: String,
+    /// What has become of it.
+    pub fate: Fate,
+}
+
+/// What can become of a key.
+#[derive(Debug)]
+pub enum Fate {
+    /// It is the value of the key with this path.
+    Taken(Vec<String>),
+    /// It says nothing here, for this reason.
+    NoEffect(&'static str),
+    /// It says nothing there either, for this reason.
+    Empty(&'static str),
+    /// It says nothing there either, for this reason, and somebody meant something by it.
+    Mistake(&'static str),
+    /// It can't be: why, and what would be right.
+    Refused(ConfigError),
+    /// A name that codejail does not have.
+    Foreign,
+}
+
 /// Reads a file into `settings`, which keep what is wrong in it. Returns the keys that have no effect
 /// here.
 ///
@@ -18,20 +44,43 @@ use toml::Value;
 pub fn read(path: &Path, text: &str, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
     let document =
         yaml::load(text).map_err(|error| ConfigError::Yaml(path.to_owned(), Box::new(error)))?;
+    let (mut notes, mut foreign) = (Vec::new(), Vec::new());
+    let said = |what: String| format!("{}: {what}", path.display());
+    for Account { place, fate } in account(path, &document, settings) {
+        match fate {
+            Fate::Taken(_) | Fate::Empty(_) => {}
+            Fate::NoEffect(why) => {
+                notes.push(Note::Ignored(said(format!("{place} has no effect: {why}"))));
+            }
+            Fate::Mistake(why) => notes.push(Note::Mistake(said(format!("{place}: {why}")))),
+            Fate::Refused(error) => settings.note(Err(error)),
+            Fate::Foreign => foreign.push(place),
+        }
+    }
+    if !foreign.is_empty() {
+        notes.push(Note::Ignored(said(format!(
+            "{} are ignored: they are Django's settings",
+            foreign.join(", ")
+        ))));
+    }
+    Ok(notes)
+}
+
+/// Reads a document into `settings`, and says of each of its keys what has become of it.
+pub fn account(path: &Path, document: &Node, settings: &mut Settings) -> Vec<Account> {
     let mut file = File {
         path: Arc::from(path),
         settings,
-        notes: Vec::new(),
+        accounts: Vec::new(),
     };
-    let taken = file.take(&document);
-    file.settings.note(taken);
-    Ok(file.notes)
+    file.take(document);
+    file.accounts
 }
 
 struct File<'a> {
     path: Arc<Path>,
     settings: &'a mut Settings,
-    notes: Vec<Note>,
+    accounts: Vec<Account>,
 }
 
 /// What the original's table can have.
@@ -42,90 +91,57 @@ const LIMITS: &[&str] = &["CPU", "REALTIME", "VMEM", "FSIZE", "NPROC", "PROXY"];
 type Entries = [(String, std::rc::Rc<Node>)];
 
 impl File<'_> {
-    fn take(&mut self, document: &Node) -> Result<(), ConfigError> {
-        let mut ignored = Vec::new();
-        for (name, node) in self.mapping("the file", document)? {
+    fn take(&mut self, document: &Node) {
+        for (name, node) in self.mapping("the file", document) {
             match name.as_str() {
                 "CODEJAIL_ENABLED" => self.set(name, &["enabled"], node, None),
-                "CODE_JAIL" => {
-                    let taken = self.code_jail(node);
-                    self.settings.note(taken);
-                }
-                _ => ignored.push(name.as_str()),
+                "CODE_JAIL" => self.code_jail(node),
+                _ => self.end(name, Fate::Foreign),
             }
         }
-        if !ignored.is_empty() {
-            self.ignore(&format!(
-                "{} are ignored: they are Django's settings",
-                ignored.join(", ")
-            ));
-        }
-        Ok(())
     }
 
-    fn code_jail(&mut self, node: &Node) -> Result<(), ConfigError> {
-        let entries = self.mapping("CODE_JAIL", node)?;
+    fn code_jail(&mut self, node: &Node) {
+        let entries = self.mapping("CODE_JAIL", node);
         let global_proxy = global_proxy(entries);
         for (name, node) in entries {
             let place = format!("CODE_JAIL.{name}");
             match name.as_str() {
-                // There, an empty one leaves Python unconfigured.
-                "python_bin" if matches!(&**node, Node::Null) => {}
-                "python_bin" if matches!(&**node, Node::Text(text) if text.is_empty()) => {}
-                "python_bin" => self.set(&place, &["python", "bin"], node, None),
-                "user" => self.ignore(
-                    "CODE_JAIL.user has no effect: every sandbox has a uid of its own, from \
-                     sandbox.uid_base on",
+                "python_bin" if is_nothing(node) => self.end(
+                    &place,
+                    Fate::Empty("it names no interpreter, and the default is used"),
                 ),
-                "limits" => {
-                    let taken = self.limits(&place, &["limits"], node, None);
-                    self.settings.note(taken);
-                }
-                "limit_overrides" => {
-                    let taken = self.limit_overrides(&place, node, global_proxy);
-                    self.settings.note(taken);
-                }
+                "python_bin" => self.set(&place, &["python", "bin"], node, None),
+                "user" => self.end(
+                    &place,
+                    Fate::NoEffect("every sandbox has a uid of its own, from sandbox.uid_base on"),
+                ),
+                "limits" => self.limits(&place, &["limits"], node, None),
+                "limit_overrides" => self.limit_overrides(&place, node, global_proxy),
                 _ => self.unknown("no such key; CODE_JAIL has", CODE_JAIL, &place, node),
             }
         }
-        Ok(())
     }
 
-    fn limit_overrides(
-        &mut self,
-        place: &str,
-        node: &Node,
-        global_proxy: &Node,
-    ) -> Result<(), ConfigError> {
-        for (context, overrides) in self.mapping(place, node)? {
+    fn limit_overrides(&mut self, place: &str, node: &Node, global_proxy: &Node) {
+        for (context, overrides) in self.mapping(place, node) {
             let place = format!("{place}.{context}");
             let table = ["limit_overrides", context.as_str()];
-            let taken = self.limits(&place, &table, overrides, Some(global_proxy));
-            self.settings.note(taken);
+            self.limits(&place, &table, overrides, Some(global_proxy));
         }
-        Ok(())
     }
 
     /// The limits of everybody, or of a context, which may not choose another PROXY than everybody's.
-    fn limits(
-        &mut self,
-        place: &str,
-        table: &[&str],
-        node: &Node,
-        global_proxy: Option<&Node>,
-    ) -> Result<(), ConfigError> {
-        for (name, node) in self.mapping(place, node)? {
+    fn limits(&mut self, place: &str, table: &[&str], node: &Node, global_proxy: Option<&Node>) {
+        for (name, node) in self.mapping(place, node) {
             let place = format!("{place}.{name}");
             match (name.as_str(), global_proxy) {
-                ("PROXY", None) => self.ignore(
-                    "CODE_JAIL.limits.PROXY has no effect: there is \
-                     no proxy process",
+                ("PROXY", Some(global)) if **node != *global => self.end(
+                    &place,
+                    Fate::Mistake("PROXY can't be overridden per context, and has no effect"),
                 ),
-                ("PROXY", Some(global)) if **node == *global => {}
-                ("PROXY", Some(_)) => self.notes.push(Note::Mistake(format!(
-                    "{}: {place}: PROXY can't be overridden per context, and has no effect",
-                    self.path.display()
-                ))),
+                ("PROXY", None) => self.end(&place, Fate::NoEffect("there is no proxy process")),
+                ("PROXY", Some(_)) => self.end(&place, Fate::Empty("it is everybody's")),
                 // There, what is false sets no limit; of FSIZE, it breaks every execution.
                 ("CPU" | "REALTIME" | "VMEM" | "NPROC", _) => {
                     self.set(&place, &[table, &[name]].concat(), node, Some(0));
@@ -134,7 +150,6 @@ impl File<'_> {
                 _ => self.unknown("no such limit; there are", LIMITS, &place, node),
             }
         }
-        Ok(())
     }
 
     fn set(&mut self, place: &str, path: &[&str], node: &Node, null: Option<i64>) {
@@ -148,12 +163,15 @@ impl File<'_> {
             (Node::Null | Node::List(_) | Node::Map(_), _) => {
                 let right = super::keys::find(&path).map(|(_, key)| key.kind.right());
                 let right = format!("must be {}", right.unwrap_or_default());
-                return self.settings.note(Err(self.refuse(place, node, &right)));
+                return self.refuse(place, node, &right);
             }
         };
         let origin = Origin::Yaml(Arc::clone(&self.path), place.to_owned());
-        let set = self.settings.set(&path, value, origin);
-        self.settings.note(set);
+        let fate = match self.settings.set(&path, value, origin) {
+            Ok(()) => Fate::Taken(path),
+            Err(error) => Fate::Refused(error),
+        };
+        self.end(place, fate);
     }
 
     /// A name of the original's tables that is none of `names`.
@@ -163,29 +181,34 @@ impl File<'_> {
             Some(meant) => format!("{what} {}; did you mean {meant}?", names.join(", ")),
             None => format!("{what} {}", names.join(", ")),
         };
-        let mistake = self.refuse(place, node, &right);
-        self.settings.note(Err(mistake));
+        self.refuse(place, node, &right);
     }
 
-    fn mapping<'n>(&self, place: &str, node: &'n Node) -> Result<&'n Entries, ConfigError> {
+    /// The entries of a mapping. Anything else has none, and is refused.
+    fn mapping<'n>(&mut self, place: &str, node: &'n Node) -> &'n Entries {
         match node {
-            Node::Map(entries) => Ok(entries),
-            Node::Null if place == "the file" => Ok(&[]),
-            _ => Err(self.refuse(place, node, "must be a mapping")),
+            Node::Map(entries) => return entries,
+            Node::Null if place == "the file" => {}
+            _ => self.refuse(place, node, "must be a mapping"),
         }
+        &[]
     }
 
-    fn refuse(&self, place: &str, node: &Node, right: &str) -> ConfigError {
-        ConfigError::Value {
-            said: format!("{}: {place} = {node}", self.path.display()),
-            right: right.to_owned(),
-        }
+    fn refuse(&mut self, place: &str, node: &Node, right: &str) {
+        let said = format!("{}: {place} = {node}", self.path.display());
+        let right = right.to_owned();
+        self.end(place, Fate::Refused(ConfigError::Value { said, right }));
     }
 
-    fn ignore(&mut self, what: &str) {
-        let note = format!("{}: {what}", self.path.display());
-        self.notes.push(Note::Ignored(note));
+    fn end(&mut self, place: &str, fate: Fate) {
+        let place = place.to_owned();
+        self.accounts.push(Account { place, fate });
     }
+}
+
+/// There, an empty one leaves Python unconfigured.
+fn is_nothing(node: &Node) -> bool {
+    matches!(node, Node::Null) || matches!(node, Node::Text(text) if text.is_empty())
 }
 
 /// What `limits` says of PROXY; nothing is `null` there.

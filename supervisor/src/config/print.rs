@@ -11,7 +11,18 @@ use toml::{Table, Value};
 /// # Errors
 /// A value that TOML can't write, which the keys admit none of.
 pub fn to_toml(config: &Config, settings: &Settings) -> Result<String, toml::ser::Error> {
-    let mut leaves = leaves(config)?;
+    Ok(written(leaves(config)?, settings))
+}
+
+/// The keys that a source has said something about, likewise.
+#[must_use]
+pub fn said(settings: &Settings) -> String {
+    let values = settings.values();
+    let values = values.map(|(path, value)| (path.to_vec(), value.clone()));
+    written(values.collect(), settings)
+}
+
+fn written(mut leaves: Vec<(Vec<String>, Value)>, settings: &Settings) -> String {
     // Keys of one table together, the tables in the order of their first keys.
     leaves.sort_by_cached_key(|(path, _)| {
         let table = &path[..path.len() - 1];
@@ -35,7 +46,7 @@ pub fn to_toml(config: &Config, settings: &Settings) -> Result<String, toml::ser
             }
         }
     }
-    Ok(text)
+    text
 }
 
 /// The values of all keys, with their paths.

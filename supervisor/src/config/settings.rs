@@ -65,6 +65,12 @@ impl Settings {
             .map_or(&Origin::Default, |(_, origin)| origin)
     }
 
+    /// What the sources say, by the paths of the keys.
+    pub fn values(&self) -> impl Iterator<Item = (&[String], &Value)> {
+        let values = self.values.iter();
+        values.map(|(path, (value, _))| (path.as_slice(), value))
+    }
+
     /// Whether a source says this very value for the key.
     #[must_use]
     pub fn say(&self, path: &[String], value: &Value) -> bool {

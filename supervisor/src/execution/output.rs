@@ -84,15 +84,23 @@ impl Output {
     /// Takes the bytes that the stream holds now. Bytes that come later were written after the
     /// run's end.
     pub fn take_rest(&mut self) {
+        self.take_rest_within(REST_MAX);
+    }
+
+    fn take_rest_within(&mut self, cost_max: Duration) {
         let Some(stream) = &self.stream else { return };
         let meter = Meter::start();
         // These reads bypass the runtime, which may not know yet that there is something to read. A
-        // flood is cut: we read what is kept and one chunk more, to know that there was more.
+        // flood is cut: we read what is kept and one chunk more, to know that there was more. A
+        // dear stream is cut, too, but only if there is more: on a busy machine one chunk may take
+        // as long.
+        let mut is_dear = false;
         while !self.captured.cut
             && let Ok(count @ 1..) = nix::unistd::read(stream.pipe(), &mut self.chunk)
         {
             self.captured.keep(&self.chunk[..count], self.bytes_max);
-            self.captured.cut |= meter.cost() > REST_MAX;
+            self.captured.cut |= is_dear;
+            is_dear = meter.cost() >= cost_max;
         }
     }
 
@@ -125,6 +133,18 @@ mod tests {
         flood.join().unwrap().unwrap();
         let (captured, _) = output.into_parts();
         assert_eq!((captured.bytes.len(), captured.cut), (10, true));
+    }
+
+    #[tokio::test]
+    async fn a_short_rest_that_was_dear_is_whole_and_a_long_one_is_cut() {
+        for (length, cut) in [(6375, false), (3 * CHUNK_BYTES, true)] {
+            let (mut output, mut writer) = output(1 << 20);
+            writer.write_all(&vec![b'x'; length]).unwrap();
+            output.take_rest_within(Duration::ZERO);
+            let (captured, _) = output.into_parts();
+            assert_eq!(captured.cut, cut, "{length}");
+            assert_eq!(captured.bytes.len(), length.min(2 * CHUNK_BYTES));
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! From start to end: configuration, checks, signals, command line.
 
+mod busy_clients;
 mod command_line;
 mod configuration;
 mod end;

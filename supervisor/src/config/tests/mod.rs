@@ -2,6 +2,7 @@
 
 use super::keys::{Applies, KEYS};
 use super::load::{Flag, Loaded, Sources};
+use super::mapped_ids::MappedIds;
 use super::note::Note;
 use super::print;
 use super::{Config, ConfigError, LimitOverrides};

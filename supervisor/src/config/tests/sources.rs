@@ -140,3 +140,24 @@ fn a_worker_s_memory_is_bounded_by_what_its_runs_may_need() {
     );
     assert_eq!(bytes("[cgroup]\nmemory_bytes_max = 0"), 0);
 }
+
+#[test]
+fn uid_base_follows_from_the_ids_of_a_user_namespace_unless_a_source_has_it() {
+    let pod = |given: Given| {
+        let mut given = given;
+        given.sources.ids = MappedIds::of_maps("0 100000 65536", "0 100000 65536");
+        given.load()
+    };
+    let chosen = pod(Given::default());
+    assert_eq!(chosen.config.sandbox.uid_base, 40_000);
+    let said = "sandbox.uid_base = 40000: 349590000 is not among the ids of this user namespace, 0 to 65535";
+    assert_eq!(chosen.notes, [Note::Chosen(said.to_owned())]);
+    let set = pod(Given::default().variable("CODEJAIL_SANDBOX__UID_BASE", "50000"));
+    assert_eq!((set.config.sandbox.uid_base, set.notes), (50_000, vec![]));
+    // Wrong as it is: the start refuses it and says what would be right.
+    let default = pod(Given::default().toml("sandbox.uid_base = 349590000"));
+    assert_eq!(
+        (default.config.sandbox.uid_base, default.notes),
+        (349_590_000, vec![])
+    );
+}

@@ -3,7 +3,7 @@
 import _thread
 import os
 import sys
-from time import sleep
+from time import monotonic, sleep
 
 # What the users of the library on the left reach next takes long to load: the font manager reads
 # every font of the system.
@@ -12,8 +12,10 @@ _ALSO = {"matplotlib": ("matplotlib.font_manager",)}
 # What a library says of its failure goes to the log, by way of a report of bounded length.
 _MESSAGE_LENGTH_MAX = 500
 
-# A thread that is about to end may do so in this time. A thread that stays makes forking unsafe.
-_THREAD_GRACE_S = 0.2
+# A thread that stays makes forking unsafe. One that is about to end may do so in this time: on a busy
+# machine it may wait long for a core (matplotlib cancels its timer, and does not join it). Each name that
+# fails costs as much, and a worker has two minutes to become ready.
+_THREAD_GRACE_S = 3
 
 
 def import_one(name):
@@ -61,10 +63,9 @@ def preload(names):
 
 def _import_and_count_threads(name, before):
     failures = import_one(name)
-    waited = 0.0
-    while _threads() > before and waited < _THREAD_GRACE_S:
+    deadline = monotonic() + _THREAD_GRACE_S
+    while _threads() > before and monotonic() < deadline:
         sleep(0.01)
-        waited += 0.01
     if _threads() > before:
         threading = sys.modules.get("threading")
         known = [t.name for t in threading.enumerate()[1:]] if threading else []

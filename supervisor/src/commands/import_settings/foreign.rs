@@ -1,0 +1,50 @@
+//! Names of settings that have to do with the original's own software alone: Django's (version 5.2), its
+//! extensions', and a few of its settings modules.
+
+const DJANGO: &str = include_str!("django_names.txt");
+
+/// Why a setting of this name changes nothing here; `None` if nobody knows the name.
+#[must_use]
+pub fn why(name: &str) -> Option<&'static str> {
+    match name {
+        "LOGGING" | "LOGGING_CONFIG" | "LOGGING_FORMAT_STRING" => {
+            Some("log.format and log.level say what the log is like")
+        }
+        "ALLOWED_HOSTS" => {
+            Some("the host that a request names is not looked at; peers.api says who may ask")
+        }
+        "SECRET_KEY" | "SECRET_KEY_FALLBACKS" => {
+            Some("there are no sessions and nothing is signed")
+        }
+        _ => DJANGO
+            .lines()
+            .any(|known| known == name)
+            .then_some("it is for Django, which is not here"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn djangos_names_are_known_and_others_are_not() {
+        for name in [
+            "DATABASES",
+            "SECRET_KEY",
+            "LOGGING_FORMAT_STRING",
+            "X_FRAME_OPTIONS",
+        ] {
+            assert!(why(name).is_some(), "{name}");
+        }
+        for name in ["CODEJAIL_WORKERS", "DATABASE", "secret_key", ""] {
+            assert!(why(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_in_order_and_has_no_name_twice() {
+        let names: Vec<&str> = DJANGO.lines().collect();
+        assert!(names.is_sorted_by(|one, next| one < next));
+    }
+}
