@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs in the root of in-root.sh: each step of the checklist as it stands in docs/migrate.md, and between them a look at
-# who answers.
+# Runs in the root of in-root.sh: each step of the checklist as it stands in docs/migrate.md, and
+# between them a look at who answers.
 set -euo pipefail
 
 page=/test/clone/docs/migrate.md

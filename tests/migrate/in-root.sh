@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Follows the checklist "From a host" of docs/migrate.md, literally, in a fresh Debian 12 that boots its systemd and has
-# the original installed by hand.
+# Follows the checklist "From a host" of docs/migrate.md, literally, in a fresh Debian 12 that boots
+# its systemd and has the original installed by hand.
 #
 #   tests/migrate/in-root.sh PACKAGES WORK-DIRECTORY
 #
-# PACKAGES has the .deb. WORK-DIRECTORY gets a Debian made from its packages, which is used again. As root. What runs
-# there has a network, processes, mounts and cgroups of its own; the kernel is the machine's.
+# PACKAGES has the .deb. WORK-DIRECTORY gets a Debian made from its packages, which is used again.
+# As root. What runs there has a network, processes, mounts and cgroups of its own; the kernel is
+# the machine's.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the original by hand, in the root that is the argument: accounts, sudoers, a venv, settings, a unit. What the
-# venv gets lies in /test/wheels there, and the clone in /test/clone.
+# Installs the original by hand, in the root that is the argument: accounts, sudoers, a venv,
+# settings, a unit. What the venv gets lies in /test/wheels there, and the clone in /test/clone.
 set -euo pipefail
 
 root=$1

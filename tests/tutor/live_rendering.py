@@ -54,7 +54,8 @@ def test_kubernetes_takes_every_object(environment):
 def test_compose_takes_the_file(environment):
     files = ["docker-compose.yml", "docker-compose.jobs.yml"]
     arguments = [part for name in files for part in ("-f", environment.env / "local" / name)]
-    # Version 1 looks for a seccomp profile in the directory that it is started in, version 2 beside the file.
+    # Version 1 looks for a seccomp profile in the directory that it is started in, version 2 beside
+    # the file.
     done = run("docker-compose", *arguments, "config", "--quiet", cwd=environment.env / "local")
     assert done.returncode == 0, done.stderr
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Starts what Tutor renders with a real engine: after `make test-docker`'s images, and with its engine.
+# Starts what Tutor renders with a real engine: after `make test-docker`'s images, and with its
+# engine.
 #
 #   tests/tutor/run.sh CONTAINERS TUTOR TEST-VENV PYTHON-PREFIX
 #

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes what the plugin is tested with: for each release of Tutor a virtual environment that has it and the plugin, one
-# that has the plugin it takes the place of, and one that knows the schemas of Kubernetes.
+# Makes what the plugin is tested with: for each release of Tutor a virtual environment that has it
+# and the plugin, one that has the plugin it takes the place of, and one that knows the schemas of
+# Kubernetes.
 #
 #   tests/tutor/tools.sh DIRECTORY
 #
@@ -12,8 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 
-# Both are the plugin `codejail`, so they never are in one environment. The other one is AGPL: what it renders is
-# compared in a test's directory, and thrown away with it.
+# Both are the plugin `codejail`, so they never are in one environment. The other one is AGPL: what
+# it renders is compared in a test's directory, and thrown away with it.
 declare -A wanted=(
     [19]="tutor==19.0.5" [20]="tutor==20.0.5" [21]="tutor==21.0.9"
     [22]="tutor==22.0.3 tutor-contrib-pod-autoscaling==22.1.0"

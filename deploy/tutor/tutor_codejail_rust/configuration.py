@@ -34,7 +34,8 @@ OWN = {
     # With it every layer is on.
     "MODE": "full",
     "APPARMOR": "require",
-    # In Kubernetes, a file of the nodes; without it the container is unconfined, as it is by Kubernetes' default.
+    # In Kubernetes, a file of the nodes; without it the container is unconfined, as it is by
+    # Kubernetes' default.
     "SECCOMP_LOCALHOST_PROFILE": "",
     "REPLICAS": 1,
     "CPU_REQUEST": "500m",

@@ -105,7 +105,8 @@ else:
                 "cpu_limit": 2,
                 "min_replicas": 1,
                 "max_replicas": 10,
-                # Executions are CPU time. Of a request of half a core this leaves room for a second one.
+                # Executions are CPU time. Of a request of half a core this leaves room for a second
+                # one.
                 "avg_cpu": 150,
                 "avg_memory": "",
                 "enable_vpa": False,
