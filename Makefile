@@ -102,7 +102,7 @@ fidelity: build sandbox-venv test-venv ## the same answers as the original's? Al
 
 # CPython's own tests. Those of Debian's Python come in a package; a PYTHON of pyenv's has its own. A part: ONLY='test_os ...'
 .PHONY: fidelity-suites
-fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original: an hour (other: PYTHON=, ONLY='test_os ...')
+fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original; all take long, never run whole yet (other: PYTHON=, ONLY='test_os ...')
 	$(TEST_VENV)/bin/python tests/suites $(if $(PYTHON),--python $(abspath $(PYTHON)),\
 	    --python $(SUITES)/venv/bin/python --modules-at $(SUITES)/venv/lib/python3.*/site-packages/suites) \
 	    --write $(TARGET)/suites/report.md $(ONLY)
