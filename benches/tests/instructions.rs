@@ -15,6 +15,10 @@ const TOLERANCE: f64 = 0.3;
 /// Of the smallest parts that is a handful of instructions, which an update of the compiler may bring.
 const TOLERANCE_MIN: f64 = 200.0;
 
+/// How often a part is counted that seems wrong. The part that begins a log calibrates a clock at its
+/// start, which now and then takes ten million instructions more; a change shows in each count.
+const TRIES: usize = 3;
+
 /// As `make build` makes it, beside the service: unoptimised code says nothing.
 fn binary() -> PathBuf {
     optimised_codejail().with_file_name("codejail-bench-parts")
@@ -36,6 +40,11 @@ fn instructions(part: &str, times: u32) -> f64 {
     count.trim().parse().expect("a number")
 }
 
+/// The difference of two counts is free of what starting costs, where starting costs the same twice.
+fn per_time(part: &str) -> f64 {
+    (instructions(part, 30) - instructions(part, 10)) / 20.0
+}
+
 #[test]
 fn each_part_takes_the_instructions_that_it_took() {
     let expected: BTreeMap<String, f64> = toml::from_str(EXPECTED).expect("TOML");
@@ -45,15 +54,21 @@ fn each_part_takes_the_instructions_that_it_took() {
         .collect();
     let mut wrong = Vec::new();
     for part in &parts {
-        // The difference is free of what starting costs.
-        let found = (instructions(part, 30) - instructions(part, 10)) / 20.0;
-        println!("{part:?} = {found:.0}");
-        match expected.get(*part) {
-            Some(expected)
-                if (found - expected).abs() <= (TOLERANCE * expected).max(TOLERANCE_MIN) => {}
-            expected => wrong.push(format!(
-                "{part:?}: {found:.0} instructions, not {expected:?}"
-            )),
+        let expected = expected.get(*part).copied();
+        let is_right = |found: f64| {
+            expected.is_some_and(|expected| {
+                (found - expected).abs() <= (TOLERANCE * expected).max(TOLERANCE_MIN)
+            })
+        };
+        let mut found = Vec::new();
+        while found.len() < TRIES && !found.last().copied().is_some_and(is_right) {
+            found.push(per_time(part));
+        }
+        println!("{part:?} = {found:.0?}");
+        if !found.last().copied().is_some_and(is_right) {
+            wrong.push(format!(
+                "{part:?}: {found:.0?} instructions, not {expected:?}"
+            ));
         }
     }
     for name in expected.keys() {
