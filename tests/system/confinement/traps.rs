@@ -79,17 +79,13 @@ fn a_python_in_a_directory_that_others_cannot_enter_stops_the_start_by_name() {
     let python = OwnPython::venv(&[]);
     let dir = python.bin.ancestors().nth(2).expect("its venv").to_owned();
     let path = python.bin.display().to_string();
-    // With a root of its own the spawner looks for it; else it is the kernel that does not find it.
-    for (layers, name) in [
-        ("", path.as_str()),
-        ("[layers]\nmounts = 'off'\n", "exec of python"),
-    ] {
+    for layers in ["", "[layers]\nmounts = 'off'\n"] {
         let overrides = format!("{layers}{}", python.overrides(&[]));
         fs::set_permissions(&dir, Permissions::from_mode(0o700)).expect("chmod");
         let (status, said) = Service::fail_to_start(&overrides);
         assert!(matches!(status, Some(69 | 78)), "{status:?}\n{said}");
         assert!(said.contains("Permission denied"), "{said}");
-        assert!(said.contains(name), "{said}");
+        assert!(said.contains(&path), "{said}");
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).expect("chmod");
         assert_eq!(Service::start(&overrides).value_of_x("x = 1"), json!(1));
     }
