@@ -218,12 +218,12 @@ fn rlimits(host: &Host, seen: &Value) -> String {
         .into_iter()
         .map(shown)
         .collect();
-    // The kernel counts by user.
+    // The kernel counts by user and user namespace, which sandboxes of one user may share.
     let more = seen["limits"]["NPROC"]
         .as_u64()
         .unwrap_or(0)
         .saturating_sub(limits.NPROC);
-    let shared = match host.own_uids || limits.NPROC == 0 {
+    let shared = match host.own_uids || limits.NPROC == 0 || more == 0 {
         true => String::new(),
         false => format!(
             " (of NPROC {} for the execution and {more} for the processes that share its user)",
