@@ -15,13 +15,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_python_that_is_none_stops_the_start_with_its_words() {
-    // Asked where its files are, it answers as a Python does; started as a worker, it is none.
-    let real = sandbox_python();
-    let answers = format!(
-        "case \"$*\" in *' -c '*) exec {} \"$@\";; esac",
-        real.display()
-    );
-    let script = |text: &str| OwnPython::script(&format!("#!/bin/sh\n{answers}\n{text}\n"));
+    let script = OwnPython::shell;
     for (python, said) in [
         (script("echo out of order >&2; exit 1"), "out of order"),
         (

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// A worker that leaves a process behind, which does not end by itself: its number is in `FILE`.
 fn leaves_a_process(file: &Path) -> OwnPython {
-    OwnPython::script(&format!(
-        "#!/bin/sh\nsleep 1000 <&- >&- 2>&- &\necho $! > {0}.new\nmv {0}.new {0}\n",
+    OwnPython::shell(&format!(
+        "sleep 1000 <&- >&- 2>&- &\necho $! > {0}.new\nmv {0}.new {0}\n",
         file.display()
     ))
 }
