@@ -9,7 +9,6 @@ SHELL := /bin/bash
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CODEJAIL := $(TARGET)/release/codejail
 TEST_VENV := $(TARGET)/test-venv
-SUITES := $(TARGET)/suites
 BENCH_VENV := $(TARGET)/bench-venv
 RUFF := $(TEST_VENV)/bin/ruff
 
@@ -17,6 +16,10 @@ RUFF := $(TEST_VENV)/bin/ruff
 # those can't enter; /sandbox/venv is where prepared hosts have it.
 SANDBOX_VENV ?= $(if $(filter 0,$(shell id -u)),/sandbox/venv,$(TARGET)/sandbox/venv)
 SANDBOX_PYTHON := $(abspath $(SANDBOX_VENV))/bin/python
+
+# Other Pythons for tests. The original gets a /tmp of its own, so its Python must lie elsewhere.
+PYTHONS := $(if $(filter /tmp/%,$(TARGET)),$(dir $(SANDBOX_VENV))pythons,$(TARGET))
+CPYTHON_TESTS := $(PYTHONS)/suites
 
 BIND ?= 127.0.0.1:8080
 
@@ -26,7 +29,7 @@ export CODEJAIL_BIN := $(CODEJAIL)
 export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
 export CODEJAIL_TEST_PYTHON := $(TEST_VENV)/bin/python
-export CODEJAIL_TEST_PYTHONS := $(TARGET)
+export CODEJAIL_TEST_PYTHONS := $(PYTHONS)
 export CODEJAIL_TEST_PROMETHEUS := $(TARGET)/tools/prometheus
 
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh) $(shell find apparmor deploy tests -name '*.sh') \
@@ -104,12 +107,12 @@ fidelity: build sandbox-venv test-venv ## the same answers as the original's? Al
 .PHONY: fidelity-suites
 fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original; all take long, never run whole yet (other: PYTHON=, ONLY='test_os ...')
 	$(TEST_VENV)/bin/python tests/suites $(if $(PYTHON),--python $(abspath $(PYTHON)),\
-	    --python $(SUITES)/venv/bin/python --modules-at $(SUITES)/venv/lib/python3.*/site-packages/suites) \
+	    --python $(CPYTHON_TESTS)/venv/bin/python --modules-at $(CPYTHON_TESTS)/venv/lib/python3.*/site-packages/suites) \
 	    --write $(TARGET)/suites/report.md $(ONLY)
 
 .PHONY: cpython-tests
 cpython-tests:
-	@scripts/cpython-tests.sh $(SUITES)
+	@scripts/cpython-tests.sh $(CPYTHON_TESTS)
 
 .PHONY: check
 check: fmt lint docs ## what needs no running service: formatting, lints, documentation
