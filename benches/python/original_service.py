@@ -18,7 +18,8 @@ sys.modules["simplejson"] = None
 
 import gunicorn.app.base
 
-# Gunicorn imports these when it needs them, which is when this process may not read this venv any more.
+# Gunicorn imports these when it needs them, which is when this process may not read this venv any
+# more.
 import gunicorn.glogging
 import gunicorn.workers.sync
 import jsonschema

@@ -29,8 +29,8 @@ def as_the_client_sends(code):
 
 CONTEXT = {"seed": SEED, "anonymous_student_id": "5afe5d9bb03796557ee2614f5c9611fb"}
 
-# By name: code, globals, whether the library goes along, and some globals of the answer or, as text, the last
-# line of standard error.
+# By name: code, globals, whether the library goes along, and some globals of the answer or, as
+# text, the last line of standard error.
 WORKLOADS = {
     "trivial": ("x = 1 + 1", {}, False, {"x": 2}),
     "problem": (

@@ -1,4 +1,5 @@
-//! Those that execute the same code: the original, a bare Python, this service, and what none can beat.
+//! Those that execute the same code: the original, a bare Python, this service, and what none can
+//! beat.
 
 mod bare;
 mod limit;
@@ -17,8 +18,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Seconds of CPU and of the wall clock that a run may take, everywhere: no workload comes near on a
-/// loaded machine either, since one that is killed would be a wrong answer.
+/// Seconds of CPU and of the wall clock that a run may take, everywhere: no workload comes near on
+/// a loaded machine either, since one that is killed would be a wrong answer.
 pub const LIMIT_S: u64 = 30;
 
 /// Executes workloads, one at a time.

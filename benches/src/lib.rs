@@ -1,5 +1,5 @@
-//! Measures the service from outside, as its clients see it, beside three others that execute the same
-//! code; and its parts, one by one.
+//! Measures the service from outside, as its clients see it, beside three others that execute the
+//! same code; and its parts, one by one.
 //!
 //! `make bench` runs it all and writes docs/bench. The guards in `tests` use the same parts.
 

@@ -22,11 +22,12 @@ struct Arguments {
     /// The same of an earlier build: measured beside this one, as `before`.
     #[arg(long)]
     before: Option<PathBuf>,
-    /// The sandbox venv's interpreter. Given again: of other venvs with the same libraries; this build on each of
-    /// them is compared with this build on the first.
+    /// The sandbox venv's interpreter. Given again: of other venvs with the same libraries; this
+    /// build on each of them is compared with this build on the first.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
     python: Vec<PathBuf>,
-    /// An interpreter with the real client and edx-codejail, for the workloads (scripts/test-venv.sh).
+    /// An interpreter with the real client and edx-codejail, for the workloads
+    /// (scripts/test-venv.sh).
     #[arg(long, default_value = "target/test-venv/bin/python")]
     test_python: PathBuf,
     /// An interpreter with gunicorn and edx-codejail (benches/requirements.txt).
@@ -47,7 +48,8 @@ struct Arguments {
     /// Where to write results.md, results.json and latency.svg.
     #[arg(long, default_value = "target/bench")]
     write: PathBuf,
-    /// A file whose part between `<!-- bench -->` and `<!-- /bench -->` is replaced by the short table.
+    /// A file whose part between `<!-- bench -->` and `<!-- /bench -->` is replaced by the short
+    /// table.
     #[arg(long)]
     into: Option<PathBuf>,
 }

@@ -30,8 +30,8 @@ pub const BARE: &str = "bare Python";
 /// A running interpreter.
 pub const LIMIT: &str = "limit";
 
-/// Between two requests of one client to this service: a sandbox's successor is made meanwhile and not
-/// while the next run is measured. (`throughput` measures without a pause.)
+/// Between two requests of one client to this service: a sandbox's successor is made meanwhile and
+/// not while the next run is measured. (`throughput` measures without a pause.)
 pub const PAUSE: Duration = Duration::from_millis(15);
 
 /// Tells on standard error what is done now, and how long all has taken so far.

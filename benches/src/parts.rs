@@ -1,5 +1,5 @@
-//! The service's pure parts, one closure each: for Criterion, which takes their time, and for callgrind,
-//! which counts their instructions. They panic where a part does not do what it should.
+//! The service's pure parts, one closure each: for Criterion, which takes their time, and for
+//! callgrind, which counts their instructions. They panic where a part does not do what it should.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -52,8 +52,8 @@ pub fn all() -> Vec<Part> {
     parts
 }
 
-/// What is done for the log, for metrics and for the page in one execution that ends well, from the request's head
-/// to a line that goes nowhere and a place among the last executions.
+/// What is done for the log, for metrics and for the page in one execution that ends well, from the
+/// request's head to a line that goes nowhere and a place among the last executions.
 fn of_the_log() -> Part {
     static BEGIN: Once = Once::new();
     let request = Request::builder().body(()).expect("a request");

@@ -1,5 +1,5 @@
-//! What issue 8 asks for. Each target is looked up in what was measured; without the measurement it is not
-//! listed.
+//! What issue 8 asks for. Each target is looked up in what was measured; without the measurement it
+//! is not listed.
 
 use crate::measure::half_load::best;
 use crate::measure::{LIMIT, OURS};

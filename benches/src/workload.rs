@@ -155,7 +155,8 @@ impl Workload {
 }
 
 impl Suite {
-    /// As `benches/python/workloads.py` describes it. `python` has the real client and the original.
+    /// As `benches/python/workloads.py` describes it. `python` has the real client and the
+    /// original.
     pub fn load(python: &Path) -> Result<Self> {
         let output = Command::new(python)
             .arg("benches/python/workloads.py")

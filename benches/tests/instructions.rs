@@ -8,15 +8,16 @@ use std::process::Command;
 /// What each part took when it was last looked at: `instructions.toml` tells how.
 const EXPECTED: &str = include_str!("instructions.toml");
 
-/// Compilers and C libraries differ by some per cent. What is lost or won by more is to be seen: a bound
-/// far above what is needed would guard nothing.
+/// Compilers and C libraries differ by some per cent. What is lost or won by more is to be seen: a
+/// bound far above what is needed would guard nothing.
 const TOLERANCE: f64 = 0.3;
 
-/// Of the smallest parts that is a handful of instructions, which an update of the compiler may bring.
+/// Of the smallest parts that is a handful of instructions, which an update of the compiler may
+/// bring.
 const TOLERANCE_MIN: f64 = 200.0;
 
-/// How often a part is counted that seems wrong. The part that begins a log calibrates a clock at its
-/// start, which now and then takes ten million instructions more; a change shows in each count.
+/// How often a part is counted that seems wrong. The part that begins a log calibrates a clock at
+/// its start, which now and then takes ten million instructions more; a change shows in each count.
 const TRIES: usize = 3;
 
 /// As `make build` makes it, beside the service: unoptimised code says nothing.
@@ -40,7 +41,8 @@ fn instructions(part: &str, times: u32) -> f64 {
     count.trim().parse().expect("a number")
 }
 
-/// The difference of two counts is free of what starting costs, where starting costs the same twice.
+/// The difference of two counts is free of what starting costs, where starting costs the same
+/// twice.
 fn per_time(part: &str) -> f64 {
     (instructions(part, 30) - instructions(part, 10)) / 20.0
 }

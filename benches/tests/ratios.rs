@@ -53,8 +53,8 @@ fn executions_cost_a_fraction_of_a_fresh_interpreters() {
     let suite = suite();
     let service = service("max_requests = 0");
     let mut bare = Bare::new(&sandbox_python(), &suite.scripts).expect("a directory");
-    // Seen on two loaded cores (2026-11-26): 18, 93, 21 (without what sympy imports late: 3.2) and 6.6. Without
-    // what is preloaded, or cached, it is 1 to 2.
+    // Seen on two loaded cores (2026-11-26): 18, 93, 21 (without what sympy imports late: 3.2) and
+    // 6.6. Without what is preloaded, or cached, it is 1 to 2.
     for (name, bound) in [
         ("trivial", 4.0),
         ("numpy + scipy", 15.0),
@@ -105,14 +105,14 @@ fn with_tables() -> Workload {
     Workload::new("tables", "x = len(rows)", globals, json!({ "x": 300 })).expect("a workload")
 }
 
-/// Per execution of `x = 1 + 1`, its successor's preparation included: 772 and a third more (2026-11-26, Linux
-/// 6.18, Python 3.11). A first part of the runner that is executed in each child, as it was once, costs 240
-/// more.
+/// Per execution of `x = 1 + 1`, its successor's preparation included: 772 and a third more
+/// (2026-11-26, Linux 6.18, Python 3.11). A first part of the runner that is executed in each
+/// child, as it was once, costs 240 more.
 const FAULTS_EVERYTHING_MAX: f64 = 1_000.0;
 
 /// How much an execution grows with what is preloaded and not used: 1.5 times (2026-11-26).
 const GROWTH_MAX: f64 = 2.0;
 
-/// What many small objects may add: 133 and twice as much (2026-11-26). They lie in new memory; in what was
-/// left free all over the warm image they cost 1,609 (see `worker/src/heap.rs`).
+/// What many small objects may add: 133 and twice as much (2026-11-26). They lie in new memory; in
+/// what was left free all over the warm image they cost 1,609 (see `worker/src/heap.rs`).
 const FAULTS_TABLES_MAX: f64 = 400.0;

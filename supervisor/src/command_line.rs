@@ -33,16 +33,18 @@ pub enum Command {
         /// Check the configuration, say "configuration ok", and end; the host is not looked at
         #[arg(long, conflicts_with = "print_config")]
         check_config: bool,
-        /// Print the effective configuration as TOML, with the source of what is no default, and end
+        /// Print the effective configuration as TOML, with the source of what is no default, and
+        /// end
         #[arg(long)]
         print_config: bool,
     },
     /// Say whether a service would serve here, and how confined
     ///
     /// Say whether a service with this configuration would serve on this host, and how confined: a
-    /// worker is started as `serve` would, and the safety checks are run. A service that runs is not
-    /// disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed for it
-    /// to start, 69 if it would start and not serve. Lines that begin with "warning" change no status.
+    /// worker is started as `serve` would, and the safety checks are run. A service that runs is
+    /// not disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed
+    /// for it to start, 69 if it would start and not serve. Lines that begin with "warning" change
+    /// no status.
     Check {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -52,7 +54,8 @@ pub enum Command {
     ///
     /// Execute a file as a request would: same configuration, limits and confinement, in a sandbox
     /// started for it. Prints the resulting globals as JSON and exits with 0; or prints what the
-    /// author of a problem would read to standard error and exits with 1. `enabled` does not matter.
+    /// author of a problem would read to standard error and exits with 1. `enabled` does not
+    /// matter.
     Run {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -71,11 +74,11 @@ pub enum Command {
     },
     /// Turn the original's settings into a configuration
     ///
-    /// Turn the original's settings, YAML or Python, into a configuration in TOML, which is printed.
-    /// Standard error has a line for each key: taken, of no effect here, or not understood. `serve`
-    /// reads the YAML as it is; this is for who wants TOML, for settings in Python, and to see that
-    /// nothing is lost. Exits with 0 if each key was taken or is known to have no effect, and with 1
-    /// if not, which is what the last lines name.
+    /// Turn the original's settings, YAML or Python, into a configuration in TOML, which is
+    /// printed. Standard error has a line for each key: taken, of no effect here, or not
+    /// understood. `serve` reads the YAML as it is; this is for who wants TOML, for settings in
+    /// Python, and to see that nothing is lost. Exits with 0 if each key was taken or is known to
+    /// have no effect, and with 1 if not, which is what the last lines name.
     ///
     /// A file whose name ends in `.py` is executed, as Django does with it, by the user who types
     /// this: import your own settings only. What it imports from codejail_service need not be
@@ -84,7 +87,8 @@ pub enum Command {
     ImportSettings {
         /// The settings file
         file: PathBuf,
-        /// A configuration in TOML that the settings go over: the TOML that is printed has its keys, too
+        /// A configuration in TOML that the settings go over: the TOML that is printed has its
+        /// keys, too
         #[arg(long, value_name = "TOML")]
         over: Option<PathBuf>,
         /// The Python that executes a settings file in Python, 3.9 or newer; one that has what the

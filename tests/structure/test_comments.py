@@ -10,18 +10,6 @@ from conftest import TREE, tracked
 
 COLUMNS_MAX = 100
 
-# Files whose comments are still too wide, by the beginning of their path, each with its reason. An
-# entry without a wide comment fails a test, so the list only gets shorter.
-UNFINISHED = {
-    "benches/": "a plainer wording of this crate is on its way",
-    "spawner/src/host/": "a plainer wording of this module is on its way",
-    "supervisor/src/boot/": "a plainer wording of this module is on its way",
-    "supervisor/src/command_line.rs": "a plainer wording of this file is on its way",
-    "supervisor/src/commands/": "a plainer wording of this module is on its way",
-    "supervisor/src/config/": "a plainer wording of this module is on its way",
-    "worker/": "a plainer wording of this crate is on its way",
-}
-
 
 def rust_comments(text):
     """Lines that are nothing but a comment, with their numbers. Strings can hold `//` but hardly begin with it."""
@@ -64,12 +52,7 @@ def wide_in_tree():
 
 
 def test_no_comment_is_wider_than_the_code():
-    assert [wide for wide in wide_in_tree() if not wide.startswith(tuple(UNFINISHED))] == []
-
-
-@pytest.mark.parametrize("beginning", UNFINISHED)
-def test_a_finished_directory_is_not_listed_as_unfinished(beginning):
-    assert any(wide.startswith(beginning) for wide in wide_in_tree()), f"take {beginning} off the list"
+    assert wide_in_tree() == []
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ impl Control {
         Ok(self.0.receive_with_descriptors()?)
     }
 
-    /// Sends one report; blocks while the supervisor's queue is full. A report that does not fit into
-    /// a frame goes with shorter texts.
+    /// Sends one report; blocks while the supervisor's queue is full. A report that does not fit
+    /// into a frame goes with shorter texts.
     pub fn report(&self, report: &WorkerReport) -> Result<(), ControlError> {
         match self.0.send(report, &[]) {
             Err(PacketError::Frame(_)) => Ok(self.0.send(&report::shortened(report), &[])?),

@@ -72,8 +72,8 @@ pub fn run(
     exit(1)
 }
 
-/// What this process has used so far, getrusage(2). Asked before there is a job, where the time does
-/// not count.
+/// What this process has used so far, getrusage(2). Asked before there is a job, where the time
+/// does not count.
 fn used() -> Usage {
     let micros = |time: TimeVal| {
         let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
@@ -161,7 +161,8 @@ fn serve_job(
             status.report(&SandboxReport::Unloadable { message });
             exit(0)
         }
-        // Too little memory is left, for example: the run ends with it as with an error of its code.
+        // Too little memory is left, for example: the run ends with it as with an error of its
+        // code.
         Err(error) => {
             status.report(&SandboxReport::Started);
             Err(error)

@@ -1,8 +1,9 @@
-//! The finders in `sys.path_importer_cache`, one for each directory that modules were imported from.
+//! The finders in `sys.path_importer_cache`, one for each directory that modules were imported
+//! from.
 //!
-//! The end of a run sets that attribute to None, as an interpreter's end does. Where nothing else holds
-//! the dict (Python 3.12 and later) it would free every finder of the warm image, page by page. Nobody
-//! can see whether it does: a finder does nothing when it goes.
+//! The end of a run sets that attribute to None, as an interpreter's end does. Where nothing else
+//! holds the dict (Python 3.12 and later) it would free every finder of the warm image, page by
+//! page. Nobody can see whether it does: a finder does nothing when it goes.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -69,8 +70,8 @@ fn values<'a>(dict: &'a Bound<'_, PyDict>) -> impl Iterator<Item = *mut ffi::PyO
     let mut position = 0;
     std::iter::from_fn(move || {
         let mut value = ptr::null_mut();
-        // SAFETY: the GIL is held by whoever has a bound dict; position and value are live places of
-        // the right types, and a null place for the key is allowed.
+        // SAFETY: the GIL is held by whoever has a bound dict; position and value are live places
+        // of the right types, and a null place for the key is allowed.
         let more = unsafe {
             ffi::PyDict_Next(
                 dict.as_ptr(),

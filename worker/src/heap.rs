@@ -32,9 +32,9 @@ pub fn fill_holes(_holding_the_gil: Python<'_>) {
     }
 }
 
-/// Lets glibc join the small blocks that were freed all over its heap (`fastbins`, malloc/malloc.c).
-/// Otherwise the first larger block that a child asks for makes the child join them, 48 pages of them
-/// with everything preloaded.
+/// Lets glibc join the small blocks that were freed all over its heap (`fastbins`,
+/// malloc/malloc.c). Otherwise the first larger block that a child asks for makes the child join
+/// them, 48 pages of them with everything preloaded.
 pub fn join_freed_blocks() {
     /// Larger than any small block, smaller than what is mapped by itself.
     const LARGER: usize = 64 << 10;

@@ -20,8 +20,8 @@ use nix::sys::signal::SigSet;
 use plan::Step;
 use std::os::fd::OwnedFd;
 
-/// Moves the image: how many bytes the file holds. To be called when all that stays is there, before
-/// the first fork.
+/// Moves the image: how many bytes the file holds. To be called when all that stays is there,
+/// before the first fork.
 ///
 /// # Errors
 /// What moved before an error stays moved: the file is sealed all the same.
@@ -46,8 +46,8 @@ pub fn seal(own_process: &OwnProcess) -> Result<u64, ImageError> {
     moved
 }
 
-/// Buffers that are large enough for the mappings and the steps. Both stay until the image has moved,
-/// so that no mapping of the plan goes away meanwhile.
+/// Buffers that are large enough for the mappings and the steps. Both stay until the image has
+/// moved, so that no mapping of the plan goes away meanwhile.
 fn room(own_process: &OwnProcess) -> Result<(String, Vec<Step>), ImageError> {
     /// How much the two buffers, and what is freed after the first reading, can add.
     const MAPPINGS_MORE: usize = 64;

@@ -16,8 +16,8 @@ pub fn own_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     Ok(vec![prefix, base.join("lib"), stdlib])
 }
 
-/// Where it imports from, but for paths that depend on the working directory. Bounded, since it goes into
-/// one frame: a venv has four.
+/// Where it imports from, but for paths that depend on the working directory. Bounded, since it
+/// goes into one frame: a venv has four.
 pub fn import_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     const PATHS_MAX: usize = 32;
     const PATH_BYTES_MAX: usize = 512;

@@ -1,4 +1,5 @@
-//! Where the warm image's memory goes before the first fork: into a sealed file, or into huge pages.
+//! Where the warm image's memory goes before the first fork: into a sealed file, or into huge
+//! pages.
 
 use crate::interpreter::OwnProcess;
 use crate::{huge_pages, image, mappings};

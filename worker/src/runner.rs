@@ -64,7 +64,8 @@ impl Runner {
     /// Runs what comes after the first part.
     ///
     /// PyEval_EvalCode on the C stack: no Python frame lies below, and the call of this worker's
-    /// hook is taken off the count: C calls count as recursion too before 3.12, and by themselves in it.
+    /// hook is taken off the count: C calls count as recursion too before 3.12, and by themselves
+    /// in it.
     pub fn run<'py>(&self, main: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
         let py = main.py();
         if py.version_info() < (3, 13) {
@@ -81,17 +82,17 @@ impl Runner {
 
 /// Undoes the entries that calling `serve` made; this process never returns there.
 ///
-/// Py_LeaveRecursiveCall is looked up, as Python 3.8 has a macro of that name: a reference would keep it
-/// from loading the module. There the count is a field of the thread's state, and no C call below this
-/// one has a frame: what it counts is the hook's.
+/// Py_LeaveRecursiveCall is looked up, as Python 3.8 has a macro of that name: a reference would
+/// keep it from loading the module. There the count is a field of the thread's state, and no C call
+/// below this one has a frame: what it counts is the hook's.
 fn take_hook_off_the_count(py: Python<'_>) {
     /// `recursion_depth` of `struct _ts` (Include/cpython/pystate.h of 3.8), after four pointers.
     const DEPTH_OFFSET: usize = 4 * size_of::<usize>();
     /// How often a call of a C function counts there.
     const ENTRIES_MAX: c_int = 2;
-    // SAFETY: the name is a C string. Where an interpreter has that symbol, it is a function without
-    // arguments and result, which touches this thread's state alone. Where not, it is 3.8, whose thread
-    // states have that field. The GIL is held, so the state is this thread's.
+    // SAFETY: the name is a C string. Where an interpreter has that symbol, it is a function
+    // without arguments and result, which touches this thread's state alone. Where not, it is 3.8,
+    // whose thread states have that field. The GIL is held, so the state is this thread's.
     unsafe {
         let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"Py_LeaveRecursiveCall".as_ptr());
         match mem::transmute::<*mut c_void, Option<unsafe extern "C" fn()>>(symbol) {

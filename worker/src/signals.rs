@@ -1,8 +1,8 @@
 //! Signals that a service manager sends to every process of a service.
 //!
-//! A worker ignores them: the supervisor decides when a worker ends, and a run of the worker's may go
-//! on until then. Where there is a PID namespace the kernel ignores most of them for a worker; this
-//! holds without one too. A sandbox has the actions of a fresh interpreter.
+//! A worker ignores them: the supervisor decides when a worker ends, and a run of the worker's may
+//! go on until then. Where there is a PID namespace the kernel ignores most of them for a worker;
+//! this holds without one too. A sandbox has the actions of a fresh interpreter.
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

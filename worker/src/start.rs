@@ -1,8 +1,9 @@
 //! Makes the interpreter look as if it had been started by `python -E -B jailed_code`, as the
 //! original's is.
 //!
-//! `-E` is missing because it would keep Python from its hash seed (`codejail_protocol::environment`).
-//! Python has heeded no other variable, so what is left to do is what shows.
+//! `-E` is missing because it would keep Python from its hash seed
+//! (`codejail_protocol::environment`). Python has heeded no other variable, so what is left to do
+//! is what shows.
 
 use codejail_protocol::environment::{HASH_SEED, true_name};
 use pyo3::exceptions::PyRuntimeError;
@@ -35,8 +36,8 @@ fn set_flags(py: Python<'_>, flags: &Bound<'_, PyAny>) -> PyResult<()> {
         (HASH_RANDOMIZATION, "hash_randomization"),
     ] {
         let one = 1_i32.into_pyobject(py)?.into_any().unbind();
-        // SAFETY: the object is a structure sequence with more places than these, and the call takes
-        // the reference to the new value over. What was there before is a small number.
+        // SAFETY: the object is a structure sequence with more places than these, and the call
+        // takes the reference to the new value over. What was there before is a small number.
         unsafe { pyo3::ffi::PyStructSequence_SetItem(flags.as_ptr(), place, one.into_ptr()) };
         if flags.getattr(name)?.extract::<i32>()? != 1 {
             let error = format!("sys.flags.{name} lies elsewhere in this Python");
@@ -44,8 +45,8 @@ fn set_flags(py: Python<'_>, flags: &Bound<'_, PyAny>) -> PyResult<()> {
         }
     }
     for name in C_FLAGS {
-        // SAFETY: the name is a C string; where the interpreter has such a symbol, it is a C int, and
-        // only this thread runs.
+        // SAFETY: the name is a C string; where the interpreter has such a symbol, it is a C int,
+        // and only this thread runs.
         unsafe {
             let flag = libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()).cast::<c_int>();
             if let Some(flag) = flag.as_mut() {

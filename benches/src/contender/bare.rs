@@ -1,5 +1,5 @@
-//! A fresh `python -E -B` for each run, with the original's runner: what the original does, without its
-//! sudo, its limits and its HTTP.
+//! A fresh `python -E -B` for each run, with the original's runner: what the original does, without
+//! its sudo, its limits and its HTTP.
 
 use super::Contender;
 use crate::workload::{Reply, Scripts, Workload};
@@ -71,7 +71,8 @@ impl Bare {
             .with_context(|| self.python.display().to_string())
     }
 
-    /// Starts so many that execute code, say `ready` on standard error and stay until their input ends.
+    /// Starts so many that execute code, say `ready` on standard error and stay until their input
+    /// ends.
     pub fn hold(&self, code: &str, count: usize) -> Result<Vec<Child>> {
         let script = format!(
             "import sys, six, json\n{code}\nsys.stderr.write('ready\\n')\nsys.stdin.read()\n"

@@ -24,8 +24,8 @@ pub struct Original {
 }
 
 impl Original {
-    /// Starts it, as root, with the interpreter of a venv made from `benches/requirements.txt`, and waits
-    /// for its first answer.
+    /// Starts it, as root, with the interpreter of a venv made from `benches/requirements.txt`, and
+    /// waits for its first answer.
     pub fn start(venv_python: &Path, sandbox_python: &Path) -> Result<Self> {
         let uids = UidRange::try_take()?;
         let order = serde_json::json!({
@@ -41,7 +41,8 @@ impl Original {
             .arg(venv_python)
             .arg(std::path::absolute("benches/python/original_service.py")?)
             .arg(order.to_string())
-            // Gunicorn goes to where it was started, which may be hidden from it by then, or closed to it.
+            // Gunicorn goes to where it was started, which may be hidden from it by then, or closed
+            // to it.
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,9 +1,9 @@
-//! This build beside another contender, an earlier build or this one on another Python, in rounds. Each round
-//! starts both anew and asks them in turn.
+//! This build beside another contender, an earlier build or this one on another Python, in rounds.
+//! Each round starts both anew and asks them in turn.
 //!
-//! What else the machine does hits both alike, so the ratio of a round says more than either figure; two
-//! services of one build differ too (by the huge pages that each one got), so the median of the rounds
-//! says more than a single ratio.
+//! What else the machine does hits both alike, so the ratio of a round says more than either
+//! figure; two services of one build differ too (by the huge pages that each one got), so the
+//! median of the rounds says more than a single ratio.
 
 use super::cost::{NEVER_REPLACED, of_service};
 use super::{BEFORE, BenchPlan, PAUSE, say};
@@ -36,8 +36,8 @@ pub struct Rival {
 }
 
 impl Rival {
-    /// An earlier build where there is one, and this build on each other Python. `answered` has the answers
-    /// of the Python that all else is measured with, `plain` has none yet.
+    /// An earlier build where there is one, and this build on each other Python. `answered` has the
+    /// answers of the Python that all else is measured with, `plain` has none yet.
     pub fn all(plan: &BenchPlan, answered: &Suite, plain: &Suite) -> Result<Vec<Self>> {
         let earlier = plan.before.iter().map(|codejail| Self {
             name: BEFORE.to_owned(),

@@ -1,5 +1,5 @@
-//! CPU and page faults per execution: the sum over all processes of a contender, those included that have
-//! ended, before and after a number of executions (`codejail_harness::processes`).
+//! CPU and page faults per execution: the sum over all processes of a contender, those included
+//! that have ended, before and after a number of executions (`codejail_harness::processes`).
 
 use super::{BARE, BEFORE, BenchPlan, Field, LIMIT, ORIGINAL, OURS, PAUSE, say};
 use crate::contender::{Contender, Http};
@@ -14,7 +14,8 @@ const EXECUTIONS: usize = 300;
 /// Of those that start an interpreter each time, and so use much more.
 const EXECUTIONS_SLOW: usize = 12;
 
-/// Without replacing workers, whose share `start` has: one that fell into some runs would hide the rest.
+/// Without replacing workers, whose share `start` has: one that fell into some runs would hide the
+/// rest.
 pub(super) const NEVER_REPLACED: &str = "max_requests = 0";
 
 /// Measures each workload with each contender.

@@ -1,5 +1,5 @@
-//! Time per execution at half of what a service can take: requests come at random moments, whether or
-//! not earlier ones have their answers.
+//! Time per execution at half of what a service can take: requests come at random moments, whether
+//! or not earlier ones have their answers.
 
 use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};

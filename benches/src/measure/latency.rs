@@ -1,5 +1,5 @@
-//! Time per execution, one client: all in turn, round by round, so that what else the machine does hits
-//! all alike.
+//! Time per execution, one client: all in turn, round by round, so that what else the machine does
+//! hits all alike.
 
 use super::{BenchPlan, Entrant, Field, say};
 use crate::results::Series;
@@ -27,7 +27,8 @@ pub fn measure(plan: &BenchPlan, field: &mut Field, suite: &Suite) -> Result<Vec
     Ok(all)
 }
 
-/// Asks all in turn for as long as given. The first answers are not counted: they have what is done once.
+/// Asks all in turn for as long as given. The first answers are not counted: they have what is done
+/// once.
 pub fn in_turn(
     mut entrants: Vec<Entrant<'_>>,
     workload: &Workload,

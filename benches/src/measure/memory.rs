@@ -1,5 +1,5 @@
-//! Memory of many sandboxes at a time, as proportional set size: a page that several processes share
-//! counts once.
+//! Memory of many sandboxes at a time, as proportional set size: a page that several processes
+//! share counts once.
 
 use super::{BARE, BenchPlan, OURS, say};
 use crate::contender::{Bare, Ours};

@@ -1,5 +1,5 @@
-//! How time and cost grow with what is preloaded. The same `x = 1 + 1` each time, and numpy where it is
-//! there.
+//! How time and cost grow with what is preloaded. The same `x = 1 + 1` each time, and numpy where
+//! it is there.
 
 use super::cost::of_service;
 use super::latency::in_turn;

@@ -1,5 +1,5 @@
-//! Executions per second: clients that ask again as soon as they have their answer, each time on a new
-//! connection, as the LMS does.
+//! Executions per second: clients that ask again as soon as they have their answer, each time on a
+//! new connection, as the LMS does.
 
 use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};
@@ -80,7 +80,8 @@ impl Runs {
     }
 }
 
-/// Keeps so many clients busy. Returns when the last one, too, has its answer, and how long that took.
+/// Keeps so many clients busy. Returns when the last one, too, has its answer, and how long that
+/// took.
 pub fn saturate(
     address: SocketAddr,
     clients: usize,

@@ -1,9 +1,9 @@
 //! Claims: which services of this host are alive, and which uids and directories are theirs.
 //!
-//! As root each spawner writes down in a file what it takes, and holds the file's lock (flock(2)) to its
-//! end, whatever ends it: no other process has the descriptor, since it is closed on exec. So a claim
-//! that is locked is a live service's, and one that isn't a dead one's. No two live services may have
-//! a uid in common.
+//! As root each spawner writes down in a file what it takes, and holds the file's lock (flock(2))
+//! to its end, whatever ends it: no other process has the descriptor, since it is closed on exec.
+//! So a claim that is locked is a live service's, and one that isn't a dead one's. No two live
+//! services may have a uid in common.
 
 use crate::error::LaunchError;
 use crate::say;

@@ -33,9 +33,9 @@ const REMEDY: &str = "start the service as root with CAP_SYS_ADMIN, or allow use
 /// Some hosts let a process enter and then refuse to map its user (Ubuntu from 23.10 on), and there
 /// is no way back. So a child that ends at once tries it first.
 ///
-/// Then each worker can have one of its own below this one, which the answer says: the kernel counts
-/// processes and pending signals by user and by user namespace, so that what one worker's runs take
-/// is not missing to another's (Linux 5.14).
+/// Then each worker can have one of its own below this one, which the answer says: the kernel
+/// counts processes and pending signals by user and by user namespace, so that what one worker's
+/// runs take is not missing to another's (Linux 5.14).
 ///
 /// # Errors
 /// The process is in its namespace and can't map its user there, though its child could.

@@ -41,8 +41,8 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024;
 /// library.
 ///
 /// # Errors
-/// It does not answer as a Python does: the error has the last line that it said. Or the worker module
-/// can't run in it.
+/// It does not answer as a Python does: the error has the last line that it said. Or the worker
+/// module can't run in it.
 pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
     let (said, status) = run(config).map_err(|error| wrong(config, explained(config, error)))?;
     let mut parts = said.split(|byte| *byte == 0).skip(1);

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 /// Links that are followed one after the other: what the kernel allows.
 const LINKS_MAX: usize = 40;
 
-/// The first directory that a user who is only in the group of its own number may not enter, with its
-/// mode; by the permission bits alone. Links are followed, since what they lead to must be entered too.
-/// It only explains a refusal: it must never decide one, as it knows no access lists.
+/// The first directory that a user who is only in the group of its own number may not enter, with
+/// its mode; by the permission bits alone. Links are followed, since what they lead to must be
+/// entered too. It only explains a refusal: it must never decide one, as it knows no access lists.
 pub fn what_keeps_out(path: &Path, id: u32) -> Option<String> {
     let mut ways = vec![path.to_owned()];
     for _ in 0..LINKS_MAX {

@@ -1,4 +1,5 @@
-//! Accounts of this host, as far as `/etc/passwd` has them: none of them should have a sandbox's uid.
+//! Accounts of this host, as far as `/etc/passwd` has them: none of them should have a sandbox's
+//! uid.
 
 use crate::config::Config;
 use crate::config::mapped_ids::{BASES, MappedIds};
@@ -30,8 +31,8 @@ const STEP: u32 = 10_000;
 /// How many are looked at.
 const STEPS_MAX: u32 = 100;
 
-/// All of them; none where there is no such file. What a directory service has is not asked for: that
-/// could take minutes for a large range.
+/// All of them; none where there is no such file. What a directory service has is not asked for:
+/// that could take minutes for a large range.
 #[must_use]
 pub fn all() -> Vec<Account> {
     let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -36,8 +36,8 @@ pub enum BootError {
 }
 
 impl BootError {
-    /// By sysexits(3): EX_CONFIG for what a configuration or a host must change, EX_UNAVAILABLE when
-    /// it cannot boot, EX_TEMPFAIL if it was told to stop, EX_SOFTWARE for the rest.
+    /// By sysexits(3): EX_CONFIG for what a configuration or a host must change, EX_UNAVAILABLE
+    /// when it cannot boot, EX_TEMPFAIL if it was told to stop, EX_SOFTWARE for the rest.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {

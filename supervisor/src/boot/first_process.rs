@@ -1,16 +1,17 @@
 //! What the first process of a container owes: it reaps the processes that others leave behind.
 //!
-//! What `docker exec` or a health check starts has its parent outside of the container. When such a process
-//! ends before its own children do, the kernel gives these to process 1, and who does not reap them keeps
-//! them as zombies, each of which counts against the container's limit on processes.
+//! What `docker exec` or a health check starts has its parent outside of the container. When such a
+//! process ends before its own children do, the kernel gives these to process 1, and who does not
+//! reap them keeps them as zombies, each of which counts against the container's limit on
+//! processes.
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid};
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Reaps children that this process did not start, from now on, if it is the first. The spawner is waited
-/// for at the end of the service, with its status.
+/// Reaps children that this process did not start, from now on, if it is the first. The spawner is
+/// waited for at the end of the service, with its status.
 ///
 /// # Errors
 /// The system allows no handler for SIGCHLD.

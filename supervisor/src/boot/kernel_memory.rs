@@ -1,4 +1,5 @@
-//! What one run can take of the kernel's memory: no limit of a process counts it, only a memory cgroup does.
+//! What one run can take of the kernel's memory: no limit of a process counts it, only a memory
+//! cgroup does.
 
 use std::fs;
 

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 
-/// What to tell the operator, if there is anything. `unbounded` says why no cgroup bounds a worker, where
-/// none does.
+/// What to tell the operator, if there is anything. `unbounded` says why no cgroup bounds a worker,
+/// where none does.
 #[must_use]
 pub fn note(config: &Config, workers: usize, unbounded: Option<&str>) -> Option<String> {
     let bytes = config.cgroup.memory_bytes_max;

@@ -1,5 +1,6 @@
 //! From a configuration to a service that could execute: spawner, privileges, runtime, pool, safety
-//! checks. `serve`, `check` and `run` all start here, so none of them is less confined than another.
+//! checks. `serve`, `check` and `run` all start here, so none of them is less confined than
+//! another.
 
 mod accounts;
 mod ending;
@@ -28,15 +29,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the runtime's end waits for threads that are not done. All tasks have ended before; what is left
-/// is a look-up of a name, which nobody needs any more, or work on a large body.
+/// How long the runtime's end waits for threads that are not done. All tasks have ended before;
+/// what is left is a look-up of a name, which nobody needs any more, or work on a large body.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(200);
 /// How long the spawner may at least take to kill and remove everything at the end, however little
 /// `graceful_timeout_ms` is: it takes some 50 ms.
 const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
 
-/// Runs `job` on a host made ready for it. When this returns no process and no directory stays, unless
-/// the spawner itself was killed: then directories do.
+/// Runs `job` on a host made ready for it. When this returns no process and no directory stays,
+/// unless the spawner itself was killed: then directories do.
 ///
 /// # Errors
 /// The host could not be made ready, or lost its spawner; or the job's error.
@@ -67,9 +68,9 @@ fn end_max(current: &Current) -> Duration {
     Duration::from_millis(current.get().graceful_timeout_ms).max(SPAWNER_END_MIN)
 }
 
-/// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck can't
-/// be waited for, and must not be killed either, where that could be done at all: it alone can remove
-/// what there is, and does so when it goes on, since its socket is closed.
+/// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck
+/// can't be waited for, and must not be killed either, where that could be done at all: it alone
+/// can remove what there is, and does so when it goes on, since its socket is closed.
 fn wait_for_spawner(mut spawner: Child, longest: Duration) -> Result<(), BootError> {
     let (tell, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(spawner.wait()));

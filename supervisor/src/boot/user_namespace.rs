@@ -1,5 +1,5 @@
-//! In a user namespace only what its maps have can be anybody's id: the kernel refuses any other, by then with
-//! a word (EINVAL) that tells nobody why.
+//! In a user namespace only what its maps have can be anybody's id: the kernel refuses any other,
+//! by then with a word (EINVAL) that tells nobody why.
 
 use crate::config::Config;
 use crate::config::mapped_ids::MappedIds;

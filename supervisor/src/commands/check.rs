@@ -1,7 +1,7 @@
 //! `codejail check`: would a service with this configuration serve on this host, and how confined?
 //!
-//! It starts a worker as the service would, which has to pass the safety checks, and then lets a sandbox
-//! say what it has. Only the port is not touched.
+//! It starts a worker as the service would, which has to pass the safety checks, and then lets a
+//! sandbox say what it has. Only the port is not touched.
 
 use super::fairness::{self, Finding};
 use super::venv;
@@ -34,8 +34,8 @@ del os, resource
 /// How long the sandboxes of the checks may take to be gone, and what they left with them.
 const CLEANINGS_MAX: Duration = Duration::from_secs(10);
 
-/// Checks, and prints a line for each thing found; whether a service would serve. What is worth a look and
-/// stops no service is printed as a warning.
+/// Checks, and prints a line for each thing found; whether a service would serve. What is worth a
+/// look and stops no service is printed as a warning.
 ///
 /// # Errors
 /// The service could not even start.
@@ -147,7 +147,8 @@ fn print_python(config: &Config, hello: &Hello) {
     }
 }
 
-/// The globals that the probe leaves; or why there are none, when no execution like it would end well.
+/// The globals that the probe leaves; or why there are none, when no execution like it would end
+/// well.
 async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Result<Value, String> {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
     let limits = &host.config.limits;

@@ -1,6 +1,6 @@
-//! "Is this host fair?": what makes the times of executions unsteady, or executions unsafe, and is the
-//! host's to change. It is read from the kernel's files; what a container or a virtual machine does not
-//! show is passed over.
+//! "Is this host fair?": what makes the times of executions unsteady, or executions unsafe, and is
+//! the host's to change. It is read from the kernel's files; what a container or a virtual machine
+//! does not show is passed over.
 
 use std::fs;
 use std::path::Path;
@@ -177,7 +177,8 @@ fn clock(root: &Path) -> Option<Finding> {
     )
 }
 
-/// Documentation/admin-guide/hw-vuln. Code of strangers runs here, beside what it is to know nothing of.
+/// Documentation/admin-guide/hw-vuln. Code of strangers runs here, beside what it is to know
+/// nothing of.
 fn vulnerabilities(root: &Path) -> Vec<Finding> {
     let directory = root.join("sys/devices/system/cpu/vulnerabilities");
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The API's socket. Whoever has passed one may have passed it to another service too, which executes: so
-/// nobody is to be accepted over it before this one can. Over its own socket the service says at once how
-/// it is: then `accepts` is cancelled here.
+/// The API's socket. Whoever has passed one may have passed it to another service too, which
+/// executes: so nobody is to be accepted over it before this one can. Over its own socket the
+/// service says at once how it is: then `accepts` is cancelled here.
 ///
 /// # Errors
 /// The address can't be listened on.
@@ -41,8 +41,8 @@ pub async fn for_api(
     Ok(listener)
 }
 
-/// The socket of the address of metrics, if there is one: that `metrics.bind` names, or in its place the
-/// one that was passed for it.
+/// The socket of the address of metrics, if there is one: that `metrics.bind` names, or in its
+/// place the one that was passed for it.
 ///
 /// # Errors
 /// The address can't be listened on.

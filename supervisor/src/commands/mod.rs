@@ -1,5 +1,5 @@
-//! The commands. Three start a host, each behind `boot`, so that none is less confined: `serve`, `check`
-//! and `run_file`. The others start nothing of the kind.
+//! The commands. Three start a host, each behind `boot`, so that none is less confined: `serve`,
+//! `check` and `run_file`. The others start nothing of the kind.
 
 pub mod check;
 mod fairness;

@@ -31,10 +31,10 @@ const OBEYED: [Number; 6] = [
     Number::SIGWINCH,
 ];
 
-/// Keeps the signals of `OBEYED` waiting: the kernel delivers them when the service is able to obey.
-/// Without this they would end or stop a process that has no handlers yet. It must be called while the
-/// process has one thread: threads that are made later hold them too, as the spawner does until it has
-/// handlers.
+/// Keeps the signals of `OBEYED` waiting: the kernel delivers them when the service is able to
+/// obey. Without this they would end or stop a process that has no handlers yet. It must be called
+/// while the process has one thread: threads that are made later hold them too, as the spawner does
+/// until it has handlers.
 ///
 /// # Errors
 /// The system refuses a signal mask, which it has no reason to.
@@ -273,7 +273,8 @@ async fn obey(
                 "USR2: no second service is started beside this one; restart it to upgrade it"
             );
         }
-        // A terminal says it with each change of its size. gunicorn too has this line for debugging only.
+        // A terminal says it with each change of its size. gunicorn too has this line for debugging
+        // only.
         ServiceSignal::NewWindow => {
             tracing::debug!(event = "window_ignored", "WINCH: workers stay as they are");
         }
@@ -314,8 +315,8 @@ struct ServiceSignals {
 }
 
 impl ServiceSignals {
-    /// Listens, and lets those come that were held. The calling thread must live as long as the service:
-    /// the kernel delivers signals to it, since all other threads hold them.
+    /// Listens, and lets those come that were held. The calling thread must live as long as the
+    /// service: the kernel delivers signals to it, since all other threads hold them.
     fn listen() -> Result<Self, BootError> {
         let listen =
             |number| signal(SignalKind::from_raw(number as i32)).map_err(system("sigaction"));

@@ -1,4 +1,5 @@
-//! What is wrong with the sandboxes' venv and stops no service: `codejail-venv create` makes it right.
+//! What is wrong with the sandboxes' venv and stops no service: `codejail-venv create` makes it
+//! right.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// Most directories that are looked into: the venv of Open edX has 2,000.
 const DIRECTORIES_MAX: usize = 20_000;
 
-/// One file in so many may be without bytecode: some libraries carry test files in Python 2, which do
-/// not compile.
+/// One file in so many may be without bytecode: some libraries carry test files in Python 2, which
+/// do not compile.
 const COMPILED_BUT_ONE_IN: usize = 20;
 
-/// Faults of the venv whose interpreter this is, each with its cost. `version` is the interpreter's,
-/// such as 3.11.2.
+/// Faults of the venv whose interpreter this is, each with its cost. `version` is the
+/// interpreter's, such as 3.11.2.
 #[must_use]
 pub fn faults(python_bin: &Path, version: &str) -> Vec<String> {
     [a_link(python_bin), uncompiled(python_bin, version)]

@@ -5,11 +5,11 @@ use super::model::{Config, WORKERS_MAX};
 use super::settings::Settings;
 use std::ops::Range;
 
-/// Of memory, for a worker and the sandboxes that wait: the libraries of Open edX take some 300 MB once,
-/// huge pages and the pages that each sandbox copies as much again.
+/// Of memory, for a worker and the sandboxes that wait: the libraries of Open edX take some 300 MB
+/// once, huge pages and the pages that each sandbox copies as much again.
 const WORKER_BYTES: u64 = 1 << 30;
-/// For a run, beside its files, which are memory too: scipy or matplotlib with a large figure take some
-/// 200 MB over the warm image, and this is three times that.
+/// For a run, beside its files, which are memory too: scipy or matplotlib with a large figure take
+/// some 200 MB over the warm image, and this is three times that.
 const RUN_BYTES: u64 = 768 << 20;
 
 impl Config {
@@ -39,8 +39,8 @@ impl Config {
         Err(origin.refuse(&path, &toml::Value::Integer(value), &right))
     }
 
-    /// The configuration of `check` and `run`: one sandbox at a time, under uids of its own, so that
-    /// a service with the same configuration can run at the same time.
+    /// The configuration of `check` and `run`: one sandbox at a time, under uids of its own, so
+    /// that a service with the same configuration can run at the same time.
     #[must_use]
     pub fn for_tool(mut self) -> Self {
         // Checked to fit.
@@ -79,8 +79,8 @@ impl Config {
         one.uid_count()
     }
 
-    /// `cgroup.memory_bytes_max` where nobody sets it: a bound that ordinary work stays far below, so that
-    /// one run can't have the host's memory.
+    /// `cgroup.memory_bytes_max` where nobody sets it: a bound that ordinary work stays far below,
+    /// so that one run can't have the host's memory.
     #[must_use]
     pub fn memory_bytes_default(&self) -> u64 {
         let sandboxes = self.sandboxes_per_worker as u64;
@@ -122,8 +122,8 @@ impl Config {
         3 * self.workers_max()
     }
 
-    /// How many workers the service may be told to keep while it runs; their uids are set aside when
-    /// it starts.
+    /// How many workers the service may be told to keep while it runs; their uids are set aside
+    /// when it starts.
     #[must_use]
     pub fn workers_max(&self) -> usize {
         (2 * self.workers).min(WORKERS_MAX)

@@ -13,7 +13,8 @@ use toml::Value;
 pub struct Current {
     config: RwLock<Arc<Config>>,
     last_read: RwLock<LastRead>,
-    /// What the sources said that it was read from: at the start, and last. None where nobody asks for it.
+    /// What the sources said that it was read from: at the start, and last. None where nobody asks
+    /// for it.
     settings: RwLock<Option<[Arc<Settings>; 2]>>,
 }
 
@@ -54,8 +55,8 @@ impl Current {
         *kept = Some([Arc::clone(started), last]);
     }
 
-    /// Where a value of the configuration as it is now came from. One that waits for a restart still has the
-    /// source that it had at the start.
+    /// Where a value of the configuration as it is now came from. One that waits for a restart
+    /// still has the source that it had at the start.
     #[must_use]
     pub fn origin(&self, path: &[String], value: &Value) -> Origin {
         let settings = self.settings.read();

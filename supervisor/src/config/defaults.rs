@@ -31,9 +31,10 @@ impl Default for Config {
             reply_bytes_max: 32 << 20,
             scratch_bytes_max: 256 << 20,
             scratch_files_max: 16_384,
-            // Ten times what a course's code has open (matplotlib with its fonts: some twenty). What a
-            // run can hang on one wait queue grows with its square, and the kernel's memory that no
-            // limit counts with up to its cube: 1024, the original's, are 16 to 64 times as much.
+            // Ten times what a course's code has open (matplotlib with its fonts: some twenty).
+            // What a run can hang on one wait queue grows with its square, and the kernel's memory
+            // that no limit counts with up to its cube: 1024, the original's, are 16 to 64 times as
+            // much.
             descriptors_max: 256,
             egress_check: None,
             peers: Peers::default(),
@@ -93,7 +94,8 @@ impl Default for Cgroup {
 impl Default for LibraryCache {
     fn default() -> Self {
         Self {
-            // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest courses.
+            // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest
+            // courses.
             bytes_max: 64 << 20,
         }
     }

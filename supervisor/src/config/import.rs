@@ -1,5 +1,5 @@
-//! The original's settings as a configuration in TOML, with an account of each of their keys. What runs
-//! a settings file in Python is `commands/import_settings`.
+//! The original's settings as a configuration in TOML, with an account of each of their keys. What
+//! runs a settings file in Python is `commands/import_settings`.
 
 use super::error::ConfigError;
 use super::load;
@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Why a name, which codejail does not have, has to do with the original's own software alone; `None`
-/// if it has not.
+/// Why a name, which codejail does not have, has to do with the original's own software alone;
+/// `None` if it has not.
 pub type WhyForeign = fn(&str) -> Option<&'static str>;
 
 /// What was made of a file.
@@ -138,8 +138,8 @@ fn line(account: Account, settings: &Settings, why_foreign: WhyForeign) -> Line 
     Line { kind, text }
 }
 
-/// The same value as YAML would bring it. A number that is neither an i64 nor an f64 becomes text, which
-/// no key of a number admits.
+/// The same value as YAML would bring it. A number that is neither an i64 nor an f64 becomes text,
+/// which no key of a number admits.
 fn node(value: &Value) -> Node {
     match value {
         Value::Null => Node::Null,

@@ -24,7 +24,8 @@ pub enum Applies {
     AtOnce,
     /// For each worker that is launched from then on. A reload replaces all workers.
     NewWorkers,
-    /// When the service is started again: the port, the uids or the spawner's preparations depend on it.
+    /// When the service is started again: the port, the uids or the spawner's preparations depend
+    /// on it.
     Restart,
 }
 
@@ -76,7 +77,8 @@ pub const KEYS: &[Key] = &[
         NewWorkers,
     ),
     key("scratch_files_max", Integer(16, 1 << 24), NewWorkers),
-    // Above the status pipe's number, 63; no more than a worker may have (`layers/rlimits.rs` there).
+    // Above the status pipe's number, 63; no more than a worker may have (`layers/rlimits.rs`
+    // there).
     key("descriptors_max", Integer(64, 1024), NewWorkers),
     key("egress_check", Endpoint, AtOnce),
     key("peers.api", ValueType::Networks, AtOnce),

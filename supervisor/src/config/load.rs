@@ -132,7 +132,8 @@ impl Sources {
         (!value.is_empty()).then(|| PathBuf::from(value))
     }
 
-    /// Only names that belong to keys are looked at: beside a service named codejail, Kubernetes sets
+    /// Only names that belong to keys are looked at: beside a service named codejail, Kubernetes
+    /// sets
     /// `CODEJAIL_PORT=tcp://...` and others.
     fn read_environment(&self, settings: &mut Settings) {
         for key in KEYS {

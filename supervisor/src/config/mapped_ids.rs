@@ -1,11 +1,12 @@
-//! Which uids and gids there are for this process: in a user namespace only those that its maps have.
+//! Which uids and gids there are for this process: in a user namespace only those that its maps
+//! have.
 
 use super::model::Config;
 use std::ops::Range;
 
-/// First uids that are tried where the default's range is not mapped. Kubernetes' pods and rootless engines
-/// map the first 65,536 ids, of which nobody (65534) must not be among them; what an image has of its own
-/// lies below 20,000.
+/// First uids that are tried where the default's range is not mapped. Kubernetes' pods and rootless
+/// engines map the first 65,536 ids, of which nobody (65534) must not be among them; what an image
+/// has of its own lies below 20,000.
 pub const BASES: [u32; 3] = [40_000, 20_000, 1_000];
 /// What the kernel shows in place of ids that have no map: whoever has it could be anybody.
 const OVERFLOW_ID: u64 = 65_534;
@@ -55,8 +56,8 @@ impl MappedIds {
         *self == Self::default()
     }
 
-    /// The `sandbox.uid_base` of a configuration that has none: the default, or else one whose whole range
-    /// exists here. None if there is none.
+    /// The `sandbox.uid_base` of a configuration that has none: the default, or else one whose
+    /// whole range exists here. None if there is none.
     #[must_use]
     pub fn base_for(&self, config: &Config) -> Option<u32> {
         let default = Config::default().sandbox.uid_base;

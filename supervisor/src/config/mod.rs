@@ -1,7 +1,8 @@
 //! The service's configuration: read, checked and completed before anything else happens.
 //!
-//! Where it comes from is `load.rs`; what a key may hold, `keys.rs`; docs/configuration.md says what it
-//! means. What is wrong is named with its key, its value, its source and what would be right.
+//! Where it comes from is `load.rs`; what a key may hold, `keys.rs`; docs/configuration.md says
+//! what it means. What is wrong is named with its key, its value, its source and what would be
+//! right.
 
 mod capacity;
 pub mod current;

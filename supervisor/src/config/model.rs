@@ -38,7 +38,8 @@ pub struct Config {
     pub connections_max: usize,
     /// How long the head of a request may take, and the next one on a connection that is kept.
     pub head_timeout_ms: u64,
-    /// How long the body of a request may take, and how long a client may take nothing of its answer.
+    /// How long the body of a request may take, and how long a client may take nothing of its
+    /// answer.
     pub body_timeout_ms: u64,
     /// Largest request body.
     pub body_bytes_max: usize,
@@ -210,7 +211,8 @@ pub struct LibraryCache {
 pub struct Log {
     /// How lines are written.
     pub format: LogFormat,
-    /// Which events get one, unless `RUST_LOG` says it: a level, or `MODULE=LEVEL`, with commas between.
+    /// Which events get one, unless `RUST_LOG` says it: a level, or `MODULE=LEVEL`, with commas
+    /// between.
     pub level: String,
     /// Whether code, globals and results are logged too.
     pub payloads: bool,
@@ -237,8 +239,8 @@ pub struct Metrics {
     pub on_api_address: bool,
 }
 
-/// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always there to
-/// be had.
+/// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always
+/// there to be had.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layers {

@@ -10,8 +10,8 @@ use std::net::IpAddr;
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address lies in it. An IPv4 address is the same one where a socket of IPv6 shows it
-    /// (`::ffff:192.0.2.1`).
+    /// Whether an address lies in it. An IPv4 address is the same one where a socket of IPv6 shows
+    /// it (`::ffff:192.0.2.1`).
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())

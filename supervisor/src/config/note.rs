@@ -1,6 +1,7 @@
 //! What a source says in vain: it is told in the log.
 
-/// Something that a source says and that does not count, or that none says and that is not the default.
+/// Something that a source says and that does not count, or that none says and that is not the
+/// default.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
     /// It is not needed here.

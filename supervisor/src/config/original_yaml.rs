@@ -1,5 +1,5 @@
-//! The original's settings. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` say something here; the
-//! others are Django's and are passed over.
+//! The original's settings. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` say something
+//! here; the others are Django's and are passed over.
 
 use super::error::ConfigError;
 use super::note::Note;
@@ -36,8 +36,8 @@ pub enum Fate {
     Foreign,
 }
 
-/// Reads a file into `settings`, which keep what is wrong in it. Returns the keys that have no effect
-/// here.
+/// Reads a file into `settings`, which keep what is wrong in it. Returns the keys that have no
+/// effect here.
 ///
 /// # Errors
 /// It can't be read as YAML.
@@ -131,7 +131,8 @@ impl File<'_> {
         }
     }
 
-    /// The limits of everybody, or of a context, which may not choose another PROXY than everybody's.
+    /// The limits of everybody, or of a context, which may not choose another PROXY than
+    /// everybody's.
     fn limits(&mut self, place: &str, table: &[&str], node: &Node, global_proxy: Option<&Node>) {
         for (name, node) in self.mapping(place, node) {
             let place = format!("{place}.{name}");

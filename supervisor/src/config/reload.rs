@@ -40,8 +40,8 @@ impl std::fmt::Display for Change {
 }
 
 impl Config {
-    /// This configuration, but with each key that takes a restart as in `started`, when the service was
-    /// started; and the changes that therefore wait.
+    /// This configuration, but with each key that takes a restart as in `started`, when the service
+    /// was started; and the changes that therefore wait.
     ///
     /// # Errors
     /// Keys and configuration don't agree: a mistake in this program.

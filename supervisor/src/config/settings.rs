@@ -1,5 +1,5 @@
-//! What the sources say, key by key, each value with where it came from. A later source replaces a key,
-//! so tables are merged and lists are not.
+//! What the sources say, key by key, each value with where it came from. A later source replaces a
+//! key, so tables are merged and lists are not.
 
 use super::error::ConfigError;
 use super::keys;

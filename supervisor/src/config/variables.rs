@@ -1,5 +1,5 @@
-//! `CODEJAIL_*` variables that name files, and those that say nothing here: a typing error would otherwise
-//! go unnoticed.
+//! `CODEJAIL_*` variables that name files, and those that say nothing here: a typing error would
+//! otherwise go unnoticed.
 
 use super::keys::KEYS;
 use super::note::Note;
@@ -24,9 +24,9 @@ const OF_TESTS: &[&str] = &[
 /// Tables of which no part can be set by a variable.
 const WITHOUT_VARIABLES: &[&str] = &["CODEJAIL_LIMIT_OVERRIDES_", "CODEJAIL_PYTHON__ENV_"];
 
-/// A note for each variable that nothing reads. Kubernetes sets some beside a service named codejail
-/// (`CODEJAIL_PORT_8080_TCP`, `CODEJAIL_SERVICE_HOST`): these are passed over, unless one is next to a
-/// name that counts. Values are not shown: who knows what they are.
+/// A note for each variable that nothing reads. Kubernetes sets some beside a service named
+/// codejail (`CODEJAIL_PORT_8080_TCP`, `CODEJAIL_SERVICE_HOST`): these are passed over, unless one
+/// is next to a name that counts. Values are not shown: who knows what they are.
 pub fn unknown(environment: &BTreeMap<OsString, OsString>) -> Vec<Note> {
     let known: Vec<String> = KEYS.iter().filter_map(|key| key.variable()).collect();
     let files = [YAML_VARIABLE, TOML_VARIABLE];

@@ -1,5 +1,5 @@
-//! A YAML file as PyYAML's `safe_load` reads it, which is how the original reads its own: by YAML 1.1,
-//! where `yes` is true and `1_000` a number. The last of two equal keys counts, as there.
+//! A YAML file as PyYAML's `safe_load` reads it, which is how the original reads its own: by YAML
+//! 1.1, where `yes` is true and `1_000` a number. The last of two equal keys counts, as there.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 use std::collections::HashMap;

@@ -64,7 +64,8 @@ fn write_what_is_not_zero(range: &Range<usize>, file: &OwnedFd) -> Result<u64, I
 }
 
 /// By the system call itself: around its own function for it, where this process ever had a second
-/// thread, glibc makes a note in the thread's descriptor, which would be written with the note in it.
+/// thread, glibc makes a note in the thread's descriptor, which would be written with the note in
+/// it.
 fn write(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     let mut start = range.start;
     while start < range.end {
@@ -81,7 +82,7 @@ fn write(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
         };
         match Errno::result(count) {
             Ok(0) => return Err(ImageError::System("pwrite", Errno::ENOSPC)),
-            Ok(count) => start += usize::try_from(count).unwrap_or_default(),
+            Ok(count) => start += count.cast_unsigned() as usize,
             Err(errno) => return Err(ImageError::System("pwrite", errno)),
         }
     }
@@ -124,8 +125,8 @@ fn checksum(range: &Range<usize>, volatile: &Volatile) -> u64 {
         })
 }
 
-/// Where the kernel writes at any time: it notes the processor that a thread is on (rseq(2)) within the
-/// thread's descriptor (glibc 2.35 and later), which on x86-64 begins where its pointer points.
+/// Where the kernel writes at any time: it notes the processor that a thread is on (rseq(2)) within
+/// the thread's descriptor (glibc 2.35 and later), which on x86-64 begins where its pointer points.
 pub struct Volatile(Range<usize>);
 
 impl Volatile {

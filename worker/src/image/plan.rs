@@ -18,8 +18,8 @@ pub enum Step {
 pub struct Piece {
     /// Its addresses.
     pub range: Range<usize>,
-    /// Whether the process may write to it afterwards: also to a library's relocated constants, which
-    /// are read-only, where they so become one mapping with the library's data.
+    /// Whether the process may write to it afterwards: also to a library's relocated constants,
+    /// which are read-only, where they so become one mapping with the library's data.
     pub writable: bool,
     /// Whether a file holds what the process has not written.
     pub of_file: bool,

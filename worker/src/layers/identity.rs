@@ -23,11 +23,11 @@ pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
         .map_err(LayerError::at(LAYER, "setresgid"))
 }
 
-/// Enters a user namespace that no other process is in, for a sandbox that shares its user with others:
-/// the kernel counts processes and pending signals by user and by user namespace (Linux 5.14). Whether it
-/// did: a host can have as many as it allows already (user.max_user_namespaces). Nobody is mapped there, so
-/// that the process sees its user as 65534 (user_namespaces(7)); [`become_user`] takes the capabilities away
-/// that it has in there.
+/// Enters a user namespace that no other process is in, for a sandbox that shares its user with
+/// others: the kernel counts processes and pending signals by user and by user namespace (Linux
+/// 5.14). Whether it did: a host can have as many as it allows already (user.max_user_namespaces).
+/// Nobody is mapped there, so that the process sees its user as 65534 (user_namespaces(7));
+/// [`become_user`] takes the capabilities away that it has in there.
 ///
 /// # Errors
 /// Anything but too many of them.

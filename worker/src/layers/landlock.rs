@@ -3,8 +3,8 @@
 //!
 //! It asks for exactly what the kernel's ABI has and fails if it gets less. ABI 1 and 2 know no
 //! truncate right (before Linux 6.2), so on them seccomp denies truncation by path. ABI 1 (before
-//! Linux 5.19) lets nobody rename or link between directories, of `tmp` either: EXDEV. Nothing may be
-//! executed anywhere. One ruleset for each sandbox: a shared one would gather all their rules.
+//! Linux 5.19) lets nobody rename or link between directories, of `tmp` either: EXDEV. Nothing may
+//! be executed anywhere. One ruleset for each sandbox: a shared one would gather all their rules.
 
 use super::LayerError;
 use codejail_protocol::control::LayerMode;

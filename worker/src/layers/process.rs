@@ -40,8 +40,8 @@ pub fn own_session() -> Result<(), LayerError> {
 }
 
 /// Closes `/proc` to this worker and to its sandboxes, which are the same user: for a worker with a
-/// root of its own, where that directory is the worker's. Nobody opens it again, because where a user
-/// is shared seccomp denies every change of a mode.
+/// root of its own, where that directory is the worker's. Nobody opens it again, because where a
+/// user is shared seccomp denies every change of a mode.
 pub fn close_proc() -> Result<(), LayerError> {
     set_permissions("/proc", Permissions::from_mode(0o000))
         .map_err(LayerError::at(LAYER, "close /proc"))

@@ -10,9 +10,9 @@ pub const LAYER: &str = "rlimits";
 /// Descriptors a worker may have, which has one for each of its sandboxes (`SANDBOXES_MAX`).
 const DESCRIPTORS_MAX: u64 = 1024;
 
-/// Signals that may be pending for a sandbox's user, some 80 bytes of kernel memory each: a run that
-/// blocks a real-time signal and sends it to itself can have no more. Enough for every program: other
-/// signals are pending once each.
+/// Signals that may be pending for a sandbox's user, some 80 bytes of kernel memory each: a run
+/// that blocks a real-time signal and sends it to itself can have no more. Enough for every
+/// program: other signals are pending once each.
 const SIGNALS_MAX: u64 = 1024;
 
 /// Bytes that a process may dump, lock into memory or queue in message queues: no sandbox needs
@@ -27,9 +27,9 @@ pub fn set_fixed() -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)
 }
 
-/// What holds for a sandbox from before its job on. The kernel counts pending signals by user. Where
-/// runs share one, all that one of them can take leaves at least half of the user's for the timers
-/// of the others.
+/// What holds for a sandbox from before its job on. The kernel counts pending signals by user.
+/// Where runs share one, all that one of them can take leaves at least half of the user's for the
+/// timers of the others.
 pub fn set_for_sandbox(descriptors_max: u64) -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, descriptors_max, descriptors_max)?;
     let resource = Resource::RLIMIT_SIGPENDING;

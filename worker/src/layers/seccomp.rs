@@ -1,8 +1,9 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
-//! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs` the
-//! rules on arguments, `effects.rs` what succeeds and does nothing, `long.rs` what would go on after
-//! a kill, `compile.rs` makes filters of them. This file says which process installs which filter, and when.
+//! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs`
+//! the rules on arguments, `effects.rs` what succeeds and does nothing, `long.rs` what would go on
+//! after a kill, `compile.rs` makes filters of them. This file says which process installs which
+//! filter, and when.
 //!
 //! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
 //! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
@@ -89,8 +90,9 @@ impl SeccompFinal {
 }
 
 /// Confines a worker, and with it all its sandboxes: to what they may do and what it takes to make
-/// them. `sandbox_uids` are the only ones it can become; `user_namespaces` says that sandboxes enter one
-/// each; `landlock_truncates` that Landlock guards truncation by path, so that this layer need not.
+/// them. `sandbox_uids` are the only ones it can become; `user_namespaces` says that sandboxes
+/// enter one each; `landlock_truncates` that Landlock guards truncation by path, so that this layer
+/// need not.
 pub fn confine_worker(
     sandbox_uids: Option<(u32, u32)>,
     user_namespaces: bool,

@@ -1,5 +1,5 @@
-//! Names of settings that have to do with the original's own software alone: Django's (version 5.2), its
-//! extensions', and a few of its settings modules.
+//! Names of settings that have to do with the original's own software alone: Django's (version
+//! 5.2), its extensions', and a few of its settings modules.
 
 const DJANGO: &str = include_str!("django_names.txt");
 

@@ -1,5 +1,5 @@
-//! `codejail import-settings FILE`: the original's settings as a configuration of our own, with an account
-//! of each key.
+//! `codejail import-settings FILE`: the original's settings as a configuration of our own, with an
+//! account of each key.
 
 mod foreign;
 
@@ -59,8 +59,8 @@ impl ImportError {
     }
 }
 
-/// Imports a file: Python, if its name ends in `.py`, and else YAML. Its settings go over a configuration
-/// in TOML, if one is named.
+/// Imports a file: Python, if its name ends in `.py`, and else YAML. Its settings go over a
+/// configuration in TOML, if one is named.
 ///
 /// # Errors
 /// It can't be read, parsed or executed. A key that is not understood is no error.

@@ -1,4 +1,5 @@
-//! Configurations as operators write them: files and variables of a test, read as the service reads them.
+//! Configurations as operators write them: files and variables of a test, read as the service reads
+//! them.
 
 use super::keys::{Applies, KEYS};
 use super::load::{Flag, Loaded, Sources};

@@ -1,9 +1,9 @@
-//! What each allowed system call costs where no limit of the run counts. Three questions: what after
-//! the process is dead, what in somebody else's time, what does it leave?
+//! What each allowed system call costs where no limit of the run counts. Three questions: what
+//! after the process is dead, what in somebody else's time, what does it leave?
 //!
-//! A call that is not here: nothing. What it takes is the process's own time and memory, what it wakes
-//! or interrupts are the process's own threads, and what it holds is given back with its descriptors
-//! and memory. docs/weaknesses.md has the bounds in bytes.
+//! A call that is not here: nothing. What it takes is the process's own time and memory, what it
+//! wakes or interrupts are the process's own threads, and what it holds is given back with its
+//! descriptors and memory. docs/weaknesses.md has the bounds in bytes.
 
 use libc::*;
 
@@ -20,7 +20,8 @@ pub enum Paid {
 
 use Paid::{AfterDeath, ByOthers, Left};
 
-/// Calls, when their cost is to be paid, what it is and what bounds it, and what shows it: a test of
+/// Calls, when their cost is to be paid, what it is and what bounds it, and what shows it: a test
+/// of
 /// `tests/system/confinement`, or the row of docs/weaknesses.md.
 pub type Cost = (&'static [c_long], Paid, &'static str, &'static str);
 

@@ -1,8 +1,9 @@
-//! Calls that succeed and do nothing (decision 14): what they would do costs others or tells of them,
-//! and what a program expects of them it gets, because a run is alone with its files and these die
-//! with it.
+//! Calls that succeed and do nothing (decision 14): what they would do costs others or tells of
+//! them, and what a program expects of them it gets, because a run is alone with its files and
+//! these die with it.
 //!
-//! But for `msync` the allow-list does not have them, so they are denied where this filter is missing.
+//! But for `msync` the allow-list does not have them, so they are denied where this filter is
+//! missing.
 
 use super::LayerError;
 use super::compile::{Rules, all, any_argument_of, one_of, signed, when};
@@ -37,8 +38,8 @@ pub fn rules() -> Result<Rules, LayerError> {
     Ok(rules)
 }
 
-/// Matches the `msync` that waits for the disk, of an address where a page can begin. Of any other the
-/// kernel says EINVAL before it does anything; so the allow-list has the call.
+/// Matches the `msync` that waits for the disk, of an address where a page can begin. Of any other
+/// the kernel says EINVAL before it does anything; so the allow-list has the call.
 fn waits_for_the_disk() -> Result<Vec<SeccompRule>, LayerError> {
     /// The smallest page of any architecture that this is built for.
     const IN_PAGE: u64 = 0xfff;

@@ -10,7 +10,8 @@ use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 /// nothing good.
 const SET_ID: u64 = (libc::S_ISUID | libc::S_ISGID) as u64;
 
-/// Reads that always ask the disk: a run could take all that it gives, for next to no processor time.
+/// Reads that always ask the disk: a run could take all that it gives, for next to no processor
+/// time.
 const DIRECT: u64 = libc::O_DIRECT as u64;
 
 /// `RWF_HIPRI` has the run's own processor wait. Not `RWF_NOWAIT`: it tells whether a library's
@@ -30,8 +31,9 @@ pub fn make_and_read(rules: &mut Rules) -> Result<(), LayerError> {
     rules.insert(libc::SYS_mkdirat, no_set_id(2)?);
     // Plain files and sockets. No named pipes: of one that is opened often each opening can be
     // watched (epoll), and a write then looks at all watches at once, with interrupts off: 512,000
-    // with 256 descriptors, and 160 ms, instead of 15,000. No devices: Landlock denies devices too, but on some kernels
-    // (Debian's 6.12.117) not the device 0:0, which leads nowhere and takes no privilege.
+    // with 256 descriptors, and 160 ms, instead of 15,000. No devices: Landlock denies devices too,
+    // but on some kernels (Debian's 6.12.117) not the device 0:0, which leads nowhere and takes no
+    // privilege.
     let kinds = [0, libc::S_IFREG, libc::S_IFSOCK];
     let kind_and_bits = u64::from(libc::S_IFMT) | SET_ID;
     rules.insert(libc::SYS_mknodat, masked(2, kind_and_bits, kinds)?);

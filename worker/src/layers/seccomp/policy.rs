@@ -57,8 +57,8 @@ const ADVICE: &[i32] = &[
 pub const MADV_GUARD_INSTALL: i32 = 102;
 pub const MADV_GUARD_REMOVE: i32 = 103;
 
-/// What `membarrier` may do: ask, and order the process's own threads. MEMBARRIER_CMD_GLOBAL_EXPEDITED
-/// interrupts the processors of others (linux/membarrier.h).
+/// What `membarrier` may do: ask, and order the process's own threads.
+/// MEMBARRIER_CMD_GLOBAL_EXPEDITED interrupts the processors of others (linux/membarrier.h).
 const BARRIERS: &[i32] = &[
     libc::MEMBARRIER_CMD_QUERY,
     libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
@@ -78,7 +78,8 @@ const ARCH_PRCTLS: &[u64] = &[
     0x1023, // ARCH_REQ_XCOMP_PERM
 ];
 
-/// What `setsockopt` may set, at the level of the socket itself: waits, credentials that come along. Not a filter program, which the kernel would run (SO_ATTACH_FILTER), nor a mark or a
+/// What `setsockopt` may set, at the level of the socket itself: waits, credentials that come
+/// along. Not a filter program, which the kernel would run (SO_ATTACH_FILTER), nor a mark or a
 /// priority.
 const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_REUSEADDR,
@@ -92,9 +93,9 @@ const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_SNDTIMEO,
 ];
 
-/// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases. F_SETFL is
-/// in `files.rs`. Locks are in `effects.rs`, so that to ask for one (F_GETLK) finds none of a run's.
-/// F_ADD_SEALS is the worker's (`image.rs`).
+/// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases. F_SETFL
+/// is in `files.rs`. Locks are in `effects.rs`, so that to ask for one (F_GETLK) finds none of a
+/// run's. F_ADD_SEALS is the worker's (`image.rs`).
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,

@@ -4,8 +4,8 @@
 //! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
 //! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
 //!
-//! `costs.rs` says of each what it costs where no limit counts. CONTRIBUTING.md, "A system call that
-//! sandboxes may make", says which tests a new call needs.
+//! `costs.rs` says of each what it costs where no limit counts. CONTRIBUTING.md, "A system call
+//! that sandboxes may make", says which tests a new call needs.
 
 use libc::*;
 
@@ -262,8 +262,8 @@ pub const WORKER: &[Group] = &[
     ("the file that holds the warm image", &[SYS_memfd_create]),
 ];
 
-/// Linux 6.5 to 6.7; every architecture has these numbers (asm-generic/unistd.h), and the libc crate
-/// has no names for them.
+/// Linux 6.5 to 6.7; every architecture has these numbers (asm-generic/unistd.h), and the libc
+/// crate has no names for them.
 const CACHESTAT: c_long = 451;
 const MAP_SHADOW_STACK: c_long = 453;
 const FUTEX_WAKE: c_long = 454;

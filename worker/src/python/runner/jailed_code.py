@@ -26,8 +26,8 @@ sys.stdout = DevNull()
 exec(code, g_dict)
 
 
-# Tracebacks that authors can get quote lines of this file: those must read as they always did, names
-# and all.
+# Tracebacks that authors can get quote lines of this file: those must read as they always did,
+# names and all.
 def json_safe(d):
     # The part of a dict that survives a round trip through JSON, as that round trip leaves it.
     ok_types = (type(None), int, float, bytes, str, list, tuple, dict)
@@ -49,8 +49,8 @@ def json_safe(d):
 def decode_object(obj):
     # The same value with byte strings decoded, also inside containers; raises if one is not UTF-8.
     #
-    # Loops and no comprehensions: before Python 3.12 these are frames too, and a value of half the depth
-    # would meet the recursion limit.
+    # Loops and no comprehensions: before Python 3.12 these are frames too, and a value of half the
+    # depth would meet the recursion limit.
     if isinstance(obj, bytes):
         return obj.decode("utf-8")
     if isinstance(obj, (list, tuple)):
@@ -71,8 +71,8 @@ def decode_object(obj):
 
 g_dict = json_safe(g_dict)
 
-# One dumps and one write are four times as fast as a dump, which is Python code that writes piece by
-# piece. Where they fail, dump does too, and it is dump's traceback that authors know.
+# One dumps and one write are four times as fast as a dump, which is Python code that writes piece
+# by piece. Where they fail, dump does too, and it is dump's traceback that authors know.
 try:
     sys.__stdout__.write(json.dumps(g_dict))
 except Exception:

@@ -11,7 +11,8 @@ import os
 import sys
 from _thread import get_native_id
 
-# By the module that registers them; Python 3.9 to 3.14. `random` seeds its generator, which rng.py does.
+# By the module that registers them; Python 3.9 to 3.14. `random` seeds its generator, which rng.py
+# does.
 _NEEDLESS = frozenset(("asyncio.events", "concurrent.futures.thread", "logging", "random", "threading"))
 
 

@@ -12,9 +12,9 @@ _ALSO = {"matplotlib": ("matplotlib.font_manager",)}
 # What a library says of its failure goes to the log, by way of a report of bounded length.
 _MESSAGE_LENGTH_MAX = 500
 
-# A thread that stays makes forking unsafe. One that is about to end may do so in this time: on a busy
-# machine it may wait long for a core (matplotlib cancels its timer, and does not join it). Each name that
-# fails costs as much, and a worker has two minutes to become ready.
+# A thread that stays makes forking unsafe. One that is about to end may do so in this time: on a
+# busy machine it may wait long for a core (matplotlib cancels its timer, and does not join it).
+# Each name that fails costs as much, and a worker has two minutes to become ready.
 _THREAD_GRACE_S = 3
 
 
