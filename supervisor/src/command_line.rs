@@ -18,8 +18,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Serve the v0 API until told to end
     ///
-    /// Serve the v0 API until told to end. The port answers at once; executions are refused until a
-    /// worker is warm, the safety checks have passed, and `enabled` is true.
+    /// Serve the v0 API until told to end. The port answers at once. The service refuses executions
+    /// until a worker is warm, the safety checks have passed, and `enabled` is true.
     Serve {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -27,24 +27,24 @@ pub enum Command {
         /// Address and port to listen on; port 0 picks a free one
         #[arg(long, value_name = "ADDRESS:PORT")]
         bind: Option<String>,
-        /// How many warm interpreters
+        /// How many workers (warm interpreters)
         #[arg(long, value_name = "N")]
         workers: Option<String>,
-        /// Check the configuration, say "configuration ok", and end; the host is not looked at
+        /// Check the configuration but not the host, say "configuration ok", and end
         #[arg(long, conflicts_with = "print_config")]
         check_config: bool,
-        /// Print the effective configuration as TOML, with the source of what is no default, and
-        /// end
+        /// Print the resulting configuration as TOML, with the source of each value that is not a
+        /// default, and end
         #[arg(long)]
         print_config: bool,
     },
-    /// Say whether a service would serve here, and how confined
+    /// Say whether a service would serve on this host, and with which layers
     ///
-    /// Say whether a service with this configuration would serve on this host, and how confined: a
-    /// worker is started as `serve` would, and the safety checks are run. A service that runs is
-    /// not disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed
-    /// for it to start, 69 if it would start and not serve. Lines that begin with "warning" change
-    /// no status.
+    /// Say whether a service with this configuration would serve on this host, and with which
+    /// layers of confinement. The command starts a worker as `serve` does, and runs the safety
+    /// checks. It does not disturb a running service. Exits with 0 if the service would serve, with
+    /// 78 if configuration or host must be changed before it can start, and with 69 if it would
+    /// start but not serve. Lines that begin with "warning" do not change the status.
     Check {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -52,10 +52,10 @@ pub enum Command {
     },
     /// Execute a file in a sandbox and print its globals
     ///
-    /// Execute a file as a request would: same configuration, limits and confinement, in a sandbox
-    /// started for it. Prints the resulting globals as JSON and exits with 0; or prints what the
-    /// author of a problem would read to standard error and exits with 1. `enabled` does not
-    /// matter.
+    /// Execute a file as the service would: with the same configuration, limits and confinement, in
+    /// a sandbox of its own. If the code succeeds, the command prints the resulting globals as JSON
+    /// and exits with 0. If it fails, the command prints the message that the author would read to
+    /// standard error, and exits with 1. `enabled` has no effect on it.
     Run {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -65,34 +65,35 @@ pub enum Command {
         /// Input globals: a JSON object, or @FILE with one
         #[arg(long, value_name = "JSON", default_value = "{}")]
         globals: String,
-        /// The course's library, put on the path as python_lib.zip
+        /// A course library; the code finds it on its path as python_lib.zip
         #[arg(long, value_name = "ZIP")]
         python_lib: Option<PathBuf>,
-        /// The limit_overrides_context, which picks the limits
+        /// The name of a course in limit_overrides, whose limits apply
         #[arg(long, value_name = "NAME")]
         context: Option<String>,
     },
     /// Turn the original's settings into a configuration
     ///
-    /// Turn the original's settings, YAML or Python, into a configuration in TOML, which is
-    /// printed. Standard error has a line for each key: taken, of no effect here, or not
-    /// understood. `serve` reads the YAML as it is; this is for who wants TOML, for settings in
-    /// Python, and to see that nothing is lost. Exits with 0 if each key was taken or is known to
-    /// have no effect, and with 1 if not, which is what the last lines name.
+    /// Turn the original's settings, in YAML or Python, into a configuration in TOML, and print it.
+    /// Standard error has a line for each key: it was taken, it has no effect here, or it is not
+    /// understood. `serve` can read the YAML itself: use this command if you want TOML, if your
+    /// settings are in Python, or to see whether each key is understood. Exits with 0 if each key
+    /// was taken or is known to have no effect. Else exits with 1, and the last lines name the
+    /// other keys.
     ///
-    /// A file whose name ends in `.py` is executed, as Django does with it, by the user who types
-    /// this: import your own settings only. What it imports from codejail_service need not be
-    /// installed. What CODEJAIL_SERVICE_CFG names is not read: import that file too. Any other name
-    /// is a YAML file.
+    /// If the name of the file ends in `.py`, the command executes the file as Django does, as the
+    /// user who types this: import only settings of your own. codejail_service need not be
+    /// installed. The command does not read the file that CODEJAIL_SERVICE_CFG names: import that
+    /// file too. Each other file is read as YAML.
     ImportSettings {
         /// The settings file
         file: PathBuf,
-        /// A configuration in TOML that the settings go over: the TOML that is printed has its
-        /// keys, too
+        /// A configuration in TOML: the command prints it with the settings in place of its own
+        /// values
         #[arg(long, value_name = "TOML")]
         over: Option<PathBuf>,
-        /// The Python that executes a settings file in Python, 3.9 or newer; one that has what the
-        /// file imports
+        /// The Python that executes a settings file in Python: 3.9 or newer, with all modules that
+        /// the file imports
         #[arg(long, value_name = "PROGRAM", default_value = "python3")]
         python: PathBuf,
     },
@@ -104,7 +105,7 @@ pub enum Command {
 /// Where the configuration comes from, beside the environment.
 #[derive(Args)]
 pub struct SourceArgs {
-    /// The configuration, in TOML; without it what CODEJAIL_CONFIG names
+    /// The configuration, in TOML; without this option, the file that CODEJAIL_CONFIG names
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
