@@ -57,7 +57,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     service.config.set(Arc::new(config));
     if let Err(error) = host.spawner.bound(bounds).await {
         // The service ends: there is none without its spawner.
-        tracing::error!(event = "reload_failed", %error, "HUP: new workers can't be bounded");
+        tracing::error!(event = "reload_failed", %error, "HUP: new workers can't get their limits");
         return;
     }
     resize(service, pool.resize(workers));
@@ -82,8 +82,8 @@ pub fn say_payloads(config: &Config) {
     if config.log.payloads {
         tracing::warn!(
             event = "payloads_logged",
-            "log.payloads = true: the log holds the code, the globals and the results of executions, and so \
-             what learners and course authors wrote"
+            "log.payloads = true: the log has the code, the globals and the results of \
+             executions: texts of learners and course authors"
         );
     }
 }
@@ -140,7 +140,11 @@ fn say(changes: &[Change], line: impl Fn(&Change)) {
     changes.iter().take(CHANGES_SAID_MAX).for_each(line);
     let more = changes.len().saturating_sub(CHANGES_SAID_MAX);
     if more > 0 {
-        tracing::info!(event = "keys_changed", more, "HUP: and {more} keys more");
+        tracing::info!(
+            event = "keys_changed",
+            more,
+            "HUP: {more} more keys have changed"
+        );
     }
 }
 

@@ -119,7 +119,7 @@ pub async fn of_service(config: &Config) -> Vec<Check> {
     let id = "egress";
     let failure = match timeout(EGRESS_MAX, TcpStream::connect(target)).await {
         Ok(Ok(_)) => Some(format!(
-            "the service could connect to {target}, which egress_check says it must not"
+            "the service could connect to {target}, which egress_check forbids"
         )),
         // Refused, unreachable, no such name, or no answer at all.
         Ok(Err(_)) | Err(_) => None,
@@ -194,7 +194,7 @@ pub fn told(answer: &Answer, limits: &CodeJailLimits) -> String {
         Answer::Success(globals) => format!("the code ran to its end, with the globals {globals}"),
         Answer::Failure { emsg, .. } => match limit_behind(emsg, limits) {
             Some(limit) => {
-                format!("{limit} ended the code, which any execution would need: {emsg}")
+                format!("{limit} is too small for any execution, and ended the code: {emsg}")
             }
             None => format!("the code ended otherwise: {emsg}"),
         },

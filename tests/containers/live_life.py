@@ -72,7 +72,7 @@ def test_the_engine_sees_whether_it_is_healthy():
     # It can reach what it must not: itself.
     with container(*FLAGS, *often, "--env=CODEJAIL_EGRESS_CHECK=127.0.0.1:8080") as service:
         wait_until(lambda: 'event="service_serving"' in service.log(), service.log, 120)
-        wait_until(lambda: "egress_check says" in service.state("json .State.Health.Log"), service.log)
+        wait_until(lambda: "egress_check forbids" in service.state("json .State.Health.Log"), service.log)
         assert service.state(".State.Health.Status") == "unhealthy"
 
 

@@ -164,7 +164,7 @@ def test_settings_import_their_neighbours_and_what_the_given_python_has(tmp_path
         ("a.yml", "a: [", 65, "FILE"),
         ("a.yml", "a: 1\n---\nb: 2", 65, "more than one document"),
         ("a.py", "1/0", 65, "ZeroDivisionError"),
-        ("a.py", "import no_such_module", 65, "--python names a Python that has it"),
+        ("a.py", "import no_such_module", 65, "name a Python that has them with --python"),
         ("a.py", "def", 65, "SyntaxError"),
         ("a.py", "import os\nos._exit(0)", 65, "can't be read from Python"),
     ],

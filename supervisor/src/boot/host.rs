@@ -152,8 +152,8 @@ impl Host {
         if self.config.python.hash_seed.fixed().is_none() {
             tracing::info!(
                 event = "hash_seed_random",
-                "python.hash_seed = \"random\": each worker takes a hash seed of its own, so what an \
-                 author's code makes of a hash differs from worker to worker"
+                "python.hash_seed = \"random\": each worker has a hash seed of its own, so code \
+                 that uses a hash gets other values in other workers"
             );
         }
         let current = Arc::clone(&service.config);

@@ -38,8 +38,9 @@ fn of_host(descriptors: u64, host: &Host) -> String {
     format!(
         "one run can take {all} bytes of the kernel's memory, which only a memory cgroup would count: \
          {sockets} in buffers of sockets (NOFILE {descriptors}, net.core.wmem_max), {pipes} in pipes \
-         (fs.pipe-user-pages-soft), {watches} in epoll watches (NOFILE, fs.epoll.max_user_watches); and \
-         names of files that it looks for in vain, which the kernel gives up when memory is short"
+         (fs.pipe-user-pages-soft), {watches} in epoll watches (NOFILE, \
+         fs.epoll.max_user_watches); and names of files that it looks for and that do not exist, \
+         which the kernel drops when memory is short"
     )
 }
 

@@ -21,10 +21,10 @@ pub enum PrivilegeError {
     #[error("user = {0:?}: no such user; create it, or give a number")]
     NoSuchUser(String),
     /// The user of the configuration is root.
-    #[error("user = {0:?}: the HTTP side must not be root")]
+    #[error("user = {0:?}: the part that speaks HTTP must not be root")]
     Root(String),
     /// To the system it means that nothing is to change.
-    #[error("user = {0:?}: no user can have this number; give another, or a name")]
+    #[error("user = {0:?}: no user can have this number; give another number, or a name")]
     NoNumber(String),
     /// It must be somebody that no worker or sandbox is, and in no group that one of them is in.
     #[error(
@@ -49,7 +49,7 @@ pub enum PrivilegeError {
     #[error(transparent)]
     NotMapped(#[from] NotMapped),
     /// The system said that it gave up its rights, and did not.
-    #[error("the service is still {0} after it became its user: it won't serve as that")]
+    #[error("the service is still {0} after it changed to its user, so it refuses to serve")]
     NotDropped(String),
     /// A required layer is missing.
     #[error(
@@ -88,7 +88,7 @@ pub fn layer(own_uids: bool) -> LayerState {
         LayerState::on("uid", "one for each worker and each sandbox")
     } else {
         let detail =
-            "not started as root (in a container: --user 0); sandboxes share the service's";
+            "not started as root (in a container: --user 0); sandboxes have the uid of the service";
         LayerState::off("uid", detail)
     }
 }
@@ -186,7 +186,8 @@ pub fn notes(loaded: &Loaded) -> Vec<Note> {
         return match origin {
             Origin::Default => Vec::new(),
             origin => vec![Note::Ignored(format!(
-                "user = {:?} ({origin}) has no effect: not started as root, the service stays who it is",
+                "user = {:?} ({origin}) has no effect: the service was not started as root, and \
+                 keeps its user",
                 config.user
             ))],
         };
@@ -199,7 +200,7 @@ pub fn notes(loaded: &Loaded) -> Vec<Note> {
         return Vec::new();
     }
     vec![Note::Warning(format!(
-        "accounts of this host have uids or gids of the range of workers and sandboxes, {}: {}; set \
+        "accounts of this host have uids or gids in the range of workers and sandboxes, {}: {}; set \
          sandbox.uid_base{}",
         shown(&range),
         inside.join(", "),

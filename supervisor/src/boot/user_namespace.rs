@@ -8,7 +8,8 @@ use nix::unistd::{Gid, Uid};
 /// Somebody would have an id that this user namespace has not.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{what}: this user namespace has no other ids than {mapped} (/proc/self/uid_map and gid_map): {remedy}"
+    "{what}: this user namespace has only the ids {mapped} (/proc/self/uid_map and gid_map): \
+     {remedy}"
 )]
 pub struct NotMapped {
     /// Key and value.
@@ -69,7 +70,7 @@ mod tests {
         assert_eq!(checked(40_000, 10_001, &pod), Ok(()));
         assert_eq!(checked(349_590_000, 1000, &MappedIds::default()), Ok(()));
         for (uid_base, user, mapped, part) in [
-            (349_590_000, 10_001, &pod, "no other ids than 0 to 65535"),
+            (349_590_000, 10_001, &pod, "only the ids 0 to 65535"),
             (349_590_000, 10_001, &pod, "set sandbox.uid_base to 40000"),
             // It would reach nobody's uid.
             (65_400, 10_001, &pod, "with uids 65400 to 65561"),

@@ -113,7 +113,10 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
 
 fn print_python(config: &Config, hello: &Hello) {
     let bin = config.python.bin.display();
-    say!("python            {}, {bin}; six is there", hello.python);
+    say!(
+        "python            {}, {bin}; six is installed",
+        hello.python
+    );
     // Another build's would have been refused.
     say!("worker module     of this build");
     let wanted = config.python.preload.len();
@@ -129,15 +132,16 @@ fn print_python(config: &Config, hello: &Hello) {
     }
     let memory = &hello.memory;
     say!(
-        "memory            {} MiB for each worker with this preload list, {} MiB of it in a sealed file, {} MiB in \
-         huge pages, and what its runs use",
+        "memory            {} MiB for each worker with this preload list, {} MiB of it in a \
+         sealed file, {} MiB in huge pages; its runs need more",
         memory.own_bytes.div_ceil(1 << 20),
         memory.sealed_bytes >> 20,
         memory.huge_bytes >> 20
     );
     if let Some(cause) = &memory.not_sealed {
         warn(&format!(
-            "python.sealed_image: not all of the image is in a sealed file, so an execution costs more: {cause}"
+            "python.sealed_image: not all of the image is in a sealed file, so an execution costs \
+             more: {cause}"
         ));
     }
     for (module, error) in &hello.preload_failed {
@@ -177,7 +181,8 @@ async fn emptied(host: &Host) -> Result<(), String> {
         Ok(Err(_)) => return Err("scratch           the spawner is gone".to_owned()),
         Err(_) => {
             return Err(format!(
-                "scratch           what {all} sandboxes have left is not gone after {CLEANINGS_MAX:?}"
+                "scratch           the files of {all} sandboxes are not removed after \
+                 {CLEANINGS_MAX:?}"
             ));
         }
     };

@@ -72,14 +72,14 @@ fn huge_pages(root: &Path) -> Option<Finding> {
     let defrag = read(root, &format!("{directory}/defrag")).unwrap_or_default();
     match (chosen(&enabled)?, chosen(&defrag)) {
         ("always", Some("always")) => unfair(
-            "transparent huge pages are \"always\", with defragmentation at once: any page fault of a run \
-             may wait until memory is moved together",
+            "transparent huge pages are \"always\", and the kernel defragments memory at once: \
+             each page fault of a run may have to wait for that",
             format!("echo madvise > /{directory}/defrag"),
         ),
         ("always", _) => unfair(
-            "transparent huge pages are \"always\": a run that touches a byte may be given, and may clear, \
-             2 MiB, so equal runs differ in time and memory",
-            format!("echo madvise > /{directory}/enabled; python.huge_pages needs no more"),
+            "transparent huge pages are \"always\": for one byte the kernel may give a run 2 MiB, \
+             and zeros them first, so equal runs differ in time and memory",
+            format!("echo madvise > /{directory}/enabled; this is enough for python.huge_pages"),
         ),
         (mode, _) => fair("huge pages", mode),
     }
@@ -99,7 +99,8 @@ fn governor(root: &Path) -> Option<Finding> {
         [only] if only == "performance" => fair("frequency", only),
         some => unfair(
             format!(
-                "the processors' frequency is governed by {}: a run after a pause is slower than one of many",
+                "the governor of the processors' frequency is {}: a run after a pause is slower \
+                 than a run under load",
                 some.join(" and ")
             ),
             "cpupower frequency-set -g performance",
@@ -112,8 +113,8 @@ fn swap(root: &Path) -> Option<Finding> {
     match read(root, "proc/swaps")?.lines().count() {
         0 | 1 => fair("swap", "none"),
         _ => unfair(
-            "there is swap: a worker whose memory was swapped out makes its next runs wait for a disk, and \
-             what runs had in memory is written to it",
+            "this host has swap: if a worker's memory is swapped out, its next runs wait for the \
+             disk, and memory of runs is written to the disk",
             "MemorySwapMax=0 in the unit, or swapoff -a",
         ),
     }
@@ -123,8 +124,8 @@ fn swap(root: &Path) -> Option<Finding> {
 fn overcommit(root: &Path) -> Option<Finding> {
     match read(root, "proc/sys/vm/overcommit_memory")?.as_str() {
         "2" => unfair(
-            "vm.overcommit_memory is 2: each sandbox counts as a whole copy of its worker, and forks are \
-             refused long before memory is short",
+            "vm.overcommit_memory is 2: each sandbox counts as a whole copy of its worker, and \
+             the kernel refuses forks long before memory is short",
             "sysctl vm.overcommit_memory=0",
         ),
         mode => fair("overcommit", mode),
@@ -137,8 +138,8 @@ fn layout(root: &Path) -> Option<Finding> {
         "2" => fair("addresses", "random"),
         mode => unfair(
             format!(
-                "kernel.randomize_va_space is {mode}: a fault in a library is easier to use, since addresses \
-                 are known beforehand"
+                "kernel.randomize_va_space is {mode}: a hole in a library is easier to use, \
+                 because its addresses are known"
             ),
             "sysctl kernel.randomize_va_space=2",
         ),
@@ -166,13 +167,10 @@ fn clock(root: &Path) -> Option<Finding> {
         .filter(|name| QUICK_CLOCKS.contains(name));
     let remedy = match quick.next() {
         Some(name) => format!("echo {name} > /{directory}/current_clocksource"),
-        None => {
-            "another machine, or another hypervisor: this one has no clock that is read at once"
-                .to_owned()
-        }
+        None => "use another machine or another hypervisor: this one has no quick clock".to_owned(),
     };
     unfair(
-        format!("the clock is {current}: each look at the time takes a microsecond and more"),
+        format!("the clock is {current}: to read the time takes a microsecond or more"),
         remedy,
     )
 }
@@ -210,16 +208,19 @@ fn vulnerabilities(root: &Path) -> Vec<Finding> {
     if !open.is_empty() {
         found.extend(unfair(
             format!(
-                "nothing is done about faults of the processor ({}): a run may read memory of others",
+                "the kernel does not protect against faults of the processor ({}): a run may read \
+                 memory of others",
                 listed(&mut open)
             ),
-            "no mitigations=off on the kernel's command line; the processor's newest microcode",
+            "remove mitigations=off from the kernel's command line; install the newest microcode \
+             of the processor",
         ));
     }
     if !by_threads.is_empty() {
         found.extend(unfair(
             format!(
-                "two threads of a core can learn of each other ({}), and two runs may be on one core",
+                "two threads of one core can learn data of each other ({}), and two runs may be \
+                 on one core",
                 listed(&mut by_threads)
             ),
             "mitigations=auto,nosmt on the kernel's command line",
@@ -228,10 +229,10 @@ fn vulnerabilities(root: &Path) -> Vec<Finding> {
     if !dear.is_empty() {
         found.extend(unfair(
             format!(
-                "what guards against faults of the processor makes each system call dear: {}",
+                "the protection against faults of the processor makes each system call slow: {}",
                 listed(&mut dear)
             ),
-            "a newer processor; leave it on, since code of strangers runs here",
+            "a newer processor; leave the protection on, because code of strangers runs here",
         ));
     }
     found

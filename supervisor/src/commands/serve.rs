@@ -264,13 +264,14 @@ async fn obey(
         ServiceSignal::ReopenLogs => {
             tracing::info!(
                 event = "log_reopen_ignored",
-                "USR1: the log is standard error; nothing to reopen"
+                "USR1: the log is standard error, so there is no file to open again"
             );
         }
         ServiceSignal::Upgrade => {
             tracing::warn!(
                 event = "upgrade_ignored",
-                "USR2: no second service is started beside this one; restart it to upgrade it"
+                "USR2: the service does not start a second one beside itself; restart it to \
+                 upgrade it"
             );
         }
         // A terminal says it with each change of its size. gunicorn too has this line for debugging

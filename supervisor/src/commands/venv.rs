@@ -27,7 +27,8 @@ fn a_link(python_bin: &Path) -> Option<String> {
     let venv = fs::canonicalize(python_bin.parent()?.parent()?).ok()?;
     (!target.starts_with(&venv)).then(|| {
         format!(
-            "python.bin = {} leads to {}, outside of its venv: AppArmor's profiles know a copy (venv --copies) alone",
+            "python.bin = {} leads to {}, outside of its venv: AppArmor's profiles know only a \
+             copy (venv --copies)",
             python_bin.display(),
             target.display()
         )
@@ -64,8 +65,8 @@ fn uncompiled(python_bin: &Path, version: &str) -> Option<String> {
     }
     (missing * COMPILED_BUT_ONE_IN > modules).then(|| {
         format!(
-            "{missing} of {modules} modules below {} are not compiled: each execution compiles anew what it \
-             imports of them",
+            "{missing} of {modules} modules below {} are not compiled: each execution compiles \
+             again those that it imports",
             packages.display()
         )
     })

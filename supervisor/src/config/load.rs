@@ -116,7 +116,8 @@ impl Sources {
             let default = std::mem::replace(&mut config.sandbox.uid_base, base);
             let ids = &self.ids;
             notes.push(Note::Chosen(format!(
-                "sandbox.uid_base = {base}: {default} is not among the ids of this user namespace, {ids}"
+                "sandbox.uid_base = {base}: {default} is not among the ids of this user \
+                 namespace, {ids}"
             )));
         }
         Ok(Loaded {
@@ -169,10 +170,10 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))
 }
 
-const IS_YAML: &str = "this is YAML, the original's format: a file of it is named by \
-                       CODEJAIL_SERVICE_CFG, not by --config or CODEJAIL_CONFIG";
-const IS_TOML: &str = "this is TOML: a file of it is named by --config or CODEJAIL_CONFIG; \
-                       CODEJAIL_SERVICE_CFG names the original's YAML";
+const IS_YAML: &str = "this is YAML, the original's format: name this file in \
+    CODEJAIL_SERVICE_CFG, not in --config or CODEJAIL_CONFIG";
+const IS_TOML: &str = "this is TOML: name this file in --config or CODEJAIL_CONFIG; \
+    CODEJAIL_SERVICE_CFG names the original's YAML";
 
 fn read_yaml(path: &Path, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
     let text = read_file(path)?;

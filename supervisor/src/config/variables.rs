@@ -50,7 +50,7 @@ fn why(name: &str, known: &[&str]) -> Option<String> {
         .any(|table| name.starts_with(table))
     {
         return Some(format!(
-            "{name} is ignored: limit_overrides and python.env have no variables, a file has them"
+            "{name} is ignored: only a file can set limit_overrides and python.env"
         ));
     }
     // The common beginning would make everything similar.

@@ -81,7 +81,9 @@ impl<'a> Reader<'a> {
         let (anchor, node) = match event {
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).cloned();
-                return node.ok_or(YamlError::Shape("an alias refers to what contains it"));
+                return node.ok_or(YamlError::Shape(
+                    "an alias refers to a node that contains it",
+                ));
             }
             Event::Scalar(text, ScalarStyle::Plain, anchor, None) => (anchor, resolve(&text)),
             Event::Scalar(text, _, anchor, _) => (anchor, Node::Text(text.into_owned())),

@@ -181,7 +181,7 @@ fn say_full(said: &mut Option<Instant>, connections_max: usize) {
         tracing::warn!(
             event = "connections_exhausted",
             connections_max,
-            "as many connections as there may be; others wait to be accepted"
+            "connections_max connections are open; further clients wait until one ends"
         );
     }
 }

@@ -73,7 +73,8 @@ fn refusal(request: &Request, config: &Current, said: &Said) -> Option<Response>
             event = "peer_refused",
             list = key,
             client = client.map(tracing::field::display),
-            "an address that is not in {key} was refused; the next minute's are only counted"
+            "a client was refused, because its address is not in {key}; in the next minute such \
+             clients are only counted"
         );
     }
     let why = format!("This address is not in {key} of the service's configuration.\n");
@@ -86,7 +87,7 @@ pub fn note(config: &Config, listens: SocketAddr) -> Option<Note> {
     let open = !listens.ip().to_canonical().is_loopback() && config.peers.api.is_empty();
     open.then(|| {
         Note::Warning(format!(
-            "whoever reaches {listens} may have code executed: peers.api names no networks"
+            "everybody who reaches {listens} can execute code: peers.api names no networks"
         ))
     })
 }

@@ -278,7 +278,7 @@ fn log_hello(id: WorkerId, hello: &Hello, failed: &[(String, String)]) {
             worker = id.0,
             module,
             error,
-            "python.preload: it can't be imported"
+            "python.preload: a module can't be imported"
         );
     }
     tracing::info!(

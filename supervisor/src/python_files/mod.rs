@@ -258,8 +258,8 @@ impl PythonFiles {
                 Stage::Changing if late => {
                     tracing::error!(
                         event = "python_unsettled",
-                        "Python's files have changed for {UNSETTLED_MAX:?}: executions go on, and may \
-                         mix versions until nothing changes any more"
+                        "Python's files have changed for {UNSETTLED_MAX:?}: executions go on, and \
+                         may mix old and new files until the changes end"
                     );
                     self.go_on(Stage::Unsettled);
                 }

@@ -187,7 +187,7 @@ pub fn words(
 fn signal(number: i32) -> String {
     let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
     let hint = match number {
-        SIGKILL => ", as the kernel does where memory is short",
+        SIGKILL => ", as the kernel sends it when memory is short",
         _ => "",
     };
     format!("signal {number} ({name}){hint}")

@@ -221,7 +221,7 @@ async fn blame(service: &Service, outcome: Outcome, elapsed: Duration) -> Outcom
     match outcome {
         Outcome::Ended { status, .. } if service.signals.have_ended(status, elapsed).await => {
             Outcome::Lost(format!(
-                "signal {} ended it, which the whole service was sent",
+                "signal {}, which was sent to the whole service, ended it",
                 -status
             ))
         }

@@ -37,9 +37,7 @@ pub enum PassedError {
         second: String,
     },
     /// One that nothing takes.
-    #[error(
-        "the service manager passes a socket for metrics, and no address is configured that it is for"
-    )]
+    #[error("the service manager passes a socket for metrics, but metrics.bind is not set")]
     NoUse,
 }
 

@@ -25,8 +25,8 @@ pub enum SpawnerLinkError {
     Silent,
     /// It did not end when it was told to.
     #[error(
-        "spawner: it has not ended after {0:?}; processes and directories stay until it goes on, and \
-         it will remove them then"
+        "spawner: it has not ended after {0:?}; processes and directories stay until it runs \
+         again and removes them"
     )]
     Stuck(Duration),
     /// It said something that is not legal in this state, or nothing any more.

@@ -240,7 +240,7 @@ impl SpawnerLink {
                     tracing::error!(
                         event = "spawner_link_broken",
                         %error,
-                        "the spawner can't be heard"
+                        "messages from the spawner can't be read"
                     );
                     break;
                 }

@@ -90,7 +90,7 @@ fn everybody_may_ask_where_there_is_no_list_and_a_reload_brings_one() {
 
 #[test]
 fn an_address_that_others_reach_without_a_list_is_worth_a_warning() {
-    let warning = "may have code executed: peers.api names no networks";
+    let warning = "can execute code: peers.api names no networks";
     for (overrides, warned) in [
         ("bind = '0.0.0.0:0'", true),
         ("bind = '0.0.0.0:0'\n[peers]\napi = ['10.0.0.0/8']", false),

@@ -217,7 +217,7 @@ fn a_worker_that_has_lost_every_directory_is_replaced() {
         let answer = service.execute("x = 1");
         assert!(matches!(answer.status, 200 | 503), "{answer:?}");
         let log = service.log();
-        log.contains("what its sandboxes left can't be removed")
+        log.contains("the files of its sandboxes can't be removed")
             .then_some(())
     });
     fs::remove_file(&trash).expect("remove");

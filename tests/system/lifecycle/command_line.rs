@@ -168,7 +168,7 @@ fn check_prints_what_each_layer_got() {
     assert_eq!(said.status, Some(0), "{said:?}");
     let mut parts = vec![
         "configuration     ok\n",
-        "six is there\n",
+        "six is installed\n",
         "preload           1 of 2 modules",
         "warning           python.preload: no_such_module can't be imported: ModuleNotFoundError",
         "warning           one run can take ",

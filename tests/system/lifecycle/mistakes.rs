@@ -438,7 +438,7 @@ fn a_python_without_six_is_told_with_the_remedy() {
 #[test]
 fn who_is_not_root_is_told_that_a_user_is_not_used_and_what_nproc_counts() {
     let service = Service::start_unprivileged("layers.namespaces = 'off'\nlayers.mounts = 'off'");
-    let said = "has no effect: not started as root, the service stays who it is";
+    let said = "has no effect: the service was not started as root, and keeps its user";
     assert_eq!(service.log().matches(said).count(), 1, "{}", service.log());
     needs_root!();
     // As the service's user, from its copies.

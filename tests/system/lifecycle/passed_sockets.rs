@@ -115,7 +115,7 @@ fn sockets_that_nothing_is_for_stop_the_start() {
         (
             1,
             "metrics",
-            "a socket for metrics, and no address is configured",
+            "a socket for metrics, but metrics.bind is not set",
         ),
     ] {
         let (status, log) = Service::fail_to_start_as(&Setup {

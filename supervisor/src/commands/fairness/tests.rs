@@ -67,7 +67,7 @@ fn each_thing_is_fair_or_has_its_remedy() {
             "randomize_va_space=2",
         ),
         (CLOCK, "kvm-clock", "acpi_pm", "another machine"),
-        (MELTDOWN, "", "Vulnerable", "no mitigations=off"),
+        (MELTDOWN, "", "Vulnerable", "remove mitigations=off"),
         (MELTDOWN, "", "Mitigation: PTI", "newer processor"),
         (
             MELTDOWN,

@@ -8,18 +8,16 @@ const DJANGO: &str = include_str!("django_names.txt");
 pub fn why(name: &str) -> Option<&'static str> {
     match name {
         "LOGGING" | "LOGGING_CONFIG" | "LOGGING_FORMAT_STRING" => {
-            Some("log.format and log.level say what the log is like")
+            Some("use log.format and log.level for the log")
         }
         "ALLOWED_HOSTS" => {
-            Some("the host that a request names is not looked at; peers.api says who may ask")
+            Some("codejail ignores the host name in a request; peers.api says who may ask")
         }
-        "SECRET_KEY" | "SECRET_KEY_FALLBACKS" => {
-            Some("there are no sessions and nothing is signed")
-        }
+        "SECRET_KEY" | "SECRET_KEY_FALLBACKS" => Some("codejail has no sessions and signs nothing"),
         _ => DJANGO
             .lines()
             .any(|known| known == name)
-            .then_some("it is for Django, which is not here"),
+            .then_some("it is for Django, which codejail does not use"),
     }
 }
 

@@ -38,8 +38,8 @@ pub enum ImportError {
     Start(PathBuf, #[source] io::Error),
     /// It could not be executed; Python has said why.
     #[error(
-        "{0}: Python could not execute it ({1}). Where it imports what is not there, --python names \
-         a Python that has it: the original's, for one"
+        "{0}: Python could not execute it ({1}). If it imports modules that are missing, name a \
+         Python that has them with --python, for example the original's"
     )]
     Execute(PathBuf, ExitStatus),
     /// What the Python program wrote is not what it writes.

@@ -260,8 +260,8 @@ fn a_variable_that_nothing_reads_is_named_without_its_value() {
             "CODEJAIL_SERVICE_CFGS",
             "; did you mean CODEJAIL_SERVICE_CFG?",
         ),
-        ("CODEJAIL_LIMIT_OVERRIDES__X__CPU", "have no variables"),
-        ("CODEJAIL_PYTHON__ENV__FOO", "have no variables"),
+        ("CODEJAIL_LIMIT_OVERRIDES__X__CPU", "only a file can set"),
+        ("CODEJAIL_PYTHON__ENV__FOO", "only a file can set"),
         ("CODEJAIL_LIMITS", "CODEJAIL_LIMITS is ignored"),
     ] {
         let found = notes(name);

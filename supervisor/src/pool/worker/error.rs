@@ -57,7 +57,7 @@ pub enum WorkerError {
     #[error("Python's files changed while it started")]
     PythonChanged,
     /// It has no seat left in which a sandbox could run.
-    #[error("what its sandboxes left can't be removed")]
+    #[error("the files of its sandboxes can't be removed")]
     NoSeat,
     /// No uids are left for it: killed workers have not ended and still have theirs.
     #[error("workers that were killed have not ended; no uids are left for another one")]
