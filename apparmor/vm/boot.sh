@@ -32,7 +32,8 @@ fresh_disk() {
     mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"
 }
 
-# Why the boot that has just ended says nothing about the payload; nothing if it does.
+# Prints why the last boot does not count: the payload did not run, or the emulator broke the
+# kernel. Prints nothing if the boot counts.
 spoilt() {
     local panic
     panic=$(grep -a -m 1 'Kernel panic' "$results/console" || true)
@@ -43,7 +44,7 @@ spoilt() {
     fi
 }
 
-# What is not needed is not there: no network, no display, no defaults.
+# The machine has only the devices that it needs: no network, no display, no defaults.
 arguments=(
     -accel "tcg,thread=multi" -cpu max -m 2048 -smp 2
     -nodefaults -display none -monitor none -no-reboot
@@ -56,12 +57,13 @@ arguments=(
     -device "nvme-ns,drive=root,bus=disks,nsid=1"
     -device "nvme-ns,drive=payload,bus=disks,nsid=2"
 )
-# A kernel without initramfs knows disks by the order in which it finds them, and newer
-# ones look in parallel: where it took the payload for the root it ends at once. On a
-# busy machine one may also find its emulated timers wanting. Later a kernel may meet a
-# breakpoint that it has taken away again: it patches its code while it runs, and the
-# emulator's other processor still executes the translation of what stood there. Such a
-# boot is tried again, with a new disk; whatever else happens is a result.
+# A boot may fail for reasons that have nothing to do with the payload:
+# - A kernel without initramfs numbers disks in the order in which it finds them, and newer
+#   kernels look for them in parallel. If it takes the payload for the root, it ends at once.
+# - On a busy machine a kernel may panic because its emulated timers are late.
+# - A kernel patches its code while it runs, with breakpoints for a moment. The emulator's other
+#   processor may still execute the translation of such a breakpoint when it is gone.
+# Such a boot is tried again, with a new disk. Everything else is a result.
 boots_max=20
 for ((boot = 1; boot <= boots_max; boot++)); do
     fresh_disk

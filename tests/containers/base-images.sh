@@ -35,7 +35,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Ori
     grep -v security | head -n 1 || true)
 [ -n "$mirror" ] || { say "apt knows no Debian mirror: set one up in /etc/apt and run apt-get update" >&2 && exit 1; }
 
-# Without what Debian's slim image has not either.
+# Debian's slim image has no documentation, no translations and no man pages either.
 debian() { # PACKAGES: makes $root
     rm -rf "$root"
     mmdebstrap --quiet --mode=root --variant=minbase ${1:+--include="$1"} \

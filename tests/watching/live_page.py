@@ -17,7 +17,7 @@ from deployed import complaints
 
 PARTS = ["pool", "latency", "problems", "executions", "cold", "safety", "configuration"]
 PHONE, DESK = 360, 1280
-# Made from its ring: the last hundred.
+# The page keeps the last hundred executions.
 KEPT = 100
 
 

@@ -1,23 +1,22 @@
-//! What a source says in vain: it is told in the log.
+//! Notes about settings: the log and `check` show them.
 
-/// Something that a source says and that does not count, or that none says and that is not the
-/// default.
+/// A note about a setting that does not mean what an operator may expect.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
-    /// It is not needed here.
+    /// The service does not need this setting.
     Ignored(String),
-    /// What follows from this host, since no source says it.
+    /// No source sets this key, and its value follows from the host.
     Chosen(String),
-    /// It is a mistake there too, but none that stops the original.
+    /// The setting is a mistake for the original too, but the original starts all the same.
     Mistake(String),
-    /// Nothing reads it: most likely a typing error.
+    /// Nothing reads this setting: most likely it is a typing error.
     Unknown(String),
-    /// What it asks for this host does not give, or not as it seems.
+    /// This host does not give what the setting asks for, or not in the way that one would expect.
     Warning(String),
 }
 
 impl Note {
-    /// Says it in the log.
+    /// Logs the note.
     pub fn log(&self) {
         match self {
             Self::Chosen(text) => tracing::info!(event = "setting_chosen", "{text}"),
@@ -28,7 +27,7 @@ impl Note {
         }
     }
 
-    /// What it says.
+    /// The text of the note.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {

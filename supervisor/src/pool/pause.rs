@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// How long the pause is. An answer is sent and read within some tenths of it.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Until when a worker's task orders no successor.
+/// A time in which the tasks of workers order no new sandbox.
 #[derive(Debug)]
 pub struct Pause {
     until: Option<Instant>,
@@ -36,7 +36,8 @@ impl Pause {
             .then(|| Instant::now() + PAUSE);
     }
 
-    /// When the pause ends; none if it is over. It is over as soon as a second sandbox is missing.
+    /// The end of the pause; none if there is no pause now. The pause is over as soon as a second
+    /// sandbox is missing.
     pub fn end(&mut self, shelf: &Shelf) -> Option<Instant> {
         let until = self.until.filter(|until| *until > Instant::now());
         self.until = until.filter(|_| shelf.lacks_at_most_one(self.of_each));

@@ -215,8 +215,8 @@ async fn run_admitted(
     }
 }
 
-/// The outcome of a run. It counts as lost if a signal ended the run that was sent to the whole
-/// service.
+/// The outcome of a run. If a signal to the whole service ended the run, the run counts as lost:
+/// its author is not to blame.
 async fn blame(service: &Service, outcome: Outcome, elapsed: Duration) -> Outcome {
     match outcome {
         Outcome::Ended { status, .. } if service.signals.have_ended(status, elapsed).await => {
@@ -238,7 +238,8 @@ fn bytecode(service: &Service, code_exec: &CodeExec<'_>) -> Option<Bytes> {
         .bytecode(library, pool, &service.admission)
 }
 
-/// The name that picks the limits; none if no operator could have written it.
+/// The context of the request, which chooses its limits. None if the request has no context, or one
+/// that no configuration can contain.
 fn context(code_exec: &CodeExec<'_>) -> Option<String> {
     let context = code_exec
         .limit_overrides_context

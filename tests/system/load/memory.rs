@@ -14,8 +14,8 @@ const CLIENTS: usize = 4;
 /// Requests that a client sends before it reads the answers.
 const BATCH: usize = 100;
 const FIFTHS: usize = 5;
-/// What the last four fifths may add. A leak of 16 bytes for each request would add ten times as
-/// much in the long form.
+/// How much the last four fifths may add. In the long form a leak of 16 bytes for each request
+/// would add six times as much.
 const GROWTH_MAX_KIB: u64 = 2 * 1024;
 
 /// A leak of 16 bytes for each request would add 3 MB after the first fifth.

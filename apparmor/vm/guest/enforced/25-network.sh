@@ -1,6 +1,6 @@
-# The supervisor's network rules, tried with a program that does what the supervisor
-# never does: it listens, and is refused when it connects. AppArmor 3 has no word for
-# the second.
+# The supervisor's network rules, tried with another program. It may listen. It also tries to
+# connect, which the supervisor never does: the rules of AppArmor 4 deny it. AppArmor 3 has no rule
+# for that.
 # shellcheck shell=bash
 {
     grep -h '^abi' /etc/apparmor.d/codejail-supervisor

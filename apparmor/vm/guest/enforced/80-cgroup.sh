@@ -9,7 +9,8 @@ mkdir "$service_group"
 python3 -c 'import os, sys; os.setxattr(sys.argv[1], "trusted.delegate", b"1")' "$service_group"
 memory_bytes_max=200000000
 pids_max=60
-# Becomes the service: a function would be a process more, that gets the signals.
+# The shell joins the cgroup and then becomes the service (exec). A function would leave a shell
+# between, and that would get the signals.
 # shellcheck disable=SC2016 # that shell's
 in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
 
@@ -67,10 +68,9 @@ started=$(sed -n 's/^{"globals_dict":{.*"x":\([0-9]*\)}}$/\1/p' <<<"$answer")
 stop_service
 no_cgroups
 
-# cgroup.kill, where nothing else ends what a run has left: without a PID namespace it is
-# no child of the worker's, and in the build without seccomp and rlimits a run can leave
-# something. When the worker is killed, by whomever, it goes along; without the cgroup it
-# stays.
+# cgroup.kill must end a process that a run has left. In the build without seccomp and
+# rlimits a run can leave one, and without a PID namespace nothing else ends it with its
+# worker. With the cgroup the process ends when its worker is killed; without it, it stays.
 install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.so /usr/local/lib/codejail/
 memory_bytes_max=0 pids_max=4096
 
