@@ -40,7 +40,7 @@ pub enum LaunchError {
     Child(String, #[source] Errno),
     /// The layer is required and this host does not give it.
     #[error(
-        "layers.{layer} is required, but this host gives none ({cause}): {remedy}, or set \
+        "layers.{layer} is required, but this host does not give it ({cause}): {remedy}, or set \
          layers.{layer} = \"auto\""
     )]
     Layer {
@@ -77,7 +77,7 @@ impl LaunchError {
             LayerMode::Require => Err(Self::layer(layer, cause, remedy)),
             LayerMode::Auto | LayerMode::Off => Ok(LayerState::off(
                 layer,
-                format!("this host gives none ({cause}); {remedy}"),
+                format!("this host does not give it ({cause}); {remedy}"),
             )),
         }
     }

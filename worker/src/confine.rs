@@ -92,11 +92,11 @@ fn landlock_state(config: &WorkerConfig, landlock: Option<&Landlock>) -> LayerSt
     }
     let cause = match config.layers.landlock {
         LayerMode::Off => "layers.landlock = \"off\"",
-        _ => "this kernel has none; it takes Linux 5.13 with landlock among its lsm=",
+        _ => "this kernel does not have it; it needs Linux 5.13 with landlock among its lsm=",
     };
     let instead = match (config.seats, &config.apparmor) {
-        (true, _) => "what hides the host's files is the worker's root (layers.mounts)",
-        (false, Some(_)) => "what keeps files apart is AppArmor",
+        (true, _) => "the worker's root (layers.mounts) hides the host's files",
+        (false, Some(_)) => "AppArmor keeps files apart",
         (false, None) => "nothing hides the host's files, so nothing is executed",
     };
     LayerState::off(landlock::LAYER, format!("{cause}: {instead}"))

@@ -97,7 +97,7 @@ fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Resu
     match own_process.threads().map_err(text)? {
         1 => Ok(()),
         count => Err(format!(
-            "{count} threads run in this worker, where one may: a preloaded module started them \
+            "{count} threads run in this worker, but only one may: a preloaded module started them \
              (python.preload, {:?})",
             report::bounded(failed)
         )),

@@ -69,7 +69,7 @@ impl Step {
             Self::Ipc => "System V IPC",
             Self::Root => "a root of its own",
             Self::Descriptors => "standard streams",
-            Self::CloseAtExec => "close_range with CLOSE_RANGE_CLOEXEC (it takes Linux 5.11)",
+            Self::CloseAtExec => "close_range with CLOSE_RANGE_CLOEXEC (it needs Linux 5.11)",
             Self::OomScore => "out-of-memory score",
             Self::Directory => "enter its directory",
             Self::UserNamespace => "a user namespace of its own",
@@ -79,8 +79,8 @@ impl Step {
             Self::Signals => "signals",
             Self::AppArmor => "apparmor profile",
             Self::Exec => {
-                "exec of python (it, its interpreter or a library of its own may lie where workers \
-                 see nothing: python.read_paths)"
+                "exec of python (Python, its loader or one of its libraries may be in a \
+                 directory that workers can't see: add it to python.read_paths)"
             }
         }
     }

@@ -28,7 +28,7 @@ const LISTING_MAX: usize = 65_536;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemovalError {
     /// Somebody else has made something of this name.
-    #[error("it belongs to uid {0}, whom this service does not know")]
+    #[error("it belongs to uid {0}, which is not one of this service's")]
     Foreign(u32),
     /// The system refused, or the directory holds too many entries.
     #[error(transparent)]

@@ -30,11 +30,11 @@ const UNKNOWN: &str = "unknown";
 const UNCONFINED: &str = "unconfined";
 
 /// The remedies.
-const NO_KERNEL: &str = "this kernel enforces no AppArmor: boot one that has it, with apparmor=1 and \
-                         apparmor among lsm= (or security=apparmor)";
+const NO_KERNEL: &str = "this kernel does not enforce AppArmor: boot a kernel that has it, with \
+                         apparmor=1 and apparmor among lsm= (or security=apparmor)";
 const LOAD: &str = "load them, enforced, with deploy/apparmor.sh load";
 const SHOW: &str = "start as root where securityfs is mounted, or set layers.apparmor = \"require\", \
-                    with which every worker and sandbox makes sure by itself";
+                    with which each worker and sandbox checks its own profile";
 const NOT_ENTERED: &str = "start it after the profiles are loaded, from the path that \
                            tunables/codejail names, and not under no_new_privs";
 
@@ -218,8 +218,12 @@ impl AppArmorHost {
         let flaws = [
             missing.map(|names| format!("profiles are not loaded: {names}: {LOAD}")),
             lax.map(|names| format!("profiles are not enforced: {names}: {LOAD}")),
-            unseen
-                .map(|names| format!("{LOADED} can't be read, so not relied on: {names}: {SHOW}")),
+            unseen.map(|names| {
+                format!(
+                    "{LOADED} can't be read, so it is not known whether these are enforced: \
+                     {names}: {SHOW}"
+                )
+            }),
             unconfined,
         ];
         flaws.into_iter().flatten().collect()

@@ -20,7 +20,7 @@ const NEEDED: [(u32, &str, &str); 7] = [
     (
         8,
         "CAP_SETPCAP",
-        "to take all other capabilities from workers",
+        "to take all other capabilities away from workers",
     ),
 ];
 

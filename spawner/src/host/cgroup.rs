@@ -122,8 +122,8 @@ impl Cgroups {
         if self.controllers {
             "one for each worker"
         } else {
-            "one for each worker, to kill it by; this host has no memory and pids controllers in its \
-             cgroup v2"
+            "one for each worker, only to kill it; this host has no memory and pids \
+             controllers in its cgroup v2"
         }
     }
 

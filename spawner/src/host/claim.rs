@@ -75,7 +75,8 @@ impl Claims {
                 Err(LaunchError::File(key, io::Error::other(taken)))
             }
             Err(error) => Ok(Self::Impossible(format!(
-                "{DIRECTORY}: {error}: whether another service of this host has the same uids is not known"
+                "{DIRECTORY}: {error}: so it is not known whether another service of this \
+                 host has the same uids"
             ))),
         }
     }
@@ -129,7 +130,7 @@ fn open_directory(directory: &Path) -> io::Result<File> {
     }
     let found = fs::symlink_metadata(directory)?;
     if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & 0o022 != 0 {
-        return Err(io::Error::other("others could write there"));
+        return Err(io::Error::other("other users can write there"));
     }
     File::open(directory)
 }

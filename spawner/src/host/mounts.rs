@@ -15,8 +15,8 @@ use nix::unistd::pipe2;
 
 /// The layer of a worker's own root and its sandboxes' file systems.
 const LAYER: &str = "mounts";
-const REMEDY: &str = "it takes Linux 5.12, the right to mount, and a /proc that a container has not \
-                      covered in part";
+const REMEDY: &str =
+    "it needs Linux 5.12, the right to mount, and a /proc of which the container hides no part";
 
 /// Plans the root and tries it out; `namespaces` are those of a worker with a root.
 ///

@@ -57,7 +57,8 @@ impl Landlock {
             (Err(_), LayerMode::Auto) => Ok(None),
             (Err(errno), _) => Err(LayerError::at(
                 LAYER,
-                "this kernel has none (Linux 5.13 with lsm=landlock has): require it not, or boot one",
+                "this kernel does not have it: boot Linux 5.13 or newer with lsm=landlock, or do \
+                 not require it",
             )(errno)),
         }
     }

@@ -4,7 +4,7 @@
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N)" = N ] ||
     fail "this boot has AppArmor, and was to have none"
 if /payload/deploy/apparmor.sh load; then fail "load must fail"; fi
-refuses_to_start 'this kernel enforces no AppArmor' 'apparmor = "require"'
+refuses_to_start 'this kernel does not enforce AppArmor' 'apparmor = "require"'
 start_service 'apparmor = "auto"'
 grep -F 'layer="apparmor"' "$log" || fail "the log must say so"
 stop_service
