@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A step of the Dockerfile: prints the licences of the Rust libraries that the programs contain, each with the texts
-# that the library itself brings along. Fails if a library has none. cargo-about, which the package uses, would have
-# to be compiled first, for minutes.
+# A step of the Dockerfile: prints the licences of the Rust libraries that the programs contain,
+# each with the texts that the library itself brings along. Fails if a library has none.
+# cargo-about, which the package uses, would have to be compiled first, for minutes.
 #
 #   licences.sh PACKAGE...
 set -euo pipefail
