@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-# Modules that are left out, and for each group the reason.
+# What it is about, and why no run of it says anything.
 LEFT_OUT = {
     "test_embed test_frozenmain test_tools test_peg_generator test_cppext test_cext": "need CPython's sources",
     "test_gdb test_lib2to3 test_distutils test_ensurepip test_venv test_zipapp": "need programs, or pip",
@@ -16,7 +16,7 @@ NAMES_LEFT_OUT = {name for names in LEFT_OUT for name in names.split()}
 
 
 def modules_of(python, at, words):
-    """The names of all test modules, also of those in packages; with `words`, only of these modules."""
+    """Names of modules, those of packages of tests too; of `words` if there are some."""
     directory = Path(at, "test") if at else standard_library(python) / "test"
     found = []
     for path in sorted(directory.glob("test_*")):

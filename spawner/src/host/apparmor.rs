@@ -219,10 +219,7 @@ impl AppArmorHost {
             missing.map(|names| format!("profiles are not loaded: {names}: {LOAD}")),
             lax.map(|names| format!("profiles are not enforced: {names}: {LOAD}")),
             unseen.map(|names| {
-                format!(
-                    "{LOADED} can't be read, so it is not known whether these are enforced: \
-                     {names}: {SHOW}"
-                )
+                format!("{LOADED} can't be read, so these do not count: {names}: {SHOW}")
             }),
             unconfined,
         ];

@@ -31,7 +31,7 @@ fn has(layers: &[String], layer: &str) -> bool {
     layers.iter().any(|on| on == layer)
 }
 
-/// The log must name the right remedy: one on a host, another one in a container.
+/// The remedy that is named on a host, and in a container as an engine marks it.
 fn assert_off_because(service: &Service, on_a_host: &str, in_a_container: &str) {
     let is_container = Path::new("/.dockerenv").exists()
         || Path::new("/run/.containerenv").exists()
@@ -94,7 +94,7 @@ impl OtherRoot {
 
 impl Drop for OtherRoot {
     fn drop(&mut self) {
-        // The mounts on it were in a mount namespace that is gone.
+        // What was mounted there was so in a namespace that is gone.
         fs::remove_dir(&self.0).expect("rmdir");
     }
 }
