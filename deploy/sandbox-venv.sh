@@ -45,7 +45,7 @@ if [ $# -ne 0 ] || [ -z "$requirements" ]; then
 fi
 [ -r "$requirements" ] || fail "$requirements can't be read"
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    fail "$python is no Python with the modules venv and ensurepip: on Debian, apt-get install python3-venv"
+    fail "$python does not have the modules venv and ensurepip: on Debian, apt-get install python3-venv"
 
 mkdir -p "$(dirname "$target")"
 venv=$(cd "$(dirname "$target")" && pwd)/$(basename "$target")
@@ -97,7 +97,7 @@ fi
 if [ "$(id -u)" -eq 0 ]; then
     # shellcheck disable=SC2016 # $1 is the inner shell's
     setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cd "$1"' sh "$(dirname "$venv")" 2>/dev/null ||
-        fail "other uids can't enter the directory of $venv: choose another"
+        fail "other uids can't enter the directory of $venv: choose another directory"
 fi
 
 umask 022

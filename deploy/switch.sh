@@ -1,6 +1,6 @@
 #!/bin/sh
-# Restarts the service without a client's notice: starts the one of codejail@a and codejail@b
-# that does not run, and when that one is up ends the other, which finishes what it has.
+# Restarts the service without refusing a client: starts the one of codejail@a and codejail@b that
+# does not run. When it is up, ends the other one, which first finishes its requests.
 #
 #   codejail-switch            as root
 #
@@ -36,6 +36,6 @@ fi
 # One that still drains after an earlier switch is waited for: this is a restart of it. The
 # command returns when a worker of the new one has passed the safety checks.
 systemctl start "codejail@$new" ||
-    fail "codejail@$new does not come up, and codejail@$old serves on: journalctl -u codejail@$new"
-say "codejail@$new is up; codejail@$old finishes what it has"
+    fail "codejail@$new did not start, and codejail@$old goes on: see journalctl -u codejail@$new"
+say "codejail@$new is up; codejail@$old finishes its requests"
 systemctl stop "codejail@$old"

@@ -187,7 +187,8 @@ pub fn count_cold_imports(credible: &[&str]) {
             tracing::info!(
                 event = "cold_import",
                 module,
-                "an execution imported {module}, which each one will do anew unless python.preload names it"
+                "an execution imported {module}, and each execution has to import it again, unless \
+                 python.preload names it"
             );
         }
         metrics::counter!("codejail_cold_imports_total", "module" => (*module).to_owned())
