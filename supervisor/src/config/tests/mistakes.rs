@@ -50,7 +50,7 @@ const IN_TOML: &[(&str, &str)] = &[
     ),
     (
         "SECRET_KEY: x\nCODE_JAIL:\n  limits: {CPU: 2}",
-        "FILE: this is YAML, the original's format: a file of it is named by CODEJAIL_SERVICE_CFG",
+        "FILE: this is YAML, the original's format: name this file in CODEJAIL_SERVICE_CFG",
     ),
     (
         "[layers]\nselinux = 'auto'",
@@ -196,11 +196,11 @@ const IN_YAML: &[(&str, &str)] = &[
     ("- a", "FILE: the file = a list: must be a mapping"),
     (
         "workers = 4\n[limits]\nCPU = 2",
-        "FILE: this is TOML: a file of it is named by --config or CODEJAIL_CONFIG;",
+        "FILE: this is TOML: name this file in --config or CODEJAIL_CONFIG;",
     ),
     (
         "workers = 4",
-        "FILE: this is TOML: a file of it is named by --config or CODEJAIL_CONFIG;",
+        "FILE: this is TOML: name this file in --config or CODEJAIL_CONFIG;",
     ),
     ("a: [", "FILE: "),
 ];
