@@ -171,9 +171,9 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 }
 
 const IS_YAML: &str = "this is YAML, the original's format: name this file in \
-    CODEJAIL_SERVICE_CFG, not in --config or CODEJAIL_CONFIG";
+                       CODEJAIL_SERVICE_CFG, not in --config or CODEJAIL_CONFIG";
 const IS_TOML: &str = "this is TOML: name this file in --config or CODEJAIL_CONFIG; \
-    CODEJAIL_SERVICE_CFG names the original's YAML";
+                       CODEJAIL_SERVICE_CFG names the original's YAML";
 
 fn read_yaml(path: &Path, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
     let text = read_file(path)?;
