@@ -90,14 +90,14 @@ ROWS = {
         (
             "Limits that were hit",
             "ops",
-            "Executions that ran into a limit, by its key. The log says which problem; limit_overrides can raise it "
+            "Executions that reached a limit, by the limit's key. The log says which problem; limit_overrides can raise it "
             "for one course.",
             {"{{limit}}": rate("codejail_limit_hits_total", "limit")},
         ),
         (
             "Refused with 503",
             "reqps",
-            "queue_full and waited_too_long: more workers. no_room: large bodies, see bodies_bytes_max.",
+            "queue_full and waited_too_long: add workers. no_room: large bodies, see bodies_bytes_max.",
             {"{{reason}}": rate("codejail_requests_refused_total", "reason")},
         ),
     ],
@@ -105,25 +105,25 @@ ROWS = {
         (
             "Time to the answer",
             "s",
-            "From a request's head to its answer, for executions. The LMS gives up after 3.5 s.",
+            "Time from the head of a request until its answer, for executions. The LMS gives up after 3.5 s.",
             quantiles("codejail_request_seconds", ', status=~"executed[.].*"'),
         ),
         (
             "Wait for a sandbox",
             "s",
-            "From admission to a sandbox. Beyond milliseconds the pool is too small, or sandboxes are made slowly.",
+            "Time that requests wait for a sandbox. If it is long, the pool is too small or sandboxes are made slowly.",
             quantiles("codejail_queue_wait_seconds"),
         ),
         (
             "Run",
             "s",
-            "From the job to the end of the run: the author's code and its imports.",
+            "Time from the job until the end of the run: the author's code and its imports.",
             quantiles("codejail_execution_seconds"),
         ),
         (
             "Cold imports",
             "ops",
-            "Libraries that executions import anew each time. Add them to python.preload.",
+            "Libraries that each execution has to import again. Add them to python.preload.",
             {"{{module}}": rate("codejail_cold_imports_total", "module")},
         ),
     ],
@@ -131,7 +131,7 @@ ROWS = {
         (
             "Executions admitted",
             "none",
-            "Executions at a time, and how many there can be. At the bound for minutes: more workers.",
+            "Executions that run now, and how many can. If they are at the bound for minutes, add workers.",
             {"busy": gauge("codejail_sandboxes_busy"), "capacity": gauge("codejail_sandboxes_busy_max")},
         ),
         (
@@ -160,13 +160,13 @@ ROWS = {
         (
             "CPU of a run",
             "s",
-            "CPU time that a run used, without its sandbox's preparation.",
+            "CPU time of a run, without the preparation of its sandbox.",
             quantiles("codejail_execution_cpu_seconds"),
         ),
         (
             "Memory of a run",
             "bytes",
-            "Most memory that a run had beyond its ready sandbox's.",
+            "The most memory that a run had, without the memory of its ready sandbox.",
             quantiles("codejail_execution_memory_bytes"),
         ),
         (
@@ -189,7 +189,7 @@ ROWS = {
         (
             "Starts and ends of workers",
             "ops",
-            "What came of starts, and why workers ended. max_requests and reload are normal; lost is not.",
+            "Results of starts, and why workers ended. max_requests and reload are normal; lost is not.",
             {
                 "start: {{result}}": rate("codejail_worker_starts_total", "result"),
                 "end: {{reason}}": rate("codejail_workers_recycled_total", "reason"),
@@ -217,7 +217,7 @@ ROWS = {
             },
         ),
         (
-            "Last configuration that counts",
+            "Configuration in force since",
             "dateTimeAsIso",
             "When the configuration in force was read. A refused reload leaves the older: CodejailReloadFailed.",
             {"{{instance}}": "1000 * " + gauge("codejail_config_last_reload_success_timestamp_seconds")},
