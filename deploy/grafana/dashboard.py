@@ -90,8 +90,8 @@ ROWS = {
         (
             "Limits that were hit",
             "ops",
-            "Executions that reached a limit, by the limit's key. The log says which problem; limit_overrides can raise it "
-            "for one course.",
+            "Executions that reached a limit, by the limit's key. The log says which problem; limit_overrides can "
+            "raise it for one course.",
             {"{{limit}}": rate("codejail_limit_hits_total", "limit")},
         ),
         (
