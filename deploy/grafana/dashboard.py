@@ -105,7 +105,7 @@ ROWS = {
         (
             "Time to the answer",
             "s",
-            "Time from the head of a request until its answer, for executions. The LMS gives up after 3.5 s.",
+            "Time from the head of a request to its answer, for executions. The LMS gives up after 3.5 s.",
             quantiles("codejail_request_seconds", ', status=~"executed[.].*"'),
         ),
         (

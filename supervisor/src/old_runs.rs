@@ -35,13 +35,13 @@ impl OldRuns {
         Ok(Self(runtime))
     }
 
-    /// A handle with which tasks can be started on these threads.
+    /// How tasks get there.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.0.handle().clone()
     }
 
-    /// Drops all tasks, and waits at most `longest` for threads that still work.
+    /// Drops all tasks, and waits at most so long for threads that are not done.
     pub fn end(self, longest: Duration) {
         self.0.shutdown_timeout(longest);
     }
@@ -57,8 +57,7 @@ impl<T: Send + 'static> Away<T> {
         Self(threads.spawn(task))
     }
 
-    /// Waits for the end of the task, and returns its result. Returns none if the threads ended
-    /// before the task, as they do at the end of the service.
+    /// Waits for its end; none if its threads have ended before, as they do with the service.
     pub async fn end(mut self) -> Option<T> {
         (&mut self.0).await.ok()
     }

@@ -1,22 +1,23 @@
-//! Notes about settings: the log and `check` show them.
+//! What a source says in vain: it is told in the log.
 
-/// A note about a setting that does not mean what an operator may expect.
+/// Something that a source says and that does not count, or that none says and that is not the
+/// default.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The service does not need this setting.
+    /// It is not needed here.
     Ignored(String),
-    /// No source sets this key, and its value follows from the host.
+    /// What follows from this host, since no source says it.
     Chosen(String),
-    /// The setting is a mistake for the original too, but the original starts all the same.
+    /// It is a mistake there too, but none that stops the original.
     Mistake(String),
-    /// Nothing reads this setting: most likely it is a typing error.
+    /// Nothing reads it: most likely a typing error.
     Unknown(String),
-    /// This host does not give what the setting asks for, or not in the way that one would expect.
+    /// What it asks for this host does not give, or not as it seems.
     Warning(String),
 }
 
 impl Note {
-    /// Logs the note.
+    /// Says it in the log.
     pub fn log(&self) {
         match self {
             Self::Chosen(text) => tracing::info!(event = "setting_chosen", "{text}"),
@@ -27,7 +28,7 @@ impl Note {
         }
     }
 
-    /// The text of the note.
+    /// What it says.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {

@@ -40,8 +40,8 @@ impl std::fmt::Display for Change {
 }
 
 impl Config {
-    /// This configuration, but each key that needs a restart has its value of `started`, the
-    /// configuration of the service's start. Also returns the changes that wait for the restart.
+    /// This configuration, but with each key that takes a restart as in `started`, when the service
+    /// was started; and the changes that therefore wait.
     ///
     /// # Errors
     /// Keys and configuration don't agree: a mistake in this program.

@@ -51,7 +51,7 @@ impl<'a> CodePoints<'a> {
         }
     }
 
-    /// The code point of an escape. Its backslash has been taken already.
+    /// What the escape stands for whose backslash was just taken.
     fn escaped(&mut self) -> Option<u32> {
         Some(match self.rest.next()? {
             'b' => 0x08,
@@ -67,9 +67,9 @@ impl<'a> CodePoints<'a> {
         })
     }
 
-    /// `\ud83d\ude00` is one code point: a high surrogate joins with an escaped low surrogate right
-    /// after it. Any other escape after it is a code point of its own, and may join with the next
-    /// escape.
+    /// `\ud83d\ude00` is one code point. A high surrogate joins with what follows only if that is
+    /// an escaped low one; any other escape there stands for itself, and may join with the one
+    /// after it.
     fn joined(&mut self, high: u32) -> Option<u32> {
         if !(0xD800..0xDC00).contains(&high) {
             return None;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_high_surrogate_that_did_not_join_the_next_one_may_join() {
+    fn a_high_surrogate_that_did_not_join_leaves_the_next_one_free_to() {
         assert_eq!(
             &*decode(r#""\ud83d\ud83d\ude00""#),
             b"\xED\xA0\xBD\xF0\x9F\x98\x80"
