@@ -75,7 +75,7 @@ impl Claims {
                 Err(LaunchError::File(key, io::Error::other(taken)))
             }
             Err(error) => Ok(Self::Impossible(format!(
-                "{DIRECTORY}: {error}: so it is not known whether another service of this \
+                "{DIRECTORY}: {error}, so it is not known whether another service of this \
                  host has the same uids"
             ))),
         }
