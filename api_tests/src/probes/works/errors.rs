@@ -19,8 +19,8 @@ const NO_PROCESS: &str = "BlockingIOError: [Errno 11] Resource temporarily unava
 /// Files and directories.
 pub const FILES: &[Probe] = errors![
     "deny_read_os_files", "support_errors_of_denied_files", "Python shows a denied file as the original does.",
-    "PermissionError: [Errno 13] Permission denied: \\'/etc/hosts\\'",
-    "with open('/etc/hosts') as file: file.read()";
+    "PermissionError: [Errno 13] Permission denied: \\'/etc/passwd\\'",
+    "with open('/etc/passwd') as file: file.read()";
     "deny_read_os_files", "support_errors_of_denied_files_of_processes", "And a file of another process.",
     "PermissionError: [Errno 13] Permission denied: \\'/proc/1/cmdline\\'",
     "with open('/proc/1/cmdline') as file: file.read()";
