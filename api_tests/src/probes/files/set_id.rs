@@ -4,7 +4,7 @@
 use crate::probe::Need::Limit;
 use crate::probe::Probe;
 
-/// Why one layer may guard them.
+/// Why one layer is enough against these attacks.
 const NOBODY: &str = "the file is the run's own, and where there are mounts the kernel does not heed \
                       the bits; a program with them would only run as the run's own user";
 
@@ -25,7 +25,7 @@ macro_rules! ways {
     };
 }
 
-/// The part.
+/// The probes of set-user-id and set-group-id bits.
 pub const PROBES: &[Probe] = ways![
     "deny_set_user_id_by_path", "A file can't be made to run as its owner.",
     "empty_file()\nx = outcome(lambda: os.chmod('tmp/program', SET_USER_ID) or bits())";
