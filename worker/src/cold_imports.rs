@@ -1,6 +1,6 @@
 //! Which installed libraries a run had to import because they are not preloaded: an operator may
-//! want to preload them. A run that is killed, or leaves by `os._exit`, reports none. Nothing relies
-//! on these reports, since a run can forge them.
+//! want to preload them. A run that is killed, or leaves by `os._exit`, reports none. Nothing
+//! relies on these reports, since a run can forge them.
 
 use codejail_protocol::job::COLD_IMPORTS_MAX;
 use pyo3::ffi;
