@@ -105,7 +105,8 @@ def become_caller(order):
 
     remember_text(safe_exec)
 
-    # Signals may be ignored (HUP by nohup, the others by a shell's `&`), and code would inherit that.
+    # Signals may be ignored (HUP by nohup, the others by a shell's `&`), and code would inherit
+    # that.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

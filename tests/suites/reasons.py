@@ -27,8 +27,8 @@ ORDER = list(dict.fromkeys(name for name, _, _ in RULES))
 
 
 def reason_of(calls):
-    """From [(call, arguments, errno or None)] the name of the reason and the call; or None. The last denied call decides,
-    since a test ends soon after it. If none was denied, calls without an effect or that are absent decide.
+    """From [(call, arguments, errno or None)] the name of the reason and the call; or None. The last denied call
+    decides, since a test ends soon after it. If none was denied, calls without an effect or that are absent decide.
     """
     weak = None
     for call, arguments, errno in reversed(calls):
