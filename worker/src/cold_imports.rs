@@ -1,13 +1,13 @@
-//! Which installed libraries a run had to import because they are not preloaded: an operator may
-//! want to preload them. A run that is killed, or leaves by `os._exit`, reports none. Nothing
-//! relies on these reports, since a run can forge them.
+//! Which libraries a run had to import that are installed and not preloaded: what an operator may
+//! want to preload. A run that is killed, or leaves by `os._exit`, says nothing; nobody relies on
+//! what one says.
 
 use codejail_protocol::job::COLD_IMPORTS_MAX;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-/// Names of libraries that the worker has not loaded.
+/// Names of libraries of which nothing is loaded.
 #[derive(Debug)]
 pub struct ColdLibraries(Vec<Py<PyString>>);
 

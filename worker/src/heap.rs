@@ -10,15 +10,15 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::c_void;
 
-/// The allocator keeps blocks of these sizes in pools: multiples of `STEP` up to `LARGEST` bytes.
+/// Bytes between two sizes, and of the largest, that the allocator keeps in pools.
 const STEP: usize = 16;
 const LARGEST: usize = 512;
 
-/// So many bytes of blocks without a gap lie only in a pool that was empty: most of a pool.
+/// Bytes that follow each other without a gap only in a pool that nothing else is in: most of one.
 const NEW_POOL: usize = 12 << 10;
 
-/// Bytes of one size that are taken at most. Some 200 kB were seen. An allocator that never gives
-/// adjacent blocks (`PYTHONMALLOC=malloc`) is asked for so many and no more.
+/// Bytes of one size that are taken at most. Some 200 kB were seen; where an allocator never gives
+/// block after block (`PYTHONMALLOC=malloc`), this is the end.
 const TAKEN_MAX: usize = 1 << 20;
 
 /// Takes what is free in the pools that are in use, of each size.

@@ -27,9 +27,9 @@ pub fn set_fixed() -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)
 }
 
-/// What holds for a sandbox before it has a job. The kernel counts pending signals by user. Where
-/// runs share a user, one run can take half of the user's at most: the rest is for the timers of
-/// the others.
+/// What holds for a sandbox from before its job on. The kernel counts pending signals by user.
+/// Where runs share one, all that one of them can take leaves at least half of the user's for the
+/// timers of the others.
 pub fn set_for_sandbox(descriptors_max: u64) -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, descriptors_max, descriptors_max)?;
     let resource = Resource::RLIMIT_SIGPENDING;
