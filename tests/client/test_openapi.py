@@ -1,4 +1,4 @@
-"""The service answers what its own description of the API says."""
+"""The description of the API that the service serves says what the service answers."""
 
 import json
 
@@ -16,7 +16,7 @@ def document(service):
 
 
 def resolved(document, value):
-    """The part of the document to which a reference leads."""
+    """What a reference leads to."""
     while isinstance(value, dict) and "$ref" in value:
         place = document
         for name in value["$ref"].removeprefix("#/").split("/"):
@@ -26,9 +26,9 @@ def resolved(document, value):
 
 
 def assert_described(document, path, answer):
-    """The document must have this answer for its path, method and status."""
+    """The answer is one that the document has for its path, method and status."""
     item = document["paths"][path]
-    # A method that is not described gets the answer of a method that is.
+    # Methods that are not described are answered as one that is.
     method = answer.request.method.lower()
     operations = [item[method]] if method in item else list(item.values())
     found = [operation["responses"].get(str(answer.status_code)) for operation in operations]

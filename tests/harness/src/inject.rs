@@ -1,4 +1,4 @@
-//! Faults that a test causes in a running service from outside, as root can.
+//! Faults, put into a running service from outside, as root can.
 
 use crate::processes::{Process, status_number};
 use nix::errno::Errno;
@@ -40,14 +40,14 @@ pub fn steal(process: &Process, fd: RawFd) -> OwnedFd {
     own(stolen)
 }
 
-/// Sends a packet over one of a process's sockets, in the place of that process.
+/// Says something in a process's place over one of its sockets.
 pub fn say_as(process: &Process, fd: RawFd, packet: &[u8]) {
     let socket = steal(process, fd);
     send(socket.as_raw_fd(), packet, MsgFlags::empty()).expect("send");
 }
 
-/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. This runs as the
-/// process's own user, so it takes no capability.
+/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. As the process's
+/// own user, which takes no capability.
 pub fn limit(pid: i32, limit: &str, value: &str) {
     let id = |field: &str| {
         let id = status_number(pid, field).expect("it lives");
@@ -61,7 +61,7 @@ pub fn limit(pid: i32, limit: &str, value: &str) {
     assert!(done.expect("prlimit").success(), "prlimit {limit}={value}");
 }
 
-/// Builds a library for `LD_PRELOAD` in `dir`, from a text in C.
+/// Builds a library for `LD_PRELOAD` in `dir`, of C text.
 #[must_use]
 pub fn build_library(dir: &Path, text: &str) -> PathBuf {
     let (source, library) = (dir.join("inject.c"), dir.join("inject.so"));

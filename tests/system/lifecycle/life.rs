@@ -1,4 +1,4 @@
-//! The service from start to end: what stops it, what it survives, what it leaves.
+//! The service from start to end: what stops it, what it outlives, what it leaves.
 
 use crate::answers::SEE_LOGS;
 use codejail_harness::http::Answer;
@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::thread;
 
-/// Makes a mark when it runs, and goes on for a while.
+/// Says that it runs, and goes on for a while.
 const LONG_RUN: &str = "import os, time; os.mkdir('tmp/running'); time.sleep(1.5); x = 1";
 
 fn sigkill(pid: i32) {
@@ -25,7 +25,7 @@ fn wait_until_gone(processes: &[Process]) {
     });
 }
 
-/// Does something to the service while it executes. Returns the answer to that execution.
+/// Does something to the service while it executes; the answer to that execution.
 fn during_a_run(service: &Service, act: impl FnOnce()) -> Answer {
     thread::scope(|scope| {
         let answer = scope.spawn(|| service.run(&Run::new(LONG_RUN).globals(r#"{"id": 7}"#)));
@@ -73,8 +73,7 @@ fn a_run_whose_worker_is_killed_is_answered_and_the_pool_recovers() {
     assert_eq!(workers.len(), 1);
     assert_ne!(workers[0], worker);
     wait_for("the lost worker's directories gone", END_MAX, || {
-        // Those of the new worker and of its two sandboxes, and the one for files that wait to be
-        // removed.
+        // Of the new worker and its two sandboxes, and the one for what waits to be removed.
         (service.scratch_directories().len() == 1 + 2 + 1).then_some(())
     });
 }
@@ -84,7 +83,7 @@ fn a_worker_that_hangs_is_replaced() {
     let service = Service::start("");
     let worker = service.workers().remove(0);
     kill(Pid::from_raw(worker.pid), Signal::SIGSTOP).expect("kill");
-    // The worker's two spare sandboxes still run. Later runs need a worker that lives.
+    // Its two spares still run; whatever comes after needs a living worker.
     for n in 0..4 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
@@ -130,7 +129,7 @@ fn a_service_that_ends_while_it_is_busy_ends_well_each_time() {
         for n in 0..5 {
             assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
         }
-        // At this moment directories are removed and sandboxes are prepared.
+        // Directories are being removed and sandboxes prepared at this moment.
         service.signal(Signal::SIGTERM);
         assert_eq!(service.wait().code(), Some(0), "{}", service.log());
     }
@@ -171,7 +170,7 @@ fn a_configuration_that_cannot_work_is_refused_by_name() {
             ("user = 'no-such-user-here'", 78, "no-such-user-here"),
             ("user = 'root'", 78, "root"),
             ("[layers]\nuid = 'off'", 78, "layers.uid"),
-            // Also on a host with AppArmor no profile is attached to the path of the tests' binary.
+            // Where there is AppArmor, no profile is attached to where tests have the binary.
             (
                 "[layers]\napparmor = 'require'",
                 78,
@@ -212,7 +211,7 @@ fn metrics_tell_how_long_executions_took() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));
         line.map_or(0, |count| count.trim().parse().unwrap())
     };
-    // The startup checks don't count.
+    // The startup checks are not among them.
     assert_eq!(count(), 0);
     for _ in 0..3 {
         service.execute("x = 1").success();
