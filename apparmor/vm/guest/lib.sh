@@ -80,8 +80,8 @@ start_service() {
             return 1
         fi
         # Unhealthy for good: the checks have run, and one has failed.
-        if grep -q 'startup check failed' "$log"; then
-            grep 'startup check' "$log"
+        if grep -q 'event="startup_check_failed"' "$log"; then
+            grep 'event="startup_check_' "$log"
             return 1
         fi
         if [ "$SECONDS" -ge "$deadline" ]; then

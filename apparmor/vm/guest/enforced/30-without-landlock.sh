@@ -33,4 +33,4 @@ if start_service 'apparmor = "off"' 'landlock = "off"' 'mounts = "off"' 'namespa
     end_all
     fail "with neither the root directory can be listed, and the service must see that"
 fi
-grep 'startup check failed' "$log" | grep -q disk || fail "the check of the disk must have failed"
+grep 'event="startup_check_failed"' "$log" | grep -q 'check="disk"' || fail "the check of the disk must have failed"
