@@ -17,8 +17,8 @@ const WORDS_EVERY: Duration = Duration::from_secs(2);
 /// wants two at least, and a question to the spawner takes time, too.
 const SIGNS_MIN: u32 = 4;
 
-/// Tells the manager that the service is up, and first how it is: whoever waits for the one and then
-/// asks for the other (`systemctl start`, `systemctl status`) must not read how it was before.
+/// Tells the manager how the service is, and then that it is up. Whoever waits until it is up and
+/// then asks how it is (`systemctl start`, `systemctl status`) must not read an older answer.
 pub fn tell_ready(notifier: &Notifier, service: &Service) {
     notifier.status(&words(service));
     notifier.ready();
