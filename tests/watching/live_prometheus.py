@@ -172,8 +172,8 @@ def test_refusals_make_their_alert_pending_and_a_service_that_is_well_makes_none
     _, prometheus, _ = watched
     waiting = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
     assert "CodejailRefusing" in waiting
-    # Executions that fail and requests that are refused may use up the objective. No other alert may
-    # fire.
+    # Executions that fail and requests that are refused may use up the objective. No other alert
+    # may fire.
     assert waiting <= {"CodejailRefusing", "CodejailLatencySLO", "CodejailLatencySLOSlowBurn", "CodejailSaturated"}
 
 
