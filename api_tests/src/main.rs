@@ -100,7 +100,7 @@ enum Command {
     },
 }
 
-/// What went wrong, with the status to end with.
+/// An error, with the exit status for it.
 struct Failure(u8, anyhow::Error);
 
 trait OrExit<T> {
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => {
-            // Help and version come here too, and are no mistake.
+            // Help and version come here, too. They are no mistakes.
             let _ = answer.print();
             return ExitCode::from(if answer.use_stderr() { EX_USAGE } else { 0 });
         }
@@ -162,7 +162,7 @@ fn limit(text: &str) -> Result<(String, Value), String> {
 }
 
 fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
-    // Before there is anything that a signal could leave behind.
+    // Before decoys exist that a signal could leave behind.
     let mut signals =
         signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).or_exit(EX_UNAVAILABLE)?;
     let decoys = Decoys::create(dir, uid).or_exit(EX_CANTCREAT)?;
@@ -217,7 +217,7 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What is to be run, or listed.
+/// The probes to run or to list.
 fn chosen(arguments: &Arguments) -> Vec<Chosen> {
     let filter = arguments.filter.as_deref();
     let part = filter.unwrap_or_default();
@@ -325,7 +325,7 @@ fn report(all: &[Finished], arguments: &Arguments, passes: Passes) -> Result<Exi
         String::new()
     };
     println!("{passed} passed, {failed} failed{also}");
-    // What ran nothing has shown nothing.
+    // If no probe ran, nothing is shown.
     let good = failed == 0 && passed > 0;
     Ok(if good {
         ExitCode::SUCCESS
