@@ -1,6 +1,7 @@
-//! `make bench`: this service, the original, a bare Python and what none can beat, side by side.
+//! `make bench`: this service, the original, a bare Python, and the limit that no service can beat,
+//! side by side.
 //!
-//! Figures belong to the machine and day that they are printed with.
+//! Figures belong to the machine and day that are printed with them.
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -58,7 +59,7 @@ struct Arguments {
 enum Part {
     Latency,
     Throughput,
-    /// With throughput, of which it takes half.
+    /// Also measures throughput, of which it takes half.
     HalfLoad,
     Cost,
     Preload,

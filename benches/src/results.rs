@@ -1,31 +1,32 @@
-//! What was measured, as it is written to `results.json`. All times are microseconds.
+//! The results, as they are written to `results.json`. All times are microseconds.
 
 use crate::sampling::percentile;
 use serde::Serialize;
 
-/// Where and when.
+/// The machine and the day.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
-    /// As the kernel names it.
+    /// The processor, as the kernel names it.
     pub processor: String,
-    /// Those that this process may use.
+    /// The cores that this process may use.
     pub cores: usize,
-    /// Its release.
+    /// The release of the kernel.
     pub kernel: String,
-    /// The sandboxes' and the original's.
+    /// The version of the sandboxes' Python, which is the original's, too.
     pub python: String,
     /// Year, month, day.
     pub date: String,
-    /// Of the last minute before the run: of a machine that is not quiet the figures say little.
+    /// The load average of the last minute before the run. If the machine is not quiet, the figures
+    /// say little.
     pub load_average: f64,
 }
 
 /// Times of one contender with one workload.
 #[derive(Debug, Clone, Serialize)]
 pub struct Series {
-    /// Which workload, or which size.
+    /// The workload, or the size.
     pub workload: String,
-    /// Who executed.
+    /// The contender.
     pub contender: String,
     /// Each execution's time, in ascending order.
     pub sorted_us: Vec<u32>,
@@ -42,7 +43,7 @@ impl Series {
         }
     }
 
-    /// Milliseconds below which this share of the executions was.
+    /// This share of the executions took at most so many milliseconds.
     pub fn ms(&self, percent: f64) -> f64 {
         f64::from(percentile(&self.sorted_us, percent)) / 1e3
     }
@@ -51,54 +52,54 @@ impl Series {
 /// Clients that ask again as soon as they have their answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Throughput {
-    /// Which workload.
+    /// The workload.
     pub workload: String,
-    /// Who executed.
+    /// The contender.
     pub contender: String,
-    /// How many at a time.
+    /// How many clients at a time.
     pub clients: usize,
     /// Executions per second.
     pub per_second: f64,
-    /// How long each took.
+    /// The time of each execution.
     pub times: Series,
 }
 
-/// Requests that come at random moments, half as many as the contender can take at most.
+/// Requests that come at random moments, at half of the rate that the contender can take.
 #[derive(Debug, Clone, Serialize)]
 pub struct HalfLoad {
-    /// Which workload.
+    /// The workload.
     pub workload: String,
-    /// Who executed.
+    /// The contender.
     pub contender: String,
     /// Arrivals per second.
     pub per_second: f64,
-    /// How long each took, from the moment it was due.
+    /// The time of each execution, from the moment at which it was due.
     pub times: Series,
 }
 
-/// What one execution uses, in all processes of the contender.
+/// What one execution uses in all processes of the contender.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cost {
-    /// Which workload.
+    /// The workload.
     pub workload: String,
-    /// Who executed, with what preloaded.
+    /// The contender, and what it preloads.
     pub contender: String,
-    /// CPU, user and system.
+    /// CPU time, user and system.
     pub cpu_us: f64,
     /// Page faults that needed no disk.
     pub faults: f64,
-    /// Over so many.
+    /// The number of executions that were measured.
     pub executions: usize,
 }
 
 /// Memory of all processes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Memory {
-    /// Whose.
+    /// The contender.
     pub contender: String,
-    /// Whether the sandboxes wait, or run something.
+    /// Whether the sandboxes wait or run code.
     pub state: String,
-    /// Sandboxes, or fresh interpreters.
+    /// The number of sandboxes, or of fresh interpreters.
     pub sandboxes: usize,
     /// The proportional set size of all processes.
     pub pss_bytes: u64,
@@ -107,18 +108,18 @@ pub struct Memory {
 /// This build beside another contender, round by round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// With whom.
+    /// The other contender.
     pub contender: String,
-    /// Which workload.
+    /// The workload.
     pub workload: String,
-    /// What is compared, with its unit.
+    /// The measured quantity, with its unit.
     pub what: String,
-    /// Of each round what was found of this build and of the other one.
+    /// For each round the figure of this build, and that of the other contender.
     pub rounds: Vec<[f64; 2]>,
 }
 
 impl Comparison {
-    /// No round yet.
+    /// A comparison without rounds.
     pub fn new(contender: &str, workload: &str, what: &str) -> Self {
         Self {
             contender: contender.to_owned(),
@@ -128,17 +129,17 @@ impl Comparison {
         }
     }
 
-    /// One more round: of this build, and of the other one.
+    /// Adds a round: the figure of this build, and that of the other contender.
     pub fn add(&mut self, found: [f64; 2]) {
         self.rounds.push(found);
     }
 
-    /// The median of this build's figures, or of the other one's.
+    /// The median of this build's figures, or of the other contender's.
     pub fn median(&self, which: usize) -> f64 {
         self.median_by(|round| round[which])
     }
 
-    /// This build's figure by the other one's: the median of the rounds.
+    /// This build's figure divided by the other's: the median of the rounds.
     pub fn ratio(&self) -> f64 {
         self.median_by(|[ours, before]| ours / before)
     }
@@ -162,34 +163,34 @@ impl Comparison {
     }
 }
 
-/// From a start to the first answer.
+/// The time from a start to the first answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Start {
-    /// Who, with what preloaded.
+    /// The contender, and what it preloads.
     pub contender: String,
     /// Each start's time, in ascending order.
     pub times: Series,
-    /// CPU of all processes up to then, the median.
+    /// CPU time of all processes up to then; the median.
     pub cpu_us: f64,
 }
 
-/// What the issue asks for, and what was found.
+/// A target of the issue, and what was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Target {
-    /// What must be so.
+    /// What the target is about.
     pub what: String,
     /// The bound, with its unit.
     pub bound: String,
-    /// What was found, with the same unit.
+    /// The measured value, in the same unit.
     pub found: String,
-    /// Whether that is within the bound.
+    /// Whether the value is within the bound.
     pub met: bool,
 }
 
-/// All of one run. What was not measured is empty.
+/// All results of one run. Measurements that were not made are empty.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
-    /// Where and when.
+    /// The machine and the day.
     pub machine: Machine,
     /// Whether it was a short run, whose figures are rough.
     pub quick: bool,
@@ -201,11 +202,11 @@ pub struct Results {
     pub throughput: Vec<Throughput>,
     /// Beside an earlier build, or on other Pythons.
     pub before: Vec<Comparison>,
-    /// Half as many as could be.
+    /// Half of the best rate.
     pub half_load: Vec<HalfLoad>,
     /// CPU and page faults per execution.
     pub cost: Vec<Cost>,
-    /// The same, by what is preloaded; `x = 1 + 1` and the times of it.
+    /// The same by what is preloaded, for `x = 1 + 1`; and its times.
     pub preload: Vec<Series>,
     /// Memory.
     pub memory: Vec<Memory>,
@@ -218,7 +219,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Nothing yet.
+    /// Results without measurements.
     pub fn of(machine: Machine, quick: bool) -> Self {
         Self {
             machine,

@@ -1,4 +1,4 @@
-//! From start to healthy: what a deployment waits for, and what a worker that is replaced costs.
+//! The time from start to healthy: a deployment waits for it, and each replaced worker costs it.
 
 use super::preload::PRELOADS;
 use super::{BenchPlan, ORIGINAL, say};
@@ -7,10 +7,10 @@ use crate::sampling::micros;
 use anyhow::Result;
 use codejail_harness::processes::usage;
 
-/// Of each.
+/// Starts of each list.
 const STARTS: usize = 5;
 
-/// Starts each some times, in turn.
+/// Starts a service with each list some times, in turn.
 pub fn measure(plan: &BenchPlan) -> Result<Vec<Start>> {
     let mut all: Vec<(String, Vec<u32>, Vec<u32>)> = Vec::new();
     let names = PRELOADS.iter().map(|(name, _)| format!("{name} preloaded"));
