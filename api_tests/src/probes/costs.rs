@@ -98,7 +98,7 @@ def write():
     return side * side
 x = outcome(write, ('EMFILE',))
 ";
-    "deny_watches_on_a_fifo", "Nor does writing to a pipe with a name, which can be opened again and again.",
+    "deny_watches_on_a_fifo", "Writing to a pipe with a name, which can be opened again and again, holds up nobody.",
     "as many watches as descriptors cubed, all in one queue",
     r"
 import select
@@ -232,7 +232,7 @@ def flush():
     return len(done)
 x = outcome(flush)
 ";
-    "deny_the_bandwidth_of_the_disk", "Nor does one that reads it past the page cache.",
+    "deny_the_bandwidth_of_the_disk", "A run that reads past the page cache can't take the disk's bandwidth.",
     "every read goes to the device",
     r"
 import mmap, threading
