@@ -9,9 +9,9 @@ import random
 import zipfile
 
 MODULES = 40
-# So many functions that its import compiles as long as that of MITx's library, some 100 ms.
+# With which importing it compiles for as long as MITx's does, some 100 ms.
 FUNCTIONS_PER_MODULE = 8
-# So much documentation that the archive has 140 kB: half of a grader's text is documentation.
+# With which the archive has its 140 kB: half of a grader's text is documentation.
 DETAIL_WORDS = 100
 
 NOUNS = "answer attempt bound credit domain entry formula grade hint input kernel limit matrix norm option".split()
@@ -85,7 +85,7 @@ def fields(source):
 
 
 def module(source, number):
-    """The text of a module. The first has the classes that the others use."""
+    """Its text. The first has what the others build on."""
     parts = [
         f'"""{words(source, 20).capitalize()}."""\n\nimport math\nimport re\nfrom collections import OrderedDict\n'
     ]
@@ -115,6 +115,6 @@ def library():
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in files.items():
-            # Without the time of day the archive always has the same bytes.
+            # Without the time of day two archives are the same bytes.
             archive.writestr(zipfile.ZipInfo(path), text, zipfile.ZIP_DEFLATED)
     return data.getvalue()

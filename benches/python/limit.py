@@ -1,8 +1,8 @@
-"""The limit, which no service can beat: an interpreter behind a pipe executes code. It runs already and has imported
-its libraries. There is no sandbox and no fresh process, and nothing is forgotten between two runs.
+"""What no service can beat: code executed in an interpreter that is already running, its libraries
+imported, behind a pipe. No sandbox, no fresh process, nothing forgotten between two runs.
 
 Arguments: the modules to import first, and the course library's path. Each line of standard input is a
-job, `[code, globals]`. Each line of standard output has its globals, or the text of an exception.
+job, `[code, globals]`, each line of standard output its globals, or an exception's text.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def main(library, *preload):
     jobs, answers = os.fdopen(0, "r"), os.fdopen(os.dup(1), "w")
     sys.path.append(library)
     for module in preload:
-        # The service has the same list, and reports modules that are missing.
+        # One that is not there is for the service to report, which has the same list.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     sys.stdout = open(os.devnull, "w")

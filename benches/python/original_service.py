@@ -1,5 +1,5 @@
-"""The original as a service: edx-codejail's own `safe_exec` behind gunicorn. The application does with a request
-what codejail-service does, and no more.
+"""The original as a service: codejail's own `safe_exec` behind gunicorn, with an application that does
+what codejail-service does with a request, and no more.
 
 It is installed as its README says, by sudo, in a mount namespace of its own (tests/fidelity/original.py).
 Started in that namespace as root with an order in JSON, it prints its port and serves until it is killed.
@@ -13,12 +13,12 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests/fidelity"), str(REPOSITORY / "tests/system/python_json")]
-# The original's service has no simplejson.
+# As in the original's service, which has no simplejson.
 sys.modules["simplejson"] = None
 
 import gunicorn.app.base
 
-# Gunicorn imports these when it needs them. By then this process may not read this venv any
+# Gunicorn imports these when it needs them, which is when this process may not read this venv any
 # more.
 import gunicorn.glogging
 import gunicorn.workers.sync
@@ -28,7 +28,7 @@ from multipart import parse_form_data
 from original import become_caller
 from python_json import SCHEMA
 
-# The largest globals have 10 MB, and more in a form.
+# The globals that are measured with have 10 MB; a form makes more of them.
 BODY_BYTES_MAX = 64 << 20
 
 LIBRARY = "python_lib.zip"
@@ -59,7 +59,7 @@ def answer_to(environ):
 
 
 def execution(payload, python_path, extra_files):
-    """An execution. If it fails the globals are as they came."""
+    """The globals as they came if it failed."""
     globals_dict = payload["globals_dict"].copy()
     try:
         safe_exec(
@@ -79,12 +79,12 @@ def execution(payload, python_path, extra_files):
 
 
 class Service(gunicorn.app.base.BaseApplication):
-    """Gunicorn with its defaults, except the number of workers."""
+    """Gunicorn with its defaults, but for the number of workers."""
 
     def __init__(self, order, listener):
         self._options = {
             "workers": order["workers"],
-            # The user that this process is now. By default gunicorn takes the user that started it.
+            # Whom this process is already; by default gunicorn takes whom it was started as.
             "user": order["app"],
             "group": order["app"],
             "bind": f"fd://{listener.fileno()}",

@@ -1,5 +1,5 @@
-//! The contenders, which execute the same code: the original, a bare Python, this service, and the
-//! limit, which no service can beat.
+//! Those that execute the same code: the original, a bare Python, this service, and what none can
+//! beat.
 
 mod bare;
 mod limit;
@@ -18,8 +18,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Seconds of CPU and of the wall clock that a run may take with every contender. No workload comes
-/// near, even on a loaded machine: a run that is killed would be a wrong answer.
+/// Seconds of CPU and of the wall clock that a run may take, everywhere: no workload comes near on
+/// a loaded machine either, since one that is killed would be a wrong answer.
 pub const LIMIT_S: u64 = 30;
 
 /// Executes workloads, one at a time.
@@ -80,7 +80,7 @@ fn terminate(process: &mut Child) -> Result<std::process::ExitStatus> {
     Ok(process.wait()?)
 }
 
-/// Kills a process if it is still there: for processes that must not outlive an error.
+/// Kills what is still there: for what must not outlive an error.
 fn kill(process: &mut Child) {
     // Both do nothing after a `wait`.
     let _ = process.kill();

@@ -1,7 +1,6 @@
-//! `make bench`: this service, the original, a bare Python, and the limit that no service can beat,
-//! side by side.
+//! `make bench`: this service, the original, a bare Python and what none can beat, side by side.
 //!
-//! Figures belong to the machine and day that are printed with them.
+//! Figures belong to the machine and day that they are printed with.
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -59,7 +58,7 @@ struct Arguments {
 enum Part {
     Latency,
     Throughput,
-    /// Also measures throughput, of which it takes half.
+    /// With throughput, of which it takes half.
     HalfLoad,
     Cost,
     Preload,

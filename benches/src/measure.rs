@@ -1,5 +1,4 @@
-//! The measurements, one file each, and what they share: the contenders, and the length of a
-//! measurement.
+//! The measurements, one file each, and what they share: who is there, and how long to measure.
 
 pub mod before;
 pub mod cost;
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// Names of the contenders in tables.
 pub const OURS: &str = "codejail";
-/// The same service, with one connection for all requests.
+/// The same with one connection for all requests.
 pub const OURS_KEPT: &str = "codejail, connection kept";
 /// An earlier build of this service.
 pub const BEFORE: &str = "before";
@@ -31,50 +30,50 @@ pub const BARE: &str = "bare Python";
 /// A running interpreter.
 pub const LIMIT: &str = "limit";
 
-/// The pause between two requests of one client to this service. The service makes the next sandbox
-/// in this time, not while the next run is measured. (`throughput` measures without a pause.)
+/// Between two requests of one client to this service: a sandbox's successor is made meanwhile and
+/// not while the next run is measured. (`throughput` measures without a pause.)
 pub const PAUSE: Duration = Duration::from_millis(15);
 
-/// Prints to standard error what is measured now, and how long everything has taken so far.
+/// Tells on standard error what is done now, and how long all has taken so far.
 pub fn say(what: &str) {
     static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
     eprintln!("{:>4} s  {what}", STARTED.elapsed().as_secs());
 }
 
-/// The paths of everything, and how thorough to be.
+/// Where things are, and how thorough to be.
 #[derive(Debug, Clone)]
 pub struct BenchPlan {
     /// The `codejail` executable.
     pub codejail: PathBuf,
-    /// The executable of an earlier build, if there is one to compare with.
+    /// That of an earlier build, where there is one to compare with.
     pub before: Option<PathBuf>,
     /// The sandbox venv's interpreter.
     pub python: PathBuf,
-    /// Interpreters of other venvs: this build with each is compared with this build with `python`.
+    /// Those of other venvs: this build on each is compared with this build on `python`.
     pub other_pythons: Vec<PathBuf>,
-    /// The interpreter of the venv with gunicorn. Without it there is no original.
+    /// The interpreter of the venv with gunicorn; without it the original is left out.
     pub original_python: Option<PathBuf>,
-    /// Every time and every count is divided by this.
+    /// Everything that takes time is divided by this.
     pub quickness: u32,
 }
 
 impl BenchPlan {
-    /// So long, or shorter in a quick run.
+    /// This long, or shorter in a quick run.
     pub fn time(&self, full: Duration) -> Duration {
         full / self.quickness
     }
 
-    /// So many, or fewer in a quick run, but at least some.
+    /// This many, or fewer in a quick run, but some.
     pub fn count(&self, full: usize) -> usize {
         (full / self.quickness as usize).max(3)
     }
 
-    /// A service of this build, with this TOML over the development configuration.
+    /// A service of ours: TOML over the development configuration.
     pub fn ours(&self, overrides: &str) -> Result<Ours> {
         Self::build(&self.codejail, &self.python, overrides)
     }
 
-    /// The same of the earlier build, if there is one.
+    /// The same of the earlier build, where there is one.
     pub fn before(&self, overrides: &str) -> Result<Option<Ours>> {
         let before = self.before.as_deref();
         before
@@ -90,7 +89,7 @@ impl BenchPlan {
         })
     }
 
-    /// The original, if it is wanted.
+    /// The original, where it is wanted.
     pub fn original(&self) -> Result<Option<Original>> {
         let python = self.original_python.as_deref();
         python
@@ -99,13 +98,13 @@ impl BenchPlan {
     }
 }
 
-/// The contenders that run all the time. Each measurement asks them in turn.
+/// Those that run all the time: what each measurement asks in turn.
 pub struct Field {
     /// This service with the development configuration.
     pub ours: Ours,
-    /// An earlier build of it, if there is one.
+    /// An earlier build of it, where there is one.
     pub before: Option<Ours>,
-    /// The original, if it is wanted.
+    /// The original, where it is wanted.
     pub original: Option<Original>,
     /// Fresh interpreters.
     pub bare: Bare,
@@ -114,7 +113,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// Starts them. A bare Python gives the right answer of each workload.
+    /// Starts them, and has a bare Python say what each workload must answer.
     pub fn start(plan: &BenchPlan, suite: &mut Suite) -> Result<Self> {
         let bare = Bare::new(&plan.python, &suite.scripts)?;
         for workload in &mut suite.workloads {
@@ -130,8 +129,7 @@ impl Field {
         })
     }
 
-    /// Each contender with its name, and how many times it is asked in a round: quick ones more
-    /// often.
+    /// Each with its name and how many times it is asked in a round: the quick ones more often.
     fn entrants(&mut self) -> Vec<Entrant<'_>> {
         let ours = self.ours.address();
         let mut entrants = vec![
@@ -161,7 +159,7 @@ impl Field {
         entrants
     }
 
-    /// Stops the contenders that must be stopped in good order.
+    /// Stops what must be stopped in good order.
     pub fn stop(self) -> Result<()> {
         if let Some(original) = self.original {
             original.stop()?;
@@ -173,7 +171,7 @@ impl Field {
     }
 }
 
-/// A contender that is asked in turn.
+/// One that is asked in turn.
 pub struct Entrant<'a> {
     /// Its name in tables.
     pub name: String,
@@ -184,7 +182,7 @@ pub struct Entrant<'a> {
 }
 
 impl<'a> Entrant<'a> {
-    /// A contender that is asked so many times in a round, with a pause before each.
+    /// Asked so many times in a round, with a pause before each.
     pub fn new(
         name: &str,
         calls_per_round: usize,

@@ -1,5 +1,5 @@
-//! The service's pure parts, one closure each. Criterion takes their time, and callgrind counts
-//! their instructions. A part that does not do what it should panics.
+//! The service's pure parts, one closure each: for Criterion, which takes their time, and for
+//! callgrind, which counts their instructions. They panic where a part does not do what it should.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -40,7 +40,7 @@ pub struct Part {
     pub run: Box<dyn FnMut()>,
 }
 
-/// As many bytes as the service's configuration allows, and more than any part has.
+/// Bytes that the service's configuration allows, and more than any part has.
 const BYTES_MAX: usize = 32 << 20;
 
 /// All parts.
@@ -52,8 +52,8 @@ pub fn all() -> Vec<Part> {
     parts
 }
 
-/// The work of one execution that ends well for the log, for metrics and for the page: from the
-/// request's head to a line that is dropped, and to a place among the last executions.
+/// What is done for the log, for metrics and for the page in one execution that ends well, from the
+/// request's head to a line that goes nowhere and a place among the last executions.
 fn of_the_log() -> Part {
     static BEGIN: Once = Once::new();
     let request = Request::builder().body(()).expect("a request");
@@ -62,8 +62,7 @@ fn of_the_log() -> Part {
     // The service has both before the request comes, and copies them.
     let (bounds, image) = (bounds(), Arc::from("3.11.2-0a1b2c"));
     part("tell of 100 executions", move || {
-        // A hundred times, since the beginning takes some ten million instructions, and never the
-        // same number.
+        // A hundred, since to begin takes some ten million, and never the same.
         BEGIN.call_once(begin_to_tell);
         for _ in 0..100 {
             tell(&head, slug, bounds, &image);
@@ -108,7 +107,7 @@ fn tell(head: &Parts, slug: Option<RawString<'_>>, bounds: Bounds, image: &Arc<s
     black_box(id);
 }
 
-/// Begins a log whose lines are dropped, a recorder, and the page's list.
+/// A log that goes nowhere, a recorder, and what the page keeps.
 fn begin_to_tell() {
     finished::begin_keeping();
     log::start_into("info", false, std::io::sink);
@@ -144,7 +143,7 @@ fn part(name: &'static str, run: impl FnMut() + 'static) -> Part {
     }
 }
 
-/// The code of the smallest real request: a prolog and a few lines, some 4 kB.
+/// What the smallest real request holds: a prolog and a few lines, some 4 kB.
 fn code() -> String {
     let line = "answer = round(random.uniform(0.1, 0.4) * g, 2)  # in \"m/s\" \\ 'SI'\n";
     line.repeat(56)
@@ -226,7 +225,7 @@ fn read(content_type: &str, body: &str) {
     black_box(form.check().expect("a job").code);
 }
 
-/// The result of a future that has nothing to wait for.
+/// A future that has nothing to wait for.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {

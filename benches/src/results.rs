@@ -1,32 +1,31 @@
-//! The results, as they are written to `results.json`. All times are microseconds.
+//! What was measured, as it is written to `results.json`. All times are microseconds.
 
 use crate::sampling::percentile;
 use serde::Serialize;
 
-/// The machine and the day.
+/// Where and when.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
-    /// The processor, as the kernel names it.
+    /// As the kernel names it.
     pub processor: String,
-    /// The cores that this process may use.
+    /// Those that this process may use.
     pub cores: usize,
-    /// The release of the kernel.
+    /// Its release.
     pub kernel: String,
-    /// The version of the sandboxes' Python, which is the original's, too.
+    /// The sandboxes' and the original's.
     pub python: String,
     /// Year, month, day.
     pub date: String,
-    /// The load average of the last minute before the run. If the machine is not quiet, the figures
-    /// say little.
+    /// Of the last minute before the run: of a machine that is not quiet the figures say little.
     pub load_average: f64,
 }
 
 /// Times of one contender with one workload.
 #[derive(Debug, Clone, Serialize)]
 pub struct Series {
-    /// The workload, or the size.
+    /// Which workload, or which size.
     pub workload: String,
-    /// The contender.
+    /// Who executed.
     pub contender: String,
     /// Each execution's time, in ascending order.
     pub sorted_us: Vec<u32>,
@@ -43,7 +42,7 @@ impl Series {
         }
     }
 
-    /// This share of the executions took at most so many milliseconds.
+    /// Milliseconds below which this share of the executions was.
     pub fn ms(&self, percent: f64) -> f64 {
         f64::from(percentile(&self.sorted_us, percent)) / 1e3
     }
@@ -52,54 +51,54 @@ impl Series {
 /// Clients that ask again as soon as they have their answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Throughput {
-    /// The workload.
+    /// Which workload.
     pub workload: String,
-    /// The contender.
+    /// Who executed.
     pub contender: String,
-    /// How many clients at a time.
+    /// How many at a time.
     pub clients: usize,
     /// Executions per second.
     pub per_second: f64,
-    /// The time of each execution.
+    /// How long each took.
     pub times: Series,
 }
 
-/// Requests that come at random moments, at half of the rate that the contender can take.
+/// Requests that come at random moments, half as many as the contender can take at most.
 #[derive(Debug, Clone, Serialize)]
 pub struct HalfLoad {
-    /// The workload.
+    /// Which workload.
     pub workload: String,
-    /// The contender.
+    /// Who executed.
     pub contender: String,
     /// Arrivals per second.
     pub per_second: f64,
-    /// The time of each execution, from the moment at which it was due.
+    /// How long each took, from the moment it was due.
     pub times: Series,
 }
 
-/// What one execution uses in all processes of the contender.
+/// What one execution uses, in all processes of the contender.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cost {
-    /// The workload.
+    /// Which workload.
     pub workload: String,
-    /// The contender, and what it preloads.
+    /// Who executed, with what preloaded.
     pub contender: String,
-    /// CPU time, user and system.
+    /// CPU, user and system.
     pub cpu_us: f64,
     /// Page faults that needed no disk.
     pub faults: f64,
-    /// The number of executions that were measured.
+    /// Over so many.
     pub executions: usize,
 }
 
 /// Memory of all processes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Memory {
-    /// The contender.
+    /// Whose.
     pub contender: String,
-    /// Whether the sandboxes wait or run code.
+    /// Whether the sandboxes wait, or run something.
     pub state: String,
-    /// The number of sandboxes, or of fresh interpreters.
+    /// Sandboxes, or fresh interpreters.
     pub sandboxes: usize,
     /// The proportional set size of all processes.
     pub pss_bytes: u64,
@@ -108,18 +107,18 @@ pub struct Memory {
 /// This build beside another contender, round by round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// The other contender.
+    /// With whom.
     pub contender: String,
-    /// The workload.
+    /// Which workload.
     pub workload: String,
-    /// The measured quantity, with its unit.
+    /// What is compared, with its unit.
     pub what: String,
-    /// For each round the figure of this build, and that of the other contender.
+    /// Of each round what was found of this build and of the other one.
     pub rounds: Vec<[f64; 2]>,
 }
 
 impl Comparison {
-    /// A comparison without rounds.
+    /// No round yet.
     pub fn new(contender: &str, workload: &str, what: &str) -> Self {
         Self {
             contender: contender.to_owned(),
@@ -129,17 +128,17 @@ impl Comparison {
         }
     }
 
-    /// Adds a round: the figure of this build, and that of the other contender.
+    /// One more round: of this build, and of the other one.
     pub fn add(&mut self, found: [f64; 2]) {
         self.rounds.push(found);
     }
 
-    /// The median of this build's figures, or of the other contender's.
+    /// The median of this build's figures, or of the other one's.
     pub fn median(&self, which: usize) -> f64 {
         self.median_by(|round| round[which])
     }
 
-    /// This build's figure divided by the other's: the median of the rounds.
+    /// This build's figure by the other one's: the median of the rounds.
     pub fn ratio(&self) -> f64 {
         self.median_by(|[ours, before]| ours / before)
     }
@@ -163,34 +162,34 @@ impl Comparison {
     }
 }
 
-/// The time from a start to the first answer.
+/// From a start to the first answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Start {
-    /// The contender, and what it preloads.
+    /// Who, with what preloaded.
     pub contender: String,
     /// Each start's time, in ascending order.
     pub times: Series,
-    /// CPU time of all processes up to then; the median.
+    /// CPU of all processes up to then, the median.
     pub cpu_us: f64,
 }
 
-/// A target of the issue, and what was measured.
+/// What the issue asks for, and what was found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Target {
-    /// What the target is about.
+    /// What must be so.
     pub what: String,
     /// The bound, with its unit.
     pub bound: String,
-    /// The measured value, in the same unit.
+    /// What was found, with the same unit.
     pub found: String,
-    /// Whether the value is within the bound.
+    /// Whether that is within the bound.
     pub met: bool,
 }
 
-/// All results of one run. Measurements that were not made are empty.
+/// All of one run. What was not measured is empty.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
-    /// The machine and the day.
+    /// Where and when.
     pub machine: Machine,
     /// Whether it was a short run, whose figures are rough.
     pub quick: bool,
@@ -202,11 +201,11 @@ pub struct Results {
     pub throughput: Vec<Throughput>,
     /// Beside an earlier build, or on other Pythons.
     pub before: Vec<Comparison>,
-    /// Half of the best rate.
+    /// Half as many as could be.
     pub half_load: Vec<HalfLoad>,
     /// CPU and page faults per execution.
     pub cost: Vec<Cost>,
-    /// The same by what is preloaded, for `x = 1 + 1`; and its times.
+    /// The same, by what is preloaded; `x = 1 + 1` and the times of it.
     pub preload: Vec<Series>,
     /// Memory.
     pub memory: Vec<Memory>,
@@ -219,7 +218,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Results without measurements.
+    /// Nothing yet.
     pub fn of(machine: Machine, quick: bool) -> Self {
         Self {
             machine,

@@ -1,5 +1,5 @@
-//! The targets of issue 8. Each is looked up in the results; a target without a measurement is not
-//! listed.
+//! What issue 8 asks for. Each target is looked up in what was measured; without the measurement it
+//! is not listed.
 
 use crate::measure::half_load::best;
 use crate::measure::{LIMIT, OURS};
@@ -25,7 +25,7 @@ pub fn check(results: &Results) -> Vec<Target> {
         let what = format!("p99 at half load, {}", load.workload);
         let found = load.times.ms(99.0);
         let own = latency_at(results, &load.workload, LIMIT, 99.0).unwrap_or(0.0);
-        // The target can't mean a script that computes for longer than that.
+        // A script that computes for longer than that can't be meant.
         if own < 1.0 {
             targets.push(at_most(&what, 3.0, found, "ms"));
         } else {

@@ -1,4 +1,4 @@
-//! The code that contenders execute, and its right answers.
+//! What is executed, and what must come of it.
 
 use anyhow::{Context, Result, bail, ensure};
 use codejail_api_tests::client::Request;
@@ -12,11 +12,11 @@ use std::process::{Command, Stdio};
 pub struct Workload {
     /// Its name in tables.
     pub name: String,
-    /// The code; with the client's prolog if the client sends it.
+    /// The code, with the client's prolog where the client sends it.
     pub code: String,
     /// The input globals.
     pub globals: Value,
-    /// A `python_lib.zip` that is sent along.
+    /// A `python_lib.zip` that goes along.
     pub library: Option<Vec<u8>>,
     expected: Expected,
 }
@@ -24,23 +24,23 @@ pub struct Workload {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Expected {
-    /// The globals have these among others.
+    /// These globals among others.
     Globals(Map<String, Value>),
-    /// It fails, and this is the last line of standard error.
+    /// It fails, with this as last line of standard error.
     Failure(String),
 }
 
-/// The answer of a contender.
+/// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// The code came to its end: all globals.
+    /// It came to its end: all globals.
     Globals(Value),
-    /// The code failed: the text that tells why.
+    /// It failed: the text that tells why.
     Failure(String),
 }
 
 impl Reply {
-    /// The answer in the body of an HTTP answer.
+    /// What the body of an answer says.
     pub fn of(body: &[u8]) -> Result<Self> {
         let mut body: Value = serde_json::from_slice(body)?;
         Ok(match body.get("emsg") {
@@ -50,23 +50,23 @@ impl Reply {
     }
 }
 
-/// The scripts with which the original starts Python.
+/// What the original starts Python with.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Scripts {
-    /// The script without a library on the path.
+    /// Without a library on the path.
     pub plain: String,
-    /// The script with `python_lib.zip` on the path.
+    /// With `python_lib.zip` on it.
     pub with_library: String,
 }
 
-/// Everything that is executed.
+/// All that is executed.
 #[derive(Debug, Clone)]
 pub struct Suite {
     /// The workloads, in the order of the tables.
     pub workloads: Vec<Workload>,
     /// The course library's bytes.
     pub library: Vec<u8>,
-    /// The scripts for a bare Python.
+    /// For a bare Python.
     pub scripts: Scripts,
 }
 
@@ -87,7 +87,7 @@ struct DescribedWorkload {
 }
 
 impl Workload {
-    /// A workload: code, its globals, and globals that the answer must have.
+    /// A workload of its own: code over globals, with globals that must be in the answer.
     pub fn new(name: &str, code: &str, globals: Value, expected: Value) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
@@ -103,7 +103,7 @@ impl Workload {
         Self::new("trivial", "x = 1 + 1", json!({}), json!({ "x": 2 }))
     }
 
-    /// The request, as the real client sends it.
+    /// As the real client sends it.
     pub fn request(&self) -> Request {
         let payload = json!({
             "code": self.code,
@@ -116,10 +116,10 @@ impl Workload {
         Request::execute(&payload.to_string(), self.library.as_deref())
     }
 
-    /// Checks that an answer is right.
+    /// Whether an answer is right.
     ///
     /// # Errors
-    /// It is wrong: a benchmark of wrong answers measures nothing.
+    /// It is not: a benchmark of wrong answers measures nothing.
     pub fn check(&self, answer: &Reply) -> Result<()> {
         match (&self.expected, answer) {
             (Expected::Globals(expected), Reply::Globals(globals)) => {
@@ -144,7 +144,7 @@ impl Workload {
         }
     }
 
-    /// From now on the whole answer must be this one, which a fresh interpreter has given.
+    /// From now on an answer must be this one, whole: a fresh interpreter's.
     pub fn must_answer(&mut self, answer: Reply) -> Result<()> {
         self.check(&answer)?;
         if let Reply::Globals(Value::Object(globals)) = answer {
@@ -155,8 +155,8 @@ impl Workload {
 }
 
 impl Suite {
-    /// The suite, as `benches/python/workloads.py` describes it. `python` has the real client and
-    /// the original.
+    /// As `benches/python/workloads.py` describes it. `python` has the real client and the
+    /// original.
     pub fn load(python: &Path) -> Result<Self> {
         let output = Command::new(python)
             .arg("benches/python/workloads.py")

@@ -1,27 +1,26 @@
-//! The instructions of the service's pure parts. Other load on the machine does not change them.
+//! What the service's pure parts cost in instructions, which no other load on the machine changes.
 
 use codejail_harness::binary::optimised_codejail;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The instructions of each part when it was last looked at: `instructions.toml` tells how.
+/// What each part took when it was last looked at: `instructions.toml` tells how.
 const EXPECTED: &str = include_str!("instructions.toml");
 
-/// Compilers and C libraries differ by some per cent. A larger change must be seen: a bound far
-/// above the count would guard nothing.
+/// Compilers and C libraries differ by some per cent. What is lost or won by more is to be seen: a
+/// bound far above what is needed would guard nothing.
 const TOLERANCE: f64 = 0.3;
 
-/// In the smallest parts 30 % are a handful of instructions, which an update of the compiler may
-/// add.
+/// Of the smallest parts that is a handful of instructions, which an update of the compiler may
+/// bring.
 const TOLERANCE_MIN: f64 = 200.0;
 
-/// How often a part is counted whose count seems wrong. The part that begins a log calibrates a
-/// clock at its start, and now and then that takes ten million instructions more. A real change
-/// shows in each count.
+/// How often a part is counted that seems wrong. The part that begins a log calibrates a clock at
+/// its start, which now and then takes ten million instructions more; a change shows in each count.
 const TRIES: usize = 3;
 
-/// The binary that `make build` makes beside the service: counts of unoptimised code say nothing.
+/// As `make build` makes it, beside the service: unoptimised code says nothing.
 fn binary() -> PathBuf {
     optimised_codejail().with_file_name("codejail-bench-parts")
 }
@@ -42,7 +41,7 @@ fn instructions(part: &str, times: u32) -> f64 {
     count.trim().parse().expect("a number")
 }
 
-/// The difference of two counts, in which the cost of starting cancels out, if it is the same
+/// The difference of two counts is free of what starting costs, where starting costs the same
 /// twice.
 fn per_time(part: &str) -> f64 {
     (instructions(part, 30) - instructions(part, 10)) / 20.0

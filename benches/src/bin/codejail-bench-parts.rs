@@ -1,5 +1,4 @@
-//! Runs one of the service's parts so many times, and does nothing else: callgrind counts its
-//! instructions.
+//! Runs one of the service's parts so many times and does nothing else: what callgrind counts.
 //!
 //!     codejail-bench-parts PART TIMES     (without arguments: lists the parts)
 

@@ -1,5 +1,5 @@
-//! Starts a fresh `python -E -B` for each run, with the original's runner: as the original does,
-//! without its sudo, its limits and its HTTP.
+//! A fresh `python -E -B` for each run, with the original's runner: what the original does, without
+//! its sudo, its limits and its HTTP.
 
 use super::Contender;
 use crate::workload::{Reply, Scripts, Workload};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Starts Pythons for workloads.
+/// Starts Pythons.
 pub struct Bare {
     python: PathBuf,
     scripts: Scripts,
@@ -18,7 +18,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Uses a directory of its own, which is removed with it.
+    /// In a directory of its own, which goes with it.
     pub fn new(python: &Path, scripts: &Scripts) -> Result<Self> {
         let dir = TestDir::try_new("bare")?;
         std::fs::create_dir(dir.join("tmp"))?;
@@ -29,7 +29,7 @@ impl Bare {
         })
     }
 
-    /// The answer to a workload. Every other contender must give the same.
+    /// What it answers to a workload: what any other must answer.
     pub fn answer(&self, workload: &Workload) -> Result<Reply> {
         self.run(workload).map(|(_, answer)| answer)
     }
@@ -71,8 +71,8 @@ impl Bare {
             .with_context(|| self.python.display().to_string())
     }
 
-    /// Starts so many Pythons that execute this code, write `ready` to standard error, and stay
-    /// until their input ends.
+    /// Starts so many that execute code, say `ready` on standard error and stay until their input
+    /// ends.
     pub fn hold(&self, code: &str, count: usize) -> Result<Vec<Child>> {
         let script = format!(
             "import sys, six, json\n{code}\nsys.stderr.write('ready\\n')\nsys.stdin.read()\n"

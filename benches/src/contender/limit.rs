@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// An interpreter that runs.
+/// A running one.
 pub struct Limit {
     process: Child,
     jobs: ChildStdin,
@@ -19,7 +19,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Starts an interpreter that imports what the development configuration preloads.
+    /// Starts one that imports what the development configuration preloads.
     pub fn start(python: &Path, library: &[u8]) -> Result<Self> {
         let config = development_configuration(python)?;
         let preload = config["python"]["preload"].as_array().context("preload")?;

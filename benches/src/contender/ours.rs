@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// How to start a service.
+/// How a service is to be started.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The `codejail` executable, with the worker module beside it.
     pub codejail: PathBuf,
     /// The sandbox venv's interpreter.
     pub python: PathBuf,
-    /// TOML that goes over the development configuration.
+    /// TOML over the development configuration.
     pub overrides: String,
 }
 
 /// A running service.
 pub struct Ours {
     running: Running,
-    /// The time from its start to its first healthy answer.
+    /// From its start to its first healthy answer.
     pub warm_up: Duration,
 }
 
@@ -44,11 +44,10 @@ pub fn development_configuration(python: &Path) -> Result<toml::Table> {
 }
 
 impl Ours {
-    /// Starts a service, and waits until it is healthy.
+    /// Starts one and waits until it is healthy.
     pub fn start(options: &Options) -> Result<Self> {
         let mut base = development_configuration(&options.python)?;
-        // The original lets clients wait as long as they like. So no client is refused here,
-        // either.
+        // The original lets clients wait as long as they like: beside it nobody is sent away.
         let limits = format!(
             "queue_wait_max_ms = {LIMIT_S}000\n[limits]\nCPU = {LIMIT_S}\nREALTIME = {LIMIT_S}\n"
         );
@@ -66,7 +65,7 @@ impl Ours {
         Ok(Self { running, warm_up })
     }
 
-    /// The address of the service.
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.running.address()
     }
@@ -81,7 +80,7 @@ impl Ours {
         self.running.wait_for_sandboxes(count)
     }
 
-    /// Ends the service as a service manager would.
+    /// Ends it as a service manager would.
     pub fn stop(self) -> Result<()> {
         self.running.stop()
     }

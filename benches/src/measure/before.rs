@@ -1,8 +1,8 @@
-//! Compares this build with another contender, an earlier build or this one on another Python, in
-//! rounds. Each round starts both anew and asks them in turn.
+//! This build beside another contender, an earlier build or this one on another Python, in rounds.
+//! Each round starts both anew and asks them in turn.
 //!
 //! What else the machine does hits both alike, so the ratio of a round says more than either
-//! figure. Two services of one build differ, too (by the huge pages that each one got), so the
+//! figure; two services of one build differ too (by the huge pages that each one got), so the
 //! median of the rounds says more than a single ratio.
 
 use super::cost::{NEVER_REPLACED, of_service};
@@ -16,29 +16,28 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// In half of the rounds this build comes first, in the other half the other contender.
+/// In half of them this build comes first, in the other half the other one.
 const ROUNDS: usize = 8;
 
-/// For each contender, in each round: the median of so many is stable.
+/// Of each, in each round: a median of so many moves little.
 const CALLS: usize = 100;
 
-/// For each contender, in each round: some 900 ms of CPU, of which one tick of the kernel is one
-/// per cent.
+/// Of each, in each round: some 900 ms of CPU, of which the kernel's ticks are one per cent.
 const EXECUTIONS: usize = 300;
 
-/// A contender with which this build is compared.
+/// One that this build is compared with.
 #[derive(Debug)]
 pub struct Rival {
     name: String,
     codejail: PathBuf,
     python: PathBuf,
-    /// The workloads, with the answers that its Python gives.
+    /// With the answers that its Python gives.
     suite: Suite,
 }
 
 impl Rival {
-    /// An earlier build if there is one, and this build on each other Python. `answered` has the
-    /// answers of the Python of all other measurements, `plain` has no answers yet.
+    /// An earlier build where there is one, and this build on each other Python. `answered` has the
+    /// answers of the Python that all else is measured with, `plain` has none yet.
     pub fn all(plan: &BenchPlan, answered: &Suite, plain: &Suite) -> Result<Vec<Self>> {
         let earlier = plan.before.iter().map(|codejail| Self {
             name: BEFORE.to_owned(),
@@ -70,7 +69,7 @@ impl Rival {
         Comparison::new(&self.name, &workload.name, what)
     }
 
-    /// Each workload twice: with the answer of this build's Python, and with that of the rival's.
+    /// Each workload as this build's Python and as the rival's is to answer it.
     fn workloads<'a>(&'a self, suite: &'a Suite) -> impl Iterator<Item = [&'a Workload; 2]> {
         suite
             .workloads
@@ -80,10 +79,10 @@ impl Rival {
     }
 }
 
-/// Two services: that of this build, and the other one.
+/// Two services: this build's, and the other one's.
 struct Pair {
     services: [Ours; 2],
-    /// The index of the service that comes first in this round, then that of the second.
+    /// Which of them comes first in this round.
     order: [usize; 2],
 }
 
@@ -135,7 +134,7 @@ impl Pair {
         Ok(Self { services, order })
     }
 
-    /// Medians in microseconds. A call of the one service follows a call of the other.
+    /// Medians in microseconds, each call of the one followed by a call of the other.
     fn medians(&self, workloads: [&Workload; 2], calls: usize) -> Result<[u32; 2]> {
         let mut clients = self.clients();
         for (client, workload) in clients.iter_mut().zip(workloads) {
@@ -151,8 +150,8 @@ impl Pair {
         Ok(times_us.map(|times_us| median(&times_us)))
     }
 
-    /// CPU and page faults per execution, one service after the other, since the figures of a
-    /// service are those of its whole processes.
+    /// CPU and page faults per execution, one after the other: a service's figures are its whole
+    /// processes'.
     fn costs(&self, workloads: [&Workload; 2], executions: usize) -> Result<[(Duration, f64); 2]> {
         let mut clients = self.clients();
         let mut costs = [(Duration::ZERO, 0.0); 2];

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Bytes of JSON, with their names.
+/// Bytes of JSON.
 const SIZES: [(&str, usize); 5] = [
     ("1 kB", 1_000),
     ("10 kB", 10_000),
@@ -16,7 +16,7 @@ const SIZES: [(&str, usize); 5] = [
     ("10 MB", 10_000_000),
 ];
 
-/// The time for each size.
+/// For each size.
 const TIME: Duration = Duration::from_secs(6);
 
 /// Measures each size with all contenders.
@@ -35,7 +35,7 @@ pub fn measure(plan: &BenchPlan, field: &mut Field) -> Result<Vec<Series>> {
     Ok(all)
 }
 
-/// A table of so many rows that it has this size as JSON; and the number of rows.
+/// A table, as long as it takes to have this size as JSON, and its rows.
 fn globals(bytes: usize) -> (Value, usize) {
     let row = json!([17, 0.25, "a text of some words", true, null]);
     let rows = bytes / (row.to_string().len() + 1);

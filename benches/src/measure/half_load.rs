@@ -1,5 +1,5 @@
-//! The time per execution at half of the rate that a service can take: requests come at random
-//! moments, whether or not earlier requests have their answers.
+//! Time per execution at half of what a service can take: requests come at random moments, whether
+//! or not earlier ones have their answers.
 
 use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};
@@ -11,14 +11,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The time for each contender and workload, in rounds.
+/// For each contender and workload, in rounds.
 const TIME: Duration = Duration::from_secs(10);
 const ROUNDS: u64 = 4;
 
 /// Clients that wait for a request to be due. At half load no more than a few are busy.
 const CLIENTS: usize = 24;
 
-/// Measures the workloads whose throughput was measured, contenders in turn.
+/// Measures those of which throughput was measured, contenders in turn.
 pub fn measure(
     plan: &BenchPlan,
     field: &Field,
@@ -58,7 +58,7 @@ pub fn measure(
     Ok(all)
 }
 
-/// The highest rate of executions that was measured.
+/// The most executions per second that were seen.
 pub fn best(throughput: &[Throughput], workload: &str, contender: &str) -> Result<f64> {
     let runs = throughput
         .iter()
@@ -67,13 +67,13 @@ pub fn best(throughput: &[Throughput], workload: &str, contender: &str) -> Resul
     most.with_context(|| format!("no throughput of {contender}"))
 }
 
-/// The moments of requests: a Poisson process, the same each time.
+/// When requests are due: a Poisson process, the same each time.
 fn arrivals(per_second: f64, time: Duration, seed: u64) -> Vec<Duration> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut due = Vec::new();
     let mut at = 0.0;
     loop {
-        // A linear congruential generator, whose upper bits are good enough here.
+        // A linear congruential generator, of which the upper bits are good enough here.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -93,8 +93,7 @@ fn arrive(address: SocketAddr, workload: &Workload, due: &[Duration]) -> Result<
         let mut client = Http::new(address, false);
         let mut times_us = Vec::new();
         while let Some(due) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // A request for which no client was free has waited already. A client that woke up late
-            // has not.
+            // One that found no client free has waited already; a client that woke late has not.
             let wait = due.saturating_sub(started.elapsed());
             std::thread::sleep(wait);
             let late = if wait.is_zero() {

@@ -17,14 +17,14 @@ use std::time::Duration;
 /// Sandboxes at a time, in one worker.
 pub const SANDBOXES: [usize; 3] = [2, 10, 50];
 
-/// The longest wait until all of them run, on a loaded machine.
+/// All of them, on a loaded machine.
 const ALL_RUN_MAX: Duration = Duration::from_secs(60);
 
-/// The code that each sandbox executes before it waits.
+/// What each of them executes before it waits.
 const CODE: &str = "import numpy, scipy.integrate\n\
                     x = scipy.integrate.quad(numpy.cos, 0, 1)[0] + numpy.eye(3).sum()\n";
 
-/// Measures sandboxes that wait and sandboxes that run, and as many fresh interpreters.
+/// Measures waiting and running sandboxes, and as many fresh interpreters.
 pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Memory>> {
     let mut all = Vec::new();
     for sandboxes in SANDBOXES {
@@ -53,16 +53,16 @@ pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Memory>> {
     Ok(all)
 }
 
-/// The memory while nothing runs.
+/// While nothing runs.
 fn of_ready(ours: &Ours) -> Result<u64> {
-    // A sandbox may end between the list and the look, for example if it failed its check.
+    // A sandbox may end between the list and the look: one that failed its check, say.
     try_wait_for("processes that stay", ALL_RUN_MAX, || {
         let pids = family(ours.pid()).into_iter().map(|process| process.pid);
         Ok(pss_bytes(pids).ok())
     })
 }
 
-/// The memory while each sandbox runs code that waits.
+/// While each runs something that waits.
 fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
     let code = format!("{CODE}import sys, time\ntime.sleep(20)");
     let workload = Workload::new("held", &code, json!({}), json!({}))?;
@@ -103,7 +103,7 @@ fn of_bare(bare: &Bare, count: usize) -> Result<u64> {
     pss_bytes(held.0.iter().map(|process| process.id().cast_signed()))
 }
 
-/// Processes that end when this is dropped.
+/// Processes that end with this.
 struct Held(Vec<Child>);
 
 impl Drop for Held {

@@ -1,4 +1,4 @@
-//! The time from start to healthy: a deployment waits for it, and each replaced worker costs it.
+//! From start to healthy: what a deployment waits for, and what a worker that is replaced costs.
 
 use super::preload::PRELOADS;
 use super::{BenchPlan, ORIGINAL, say};
@@ -7,10 +7,10 @@ use crate::sampling::micros;
 use anyhow::Result;
 use codejail_harness::processes::usage;
 
-/// Starts of each list.
+/// Of each.
 const STARTS: usize = 5;
 
-/// Starts a service with each list some times, in turn.
+/// Starts each some times, in turn.
 pub fn measure(plan: &BenchPlan) -> Result<Vec<Start>> {
     let mut all: Vec<(String, Vec<u32>, Vec<u32>)> = Vec::new();
     let names = PRELOADS.iter().map(|(name, _)| format!("{name} preloaded"));

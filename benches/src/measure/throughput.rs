@@ -1,5 +1,5 @@
-//! Executions per second: clients ask again as soon as they have their answer, each time on a new
-//! connection, as the LMS does.
+//! Executions per second: clients that ask again as soon as they have their answer, each time on a
+//! new connection, as the LMS does.
 
 use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 /// Clients at a time.
 const CLIENTS: [usize; 5] = [1, 2, 4, 8, 16];
 
-/// The workloads: nothing, a course script, and a script that computes.
+/// What is executed: nothing, a course script, and one that computes.
 const WORKLOADS: [&str; 3] = ["trivial", "numpy + scipy", "sympy"];
 
-/// The time for each contender, workload and number of clients, in rounds.
+/// For each contender, workload and number of clients, in rounds.
 const TIME: Duration = Duration::from_secs(4);
 const ROUNDS: u32 = 2;
 
@@ -80,8 +80,8 @@ impl Runs {
     }
 }
 
-/// Keeps so many clients busy. Returns when the last client, too, has its answer, and says how long
-/// that took.
+/// Keeps so many clients busy. Returns when the last one, too, has its answer, and how long that
+/// took.
 pub fn saturate(
     address: SocketAddr,
     clients: usize,

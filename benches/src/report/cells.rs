@@ -1,4 +1,4 @@
-//! Cells and tables of Markdown, and how their values are found.
+//! Cells and tables of Markdown, and what is looked up for them.
 
 use crate::results::Series;
 
@@ -15,7 +15,7 @@ pub fn find<'a>(all: &'a [Series], workload: &str, contender: &str) -> Option<&'
         .find(|series| series.workload == workload && series.contender == contender)
 }
 
-/// A figure with three digits: more would mean nothing.
+/// Three digits are what such figures are good for.
 pub fn cell(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
@@ -30,7 +30,7 @@ pub fn ratio(value: Option<f64>, base: Option<f64>) -> String {
     cell(value.zip(base).map(|(value, base)| value / base))
 }
 
-/// A table; empty if there are no rows.
+/// A table, or nothing where there are no rows.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return String::new();

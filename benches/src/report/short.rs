@@ -1,4 +1,4 @@
-//! The table of README.
+//! The table that README shows.
 
 use super::cells::{cell, find, names, ratio, table};
 use crate::measure::half_load::best;
@@ -6,7 +6,7 @@ use crate::measure::{BARE, LIMIT, ORIGINAL, OURS};
 use crate::results::Results;
 use anyhow::{Context, Result};
 
-/// README's table: the median of each workload, and how many times as long the original takes.
+/// What README shows: the median of each workload, and how many times faster than the original.
 pub fn short(results: &Results) -> String {
     let mut rows = Vec::new();
     for workload in names(&results.latency) {
@@ -46,10 +46,10 @@ pub fn short(results: &Results) -> String {
     )
 }
 
-/// The text with this table between its marks.
+/// A text with this between its marks.
 ///
 /// # Errors
-/// The text has no marks.
+/// It has no marks.
 pub fn insert(text: &str, table: &str) -> Result<String> {
     const MARKS: [&str; 2] = ["<!-- bench -->", "<!-- /bench -->"];
     let (before, rest) = text.split_once(MARKS[0]).context(MARKS[0])?;
