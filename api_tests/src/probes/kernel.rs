@@ -1,17 +1,17 @@
-//! Kernel surface: calls that no course needs. Each is made so that the kernel, if it is reached,
-//! says no to its arguments or to the missing capability, with another error than a layer's.
+//! Kernel surface: calls that no course needs. If such a call reaches the kernel, the kernel
+//! refuses its arguments or the missing capability, with another error than that of a layer.
 
 mod shared_files;
 
 use crate::probe::{Denial, Probe, ProbePlan};
 
-/// Why one layer may guard what the kernel itself allows to root alone.
+/// Why one layer is enough against calls that the kernel allows only to root.
 const ROOTS: &str = "the kernel itself wants a capability, which no sandbox has";
-/// Why one layer may guard calls that are only more kernel code to have bugs.
+/// Why one layer is enough against calls that are only more kernel code, which can have bugs.
 const CODE: &str = "it reaches nobody; it is kernel code that can have bugs";
-/// Why one layer may guard namespaces.
+/// Why one layer is enough against namespaces.
 const NAMESPACE: &str = "what is in a new namespace is under the same layers";
-/// Why one layer may guard what stays inside the process.
+/// Why one layer is enough against calls whose effect stays inside the process.
 const ITSELF: &str = "it concerns the run's own process alone";
 
 macro_rules! calls {

@@ -1,8 +1,8 @@
-//! Leaks: what a run could learn of the service, of its host, and of who else runs.
+//! Leaks: what a run could learn of the service, of its host, and of other runs.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard what only helps an attacker to orient himself.
+/// Why one layer is enough for facts that only tell an attacker about the host.
 const ORIENTS: &str = "it holds nothing of anybody's; it tells an attacker about the host";
 
 /// The group.

@@ -1,9 +1,9 @@
-//! Plants: something left behind by one run, looked for by the next ones.
+//! Plants: one run leaves something behind, and the next runs look for it.
 
 use crate::probe::Need::Module;
 use crate::probe::{Probe, ProbePlan};
 
-/// Why one layer may guard the runs that follow in what is inside a process.
+/// Why one layer is enough for what is inside a process.
 const FRESH: &str = "each run has a process of its own: no layer but that one could hold";
 
 macro_rules! inside {

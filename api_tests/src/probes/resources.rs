@@ -1,9 +1,9 @@
-//! Resources: what a run may use up, and that it can't raise its own limits.
+//! Resources: what a run may use up. A run can't raise its own limits.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
 
-/// Why a limit may rest on one layer.
+/// Why one layer is enough for a limit.
 const BOUND: &str = "it bounds what a run takes, which is gone with the run";
 
 /// The group.

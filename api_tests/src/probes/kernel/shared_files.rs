@@ -1,15 +1,14 @@
-//! What a run can do to files that it can only read, and that all runs read: Python's and its
-//! libraries'.
+//! Files that a run can only read, and that all runs read: Python's and its libraries'.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard the page cache and the disk.
+/// Why one layer is enough to protect the page cache and the disk.
 const COSTS: &str = "nothing is read or changed; it takes time of others, or tells what they read";
-/// Why one layer may guard what is between runs that both mean it.
+/// Why one layer is enough against exchange between two runs that both want it.
 const MEETING: &str = "it tells nothing that a run did not mean to tell";
 
-/// A call that a layer may deny, or answer as done without the kernel having seen it; with
-/// arguments by which the kernel shows that it has.
+/// A call that a layer may deny, or answer as if it were done. Its arguments are such that the
+/// kernel shows whether it got the call.
 macro_rules! unseen {
     ($($name:literal, $shows:literal, $reached:literal, $code:literal;)*) => {
         &[$(Probe::surface($name, $shows, COSTS, concat!(
@@ -19,7 +18,7 @@ macro_rules! unseen {
     };
 }
 
-/// What is asked for by a call.
+/// Calls that ask for something.
 pub const UNSEEN: &[Probe] = unseen![
     "deny_advice_about_cached_pages", "What the page cache holds of a library can't be dropped.", "('EBADF',)",
     "call('fadvise64', -1, 0, 0, os.POSIX_FADV_DONTNEED)";
@@ -35,7 +34,7 @@ pub const UNSEEN: &[Probe] = unseen![
     "call('msync', 0, 4096, 4)";
 ];
 
-/// What is seen in a file.
+/// What can be seen of a file.
 pub const SEEN: &[Probe] = &[
     Probe::surface(
         "deny_reading_past_the_page_cache",
