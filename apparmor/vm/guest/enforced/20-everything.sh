@@ -1,7 +1,8 @@
 # With AppArmor required the service does all that it must do, every process is under
 # its profile, and all of the probes hold.
 # shellcheck shell=bash disable=SC2034,SC2154
-workers=2 preload=$every_library
+# Cold, matplotlib's import and its table of fonts take 10 s on a busy host.
+workers=2 preload=$every_library limit_seconds=20
 legitimate 'apparmor = "require"'
 
 mark
