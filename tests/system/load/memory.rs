@@ -1,5 +1,5 @@
-//! The supervisor's own memory: if nothing scrapes its metrics, it does not grow with the number of
-//! requests.
+//! The supervisor's own memory: where nobody scrapes its metrics it does not grow with what it has
+//! done.
 
 use codejail_harness::http::{Connection, PATH};
 use codejail_harness::{Run, Service};
@@ -9,13 +9,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Connections that are kept, one for each client.
+/// Connections that are kept, each with a client of its own.
 const CLIENTS: usize = 4;
 /// Requests that a client sends before it reads the answers.
 const BATCH: usize = 100;
 const FIFTHS: usize = 5;
-/// How much memory the last four fifths of the requests may add. In the long form a leak of 16
-/// bytes for each request would add ten times as much.
+/// What the last four fifths may add. A leak of 16 bytes for each request would add ten times as
+/// much in the long form.
 const GROWTH_MAX_KIB: u64 = 2 * 1024;
 
 /// A leak of 16 bytes for each request would add 3 MB after the first fifth.
@@ -61,7 +61,7 @@ fn assert_memory_stays(refused: usize, executions: usize) {
     }
 }
 
-/// Sends so many requests without a payload.
+/// Sends this many requests without a payload.
 fn refuse(address: SocketAddr, count: usize) {
     let stream = TcpStream::connect(address).expect("connect");
     let longest = Some(Duration::from_secs(60));
@@ -100,7 +100,7 @@ fn read_refusal(answers: &mut impl BufRead) {
     answers.read_exact(&mut body).expect("read");
 }
 
-/// Executes so many times.
+/// Executes this often.
 fn execute(address: SocketAddr, count: usize) {
     let mut connection = Connection::open(address).expect("connect");
     for _ in 0..count {
