@@ -36,7 +36,7 @@ COMMENTS = {".rs": rust_comments, ".py": python_comments, ".sh": shell_comments}
 
 
 def wide_comments(path, text):
-    """The comments of a file that are too wide, as `path: number`. A single long word can't be wrapped, so it may be."""
+    """The comments of a file that are too wide, as `path: number`. One long word can't be wrapped, so it may be."""
     return [
         f"{path}: {number}"
         for number, line in COMMENTS[Path(path).suffix](text)
