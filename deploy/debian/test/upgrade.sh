@@ -1,4 +1,4 @@
-# Sourced by root.sh: an upgrade that clients don't notice, with the two services that share a socket.
+# Sourced by root.sh: an upgrade that clients don't notice, with two services that share a socket.
 # shellcheck shell=bash source=deploy/debian/test/root.sh disable=SC2154
 
 property() { systemctl show --property "$2" --value "$1"; }
