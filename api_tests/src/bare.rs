@@ -1,5 +1,5 @@
-//! Runs the code of probes in a Python that nothing confines: there each attack must succeed, or it
-//! would show nothing where it is denied. Never as root.
+//! Runs the code of probes in a Python that nothing confines. There each attack must succeed:
+//! otherwise its denial elsewhere would show nothing. Never as root.
 
 use crate::target::{ProbeReply, Request, Target};
 use anyhow::{Context, Result, ensure};
@@ -16,14 +16,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Its name in the directory of all runs.
+/// The name of the runner in the directory of all runs.
 const RUNNER_NAME: &str = "runner.py";
 const RUNNER: &str = include_str!("python/bare.py");
 
-/// Longest run of one probe; those that wait do so for some seconds.
+/// The longest time for the run of one probe; probes that wait do so for some seconds.
 const RUN_MAX: Duration = Duration::from_secs(60);
 
-/// A Python of the host, and who runs it.
+/// A Python of the host, and the user that runs it.
 #[derive(Debug)]
 pub struct Bare {
     python: PathBuf,
@@ -33,7 +33,8 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// `dir` is there, and where its directories are made. As root, `uid` must be somebody else's.
+    /// `dir` exists, and runs have their directories there. If this process is root, `uid` must be
+    /// another user.
     ///
     /// # Errors
     /// It would run as root, or the directory can't be written to.
@@ -53,13 +54,14 @@ impl Bare {
         })
     }
 
-    /// Where a step runs: beside the directories of all others.
+    /// The directory of one step, beside those of all others.
     fn new_dir(&self) -> PathBuf {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         self.dir.join(format!("run-{number}"))
     }
 
-    /// One interpreter: the answers to as many steps as it came to, and how it ended.
+    /// Runs one interpreter. Returns the answers to the steps that it has executed, and how it
+    /// ended.
     fn interpret(&self, steps: &[Request]) -> Result<(Vec<ProbeReply>, Ended)> {
         let dirs: Vec<PathBuf> = steps.iter().map(|_| self.new_dir()).collect();
         let steps: Vec<Value> = steps
@@ -81,7 +83,7 @@ impl Bare {
                 ("LANG", "C.UTF-8"),
                 ("TMPDIR", "tmp"),
             ])
-            // As the environment of a service; the original's tests look for this name.
+            // The environment of a service has this, too: the original's tests look for this name.
             .env("CJS_TEST_ENV_LEAKAGE", "yes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,7 +109,8 @@ impl Bare {
 impl Target for Bare {
     fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>> {
         let mut answers: Vec<ProbeReply> = Vec::new();
-        // A step that ends its interpreter is answered here, and the next one gets a new one.
+        // If a step ends its interpreter, the step has this answer, and the next step gets a new
+        // interpreter.
         while answers.len() < steps.len() {
             let mut rest = steps[answers.len()..].to_vec();
             let last = answers.last().and_then(ProbeReply::globals);
@@ -125,8 +128,8 @@ impl Target for Bare {
     }
 }
 
-/// A line that a step was answered with; or what another program said in the run's place, which the
-/// service too takes for its globals.
+/// The answer to a step, from a line of output. Another program may have written the line in the
+/// run's place; the service, too, would take that for the run's globals.
 fn answer(line: &[u8]) -> Option<ProbeReply> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let globals = value.as_object()?;
@@ -156,12 +159,12 @@ impl Ended {
     }
 }
 
-/// Writes its input, reads its output, and kills the rest of its process group when its pipes are
-/// closed or its time is over.
+/// Writes the input of a process and reads its output. Kills the rest of its process group when its
+/// pipes are closed or its time is over.
 fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let group = Pid::from_raw(i32::try_from(process.id())?);
     let mut stdin = process.stdin.take().context("no standard input")?;
-    // One that does not read it has ended, which its status tells.
+    // A process that does not read its input has ended, and its status tells that.
     thread::spawn(move || stdin.write_all(input.as_bytes()));
     let stdout = drain(process.stdout.take().context("no standard output")?);
     let stderr = drain(process.stderr.take().context("no standard error")?);
@@ -170,7 +173,8 @@ fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let outputs = stdout
         .recv_timeout(rest())
         .and_then(|stdout| Ok((stdout, stderr.recv_timeout(rest())?)));
-    // Not yet reaped, so the number is still its group's; what it left may be gone already.
+    // The process is not reaped yet, so the number is still that of its group. The group's other
+    // processes may be gone.
     let _ = killpg(group, Signal::SIGKILL);
     let status = process.wait()?;
     let (stdout, stderr) =

@@ -1,14 +1,15 @@
-//! Where a service is, as an operator says it.
+//! The address of a service, as an operator gives it.
 
 use anyhow::{Context, Result, ensure};
 use http::Uri;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How long an address may take to accept a connection before the name's next one is tried.
+/// How long to wait until an address accepts a connection, before the next address of the name is
+/// tried.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// `http://HOST[:PORT]`, the host a name or an address.
+/// `http://HOST[:PORT]`; the host is a name or an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     host: String,
@@ -35,10 +36,10 @@ impl std::str::FromStr for BaseUrl {
 }
 
 impl BaseUrl {
-    /// The first of its addresses at which somebody accepts a connection.
+    /// The first of its addresses that accepts a connection.
     ///
     /// # Errors
-    /// The name has no address, or nobody does.
+    /// The name has no address, or no address accepts.
     pub fn find(&self) -> Result<SocketAddr> {
         let name = self.host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (name, self.port).to_socket_addrs();
@@ -53,7 +54,7 @@ impl BaseUrl {
         Err(refusal.with_context(|| format!("{}: no address", self.host))?)
     }
 
-    /// What goes into the `Host` header.
+    /// The value of the `Host` header.
     #[must_use]
     pub fn host(&self) -> String {
         format!("{}:{}", self.host, self.port)

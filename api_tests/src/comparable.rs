@@ -1,8 +1,8 @@
-//! Errors of two services, or of two Pythons, side by side.
+//! Compares errors of two services, or of two Pythons.
 
-/// An error without what differs by Python's version and place: numbers of lines; the directory of
-/// `jailed_code`, which Python names from 3.9 on; from 3.13 on the marks below a line of a
-/// traceback. Its ends of lines are a backslash and an `n`.
+/// An error without the parts that differ by version and place of Python: numbers of lines; the
+/// directory of `jailed_code`, which Python names from 3.9 on; the marks below a line of a
+/// traceback, which 3.13 and later have. Ends of lines are a backslash and an `n` here.
 #[must_use]
 pub fn comparable(emsg: &str) -> String {
     let marks =

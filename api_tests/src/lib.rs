@@ -1,7 +1,7 @@
 //! Black-box probes of a running codejail: what is denied, what is allowed, what is supported.
 //!
-//! It knows nothing of the service but its address and the v0 API. The same probes can be run in a
-//! bare Python, where each attack must succeed.
+//! The probes know only the address of the service and the v0 API. They can also be run in a bare
+//! Python, where each attack must succeed.
 
 #![forbid(unsafe_code)]
 

@@ -1,20 +1,20 @@
-//! What came of a probe: denied, succeeded, or broken, which is never counted as denied.
+//! The outcome of a probe: denied, succeeded, or broken, which never counts as denied.
 
 use crate::comparable::comparable;
 use crate::probe::{Denial, Expected, Probe, ProbeKind, ProbePlan};
 use crate::target::ProbeReply;
 use serde_json::Value;
 
-/// What came of a probe, each with how it is known.
+/// The outcome of a probe, each with the fact that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// A layer stopped it.
+    /// A layer stopped the probe.
     Denied(String),
-    /// It did what it was meant to do.
+    /// The probe did what it was meant to do.
     Succeeded(String),
-    /// It failed for another reason, and shows nothing.
+    /// The probe failed for another reason, and shows nothing.
     Broken(String),
-    /// It was not run, or has nothing to say there.
+    /// The probe was not run, or can show nothing there.
     Skipped(String),
 }
 
@@ -30,7 +30,7 @@ impl Outcome {
         }
     }
 
-    /// How it is known.
+    /// The fact that shows the outcome.
     #[must_use]
     pub fn how(&self) -> &str {
         match self {
@@ -40,7 +40,7 @@ impl Outcome {
         }
     }
 
-    /// Whether this is what must come of a probe of this kind.
+    /// Whether a probe of this kind must have this outcome.
     #[must_use]
     pub const fn passes(&self, kind: ProbeKind) -> bool {
         match self {
@@ -50,7 +50,7 @@ impl Outcome {
         }
     }
 
-    /// What the answers to a probe's executions say, in their order.
+    /// The outcome, from the answers to a probe's executions in their order.
     #[must_use]
     pub fn of(probe: &Probe, answers: &[ProbeReply]) -> Self {
         match (probe.kind, answers) {
@@ -135,7 +135,7 @@ fn attacked(denial: Denial, answer: &ProbeReply) -> Outcome {
     }
 }
 
-/// Of the looks, one that finds is enough, and one that is broken spoils the others.
+/// If one look finds the plant, the attack has succeeded. If one look is broken, so is the probe.
 fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
@@ -150,7 +150,7 @@ fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
         .unwrap_or_else(nothing_looked_for)
 }
 
-/// The last look says whether it is gone.
+/// The last look decides whether the plant is gone.
 fn left(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     not_planted(plant)
@@ -162,8 +162,8 @@ fn nothing_looked_for() -> Outcome {
     Outcome::Broken("nothing was looked for".to_owned())
 }
 
-/// The outcome for a plant that was not found: the run may say nothing, but it must come to its
-/// end.
+/// The outcome for a plant that was not found. The run that planted it may report nothing, but must
+/// come to its end.
 fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     match plant.report() {
         Some(Outcome::Succeeded(_)) => None,
@@ -173,7 +173,7 @@ fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     }
 }
 
-/// A victim that was not there makes the attack say nothing.
+/// If the victim was not there, the attack shows nothing.
 fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     match answers {
         [victim, attack] if victim.emsg().is_none() && victim.status == 200 => {
@@ -185,7 +185,7 @@ fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
 }
 
 impl ProbeReply {
-    /// What the code reported in `x`, if it came to that.
+    /// The report of the code in `x`, if there is one.
     fn report(&self) -> Option<Outcome> {
         let x = self.x()?;
         let [word, how] = x.as_array()?.as_slice() else {
@@ -222,7 +222,7 @@ impl ProbeReply {
     }
 }
 
-/// The end of a text: that is where a traceback says what happened.
+/// The end of a text: there a traceback says what happened.
 fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     let from = text.char_indices().rev().nth(CHARS_MAX - 1);

@@ -1,4 +1,4 @@
-//! What came of a run, for machines: JSON and JUnit's XML.
+//! The outcomes of a run for machines: JSON, and JUnit's XML.
 
 use crate::outcome::Outcome;
 use crate::probe::{Probe, ProbeKind};
@@ -6,7 +6,7 @@ use crate::run::Finished;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Whether a probe's outcome is what it must be.
+/// Whether a probe has the right outcome.
 pub type Passes = fn(&Probe, &Outcome) -> bool;
 
 /// A JSON list with an object for each probe.
@@ -82,7 +82,7 @@ fn skipped(finished: &Finished) -> bool {
     matches!(finished.outcome, Outcome::Skipped(_))
 }
 
-/// As an attribute's value; what XML 1.0 can't hold becomes U+FFFD.
+/// The text as an attribute's value. Characters that XML 1.0 can't hold become U+FFFD.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {

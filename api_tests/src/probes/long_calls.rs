@@ -1,4 +1,4 @@
-//! System calls that a kill does not end: they walk what they are given first.
+//! System calls that a kill does not end, since they first walk their whole argument.
 
 use crate::probe::Probe;
 

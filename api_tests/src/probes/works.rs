@@ -1,4 +1,4 @@
-//! What must work: what course authors' code does, and what the LMS relies on.
+//! What must work: code that course authors write, and what the LMS relies on.
 
 mod allowed;
 mod answers;

@@ -4,13 +4,13 @@ use super::watch::{Samples, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How much longer than beside runs that only compute an answer may take.
+/// How many times as long an answer may take as beside runs that only compute.
 const TIMES_MAX: f64 = 1.5;
-/// A delay that is always allowed: two time slices of the scheduler, since the process that has the
-/// core delays the next one at random.
+/// A delay that is always allowed: two time slices of the scheduler. The process that has the core
+/// delays the next one at random.
 const SLACK: Duration = Duration::from_millis(6);
 
-/// What was measured of one attack.
+/// The measurements of one attack.
 #[derive(Debug)]
 pub struct Measured {
     /// Shortly before.
@@ -26,7 +26,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// As if all had been as this.
+    /// Measurements that are all the same as this one.
     #[must_use]
     pub fn all_as(quiet: &Seen) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Measured {
         }
     }
 
-    /// What no second measurement changes: a wrong answer, a worker that is gone.
+    /// Failures that no second measurement changes: a wrong answer, a worker that is gone.
     #[must_use]
     pub fn done(&self) -> Vec<String> {
         let mut harm = Vec::new();
@@ -66,7 +66,7 @@ impl Measured {
         harm
     }
 
-    /// What took longer than it may.
+    /// The p99s that took longer than they may.
     #[must_use]
     pub fn delays(&self) -> Vec<String> {
         let pairs = [
@@ -94,7 +94,7 @@ impl Measured {
         delays
     }
 
-    /// The worst excess over what may be, of any p99: below 1 there is none.
+    /// The worst p99, as a multiple of what it may be: below 1 there is no excess.
     #[must_use]
     pub fn worst(&self) -> f64 {
         let ratio = |samples: &Samples, base: &Samples| {
@@ -114,7 +114,7 @@ impl Measured {
             .fold(0.0, f64::max)
     }
 
-    /// One line of figures.
+    /// The figures in one line.
     #[must_use]
     pub fn described(&self) -> String {
         let figures = |part: fn(&Seen) -> &Samples| {
@@ -132,7 +132,7 @@ impl Measured {
         )
     }
 
-    /// For machines; times in milliseconds.
+    /// The figures for machines, with times in milliseconds.
     #[must_use]
     pub fn json(&self) -> Value {
         let samples = |samples: &Samples| {

@@ -5,7 +5,7 @@ use codejail_api_tests::target;
 use codejail_harness::binary::Build;
 use codejail_harness::{Running, Setup};
 
-/// What a service of these tests has; the probes are told the limits.
+/// The configuration of these tests' services. The probes learn the limits.
 const CONFIGURATION: &str = r#"
 enabled = true
 workers = 2
@@ -39,7 +39,7 @@ pub const LIMITS: &[(&str, u64)] = &[
 pub struct Probed {
     /// Lines of `codejail check`, one for each layer.
     pub layers: Vec<String>,
-    /// What attacks go for.
+    /// The targets of attacks.
     pub decoys: Decoys,
     service: Running,
 }
@@ -69,7 +69,7 @@ impl Probed {
         }
         let check = service.check(&setup).expect("check");
         let layers = check.lines().filter(|line| line.starts_with("layer "));
-        // Of the service's own user, so that nothing but layers protects them.
+        // The decoys belong to the service's own user, so that only layers protect them.
         let uid = codejail_harness::root::is_root().then(|| service.user());
         let decoys = Decoys::create(&service.dir().join("decoys"), uid).expect("decoys");
         Self {
@@ -79,12 +79,12 @@ impl Probed {
         }
     }
 
-    /// Where it is.
+    /// The address of the service.
     pub fn address(&self) -> std::net::SocketAddr {
         self.service.address()
     }
 
-    /// The service as the probes know it.
+    /// The service, as the probes know it.
     pub fn target(&self) -> target::Service {
         target::Service::new(self.service.address(), "localhost".to_owned())
     }

@@ -9,8 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
 plan=$(cat plan)
 mkdir -p logs
-# Every host and every container has it, and probes ask for it; mmdebstrap makes none.
-[ -e /etc/hosts ] || echo '127.0.0.1 localhost' >/etc/hosts
 # shellcheck disable=SC1091 # the guest's
 echo "guest: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), $(apparmor_parser --version | head -n 1), $(python3 -V)" |
     tee report

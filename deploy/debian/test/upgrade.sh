@@ -1,4 +1,4 @@
-# Sourced by root.sh: an upgrade that clients don't notice, with the two services that share a socket.
+# Sourced by root.sh: an upgrade that clients don't notice, with two services that share a socket.
 # shellcheck shell=bash source=deploy/debian/test/root.sh disable=SC2154
 
 property() { systemctl show --property "$2" --value "$1"; }
@@ -23,7 +23,6 @@ upgrade_under_requests() {
     }
     cat /tmp/clients
     # One whose new program does not come up: the old one serves on, and the package is installed.
-    cp /usr/lib/codejail/codejail /tmp/codejail-kept
     sed -i 's/^workers = .*/workers = "many"/' "$config"
     apt-get -qq install --yes --no-install-recommends --reinstall /test/next/codejail_*.deb 2>&1 | tee /tmp/upgrade-said
     grep -q 'codejail: .*codejail-switch' /tmp/upgrade-said || fail "it must say that the new program does not serve"

@@ -1,8 +1,8 @@
-//! How the service is, for its manager: in words, and as a sign of life.
+//! Tells the service manager how the service is: in words, and by a sign of life.
 //!
 //! The sign of life says more than that this process is there: the runtime must get to its tasks in
-//! time, and the spawner must answer. A service of which one of them is stopped or stuck serves
-//! nobody new.
+//! time, and the spawner must answer. If either is stopped or stuck, the service serves no new
+//! client.
 
 use super::Notifier;
 use crate::service::Service;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How often words are looked at: they are for people.
+/// How often the words are told: people read them.
 const WORDS_EVERY: Duration = Duration::from_secs(2);
-/// How often a manager is told within the time that it allows. It should be twice at least, by
-/// sd_watchdog_enabled(3), and a question to the spawner takes time, too.
+/// How many signs of life a manager gets within the time that it allows. sd_watchdog_enabled(3)
+/// wants two at least, and a question to the spawner takes time, too.
 const SIGNS_MIN: u32 = 4;
 
-/// Tells the manager that the service is up, and first how it is: whoever waits for the one and then
-/// asks for the other (`systemctl start`, `systemctl status`) must not read how it was before.
+/// Tells the manager how the service is, and then that it is up. Whoever waits until it is up and
+/// then asks how it is (`systemctl start`, `systemctl status`) must not read an older answer.
 pub fn tell_ready(notifier: &Notifier, service: &Service) {
     notifier.status(&words(service));
     notifier.ready();
@@ -41,7 +41,7 @@ pub async fn keep_told(notifier: Arc<Notifier>, service: Service, spawner: Arc<S
             () = service.drain.cancelled() => break,
         }
     }
-    // What is left has its own bounds, graceful_timeout_ms for one; the manager has TimeoutStopSec.
+    // The end has its own bounds: graceful_timeout_ms here, and TimeoutStopSec of the manager.
     notifier.status(&words(&service));
 }
 

@@ -3,17 +3,17 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard names, sizes and places of files.
+/// Why one layer is enough to protect names, sizes and places of files.
 const METADATA: &str = "no content is read: it tells that a file is there, and its size";
 
-/// A question about a decoy: name, what it shows, which decoy, and the code that asks.
+/// A question about a decoy: name, what it shows, the decoy, and the code that asks.
 macro_rules! question {
     ($name:literal, $shows:literal, $decoy:literal => $code:literal) => {
         Probe::surface($name, $shows, METADATA, $code).needs(&[Decoy($decoy)])
     };
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     question! { "deny_status_of_files_outside", "Sizes, owners and times of files outside can't be asked for.",
     "file" => "x = outcome(lambda: os.stat(decoy['file']).st_size, FILES)" },

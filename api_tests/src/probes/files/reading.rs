@@ -1,14 +1,14 @@
-//! Reading and listing what is the host's.
+//! Reading and listing files of the host.
 
 use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard what `/proc` tells a run of itself.
+/// Why one layer is enough to protect what `/proc` tells a run of itself.
 const OF_ITSELF: &str = "it tells a run of its own process, mounts and network; those of others are hidden by \
                          the namespaces and by ownership";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_listing_the_root_directory",

@@ -1,15 +1,14 @@
-//! What a run can do to files that it can only read, and that all runs read: Python's and its
-//! libraries'.
+//! Files that a run can only read, and that all runs read: Python's and its libraries'.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard the page cache and the disk.
+/// Why one layer is enough to protect the page cache and the disk.
 const COSTS: &str = "nothing is read or changed; it takes time of others, or tells what they read";
-/// Why one layer may guard what is between runs that both mean it.
+/// Why one layer is enough against exchange between two runs that both want it.
 const MEETING: &str = "it tells nothing that a run did not mean to tell";
 
-/// A call that a layer may deny, or answer as done without the kernel having seen it; with
-/// arguments by which the kernel shows that it has.
+/// A call that a layer may deny, or answer as if it were done. Its arguments are such that the
+/// kernel shows whether it got the call.
 macro_rules! unseen {
     ($($name:literal, $shows:literal, $reached:literal, $code:literal;)*) => {
         &[$(Probe::surface($name, $shows, COSTS, concat!(
@@ -19,23 +18,23 @@ macro_rules! unseen {
     };
 }
 
-/// What is asked for by a call.
+/// Calls that ask for something.
 pub const UNSEEN: &[Probe] = unseen![
     "deny_advice_about_cached_pages", "What the page cache holds of a library can't be dropped.", "('EBADF',)",
     "call('fadvise64', -1, 0, 0, os.POSIX_FADV_DONTNEED)";
     "deny_flushing_shared_files", "A library's file can't be flushed to the disk.", "('EBADF',)",
     "call('fsync', -1)";
-    "deny_flushing_contents_of_shared_files", "Nor its contents alone.", "('EBADF',)",
+    "deny_flushing_contents_of_shared_files", "The contents of a library's file can't be flushed to the disk.", "('EBADF',)",
     "call('fdatasync', -1)";
-    "deny_flushing_ranges_of_shared_files", "Nor a part of it.", "('EBADF', 'EINVAL')",
+    "deny_flushing_ranges_of_shared_files", "A part of a library's file can't be flushed to the disk.", "('EBADF', 'EINVAL')",
     "call('sync_file_range', -1, 0, 0, 0)";
-    "deny_flushing_file_systems_of_shared_files", "Nor the file system that it is on.", "('EBADF',)",
+    "deny_flushing_file_systems_of_shared_files", "The file system of a library's file can't be flushed to the disk.", "('EBADF',)",
     "call('syncfs', -1)";
-    "deny_flushing_mapped_shared_files", "Nor by its pages in memory.", "('ENOMEM', 'EINVAL')",
+    "deny_flushing_mapped_shared_files", "A library's file can't be flushed to the disk by its pages in memory.", "('ENOMEM', 'EINVAL')",
     "call('msync', 0, 4096, 4)";
 ];
 
-/// What is seen in a file.
+/// What can be seen of a file.
 pub const SEEN: &[Probe] = &[
     Probe::surface(
         "deny_reading_past_the_page_cache",
@@ -45,7 +44,7 @@ pub const SEEN: &[Probe] = &[
     ),
     Probe::surface(
         "deny_turning_to_the_disk_itself",
-        "Nor can one be that was opened before.",
+        "A library's file that was opened before can't be read from the disk itself.",
         COSTS,
         "import fcntl, json\nshared = os.open(json.__file__, os.O_RDONLY)\n\
          def turn():\n    \
@@ -69,7 +68,7 @@ pub const SEEN: &[Probe] = &[
     ),
     Probe::surface(
         "deny_locks_of_descriptions_on_shared_files",
-        "Nor by the newer kind of lock.",
+        "No record of a library's file can be locked by the newer kind of lock so that others see it.",
         MEETING,
         "import fcntl, json\n\
          F_OFD_GETLK, F_OFD_SETLK, FORM = 36, 37, 'hhqqi4x'\n\
