@@ -1,5 +1,5 @@
-//! What the sources say, key by key, each value with where it came from. A later source replaces a
-//! key, so tables are merged and lists are not.
+//! The values of all keys, each with the source that it came from. A later source replaces the
+//! value of a key. So tables are merged, and lists are not.
 
 use super::error::ConfigError;
 use super::keys;
@@ -13,15 +13,15 @@ use toml::{Table, Value};
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No source has the key.
     Default,
-    /// The original's file, and the key as it writes it.
+    /// The original's YAML file, and the name that the key has there.
     Yaml(Arc<Path>, String),
-    /// A file, under the key's own name.
+    /// A TOML file.
     Toml(Arc<Path>),
-    /// A variable.
+    /// An environment variable of this name.
     Environment(String),
-    /// A flag.
+    /// A flag of this name.
     Flag(&'static str),
 }
 
@@ -33,7 +33,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Takes a value that is right for its key; it replaces what an earlier source said.
+    /// Sets the value of a key, in the place of the value of an earlier source.
     ///
     /// # Errors
     /// There is no such key, or the value is not right.
@@ -53,7 +53,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Keeps what is wrong until all sources are read.
+    /// Keeps a mistake until all sources are read, so that all of them are reported together.
     pub fn note(&mut self, result: Result<(), ConfigError>) {
         self.mistakes.extend(result.err());
     }
@@ -77,7 +77,7 @@ impl Settings {
         self.values.get(path).is_some_and(|(said, _)| said == value)
     }
 
-    /// The configuration that they make, completed by the defaults.
+    /// The configuration: these values, and the defaults of all other keys.
     ///
     /// # Errors
     /// All that is wrong in the sources.
@@ -97,7 +97,7 @@ impl Settings {
     }
 }
 
-/// Puts a value where its path says; tables on the way are made.
+/// Puts a value at its path in `table`, and makes the tables on the way.
 pub fn insert(table: &mut Table, path: &[String], value: Value) {
     match path {
         [] => {}
@@ -115,13 +115,14 @@ pub fn insert(table: &mut Table, path: &[String], value: Value) {
     }
 }
 
-/// Why a path is no key.
+/// The error for a path that is not the path of a key.
 fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
     if keys::is_table(path) {
         return origin.refuse(path, value, "must be a table");
     }
     let mut table = &path[..path.len().saturating_sub(1)];
-    // Of a number's subkey, as of a table that does not exist, the nearest table that does.
+    // The nearest table above the path that exists. Above `workers.x` it is the top level, since
+    // `workers` is a number.
     while !keys::is_table(table) {
         table = &table[..table.len() - 1];
     }
@@ -143,7 +144,7 @@ fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
 }
 
 impl Origin {
-    /// The error of a value from here.
+    /// The error for a wrong value that came from here.
     pub fn refuse(&self, path: &[String], value: &Value, right: &str) -> ConfigError {
         let key = dotted(path);
         let said = match self {
@@ -172,7 +173,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A path as TOML writes it.
+/// A path as it is written in TOML.
 pub fn dotted(path: &[String]) -> String {
     let bare = |name: &&String| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
@@ -188,7 +189,7 @@ pub fn dotted(path: &[String]) -> String {
     names.join(".")
 }
 
-/// A value as a variable or a flag writes it.
+/// A value as it is written in a variable or a flag.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
