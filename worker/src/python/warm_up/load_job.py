@@ -42,7 +42,7 @@ class JobLoader:
         return request_json.loads(code_text), g_dict
 
     def prefault(self):
-        """Does once what every run does, ahead of the request and over globals of its own.
+        """Does once, before the request comes, what every run does. It uses globals of its own.
 
         A forked child has a page fault at its first write to each page, and at its first use of each
         page of the interpreter. After this function it has touched most pages that a small run touches.
@@ -52,7 +52,7 @@ class JobLoader:
         globals_dict["f"] = compile("def f(): return 1 / 0", "<string>", "exec")
         json.dumps(self._json_safe(globals_dict))
         try:
-            # A search through the whole path that finds nothing.
+            # This name does not exist, so the search goes through the whole path.
             __import__("codejail_prefault")
         except ImportError:
             pass
