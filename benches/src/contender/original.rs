@@ -70,7 +70,7 @@ impl Original {
         Ok(original)
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -80,7 +80,7 @@ impl Original {
         self.process.id().cast_signed()
     }
 
-    /// Ends it.
+    /// Ends the original.
     pub fn stop(mut self) -> Result<()> {
         terminate(&mut self.process)?;
         Ok(())
@@ -89,7 +89,7 @@ impl Original {
 
 impl Drop for Original {
     fn drop(&mut self) {
-        // By TERM first: gunicorn's workers would outlive its death by a second.
+        // TERM comes first: after KILL, gunicorn's workers would live on for a second.
         if matches!(self.process.try_wait(), Ok(None)) {
             let _ = terminate(&mut self.process);
         }
