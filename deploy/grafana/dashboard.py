@@ -105,7 +105,7 @@ ROWS = {
         (
             "Time to the answer",
             "s",
-            "From a request's head to its answer, for executions. The LMS gives up after 3.5 s.",
+            "Time from the head of a request to its answer, for executions. The LMS gives up after 3.5 s.",
             quantiles("codejail_request_seconds", ', status=~"executed[.].*"'),
         ),
         (
@@ -160,7 +160,7 @@ ROWS = {
         (
             "CPU of a run",
             "s",
-            "CPU time that a run used, without its sandbox's preparation.",
+            "CPU time of a run, without the preparation of its sandbox.",
             quantiles("codejail_execution_cpu_seconds"),
         ),
         (

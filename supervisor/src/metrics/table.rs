@@ -1,19 +1,19 @@
 //! Every metric: name, type, unit, labels, meaning. docs/metrics.md has the same table, and a test
-//! compares them; another one compares this list with what a service shows.
+//! compares the two. Another test compares this list with what a service shows.
 
-/// What Prometheus takes a metric for.
+/// The type of a metric in Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, from the start of the service on.
+    /// A number that only grows, from the start of the service on.
     Counter,
-    /// What is now.
+    /// A value at this moment.
     Gauge,
-    /// How often what value was seen.
+    /// How often which values were seen.
     Histogram,
 }
 
 impl Kind {
-    /// As the exposition format has it.
+    /// Its name in the exposition format.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,12 +33,12 @@ pub struct Metric {
     pub kind: Kind,
     /// Its labels.
     pub labels: &'static [&'static str],
-    /// What it tells, for whoever reads `# HELP`.
+    /// What it means, for readers of `# HELP`.
     pub meaning: &'static str,
 }
 
 impl Metric {
-    /// Its base unit; none where it counts things.
+    /// Its base unit; none if it counts things.
     #[must_use]
     pub fn unit(&self) -> Option<&'static str> {
         let name = self.name.trim_end_matches("_total");
@@ -65,70 +65,70 @@ const fn metric(
     }
 }
 
-/// All of them, in the order of the document.
+/// All metrics, in the order of the document.
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
     // Requests and executions.
     metric("codejail_requests_total", Counter, &["status"], "Requests for an execution, by codejail.exec.status"),
-    metric("codejail_request_seconds", Histogram, &["status"], "From a request's head to its answer"),
-    metric("codejail_requests_refused_total", Counter, &["reason"], "Requests turned away with 503"),
-    metric("codejail_queue_wait_seconds", Histogram, &[], "From admission's door to a sandbox"),
-    metric("codejail_execution_seconds", Histogram, &[], "From job to end of run"),
-    metric("codejail_execution_cpu_seconds", Histogram, &[], "CPU time that a run used, without its sandbox's preparation"),
-    metric("codejail_execution_memory_bytes", Histogram, &[], "Most memory that a run had beyond its ready sandbox's; pages of a sealed image that it touched first are in it"),
+    metric("codejail_request_seconds", Histogram, &["status"], "Time from the head of a request to its answer"),
+    metric("codejail_requests_refused_total", Counter, &["reason"], "Requests that were refused with 503"),
+    metric("codejail_queue_wait_seconds", Histogram, &[], "Time that a request waited for admission and for a sandbox"),
+    metric("codejail_execution_seconds", Histogram, &[], "Time from the job to the end of the run"),
+    metric("codejail_execution_cpu_seconds", Histogram, &[], "CPU time of a run, without the preparation of its sandbox"),
+    metric("codejail_execution_memory_bytes", Histogram, &[], "Most memory that a run had, without the memory of its ready sandbox; includes pages of a sealed image that the run was the first to touch"),
     metric("codejail_executions_total", Counter, &["end"], "Executions by how they ended; counted when the sandbox is gone"),
-    metric("codejail_limit_hits_total", Counter, &["limit"], "Executions that ran into a limit, by the limit's key"),
+    metric("codejail_limit_hits_total", Counter, &["limit"], "Executions that reached a limit, by the limit's key"),
     metric("codejail_context_executions_total", Counter, &["context", "end"], "Executions of the contexts that limit_overrides names"),
     metric("codejail_cold_imports_total", Counter, &["module"], "Executions that imported a library of the sandbox venv that is not preloaded"),
     // Now, each beside its bound.
     metric("codejail_sandboxes_busy", Gauge, &[], "Executions that are admitted and not answered"),
     metric("codejail_sandboxes_busy_max", Gauge, &[], "Executions that may be admitted at a time: the capacity"),
     metric("codejail_sandboxes_ready", Gauge, &[], "Sandboxes that wait for a job"),
-    metric("codejail_sandboxes_ready_max", Gauge, &[], "Sandboxes that wait for a job when nothing runs"),
+    metric("codejail_sandboxes_ready_max", Gauge, &[], "Sandboxes that wait for a job while nothing runs"),
     metric("codejail_queue_length", Gauge, &[], "Requests that wait for admission"),
-    metric("codejail_queue_length_max", Gauge, &[], "Requests that may wait: one more is refused"),
-    metric("codejail_queue_oldest_wait_seconds", Gauge, &[], "How long the request has waited that waits longest; 0 if none does"),
+    metric("codejail_queue_length_max", Gauge, &[], "Requests that may wait for admission; any further request is refused"),
+    metric("codejail_queue_oldest_wait_seconds", Gauge, &[], "How long the oldest waiting request has waited; 0 if no request waits"),
     metric("codejail_queue_oldest_wait_seconds_max", Gauge, &[], "How long a request may wait"),
     metric("codejail_connections", Gauge, &[], "Connections to the API's address that are open"),
     metric("codejail_connections_max", Gauge, &[], "Connections that may be open"),
-    metric("codejail_bodies_bytes", Gauge, &[], "What bodies and answers take of bodies_bytes_max"),
-    metric("codejail_bodies_bytes_max", Gauge, &[], "What they may take"),
+    metric("codejail_bodies_bytes", Gauge, &[], "Bytes of bodies_bytes_max that bodies and answers take"),
+    metric("codejail_bodies_bytes_max", Gauge, &[], "Bytes that bodies and answers may take"),
     // Workers.
-    metric("codejail_workers", Gauge, &["state"], "Workers by what they do"),
-    metric("codejail_workers_configured", Gauge, &[], "Workers that shall serve: the configuration's number, changed by TTIN and TTOU"),
-    metric("codejail_worker_starts_total", Counter, &["result"], "Starts of workers by what came of them"),
-    metric("codejail_worker_warm_up_seconds", Histogram, &[], "From a worker's launch until it is warm"),
+    metric("codejail_workers", Gauge, &["state"], "Workers by their state"),
+    metric("codejail_workers_configured", Gauge, &[], "Workers that should serve: the number of the configuration, changed by TTIN and TTOU"),
+    metric("codejail_worker_starts_total", Counter, &["result"], "Starts of workers by their result"),
+    metric("codejail_worker_warm_up_seconds", Histogram, &[], "Time from the launch of a worker until it is warm"),
     metric("codejail_worker_failures_total", Counter, &[], "Workers that were lost or could not start"),
-    metric("codejail_workers_recycled_total", Counter, &["reason"], "Workers that served and do no more"),
+    metric("codejail_workers_recycled_total", Counter, &["reason"], "Workers that have served and no longer serve"),
     metric("codejail_preload_failures", Gauge, &[], "Modules of python.preload that the last warm worker could not import"),
     metric("codejail_sandbox_failures_total", Counter, &[], "Sandboxes that could not take their job"),
-    metric("codejail_sandbox_cpu_seconds_total", Counter, &[], "CPU time of all sandboxes that are gone, with their preparation"),
+    metric("codejail_sandbox_cpu_seconds_total", Counter, &[], "CPU time of all sandboxes that are gone, including their preparation"),
     metric("codejail_scratch_failures_total", Counter, &[], "Directories and seats of executions that could not be emptied"),
-    metric("codejail_peers_refused_total", Counter, &["list"], "Requests from addresses that are not in this list of networks"),
-    metric("codejail_python_changes_total", Counter, &[], "Changes of Python's files in place, each with the upgrade that it is a part of"),
+    metric("codejail_peers_refused_total", Counter, &["list"], "Requests that were refused because their address is not in this list of networks"),
+    metric("codejail_python_changes_total", Counter, &[], "Changes of Python's files in place; all changes of one upgrade count as one"),
     // Course libraries.
     metric("codejail_library_cache_bytes", Gauge, &[], "Bytecode of course libraries that is kept"),
     metric("codejail_library_cache_bytes_max", Gauge, &[], "Bytecode that may be kept"),
-    metric("codejail_library_cache_hits_total", Counter, &[], "Executions whose library's bytecode was there"),
-    metric("codejail_library_cache_misses_total", Counter, &[], "Executions whose library's bytecode was not"),
+    metric("codejail_library_cache_hits_total", Counter, &[], "Executions whose library had bytecode in the cache"),
+    metric("codejail_library_cache_misses_total", Counter, &[], "Executions whose library had no bytecode in the cache"),
     metric("codejail_library_cache_compiled_total", Counter, &[], "Libraries compiled"),
     metric("codejail_library_cache_failed_total", Counter, &[], "Libraries that could not be compiled"),
     metric("codejail_library_cache_evicted_total", Counter, &[], "Libraries evicted from the cache"),
-    metric("codejail_library_cache_postponed_total", Counter, &[], "Compilations for which there was no time"),
+    metric("codejail_library_cache_postponed_total", Counter, &[], "Compilations of libraries that were postponed because their time budget was used up"),
     // Safety.
     metric("codejail_enabled", Gauge, &[], "1 if enabled is true"),
     metric("codejail_safe", Gauge, &[], "1 if executing is safe: /health/ answers 200"),
-    metric("codejail_draining", Gauge, &[], "1 once the service finishes what it has, and ends"),
-    metric("codejail_startup_check", Gauge, &["id"], "1 for a startup check that passed"),
+    metric("codejail_draining", Gauge, &[], "1 while the service finishes its executions and then ends"),
+    metric("codejail_startup_check", Gauge, &["id"], "1 if the startup check passed"),
     metric("codejail_startup_check_failures_total", Counter, &["id"], "Startup checks that failed, in any worker or of the service"),
-    metric("codejail_layer", Gauge, &["layer", "state"], "1 for the state that a layer is in: on or off"),
+    metric("codejail_layer", Gauge, &["layer", "state"], "1 for the state of the layer: on or off"),
     // The service itself.
-    metric("codejail_config_reloads_total", Counter, &["result"], "HUPs by whether the configuration was taken"),
-    metric("codejail_config_last_reload_successful", Gauge, &[], "1 if the last HUP's configuration, or that of the start, counts"),
+    metric("codejail_config_reloads_total", Counter, &["result"], "HUPs by whether the new configuration was taken"),
+    metric("codejail_config_last_reload_successful", Gauge, &[], "1 if the configuration of the last HUP was taken, or if there was no HUP; 0 if an older configuration still counts"),
     metric("codejail_config_last_reload_success_timestamp_seconds", Gauge, &[], "When the configuration that counts was read, in seconds since 1970"),
     metric("codejail_log_lines_lost_total", Counter, &[], "Lines of the log that could not be written to standard error"),
     metric("codejail_log_refusals_unsaid_total", Counter, &[], "Refused requests without a line of their own in the log, since there were too many"),
-    metric("codejail_build_info", Gauge, &["version"], "1; the label says which build this is"),
+    metric("codejail_build_info", Gauge, &["version"], "Always 1; the label has the version of this build"),
     metric("process_cpu_seconds_total", Counter, &[], "CPU time of the supervisor"),
     metric("process_resident_memory_bytes", Gauge, &[], "Resident memory of the supervisor"),
     metric("process_virtual_memory_bytes", Gauge, &[], "Address space of the supervisor"),
