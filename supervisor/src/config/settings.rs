@@ -25,7 +25,7 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-/// Values by the paths of their keys, and what is wrong in the sources.
+/// Values by the paths of their keys, and the mistakes in the sources.
 #[derive(Debug, Default)]
 pub struct Settings {
     values: BTreeMap<Vec<String>, (Value, Origin)>,
@@ -65,13 +65,13 @@ impl Settings {
             .map_or(&Origin::Default, |(_, origin)| origin)
     }
 
-    /// What the sources say, by the paths of the keys.
+    /// The values of all sources, with the paths of their keys.
     pub fn values(&self) -> impl Iterator<Item = (&[String], &Value)> {
         let values = self.values.iter();
         values.map(|(path, (value, _))| (path.as_slice(), value))
     }
 
-    /// Whether a source says this very value for the key.
+    /// Whether a source gives the key exactly this value.
     #[must_use]
     pub fn say(&self, path: &[String], value: &Value) -> bool {
         self.values.get(path).is_some_and(|(said, _)| said == value)
