@@ -171,7 +171,7 @@ pub fn add_workers(service: &Service, change: isize) {
     }
 }
 
-/// Sets the number of workers, and admits as many executions as they can have.
+/// Admits as many executions at a time as so many workers can have.
 fn resize(service: &Service, workers: usize) {
     service.admission.set(&service.config.get(), workers);
 }

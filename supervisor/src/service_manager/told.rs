@@ -1,8 +1,8 @@
-//! How the service is, for its manager: in words, and as a sign of life.
+//! What the service tells its manager: its state in words, and a sign of life.
 //!
-//! The sign of life says more than that this process is there: the runtime must get to its tasks in
-//! time, and the spawner must answer. A service of which one of them is stopped or stuck serves
-//! nobody new.
+//! The sign of life says more than that this process exists: tasks of the runtime must get their
+//! turn in time, and the spawner must answer. If one of the two is stopped or stuck, the service
+//! can serve no new request.
 
 use super::Notifier;
 use crate::service::Service;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How often words are looked at: they are for people.
+/// How often the words are made. They are for people.
 const WORDS_EVERY: Duration = Duration::from_secs(2);
-/// How often a manager is told within the time that it allows. It should be twice at least, by
-/// sd_watchdog_enabled(3), and a question to the spawner takes time, too.
+/// How many signs of life are sent within the time that the manager allows. sd_watchdog_enabled(3)
+/// advises at least two, and a question to the spawner takes time, too.
 const SIGNS_MIN: u32 = 4;
 
-/// Tells the manager how the service is for as long as that runs.
+/// Tells the manager about the service for as long as the service runs.
 pub async fn keep_told(notifier: Arc<Notifier>, service: Service, spawner: Arc<SpawnerLink>) {
     let watchdog = notifier.watchdog();
     let longest = watchdog.map(|longest| longest / SIGNS_MIN);
@@ -34,13 +34,14 @@ pub async fn keep_told(notifier: Arc<Notifier>, service: Service, spawner: Arc<S
             () = service.drain.cancelled() => break,
         }
     }
-    // What is left has its own bounds, graceful_timeout_ms for one; the manager has TimeoutStopSec.
+    // What follows has bounds of its own, such as graceful_timeout_ms; the manager has
+    // TimeoutStopSec.
     notifier.status(&words(&service));
 }
 
 /// Whether both the runtime and the spawner answer within `longest`.
 async fn is_well(spawner: &SpawnerLink, longest: Duration) -> bool {
-    // A task of its own: it takes its turn among all others.
+    // This is a task of its own, so it takes its turn among all others.
     let turn = timeout(longest, tokio::spawn(async {}));
     let (answers, turn) = tokio::join!(spawner.answers(longest / 2), turn);
     answers && matches!(turn, Ok(Ok(())))

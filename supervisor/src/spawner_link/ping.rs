@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 impl SpawnerLink {
-    /// Whether the spawner takes a question within `longest`, and answers it within as long. While
-    /// an earlier question is not answered there is no other: then it does not.
+    /// Whether the spawner takes a question within `longest`, and answers it within the same time.
+    /// While an earlier question is not answered, no other is sent, and the result is false.
     pub async fn answers(&self, longest: Duration) -> bool {
         let (pong, answered) = oneshot::channel();
         {
@@ -20,7 +20,7 @@ impl SpawnerLink {
         }
         let sent = timeout(longest, self.socket.send(&SpawnerRequest::Ping, &[])).await;
         if !matches!(sent, Ok(Ok(()))) {
-            // No answer is to come.
+            // No answer will come.
             self.waiting.lock().pong = None;
             return false;
         }

@@ -177,8 +177,8 @@ impl<'a> Remainder<'a> {
     }
 }
 
-/// The length of the value that `bytes` begin with. Brackets are only counted: that they match is
-/// known.
+/// The length of the value at the beginning of `bytes`. Brackets are only counted: the scan has
+/// made sure that they match.
 fn item_len(bytes: &[u8]) -> usize {
     let mut depth = 0;
     let mut at = 0;
