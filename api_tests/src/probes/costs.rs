@@ -46,7 +46,7 @@ def split():
     return number, len(copies)
 x = outcome(split)
 ";
-    "deny_a_long_end_by_locks_on_a_library", "So does one that does it to the C library's file.",
+    "deny_a_long_end_by_locks_on_a_library", "A run that splits a record lock on the C library's file 300,000 times ends as soon as others.",
     "whoever starts a program or opens the file looks at the list of locks, too",
     r"
 import fcntl
@@ -98,7 +98,7 @@ def write():
     return side * side
 x = outcome(write, ('EMFILE',))
 ";
-    "deny_watches_on_a_fifo", "Nor does writing to a pipe with a name, which can be opened again and again.",
+    "deny_watches_on_a_fifo", "Writing to a named pipe, which can be opened again and again for watches, holds nobody up.",
     "as many watches as descriptors cubed, all in one queue",
     r"
 import select
@@ -232,7 +232,7 @@ def flush():
     return len(done)
 x = outcome(flush)
 ";
-    "deny_the_bandwidth_of_the_disk", "Nor does one that reads it past the page cache.",
+    "deny_the_bandwidth_of_the_disk", "A run that reads a library's file again and again past the page cache costs nobody the disk.",
     "every read goes to the device",
     r"
 import mmap, threading

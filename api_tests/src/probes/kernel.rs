@@ -29,27 +29,27 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('mount', None, None, None, 0, None), ('EACCES',), ('EFAULT', 'EPERM'))";
     "deny_unmount", "Nothing can be unmounted.", ROOTS,
     "x = outcome(lambda: call('umount2', b'/', -1), ('EACCES',), ('EINVAL',))";
-    "deny_new_mounts", "Nor by the newer calls: no file system can be opened.", ROOTS,
+    "deny_new_mounts", "No file system can be opened by the newer calls.", ROOTS,
     "x = outcome(lambda: call('fsopen', None, 0), ('EACCES',), ('EPERM', 'EFAULT'))";
-    "deny_picking_mounts", "Nor one that is mounted be picked up.", ROOTS,
+    "deny_picking_mounts", "No mount can be picked up.", ROOTS,
     "x = outcome(lambda: call('fspick', -1, None, 0), ('EACCES',), ('EPERM', 'EFAULT'))";
-    "deny_moving_mounts", "Nor moved.", ROOTS,
+    "deny_moving_mounts", "No mount can be moved.", ROOTS,
     "x = outcome(lambda: call('move_mount', -1, None, -1, None, 0), ('EACCES',), ('EPERM', 'EFAULT'))";
-    "deny_copying_mounts", "Nor copied.", ROOTS,
+    "deny_copying_mounts", "No mount can be copied.", ROOTS,
     "x = outcome(lambda: call('open_tree', -1, None, -1), ('EACCES',), ('EINVAL',))";
-    "deny_mount_attributes", "Nor changed.", ROOTS,
+    "deny_mount_attributes", "No mount can be changed.", ROOTS,
     "x = outcome(lambda: call('mount_setattr', -1, None, -1, None, 0), ('EACCES',), ('EINVAL',))";
     "deny_listing_mounts", "Mounts can't be listed by system call.", CODE,
     "x = outcome(lambda: call('listmount', None, None, 0, -1), ('EACCES',), ('EINVAL', 'ENOSYS'))";
-    "deny_status_of_mounts", "Nor asked about.", CODE,
+    "deny_status_of_mounts", "Mounts can't be asked about by system call.", CODE,
     "x = outcome(lambda: call('statmount', None, None, 0, -1), ('EACCES',), ('EINVAL', 'ENOSYS'))";
     "deny_chroot", "The root directory can't be changed.", ROOTS,
     "x = outcome(lambda: call('chroot', None), ('EACCES',), ('EFAULT',))";
-    "deny_pivot_root", "Nor exchanged.", ROOTS,
+    "deny_pivot_root", "The root directory can't be exchanged.", ROOTS,
     "x = outcome(lambda: call('pivot_root', None, None), ('EACCES',), ('EPERM', 'EFAULT'))";
     "deny_new_namespaces", "No new namespace can be entered.", NAMESPACE,
     "x = outcome(lambda: call('unshare', 1), CALLS, ('EINVAL',))";
-    "deny_user_namespaces", "Nor one in which the process would be root.", NAMESPACE,
+    "deny_user_namespaces", "No user namespace can be entered, in which the process would be root.", NAMESPACE,
     "CLONE_NEWUSER = 0x10000000\nx = outcome(lambda: call('unshare', CLONE_NEWUSER), ('EACCES', 'EPERM'), ('EUSERS', 'ENOSPC'))";
     "deny_entering_namespaces", "No other process's namespace can be entered.", NAMESPACE,
     "x = outcome(lambda: call('setns', -1, 0), CALLS, ('EBADF',))";
@@ -64,9 +64,9 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('perf_event_open', None, 0, -1, -1, -1), ('EACCES',), ('EINVAL', 'EFAULT'))";
     "deny_keys", "The kernel's keys can't be worked with.", CODE,
     "x = outcome(lambda: call('keyctl', -1, 0, 0, 0, 0), CALLS, ('ENOTSUP',))";
-    "deny_adding_keys", "Nor added to.", CODE,
+    "deny_adding_keys", "The kernel's keys can't be added to.", CODE,
     "x = outcome(lambda: call('add_key', None, None, None, 1 << 30, 0), CALLS, ('EINVAL',))";
-    "deny_requesting_keys", "Nor requested, which would start a program.", CODE,
+    "deny_requesting_keys", "The kernel's keys can't be requested, which would start a program.", CODE,
     "x = outcome(lambda: call('request_key', None, None, None, 0), CALLS, ('EFAULT',))";
     "deny_openings_whose_mode_no_filter_sees", "The call that opens files by a structure in memory is not there.", CODE,
     "x = outcome(lambda: call('openat2', -1, None, None, 0), CALLS, ('EINVAL',))";
@@ -84,7 +84,7 @@ const CALLS: &[Probe] = calls![
     "how long an ordinary read takes tells it too",
     "library = os.open(os.__file__, os.O_RDONLY)\n\
      x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, os.RWF_NOWAIT), CALLS, ('EAGAIN', 'ENOTSUP'))";
-    "deny_reads_that_take_a_file_out_of_memory", "Nor take the file out of memory for others.", "it only costs time",
+    "deny_reads_that_take_a_file_out_of_memory", "A read can't take a library's file out of memory for others.", "it only costs time",
     "DONTCACHE = 0x80\nlibrary = os.open(os.__file__, os.O_RDONLY)\n\
      x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, DONTCACHE), CALLS, ('ENOTSUP',))";
     "deny_writes_that_wait_for_the_disk", "A write can't make the disk flush what it holds.",
@@ -93,11 +93,11 @@ const CALLS: &[Probe] = calls![
      x = outcome(lambda: os.pwritev(file, [b'x'], 0, os.RWF_SYNC), CALLS, ('ENOTSUP', 'EFBIG'))";
     "deny_rings", "No ring for input and output can be made, past all filters of calls.", CODE,
     "x = outcome(lambda: call('io_uring_setup', 1, None), CALLS, ('EFAULT',))";
-    "deny_using_rings", "Nor used.", CODE,
+    "deny_using_rings", "No ring for input and output can be used.", CODE,
     "x = outcome(lambda: call('io_uring_enter', -1, 0, 0, 0, None, 0), CALLS, ('EBADF',))";
-    "deny_registering_with_rings", "Nor registered with.", CODE,
+    "deny_registering_with_rings", "Nothing can be registered with a ring for input and output.", CODE,
     "x = outcome(lambda: call('io_uring_register', -1, 0, None, 0), CALLS, ('EBADF', 'EINVAL'))";
-    "deny_old_asynchronous_input_and_output", "Nor the calls before them.", CODE,
+    "deny_old_asynchronous_input_and_output", "The calls for asynchronous input and output that came before rings can't be used.", CODE,
     "x = outcome(lambda: call('io_setup', 1, None), CALLS, ('EFAULT',))";
     "deny_handling_page_faults", "Page faults can't be handled by the process.", CODE,
     "USER_MODE_ONLY, UNKNOWN = 1, 4\n\
@@ -106,13 +106,13 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('memfd_create', b'probe', 0))";
     "deny_loading_modules", "No kernel module can be loaded.", ROOTS,
     "x = outcome(lambda: call('init_module', None, 0, None), ('EACCES',), ('EPERM', 'ENOSYS'))";
-    "deny_loading_modules_from_files", "Nor from a file.", ROOTS,
+    "deny_loading_modules_from_files", "No kernel module can be loaded from a file.", ROOTS,
     "x = outcome(lambda: call('finit_module', -1, None, 0), ('EACCES',), ('EPERM', 'ENOSYS'))";
-    "deny_removing_modules", "Nor removed.", ROOTS,
+    "deny_removing_modules", "No kernel module can be removed.", ROOTS,
     "x = outcome(lambda: call('delete_module', None, 0), ('EACCES',), ('EPERM', 'ENOSYS'))";
     "deny_loading_another_kernel", "No other kernel can be loaded.", ROOTS,
     "x = outcome(lambda: call('kexec_load', 0, 0, None, 0), ('EACCES',), ('EPERM', 'ENOSYS'))";
-    "deny_loading_another_kernel_from_a_file", "Nor from a file.", ROOTS,
+    "deny_loading_another_kernel_from_a_file", "No other kernel can be loaded from a file.", ROOTS,
     "x = outcome(lambda: call('kexec_file_load', -1, -1, 0, None, 0), ('EACCES',), ('EPERM', 'ENOSYS'))";
     "deny_reboot", "The host can't be rebooted.", ROOTS,
     "x = outcome(lambda: call('reboot', 0, 0, 0, None), ('EACCES',), ('EPERM', 'EINVAL'))";
@@ -126,15 +126,15 @@ const CALLS: &[Probe] = calls![
     "READ_ALL = 3\nx = outcome(lambda: call('syslog', READ_ALL, None, -1), ('EACCES',), ('EPERM', 'EINVAL'))";
     "deny_naming_the_host", "The host can't be renamed.", ROOTS,
     "x = outcome(lambda: call('sethostname', None, 1), ('EACCES',), ('EPERM',))";
-    "deny_naming_the_domain", "Nor its domain.", ROOTS,
+    "deny_naming_the_domain", "The host's domain can't be renamed.", ROOTS,
     "x = outcome(lambda: call('setdomainname', None, 1), ('EACCES',), ('EPERM',))";
     "deny_setting_the_time", "The clock can't be set.", ROOTS,
     "x = outcome(lambda: call('settimeofday', 8, None), ('EACCES',), ('EFAULT',))";
-    "deny_setting_clocks", "Nor any other clock.", ROOTS,
+    "deny_setting_clocks", "No clock can be set by the call for all clocks.", ROOTS,
     "x = outcome(lambda: call('clock_settime', 1 << 20, None), ('EACCES',), ('EINVAL',))";
-    "deny_adjusting_the_time", "Nor its speed.", ROOTS,
+    "deny_adjusting_the_time", "The speed of the clock can't be changed.", ROOTS,
     "x = outcome(lambda: call('adjtimex', None), ('EACCES',), ('EFAULT',))";
-    "deny_adjusting_clocks", "Nor any other clock's.", ROOTS,
+    "deny_adjusting_clocks", "The speed of no clock can be changed by the call for all clocks.", ROOTS,
     "x = outcome(lambda: call('clock_adjtime', 0, None), ('EACCES',), ('EFAULT',))";
     "deny_hanging_up", "The terminal can't be hung up.", ROOTS,
     "x = outcome(lambda: call('vhangup'), ('EACCES',), ('EPERM',))";
@@ -144,22 +144,22 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('modify_ldt', 0, None, 0), ('EACCES',), ('ENOSYS',))";
     "deny_ports_of_devices", "The privilege to talk to devices can't be asked for.", ROOTS,
     "x = outcome(lambda: call('iopl', 4), ('EACCES',), ('EINVAL', 'ENOSYS'))";
-    "deny_single_ports_of_devices", "Nor for single ports.", ROOTS,
+    "deny_single_ports_of_devices", "The privilege to talk to single ports of devices can't be asked for.", ROOTS,
     "x = outcome(lambda: call('ioperm', 0, 0, 1), ('EACCES',), ('EINVAL', 'ENOSYS'))";
     "deny_filters_of_calls", "No further filter of system calls can be made.", ITSELF,
     "NOTIFY_SIZES = 3\nx = outcome(lambda: call('seccomp', NOTIFY_SIZES, 0, None), CALLS, ('EFAULT', 'EINVAL'))";
-    "deny_filters_of_calls_by_another_name", "Nor by the call before it.", ITSELF,
+    "deny_filters_of_calls_by_another_name", "No further filter of system calls can be made by the older call.", ITSELF,
     "PR_SET_SECCOMP = 22\nx = outcome(lambda: call('prctl', PR_SET_SECCOMP, -1, None, 0, 0), CALLS, ('EINVAL',))";
     "deny_rules_for_files", "No further ruleset for files can be made.", ITSELF,
     "x = outcome(lambda: call('landlock_create_ruleset', None, 0, 1), ('EACCES',), ('ENOSYS', 'ENOTSUP'))";
     "deny_watching_files", "Files can't be watched.", CODE,
     "x = outcome(lambda: call('inotify_init1', -1), CALLS, ('EINVAL',))";
-    "deny_watching_file_systems", "Nor file systems.", CODE,
+    "deny_watching_file_systems", "File systems can't be watched.", CODE,
     "REPORT_FID, UNKNOWN = 0x200, 0x40000000\n\
      x = outcome(lambda: call('fanotify_init', REPORT_FID | UNKNOWN, 0), CALLS, ('EINVAL',))";
     "deny_handles_of_files", "A file can't be given a number that outlives its name.", CODE,
     "x = outcome(lambda: call('name_to_handle_at', -1, None, None, None, -1), CALLS, ('EINVAL',))";
-    "deny_opening_by_handle", "Nor be opened by it.", ROOTS,
+    "deny_opening_by_handle", "A file can't be opened by a number that outlives its name.", ROOTS,
     "x = outcome(lambda: call('open_by_handle_at', -1, None, 0), ('EACCES',), ('EPERM', 'EFAULT', 'EBADF'))";
     "deny_messages_queues", "No message queue can be opened.", CODE,
     "x = outcome(lambda: call('mq_open', None, 0, 0, None), CALLS, ('EFAULT',))";
@@ -171,15 +171,15 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('msgctl', call('msgget', 0, 0o600), 0, None))";
     "deny_splicing", "Pages can't be moved between pipes and files.", CODE,
     "x = outcome(lambda: call('splice', -1, None, -1, None, 1, 0), CALLS, ('EBADF',))";
-    "deny_splicing_memory", "Nor from memory.", CODE,
+    "deny_splicing_memory", "Pages can't be moved from memory to pipes.", CODE,
     "x = outcome(lambda: call('vmsplice', -1, None, 0, 0), CALLS, ('EBADF',))";
-    "deny_duplicating_pipes", "Nor between pipes.", CODE,
+    "deny_duplicating_pipes", "Pages can't be moved between pipes.", CODE,
     "x = outcome(lambda: call('tee', -1, -1, 1, 0), CALLS, ('EBADF',))";
     "deny_choosing_memory_nodes", "Where memory comes from can't be chosen.", CODE,
     "x = outcome(lambda: call('set_mempolicy', -1, None, 0), CALLS, ('EINVAL',))";
-    "deny_binding_memory", "Nor for part of it.", CODE,
+    "deny_binding_memory", "Where a part of memory comes from can't be chosen.", CODE,
     "x = outcome(lambda: call('mbind', 1, 0, 0, None, 0, 0), CALLS, ('EINVAL',))";
-    "deny_migrating_memory", "Nor can memory be moved.", CODE,
+    "deny_migrating_memory", "Memory can't be moved between nodes.", CODE,
     "x = outcome(lambda: call('migrate_pages', 1 << 30, 0, None, None), CALLS, ('ESRCH', 'EINVAL'))";
     "deny_rearranging_mappings", "File mappings can't be rearranged.", CODE,
     "x = outcome(lambda: call('remap_file_pages', 0, 0, 1, 0, 0), CALLS, ('EINVAL',))";

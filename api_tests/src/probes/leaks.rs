@@ -26,7 +26,7 @@ pub const PROBES: &[Probe] = &[
     .original("deny_environment_leakage"),
     Probe::harm(
         "deny_the_services_environment_through_c",
-        "Nor has the environment that C code sees.",
+        "The environment that C code sees has nothing that a service's image would have set.",
         "def names():\n    \
              environ = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), 'environ')\n    \
              found = []\n    \
@@ -68,7 +68,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::harm(
         "deny_listing_groups",
-        "Nor groups.",
+        "Groups can't be listed by the C library.",
         "import grp\nx = outcome(grp.getgrall)",
     ),
     Probe::surface(
@@ -85,7 +85,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_statistics_of_the_host",
-        "Nor what its processors do.",
+        "What the host's processors do can't be read.",
         ORIENTS,
         "x = outcome(lambda: read('/proc/stat'), FILES)",
     ),
@@ -109,13 +109,13 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_symbols_of_the_kernel",
-        "Nor its symbols, even without their addresses.",
+        "The kernel's symbols can't be read, even without their addresses.",
         ORIENTS,
         "x = outcome(lambda: read('/proc/kallsyms'), FILES)",
     ),
     Probe::surface(
         "deny_modules_of_the_kernel",
-        "Nor its modules.",
+        "The kernel's modules can't be listed.",
         ORIENTS,
         "x = outcome(lambda: os.listdir('/sys/module'), FILES)",
     ),

@@ -108,7 +108,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_pairs_of_internet_sockets",
-        "Nor can a pair of such sockets be asked for.",
+        "No pair of sockets of a family other than unix can be asked for.",
         SOCKET,
         "x = outcome(lambda: socket.socketpair(socket.AF_INET), CALLS, ('ENOTSUP',))",
     ),
@@ -120,7 +120,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("tcp4")]),
     Probe::harm(
         "deny_tcp_connections_over_ipv6",
-        "Nor over IPv6.",
+        "Nobody on the host can be connected to over IPv6.",
         "x = outcome(lambda: socket.create_connection(('::1', decoy['tcp6'])), NETWORK)",
     )
     .needs(&[Decoy("tcp6")]),
@@ -134,7 +134,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("udp4")]),
     Probe::harm(
         "deny_udp_datagrams_over_ipv6",
-        "Nor over IPv6.",
+        "No datagram can be sent over IPv6.",
         "def send():\n    \
              return socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('::1', decoy['udp6']))\n\
          x = outcome(send, NETWORK)",
@@ -195,7 +195,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_asking_a_unix_socket_for_interfaces",
-        "Nor by asking a socket of another kind.",
+        "The host's network interfaces can't be listed by asking a unix socket.",
         OWN_NETWORK,
         "import fcntl\n\
          SIOCGIFCONF = 0x8912\n\
@@ -217,7 +217,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_connecting_to_itself",
-        "Not even a socket of the run's own can be connected to.",
+        "A socket of the run's own can't be connected to.",
         INSIDE,
         "listener = socket.socket(socket.AF_UNIX)\n\
          listener.bind('tmp/socket')\n\
@@ -240,7 +240,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("datagram")]),
     Probe::harm(
         "deny_datagrams_to_abstract_sockets",
-        "Nor by an abstract name.",
+        "A service of the host can't be sent a datagram by an abstract name.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
              return sender.sendto(b'x', '\\0' + decoy['abstract_datagram'])\n\
@@ -249,7 +249,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("abstract_datagram")]),
     Probe::harm(
         "deny_messages_to_unix_sockets",
-        "Nor by the call for messages.",
+        "A service of the host can't be sent a datagram by the call for messages.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
              return sender.sendmsg([b'x'], [], 0, decoy['datagram'])\n\
@@ -258,7 +258,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("datagram")]),
     Probe::harm(
         "deny_several_messages_to_unix_sockets",
-        "Nor by the call for several at once.",
+        "A service of the host can't be sent datagrams by the call for several messages.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
              name = ctypes.create_string_buffer(struct.pack('H', socket.AF_UNIX) + decoy['datagram'].encode() + b'\\0')\n    \
@@ -281,7 +281,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("datagram")]),
     Probe::surface(
         "deny_handing_descriptors_to_itself",
-        "Nor over a pair of sockets of the run's own.",
+        "A descriptor can't be handed over a pair of sockets of the run's own.",
         INSIDE,
         "def hand_over():\n    \
              rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i', 0))]\n    \

@@ -122,32 +122,32 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_builtins",
-        "Nor a changed builtin.",
+        "A changed builtin is not there in later runs.",
         "import builtins\nbuiltins.planted = 1",
         "import builtins\nx = outcome(lambda: hasattr(builtins, 'planted'))"
     ),
     inside!(
         "deny_leaving_changes_in_the_library",
-        "Nor a changed module of Python's library.",
+        "A changed module of Python's library is not there in later runs.",
         "import json\njson.planted = 1",
         "import json\nx = outcome(lambda: hasattr(json, 'planted'))"
     ),
     inside!(
         "deny_leaving_changes_in_preloaded_libraries",
-        "Nor a changed library, be it preloaded or not.",
+        "A changed library, preloaded or not, is not there in later runs.",
         "import numpy\nnumpy.planted = 1",
         "import numpy\nx = outcome(lambda: hasattr(numpy, 'planted'))"
     )
     .needs(&[Module("numpy")]),
     inside!(
         "deny_leaving_variables_of_the_environment",
-        "Nor a variable of the environment.",
+        "A variable of the environment is not there in later runs.",
         "os.environ['PLANTED'] = '1'",
         "x = outcome(lambda: 'PLANTED' in os.environ)"
     ),
     inside!(
         "deny_leaving_variables_of_the_c_environment",
-        "Nor one that C code sees.",
+        "A variable of the environment that C code sees is not there in later runs.",
         "ctypes.CDLL(None).setenv(b'PLANTED', b'1', 1)",
         "getenv = ctypes.CDLL(None).getenv\n\
          getenv.restype = ctypes.c_char_p\n\
@@ -161,14 +161,14 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_seeding_the_next_runs_numpy",
-        "Nor numpy's.",
+        "A seed of numpy does not decide a later run's random numbers.",
         "import numpy\nnumpy.random.seed(7)",
         "import numpy\nx = outcome(lambda: bool(numpy.random.random() == numpy.random.RandomState(7).random_sample()))"
     )
     .needs(&[Module("numpy")]),
     inside!(
         "deny_seeding_the_next_runs_c_library",
-        "Nor the C library's.",
+        "A seed of the C library does not decide a later run's random numbers.",
         "ctypes.CDLL(None).srand(7)",
         "libc = ctypes.CDLL(None)\n\
          drawn = libc.rand()\n\
@@ -183,19 +183,19 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_blocked_signals",
-        "Nor a blocked signal.",
+        "A blocked signal is not blocked in later runs.",
         "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])",
         "import signal\nx = outcome(lambda: list(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
     ),
     inside!(
         "deny_leaving_alarms",
-        "Nor an alarm that would end a later run.",
+        "An alarm does not end a later run.",
         "import signal\nsignal.setitimer(signal.ITIMER_REAL, 1000)",
         "import signal\nx = outcome(lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0)"
     ),
     inside!(
         "deny_leaving_exit_functions",
-        "Nor a function to be called at the end.",
+        "A function to be called at the end is not there in later runs.",
         "import atexit\natexit.register(print)\nkept = atexit._ncallbacks()",
         "import atexit\nx = outcome(lambda: atexit._ncallbacks() >= kept)"
     ),
@@ -232,7 +232,7 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_import_hooks",
-        "Nor a hook that would see what they import.",
+        "A hook that would see the imports of later runs is not there.",
         "class Planted:\n    \
              @staticmethod\n    \
              def find_spec(name, path=None, target=None): return None\n\
@@ -241,19 +241,19 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_traces",
-        "Nor a function that would see what they call.",
+        "A function that would see the calls of later runs is not there.",
         "def planted(*args): return None\nsys.setprofile(planted)",
         "x = outcome(lambda: sys.getprofile() is not None)"
     ),
     inside!(
         "deny_leaving_a_recursion_limit",
-        "Nor a changed limit of recursion.",
+        "A changed limit of recursion does not hold for later runs.",
         "sys.setrecursionlimit(777)",
         "x = outcome(lambda: sys.getrecursionlimit() == 777)"
     ),
     inside!(
         "deny_leaving_a_precision",
-        "Nor a changed precision of decimal numbers.",
+        "A changed precision of decimal numbers does not hold for later runs.",
         "import decimal\ndecimal.getcontext().prec = 3",
         "import decimal\nx = outcome(lambda: decimal.getcontext().prec == 3)"
     ),

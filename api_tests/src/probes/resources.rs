@@ -18,7 +18,7 @@ pub const PROBES: &[Probe] = &[
     .denied_by(Denial::Ended(&[-9])),
     Probe::surface(
         "deny_ignoring_signals_past_the_limit",
-        "Nor does ignoring every signal keep it alive.",
+        "A run that ignores every signal is ended at REALTIME.",
         BOUND,
         "import signal\n\
          for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:\n    \
@@ -31,7 +31,7 @@ pub const PROBES: &[Probe] = &[
     .denied_by(Denial::Ended(&[-9])),
     Probe::surface(
         "deny_threads_past_the_limit",
-        "Nor does leaving a thread behind.",
+        "A run that leaves a thread behind is ended at REALTIME.",
         BOUND,
         "import threading\n\
          def stay():\n    \
@@ -80,7 +80,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_stretching_files_past_the_limit",
-        "Nor can it be stretched to a greater length.",
+        "No file can be stretched to a length beyond FSIZE.",
         BOUND,
         "import signal\n\
          signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n\
@@ -88,7 +88,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_reserving_space_past_the_limit",
-        "Nor can space be reserved past its end.",
+        "No space can be reserved past the end of a file.",
         BOUND,
         "KEEP_SIZE = 1\n\
          file = os.open('tmp/large', os.O_CREAT | os.O_WRONLY)\n\
@@ -217,7 +217,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_setting_the_clock_back",
-        "Nor can it be set anew.",
+        "The timer that ends the run can't be set anew.",
         "the worker and the service keep the same time",
         "x = outcome(lambda: call('timer_settime', 0, 0, None, None), ('EACCES',), ('EINVAL',))",
     ),
@@ -229,7 +229,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_timers_by_descriptor",
-        "Nor one that is a descriptor.",
+        "No timer that is a descriptor can be made.",
         BOUND,
         "UNKNOWN = 1 << 20\nx = outcome(lambda: call('timerfd_create', UNKNOWN, 0), ('EACCES',), ('EINVAL',))",
     ),

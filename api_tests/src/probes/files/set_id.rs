@@ -29,35 +29,35 @@ macro_rules! ways {
 pub const PROBES: &[Probe] = ways![
     "deny_set_user_id_by_path", "A file can't be made to run as its owner.",
     "empty_file()\nx = outcome(lambda: os.chmod('tmp/program', SET_USER_ID) or bits())";
-    "deny_set_group_id_by_path", "Nor as its group.",
+    "deny_set_group_id_by_path", "A file can't be made to run as its group.",
     "empty_file()\nx = outcome(lambda: os.chmod('tmp/program', SET_GROUP_ID) or bits())";
-    "deny_set_user_id_by_descriptor", "Nor by a descriptor.",
+    "deny_set_user_id_by_descriptor", "A file can't be made to run as its owner by a descriptor.",
     "empty_file()\nx = outcome(lambda: os.chmod(os.open('tmp/program', os.O_RDONLY), SET_USER_ID) or bits())";
-    "deny_set_user_id_in_a_directory", "Nor by a name in a directory.",
+    "deny_set_user_id_in_a_directory", "A file can't be made to run as its owner by a name in a directory.",
     "empty_file()\n\
      x = outcome(lambda: os.chmod('program', SET_USER_ID, dir_fd=os.open('tmp', os.O_RDONLY)) or bits())";
-    "deny_set_user_id_without_following_links", "Nor by the call that does not follow links.",
+    "deny_set_user_id_without_following_links", "A file can't be made to run as its owner by the call that does not follow links.",
     "empty_file()\n\
      HERE, NO_FOLLOW = -100, 0x100\n\
      def change():\n    \
          call('fchmodat2', HERE, b'tmp/program', SET_USER_ID, NO_FOLLOW)\n    \
          return bits()\n\
      x = outcome(change)";
-    "deny_set_user_id_on_a_new_file", "A file can't be made with such a mode.",
+    "deny_set_user_id_on_a_new_file", "No new file can run as its owner.",
     "x = outcome(lambda: os.open('tmp/program', os.O_CREAT | os.O_EXCL | os.O_WRONLY, SET_USER_ID) and bits())";
-    "deny_set_group_id_on_a_new_file", "Nor with the group's.",
+    "deny_set_group_id_on_a_new_file", "No new file can run as its group.",
     "x = outcome(lambda: os.open('tmp/program', os.O_CREAT | os.O_EXCL | os.O_WRONLY, SET_GROUP_ID) and bits())";
-    "deny_set_user_id_on_a_nameless_file", "Nor without a name, which it could be given.",
+    "deny_set_user_id_on_a_nameless_file", "No new file without a name, which could get a name later, can run as its owner.",
     "file = lambda: os.open('tmp', os.O_TMPFILE | os.O_WRONLY, SET_USER_ID)\n\
      x = outcome(lambda: os.fstat(file()).st_mode & 0o6000)";
-    "deny_set_user_id_by_the_oldest_call", "Nor by the oldest call for new files.",
+    "deny_set_user_id_by_the_oldest_call", "The oldest call for new files makes no file that runs as its owner.",
     "SYSTEM_CALLS['creat'] = (85, None)\n\
      x = outcome(lambda: call('creat', b'tmp/program', SET_USER_ID) and bits())";
-    "deny_set_user_id_on_a_node", "Nor as a node.",
+    "deny_set_user_id_on_a_node", "The call for nodes makes no file that runs as its owner.",
     "x = outcome(lambda: os.mknod('tmp/program', 0o100000 | SET_USER_ID) or bits())";
-    "deny_set_user_id_on_a_pipe", "Nor a pipe with a name.",
+    "deny_set_user_id_on_a_pipe", "No named pipe can be made with the mode of a file that runs as its owner.",
     "x = outcome(lambda: os.mkfifo('tmp/program', SET_USER_ID) or bits())";
-    "deny_set_user_id_on_a_socket", "Nor on a socket that gets a name.",
+    "deny_set_user_id_on_a_socket", "No socket in the file system can have the mode of a file that runs as its owner.",
     "def bind():\n    \
          made = socket.socket(socket.AF_UNIX)\n    \
          os.fchmod(made.fileno(), SET_USER_ID)\n    \

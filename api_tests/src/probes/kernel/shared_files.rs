@@ -25,13 +25,13 @@ pub const UNSEEN: &[Probe] = unseen![
     "call('fadvise64', -1, 0, 0, os.POSIX_FADV_DONTNEED)";
     "deny_flushing_shared_files", "A library's file can't be flushed to the disk.", "('EBADF',)",
     "call('fsync', -1)";
-    "deny_flushing_contents_of_shared_files", "Nor its contents alone.", "('EBADF',)",
+    "deny_flushing_contents_of_shared_files", "The contents of a library's file can't be flushed to the disk.", "('EBADF',)",
     "call('fdatasync', -1)";
-    "deny_flushing_ranges_of_shared_files", "Nor a part of it.", "('EBADF', 'EINVAL')",
+    "deny_flushing_ranges_of_shared_files", "A part of a library's file can't be flushed to the disk.", "('EBADF', 'EINVAL')",
     "call('sync_file_range', -1, 0, 0, 0)";
-    "deny_flushing_file_systems_of_shared_files", "Nor the file system that it is on.", "('EBADF',)",
+    "deny_flushing_file_systems_of_shared_files", "The file system of a library's file can't be flushed to the disk.", "('EBADF',)",
     "call('syncfs', -1)";
-    "deny_flushing_mapped_shared_files", "Nor by its pages in memory.", "('ENOMEM', 'EINVAL')",
+    "deny_flushing_mapped_shared_files", "A library's file can't be flushed to the disk by its pages in memory.", "('ENOMEM', 'EINVAL')",
     "call('msync', 0, 4096, 4)";
 ];
 
@@ -45,7 +45,7 @@ pub const SEEN: &[Probe] = &[
     ),
     Probe::surface(
         "deny_turning_to_the_disk_itself",
-        "Nor can one be that was opened before.",
+        "A library's file that is open already can't be read from the disk itself.",
         COSTS,
         "import fcntl, json\nshared = os.open(json.__file__, os.O_RDONLY)\n\
          def turn():\n    \
@@ -69,7 +69,7 @@ pub const SEEN: &[Probe] = &[
     ),
     Probe::surface(
         "deny_locks_of_descriptions_on_shared_files",
-        "Nor by the newer kind of lock.",
+        "No record of a library's file can be locked by the newer kind of lock so that others see it.",
         MEETING,
         "import fcntl, json\n\
          F_OFD_GETLK, F_OFD_SETLK, FORM = 36, 37, 'hhqqi4x'\n\

@@ -47,19 +47,19 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_changing_the_file_systems_user",
-        "Nor the one for the user that files are opened as.",
+        "The call that changes the user for opening files does not get through.",
         "no capability is there that would change it",
         "x = outcome(lambda: call('setfsuid', os.getuid()))",
     ),
     Probe::surface(
         "deny_changing_groups",
-        "Nor the one for supplementary groups.",
+        "The call that changes supplementary groups does not get through.",
         "no capability is there that would change them",
         "x = outcome(lambda: call('setgroups', 0, None), ('EACCES',), ('EPERM',))",
     ),
     Probe::surface(
         "deny_changing_capabilities",
-        "Nor the one for capabilities.",
+        "The call that changes capabilities does not get through.",
         "there are none, and none can be gained",
         "x = outcome(lambda: call('capset', None, None), CALLS, ('EFAULT',))",
     ),

@@ -21,28 +21,28 @@ pub const FILES: &[Probe] = errors![
     "deny_read_os_files", "support_errors_of_denied_files", "Python shows a denied file as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/etc/hosts\\'",
     "with open('/etc/hosts') as file: file.read()";
-    "deny_read_os_files", "support_errors_of_denied_files_of_processes", "And a file of another process.",
+    "deny_read_os_files", "support_errors_of_denied_files_of_processes", "Python shows a denied file of another process as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/proc/1/cmdline\\'",
     "with open('/proc/1/cmdline') as file: file.read()";
-    "deny_list_os_dirs", "support_errors_of_listing_sys", "And the listing of the kernel's objects.",
+    "deny_list_os_dirs", "support_errors_of_listing_sys", "Python shows the denied listing of the kernel's objects as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/sys\\'",
     "import os\nx = os.listdir('/sys')";
-    "deny_list_os_dirs", "support_errors_of_listing_the_root_directory", "Of the root directory.",
+    "deny_list_os_dirs", "support_errors_of_listing_the_root_directory", "Python shows the denied listing of the root directory as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/\\'",
     "import os\nx = os.listdir('/')";
-    "deny_list_os_dirs", "support_errors_of_listing_temporary_files", "Of other users' temporary files.",
+    "deny_list_os_dirs", "support_errors_of_listing_temporary_files", "Python shows the denied listing of other users' temporary files as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/tmp\\'",
     "import os\nx = os.listdir('/tmp')";
-    "deny_list_os_dirs", "support_errors_of_listing_the_directory_above", "Of the directory above its own.",
+    "deny_list_os_dirs", "support_errors_of_listing_the_directory_above", "Python shows the denied listing of the directory above its own as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'../\\'",
     "import os\nx = os.listdir('../')";
-    "deny_write_outside_sandbox", "support_errors_of_writing_to_temporary_files", "And a new file beside other users' temporary ones.",
+    "deny_write_outside_sandbox", "support_errors_of_writing_to_temporary_files", "Python shows a denied new file beside other users' temporary ones as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/tmp/codejail-api-test.txt\\'",
     "with open('/tmp/codejail-api-test.txt', 'w') as file: file.write('x')\nimport os\nos.remove(file.name)";
-    "deny_write_outside_sandbox", "support_errors_of_writing_to_the_directory_above", "And one in the directory above its own.",
+    "deny_write_outside_sandbox", "support_errors_of_writing_to_the_directory_above", "Python shows a denied new file in the directory above its own as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'../codejail-api-test.txt\\'",
     "with open('../codejail-api-test.txt', 'w') as file: file.write('x')\nimport os\nos.remove(file.name)";
-    "deny_elsewhere", "support_errors_of_unix_sockets_bound_elsewhere", "And a unix socket bound outside.",
+    "deny_elsewhere", "support_errors_of_unix_sockets_bound_elsewhere", "Python shows a unix socket that can't be bound outside as the original does.",
     DENIED,
     "import os, socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_RAW).bind('/tmp/codejail-api-test')\n\
      os.remove('/tmp/codejail-api-test')";
@@ -50,49 +50,49 @@ pub const FILES: &[Probe] = errors![
 
 /// Processes and programs.
 pub const PROCESSES: &[Probe] = errors![
-    "deny_fork_excessively", "support_errors_of_denied_processes", "And a denied process.",
+    "deny_fork_excessively", "support_errors_of_denied_processes", "Python shows a denied process as the original does.",
     NO_PROCESS,
     "import os, time\n\
      for _ in range(999):\n    \
          if os.fork() == 0:\n        \
              time.sleep(0.5)\n        \
              os._exit(0)";
-    "deny_subprocess", "support_errors_of_programs", "And a program.",
+    "deny_subprocess", "support_errors_of_programs", "Python shows a denied program as the original does.",
     NO_PROCESS,
     "import subprocess\nsubprocess.run('/usr/bin/true')";
-    "deny_subprocess", "support_errors_of_programs_that_list", "And one that would list files.",
+    "deny_subprocess", "support_errors_of_programs_that_list", "Python shows a denied program that would list files as the original does.",
     NO_PROCESS,
     "import subprocess\nsubprocess.run('/usr/bin/ls')";
-    "deny_subprocess", "support_errors_of_running_its_own_python", "And its own Python.",
+    "deny_subprocess", "support_errors_of_running_its_own_python", "Python shows its own Python, denied as a program, as the original does.",
     NO_PROCESS,
     "import subprocess, sys\nsubprocess.run(sys.executable)";
-    "deny_subprocess", "support_errors_of_programs_that_are_not_there", "And a program that is not even there.",
+    "deny_subprocess", "support_errors_of_programs_that_are_not_there", "Python shows a program that does not exist as the original does.",
     NO_PROCESS,
     "import subprocess\nsubprocess.run('python3.8')";
-    "deny_exec_ps", "support_errors_of_the_list_of_processes", "And the program that lists processes.",
+    "deny_exec_ps", "support_errors_of_the_list_of_processes", "Python shows the denied program that lists processes as the original does.",
     NO_PROCESS,
     "import subprocess\nsubprocess.run('ps')";
-    "deny_list_proc", "support_errors_of_listing_processes", "And the listing of processes.",
+    "deny_list_proc", "support_errors_of_listing_processes", "Python shows the denied listing of processes as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/proc\\'",
     "import os\nx = os.listdir('/proc')";
 ];
 
 /// Sockets and names.
 pub const NETWORK: &[Probe] = errors![
-    "deny_create_socket", "support_errors_of_denied_sockets", "And a denied socket.", DENIED,
+    "deny_create_socket", "support_errors_of_denied_sockets", "Python shows a denied socket as the original does.", DENIED,
     "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_STREAM)";
-    "deny_create_socket", "support_errors_of_denied_udp_sockets", "And one for datagrams.", DENIED,
+    "deny_create_socket", "support_errors_of_denied_udp_sockets", "Python shows a denied socket for datagrams as the original does.", DENIED,
     "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM)";
-    "deny_create_socket", "support_errors_of_denied_sockets_of_ipv6", "And one of IPv6.", DENIED,
+    "deny_create_socket", "support_errors_of_denied_sockets_of_ipv6", "Python shows a denied socket of IPv6 as the original does.", DENIED,
     "import socket\nsocket.socket(socket.AF_INET6, socket.SOCK_STREAM)";
-    "deny_create_socket", "support_errors_of_denied_udp_sockets_of_ipv6", "And one of IPv6 for datagrams.", DENIED,
+    "deny_create_socket", "support_errors_of_denied_udp_sockets_of_ipv6", "Python shows a denied socket of IPv6 for datagrams as the original does.", DENIED,
     "import socket\nsocket.socket(socket.AF_INET6, socket.SOCK_DGRAM)";
-    "deny_create_socket", "support_errors_of_denied_netlink_sockets", "And one that asks the kernel.", DENIED,
+    "deny_create_socket", "support_errors_of_denied_netlink_sockets", "Python shows a denied socket that asks the kernel as the original does.", DENIED,
     "import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW)";
-    "deny_resolve_dns", "support_errors_of_names_that_are_not_looked_up", "And a name that is not looked up.",
+    "deny_resolve_dns", "support_errors_of_names_that_are_not_looked_up", "Python shows a name that is not looked up as the original does.",
     "nsocket.gaierror: [Errno -2] Name or service not known",
     "import socket\nx = socket.gethostbyname('example.com')";
-    "deny_make_http_call", "support_errors_of_requests", "And a web page that is not fetched.",
+    "deny_make_http_call", "support_errors_of_requests", "Python shows a web page that is not fetched as the original does.",
     "urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>",
     "import urllib.request\nurllib.request.urlopen('http://www.example.org/')";
 ];
@@ -107,7 +107,7 @@ const KILLED: Expected = Expected::Answer {
 pub const BOUNDS: &[Probe] = &[
     Probe::fails(
         "support_errors_of_files_past_the_limit",
-        "And a file that would be longer than FSIZE.",
+        "Python shows a file that would be longer than FSIZE as the original does.",
         "OSError: [Errno 27] File too large",
         "with open('tmp/api-test.txt', 'w') as file:\n    \
              file.seek(1 << 30)\n    \
@@ -116,7 +116,7 @@ pub const BOUNDS: &[Probe] = &[
     .original("deny_write_large_file"),
     Probe::fails(
         "support_errors_of_memory_past_the_limit",
-        "And memory past VMEM, taken piece by piece.",
+        "Python shows memory past VMEM, taken piece by piece, as the original does.",
         "MemoryError",
         "x = len([bytearray(32768) for _ in range(32768)])",
     )
@@ -132,7 +132,7 @@ pub const BOUNDS: &[Probe] = &[
     .original("deny_long_running_code"),
     Probe::answers(
         "support_the_answer_at_the_end_of_its_time_with_handlers",
-        "Nor is it asked to end before, which it could ignore.",
+        "A run that handles signals is killed at REALTIME, and is not asked to end before.",
         KILLED,
         Asked::with_globals(
             "{\"given\":1}",
@@ -185,7 +185,7 @@ pub const REQUESTS: &[Probe] = &[
     .original("deny_python_path_arbitrary_read"),
     Probe::answers(
         "support_refusals_of_file_names",
-        "So is a file of another name, which would be written somewhere else.",
+        "A request with a file of another name, which would be written somewhere else, is refused.",
         Expected::Refused(
             400,
             "Only allowed name for uploaded file is 'python_lib.zip'",
