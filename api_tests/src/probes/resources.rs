@@ -4,7 +4,7 @@ use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
 
 /// Why a limit may rest on one layer.
-const BOUND: &str = "it bounds what a run takes, which is gone with the run";
+const BOUND: &str = "it bounds what a run takes, and the end of the run gives that back";
 
 /// The group.
 pub const PROBES: &[Probe] = &[
@@ -186,7 +186,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_core_dumps",
         "A run that crashes can't leave its memory on the disk.",
-        "the process is not dumpable besides",
+        "the process is also not dumpable",
         "import resource\n\
          def raise_it():\n    \
              try:\n        \

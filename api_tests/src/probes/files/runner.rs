@@ -3,7 +3,7 @@
 use crate::probe::Probe;
 
 /// Why one layer may guard against what concerns the run's own files alone.
-const OWN: &str = "it concerns no file but the run's own";
+const OWN: &str = "it concerns only the run's own files";
 
 /// The part.
 pub const PROBES: &[Probe] = &[

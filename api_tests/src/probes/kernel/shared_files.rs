@@ -4,9 +4,10 @@
 use crate::probe::Probe;
 
 /// Why one layer may guard the page cache and the disk.
-const COSTS: &str = "nothing is read or changed; it takes time of others, or tells what they read";
+const COSTS: &str =
+    "nothing is read or changed; it only costs others time, or shows what they read";
 /// Why one layer may guard what is between runs that both mean it.
-const MEETING: &str = "it tells nothing that a run did not mean to tell";
+const MEETING: &str = "it shows nothing that a run did not want to show";
 
 /// A call that a layer may deny, or answer as done without the kernel having seen it; with
 /// arguments by which the kernel shows that it has.

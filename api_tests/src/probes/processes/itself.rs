@@ -3,7 +3,7 @@
 use crate::probe::Probe;
 
 /// Why one layer may guard what concerns the run itself.
-const ITSELF: &str = "it concerns the run's own process alone";
+const ITSELF: &str = "it concerns only the run's own process";
 
 /// The part.
 pub const PROBES: &[Probe] = &[
@@ -42,19 +42,19 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_changing_the_user",
         "No call that changes users gets through, not even to oneself.",
-        "no capability is there that would change them",
+        "there is no capability that could change them",
         "uid = os.getuid()\nx = outcome(lambda: call('setresuid', uid, uid, uid))",
     ),
     Probe::surface(
         "deny_changing_the_file_systems_user",
         "The call that changes the user for opening files does not get through.",
-        "no capability is there that would change it",
+        "there is no capability that could change it",
         "x = outcome(lambda: call('setfsuid', os.getuid()))",
     ),
     Probe::surface(
         "deny_changing_groups",
         "The call that changes supplementary groups does not get through.",
-        "no capability is there that would change them",
+        "there is no capability that could change them",
         "x = outcome(lambda: call('setgroups', 0, None), ('EACCES',), ('EPERM',))",
     ),
     Probe::surface(

@@ -4,11 +4,11 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer may guard what only tells of another process.
-const TELLS: &str = "it tells of a process and changes nothing of it";
+const TELLS: &str = "it shows a process and does not change it";
 
 /// Why one layer may guard signals and priorities that the kernel grants by ownership.
-const OWNED: &str = "the kernel's own rule lets it reach processes of the same user alone, and a run has a user, a \
-                     session and a PID namespace that hold no other";
+const OWNED: &str = "the kernel's own rule lets it reach only processes of the same user, and no other \
+                     process is in the user, session and PID namespace of a run";
 
 /// An attack on another process, for which there must be a decoy.
 const fn on_another(name: &'static str, shows: &'static str, code: &'static str) -> Probe {
@@ -167,7 +167,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_handles_of_processes",
         "A descriptor of a process can't be had.",
-        "each use of one is denied by itself",
+        "each use of it is denied too",
         "x = outcome(lambda: call('pidfd_open', os.getpid(), 0))",
     ),
 ];

@@ -4,11 +4,11 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer may guard signals and priorities that the kernel grants by ownership.
-const OWNED: &str = "the kernel's own rule lets it reach processes of the same user alone, and a run has a user, a \
-                     session and a PID namespace that hold no other";
+const OWNED: &str = "the kernel's own rule lets it reach only processes of the same user, and no other \
+                     process is in the user, session and PID namespace of a run";
 
 /// Why one layer may guard what concerns the run itself.
-const ITSELF: &str = "it concerns the run's own process alone";
+const ITSELF: &str = "it concerns only the run's own process";
 
 /// A signal to another process, for which there must be a decoy.
 const fn to_another(name: &'static str, shows: &'static str, code: &'static str) -> Probe {
