@@ -1,5 +1,5 @@
-//! Runs the code of probes in a Python that nothing confines: there each attack must succeed, or it
-//! would show nothing where it is denied. Never as root.
+//! Runs the code of probes in a Python that nothing confines. There each attack must succeed.
+//! Otherwise its denial in a sandbox would show nothing. This never runs as root.
 
 use crate::target::{ProbeReply, Request, Target};
 use anyhow::{Context, Result, ensure};
@@ -16,14 +16,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Its name in the directory of all runs.
+/// The runner's file name in the directory of all runs.
 const RUNNER_NAME: &str = "runner.py";
 const RUNNER: &str = include_str!("python/bare.py");
 
-/// Longest run of one probe; those that wait do so for some seconds.
+/// Longest run of one probe. Probes that wait take some seconds.
 const RUN_MAX: Duration = Duration::from_secs(60);
 
-/// A Python of the host, and who runs it.
+/// A Python of the host, and the user that runs it.
 #[derive(Debug)]
 pub struct Bare {
     python: PathBuf,
@@ -33,10 +33,11 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// `dir` is there, and where its directories are made. As root, `uid` must be somebody else's.
+    /// `dir` must exist; the directories of runs are made in it. If the caller is root, `uid` must
+    /// be another user.
     ///
     /// # Errors
-    /// It would run as root, or the directory can't be written to.
+    /// It would run as root, or can't write to the directory.
     pub fn new(python: PathBuf, uid: Option<u32>, dir: &Path) -> Result<Self> {
         let effective = uid.map_or_else(geteuid, Uid::from_raw);
         ensure!(
@@ -53,13 +54,13 @@ impl Bare {
         })
     }
 
-    /// Where a step runs: beside the directories of all others.
+    /// A directory for one step, beside those of the other steps.
     fn new_dir(&self) -> PathBuf {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         self.dir.join(format!("run-{number}"))
     }
 
-    /// One interpreter: the answers to as many steps as it came to, and how it ended.
+    /// Runs one interpreter. Returns the answers to the steps that it got to, and how it ended.
     fn interpret(&self, steps: &[Request]) -> Result<(Vec<ProbeReply>, Ended)> {
         let dirs: Vec<PathBuf> = steps.iter().map(|_| self.new_dir()).collect();
         let steps: Vec<Value> = steps
@@ -81,7 +82,7 @@ impl Bare {
                 ("LANG", "C.UTF-8"),
                 ("TMPDIR", "tmp"),
             ])
-            // As the environment of a service; the original's tests look for this name.
+            // A variable of the service's environment. The original's tests look for this name.
             .env("CJS_TEST_ENV_LEAKAGE", "yes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,7 +108,8 @@ impl Bare {
 impl Target for Bare {
     fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>> {
         let mut answers: Vec<ProbeReply> = Vec::new();
-        // A step that ends its interpreter is answered here, and the next one gets a new one.
+        // If a step ends its interpreter, it gets its answer here, and the next step gets a new
+        // interpreter.
         while answers.len() < steps.len() {
             let mut rest = steps[answers.len()..].to_vec();
             let last = answers.last().and_then(ProbeReply::globals);
@@ -125,8 +127,8 @@ impl Target for Bare {
     }
 }
 
-/// A line that a step was answered with; or what another program said in the run's place, which the
-/// service too takes for its globals.
+/// Reads the line that answers a step. Another program may have run in place of the code; its
+/// output counts as the globals, as it does for the service.
 fn answer(line: &[u8]) -> Option<ProbeReply> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let globals = value.as_object()?;
@@ -156,12 +158,12 @@ impl Ended {
     }
 }
 
-/// Writes its input, reads its output, and kills the rest of its process group when its pipes are
-/// closed or its time is over.
+/// Writes the input of a process and reads its output. Kills the rest of its process group when its
+/// pipes are closed or its time is over.
 fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let group = Pid::from_raw(i32::try_from(process.id())?);
     let mut stdin = process.stdin.take().context("no standard input")?;
-    // One that does not read it has ended, which its status tells.
+    // If the process does not read, it has ended; its status tells how.
     thread::spawn(move || stdin.write_all(input.as_bytes()));
     let stdout = drain(process.stdout.take().context("no standard output")?);
     let stderr = drain(process.stderr.take().context("no standard error")?);
@@ -170,7 +172,8 @@ fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let outputs = stdout
         .recv_timeout(rest())
         .and_then(|stdout| Ok((stdout, stderr.recv_timeout(rest())?)));
-    // Not yet reaped, so the number is still its group's; what it left may be gone already.
+    // The process is not reaped yet, so the number is still that of its group. The group may be
+    // empty already.
     let _ = killpg(group, Signal::SIGKILL);
     let status = process.wait()?;
     let (stdout, stderr) =

@@ -1,4 +1,4 @@
-//! Where a service is, as an operator says it.
+//! The address of a service, as an operator writes it.
 
 use anyhow::{Context, Result, ensure};
 use http::Uri;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How long an address may take to accept a connection before the name's next one is tried.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// `http://HOST[:PORT]`, the host a name or an address.
+/// `http://HOST[:PORT]`. The host is a name or an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     host: String,
@@ -35,10 +35,10 @@ impl std::str::FromStr for BaseUrl {
 }
 
 impl BaseUrl {
-    /// The first of its addresses at which somebody accepts a connection.
+    /// The first of its addresses at which a service accepts a connection.
     ///
     /// # Errors
-    /// The name has no address, or nobody does.
+    /// The name has no address, or no service accepts.
     pub fn find(&self) -> Result<SocketAddr> {
         let name = self.host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (name, self.port).to_socket_addrs();
@@ -53,7 +53,7 @@ impl BaseUrl {
         Err(refusal.with_context(|| format!("{}: no address", self.host))?)
     }
 
-    /// What goes into the `Host` header.
+    /// The value of the `Host` header.
     #[must_use]
     pub fn host(&self) -> String {
         format!("{}:{}", self.host, self.port)

@@ -1,18 +1,18 @@
-//! An HTTP client that does as little as a client can, so that what is measured is the service.
+//! An HTTP client that does as little as possible, so that measurements show the service.
 
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for an answer. The service itself gives up before; the original, which `make bench`
-/// asks too, may take some seconds for each of many.
+/// Longest wait for an answer. The service itself gives up earlier. The original, which `make
+/// bench` asks too, may take some seconds for each of many requests.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
-/// Largest answer that is read: above any bound of the service that makes sense for its clients.
+/// Largest answer that is read. It is larger than every sensible bound of the service.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
-/// Between the parts of a body; nothing that is sent has it inside.
+/// The text between the parts of a body. No part contains it.
 const BOUNDARY: &str = "part-of-a-probe-of-codejail";
 
 /// A request, made before it is sent.
@@ -24,13 +24,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for a path.
+    /// A request for a path.
     pub fn get(path: &str) -> Self {
         Self::new(format!("GET {path}"), "text/plain", Vec::new())
     }
 
-    /// An execution as the real client asks for it: a form, or parts where a course's library goes
-    /// along.
+    /// An execution, as the real client asks for it: a form, or several parts if a course's library
+    /// is sent along.
     pub fn execute(payload: &str, library: Option<&[u8]>) -> Self {
         Self::execute_with(payload, library.map(|library| ("python_lib.zip", library)))
     }
@@ -70,7 +70,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects when it first has something to send.
+    /// A client that connects when it first sends something.
     pub fn new(address: SocketAddr, keep_alive: bool) -> Self {
         Self {
             address,
@@ -80,26 +80,26 @@ impl Client {
         }
     }
 
-    /// With the name by which the service is known.
+    /// The same client, with this name in the `Host` header.
     pub fn named(mut self, host: String) -> Self {
         self.host = host;
         self
     }
 
-    /// Sends a request: status and body of the answer.
+    /// Sends a request. Returns status and body of the answer.
     pub fn ask(&mut self, request: &Request) -> Result<(u16, String)> {
         let (status, body) = self.exchange(&self.bytes_of(request))?;
         Ok((status, String::from_utf8(body)?))
     }
 
-    /// Sends a request and does not wait for the answer: dropping the connection is hanging up.
+    /// Sends a request and does not wait for the answer. Dropping the connection hangs up.
     pub fn leave(&self, request: &Request) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.write_all(&self.bytes_of(request))?;
         Ok(stream)
     }
 
-    /// A request as `exchange` sends it.
+    /// The bytes of a request, for `exchange`.
     pub fn bytes_of(&self, request: &Request) -> Vec<u8> {
         let connection = if self.keep_alive {
             "keep-alive"
@@ -117,8 +117,8 @@ impl Client {
         [head.as_bytes(), &request.body].concat()
     }
 
-    /// Sends bytes in one piece, since two writes would wait for each other's acknowledgement where
-    /// Nagle's algorithm is on: status and body of the answer.
+    /// Sends bytes in one piece, and returns status and body of the answer. Where Nagle's algorithm
+    /// is on, two writes would wait for each other's acknowledgement.
     pub fn exchange(&mut self, bytes: &[u8]) -> Result<(u16, Vec<u8>)> {
         let mut stream = match self.connection.take().filter(still_open) {
             Some(stream) => stream,
@@ -145,7 +145,7 @@ fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content, b"\r\n"].concat()
 }
 
-/// Whether the service has not closed a connection that was kept: it may after a while without a
+/// Whether a kept connection is still open. The service may close it after a while without a
 /// request.
 fn still_open(connection: &BufReader<TcpStream>) -> bool {
     let stream = connection.get_ref();
@@ -158,7 +158,7 @@ fn still_open(connection: &BufReader<TcpStream>) -> bool {
     matches!(peek(), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Status and body of a response with a length, and whether the connection stays.
+/// Reads a response with a length. Returns status, body, and whether the connection is kept.
 fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>, bool)> {
     let mut line = String::new();
     stream.read_line(&mut line)?;

@@ -1,8 +1,8 @@
-//! Errors of two services, or of two Pythons, side by side.
+//! Makes the errors of two services, or of two Pythons, comparable.
 
-/// An error without what differs by Python's version and place: numbers of lines; the directory of
-/// `jailed_code`, which Python names from 3.9 on; from 3.13 on the marks below a line of a
-/// traceback. Its ends of lines are a backslash and an `n`.
+/// An error without the parts that depend on Python's version and on the place: numbers of lines;
+/// the directory of `jailed_code`, which Python names from 3.9 on; and the marks below a line of a
+/// traceback, from 3.13 on. Ends of lines are written as a backslash and an `n`.
 #[must_use]
 pub fn comparable(emsg: &str) -> String {
     let marks =

@@ -1,5 +1,5 @@
-//! What attacks go for, set up outside of any sandbox: files, a process, listeners. Whoever reaches
-//! them has done no harm.
+//! Decoys: targets of attacks, set up outside of any sandbox. They are files, a process and
+//! listeners. An attack that reaches them does no harm.
 
 use anyhow::{Context, Result};
 use nix::unistd::{Uid, chown};
@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Its name in the decoys' directory.
+/// The file name of the facts, in the decoys' directory.
 pub const FACTS_FILE: &str = "decoys.json";
 
-/// Longest wait for what a client of a listener has to say.
+/// Longest wait for the request of a listener's client.
 const REQUEST_MAX: Duration = Duration::from_secs(1);
 
-/// Decoys that are there until this is dropped.
+/// Decoys. They exist until this is dropped.
 #[derive(Debug)]
 pub struct Decoys {
     dir: PathBuf,
@@ -33,16 +33,17 @@ pub struct Decoys {
     listeners: Listeners,
 }
 
-/// Who can be connected to, or sent something, over the loopback device and by unix sockets.
+/// Listeners to connect to or to send something to, over the loopback device and by unix sockets.
 #[derive(Debug)]
 struct Listeners {
     tcp: Vec<Server>,
-    /// These and the following only have to be there; what is sent to them stays in their buffers.
+    /// These sockets and the next ones only have to exist. What is sent to them stays in their
+    /// buffers.
     udp: Vec<UdpSocket>,
-    /// In the directory, and in the abstract namespace.
+    /// One in the directory, one in the abstract namespace.
     _streams: [UnixListener; 2],
     _datagrams: [UnixDatagram; 2],
-    /// What probes are told of the unix sockets.
+    /// The names of the unix sockets for the probes.
     unix: [(&'static str, String); 4],
 }
 
@@ -80,8 +81,8 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Adds what probes are told: ports, paths and names. There is no port where a host lacks a
-    /// protocol.
+    /// Adds ports, paths and names for the probes. If a host lacks a protocol, there is no port for
+    /// it.
     fn describe(&self, facts: &mut Value) {
         let tcp = self.tcp.iter().map(|server| server.address).collect();
         let udp = self
@@ -102,10 +103,10 @@ impl Listeners {
 
 impl Decoys {
     /// Makes a directory and its content. The files and the process belong to `uid`, for which the
-    /// caller must be root; without it they belong to the caller.
+    /// caller must be root. Without `uid` they belong to the caller.
     ///
     /// # Errors
-    /// The directory is there already, or something can't be made; what was made before may be
+    /// The directory exists already, or something can't be made. What was made before that may be
     /// left.
     pub fn create(dir: &Path, uid: Option<u32>) -> Result<Self> {
         fs::create_dir(dir).with_context(|| format!("{}: mkdir", dir.display()))?;
@@ -134,7 +135,7 @@ impl Decoys {
             }
             chown(&dir, Some(uid), None)?;
         }
-        // Under its name only when it is whole: somebody may be waiting for it.
+        // The file gets its name when it is complete: another process may be waiting for it.
         let facts_file = dir.join(FACTS_FILE);
         let unfinished = dir.join("unfinished");
         fs::write(&unfinished, facts.to_string())?;
@@ -148,13 +149,13 @@ impl Decoys {
         })
     }
 
-    /// What probes are told of them, as their global `decoy`.
+    /// What probes learn of the decoys, as their global `decoy`.
     #[must_use]
     pub fn facts(&self) -> &Value {
         &self.facts
     }
 
-    /// Where they are written down.
+    /// The file with these facts.
     #[must_use]
     pub fn facts_file(&self) -> PathBuf {
         self.dir.join(FACTS_FILE)
@@ -163,7 +164,7 @@ impl Decoys {
 
 impl Drop for Decoys {
     fn drop(&mut self) {
-        // Its standard input's end is the process's end.
+        // At the end of its standard input, the process ends.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
         self.listeners.tcp.iter_mut().for_each(Server::stop);
@@ -171,13 +172,13 @@ impl Drop for Decoys {
     }
 }
 
-/// What there is to go for on every host, for want of decoys.
+/// Targets that every host has, for runs without decoys.
 #[must_use]
 pub fn of_every_host() -> Value {
     json!({ "secret": "root:", "dir": "/tmp", "file": "/etc/passwd", "pid": 1 })
 }
 
-/// Files of decoys, and who may do what with them.
+/// The files of decoys, and their modes.
 const FILES: [(&str, u32); 3] = [("file", 0o644), ("writable", 0o666), ("movable", 0o644)];
 
 fn set_mode(path: &Path, mode: u32) -> Result<()> {
@@ -185,15 +186,15 @@ fn set_mode(path: &Path, mode: u32) -> Result<()> {
     set.with_context(|| format!("{}: chmod", path.display()))
 }
 
-/// What only somebody who has read a decoy can know.
+/// A text that only a reader of a decoy can know.
 fn secret() -> Result<String> {
     let mut bytes = [0_u8; 8];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-/// A process that waits for its standard input's end, with the secret in its arguments and
-/// environment.
+/// Starts a process that waits for the end of its standard input. It has the secret in its
+/// arguments and its environment.
 fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
     let mut command = Command::new("/bin/sh");
     command
@@ -208,7 +209,7 @@ fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
     command.spawn().context("/bin/sh, the decoy process")
 }
 
-/// Answers whatever is asked over TCP with the secret, as HTTP.
+/// Answers every TCP request with the secret, as HTTP.
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
@@ -228,7 +229,7 @@ impl Server {
                 if ended.load(Ordering::Relaxed) {
                     break;
                 }
-                // One that hangs up early has what it came for: the connection.
+                // A client that hangs up early has reached what it wanted: the connection.
                 let _ = stream.and_then(|mut stream| {
                     stream.set_read_timeout(Some(REQUEST_MAX))?;
                     let _ = stream.read(&mut [0; 1024])?;
@@ -245,7 +246,7 @@ impl Server {
 
     fn stop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        // Wakes it up; if nobody can connect, it is gone already.
+        // This connection wakes the thread. If it fails, the thread has ended already.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -1,6 +1,6 @@
-//! Black-box probes of a running codejail: what is denied, what is allowed, what is supported.
+//! Black-box probes of a running codejail: what it denies, what it allows, what it supports.
 //!
-//! It knows nothing of the service but its address and the v0 API. The same probes can be run in a
+//! The probes know only the address of the service and its v0 API. The same probes can run in a
 //! bare Python, where each attack must succeed.
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Runs the probes against a service and prints what a test runner prints.
+//! Runs the probes against a service, and prints the results as a test runner does.
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -100,7 +100,7 @@ enum Command {
     },
 }
 
-/// What went wrong, with the status to end with.
+/// An error, and the exit status.
 struct Failure(u8, anyhow::Error);
 
 trait OrExit<T> {
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => {
-            // Help and version come here too, and are no mistake.
+            // Help and version come here too. They are not mistakes.
             let _ = answer.print();
             return ExitCode::from(if answer.use_stderr() { EX_USAGE } else { 0 });
         }
@@ -137,7 +137,7 @@ fn main() -> ExitCode {
 
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "must be a number")?;
-    // More than any attack or patience needs.
+    // More than any attack or wait needs.
     match number > 0.0 && number <= 1000.0 {
         true => Ok(number),
         false => Err("must be above 0, and 1000 at most".to_owned()),
@@ -162,7 +162,7 @@ fn limit(text: &str) -> Result<(String, Value), String> {
 }
 
 fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
-    // Before there is anything that a signal could leave behind.
+    // This comes first, so that no signal can end the program and leave decoys behind.
     let mut signals =
         signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).or_exit(EX_UNAVAILABLE)?;
     let decoys = Decoys::create(dir, uid).or_exit(EX_CANTCREAT)?;
@@ -217,7 +217,7 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What is to be run, or listed.
+/// The probes to run or to list.
 fn chosen(arguments: &Arguments) -> Vec<Chosen> {
     let filter = arguments.filter.as_deref();
     let part = filter.unwrap_or_default();
@@ -325,7 +325,7 @@ fn report(all: &[Finished], arguments: &Arguments, passes: Passes) -> Result<Exi
         String::new()
     };
     println!("{passed} passed, {failed} failed{also}");
-    // What ran nothing has shown nothing.
+    // A run without any probe has shown nothing.
     let good = failed == 0 && passed > 0;
     Ok(if good {
         ExitCode::SUCCESS

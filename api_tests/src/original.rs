@@ -1,15 +1,15 @@
-//! The API tests of the original, openedx/codejail-service, and which probes are their counterparts
-//! here.
+//! The API tests of the original, openedx/codejail-service, and the probes that are their
+//! counterparts.
 //!
-//! Each of its tests posts an execution to a running service and demands an error or an answer. A
-//! probe that demands the same says so (`Probe::original`); so that none is forgotten, all names
-//! are here.
+//! Each of its tests posts an execution to a running service, and demands an error or an answer. A
+//! probe that demands the same names the test (`Probe::original`). All names are here, so that no
+//! test is forgotten.
 
 use crate::probe::{Group, Probe};
 use crate::probes::GROUPS;
 use std::fmt::Write;
 
-/// Its test functions by file, as of 2026-05 (`api_tests/test_*.py`), without `test_`.
+/// The test functions by file, as of 2026-05 (`api_tests/test_*.py`), without `test_`.
 pub const TESTS: &[(&str, &[&str])] = &[
     ("environment", &["deny_environment_leakage"]),
     (
@@ -72,7 +72,7 @@ pub fn counterparts(test: &str) -> impl Iterator<Item = &'static Probe> {
     all.filter(move |probe| probe.original == Some(test))
 }
 
-/// The table of README.md: a row for each test.
+/// The table for README.md, with a row for each test.
 #[must_use]
 pub fn table() -> String {
     let mut text = "| the original's test | probes |\n|---|---|\n".to_owned();

@@ -1,25 +1,25 @@
-//! What came of a probe: denied, succeeded, or broken, which is never counted as denied.
+//! The outcome of a probe: denied, succeeded, or broken. A broken probe never counts as denied.
 
 use crate::comparable::comparable;
 use crate::probe::{Denial, Expected, Probe, ProbeKind, ProbePlan};
 use crate::target::ProbeReply;
 use serde_json::Value;
 
-/// What came of a probe, each with how it is known.
+/// The outcome of a probe, with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A layer stopped it.
     Denied(String),
     /// It did what it was meant to do.
     Succeeded(String),
-    /// It failed for another reason, and shows nothing.
+    /// It failed for another reason. So it shows nothing.
     Broken(String),
-    /// It was not run, or has nothing to say there.
+    /// It was not run, or can show nothing on this target.
     Skipped(String),
 }
 
 impl Outcome {
-    /// One word, for reports.
+    /// The outcome in one word, for reports.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Outcome {
         }
     }
 
-    /// How it is known.
+    /// The evidence.
     #[must_use]
     pub fn how(&self) -> &str {
         match self {
@@ -40,7 +40,7 @@ impl Outcome {
         }
     }
 
-    /// Whether this is what must come of a probe of this kind.
+    /// Whether this outcome is the right one for this kind of probe.
     #[must_use]
     pub const fn passes(&self, kind: ProbeKind) -> bool {
         match self {
@@ -50,7 +50,7 @@ impl Outcome {
         }
     }
 
-    /// What the answers to a probe's executions say, in their order.
+    /// The outcome by the answers to a probe's executions, in their order.
     #[must_use]
     pub fn of(probe: &Probe, answers: &[ProbeReply]) -> Self {
         match (probe.kind, answers) {
@@ -135,7 +135,8 @@ fn attacked(denial: Denial, answer: &ProbeReply) -> Outcome {
     }
 }
 
-/// Of the looks, one that finds is enough, and one that is broken spoils the others.
+/// If one of the looks finds the plant, the attack has succeeded. If one is broken, so is the
+/// probe.
 fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
@@ -150,7 +151,7 @@ fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
         .unwrap_or_else(nothing_looked_for)
 }
 
-/// The last look says whether it is gone.
+/// The last look decides whether it is gone.
 fn left(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     not_planted(plant)
@@ -162,8 +163,8 @@ fn nothing_looked_for() -> Outcome {
     Outcome::Broken("nothing was looked for".to_owned())
 }
 
-/// The outcome for a plant that was not found: the run may say nothing, but it must come to its
-/// end.
+/// The outcome if the plant's own run failed. The run need not report anything, but must come to
+/// its end.
 fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     match plant.report() {
         Some(Outcome::Succeeded(_)) => None,
@@ -173,7 +174,7 @@ fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     }
 }
 
-/// A victim that was not there makes the attack say nothing.
+/// If the victim did not run, the attack shows nothing.
 fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     match answers {
         [victim, attack] if victim.emsg().is_none() && victim.status == 200 => {
@@ -185,7 +186,7 @@ fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
 }
 
 impl ProbeReply {
-    /// What the code reported in `x`, if it came to that.
+    /// The outcome that the code reported in `x`, if it reported one.
     fn report(&self) -> Option<Outcome> {
         let x = self.x()?;
         let [word, how] = x.as_array()?.as_slice() else {
@@ -201,7 +202,7 @@ impl ProbeReply {
         }
     }
 
-    /// Why a request was refused.
+    /// The error of a refused request.
     fn error(&self) -> Option<&str> {
         self.parsed().get("error")?.as_str()
     }
@@ -210,7 +211,7 @@ impl ProbeReply {
         self.globals()?.get("x")
     }
 
-    /// The exit status in the error of a run that failed.
+    /// The exit status in the error of a failed run.
     fn exit_status(&self) -> Option<i32> {
         let (_, status) = self.emsg()?.rsplit_once("with status code: ")?;
         status.trim().parse().ok()
@@ -222,7 +223,7 @@ impl ProbeReply {
     }
 }
 
-/// The end of a text: that is where a traceback says what happened.
+/// The end of a text: the last line of a traceback says what happened.
 fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     let from = text.char_indices().rev().nth(CHARS_MAX - 1);

@@ -1,11 +1,11 @@
-//! What a probe is: code to run, what it shows, and what must come of it.
+//! A probe: code to run, what it shows, and the outcome that it must have.
 
-/// What belongs together.
+/// Probes that belong together.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
     /// One word, for reports.
     pub name: &'static str,
-    /// Its probes, in parts by theme.
+    /// The probes, in parts by theme. Each part is a constant of its own.
     pub parts: &'static [&'static [Probe]],
 }
 
@@ -16,36 +16,36 @@ impl Group {
     }
 }
 
-/// Code to run, and what must come of it. The code is harmless also where it succeeds against the
-/// expectation.
+/// Code to run, and the outcome that it must have. The code is harmless, even if an attack
+/// succeeds.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
     /// `deny_…`, `allow_…` or `support_…`.
     pub name: &'static str,
-    /// One sentence: what passing it shows.
+    /// One sentence that is true if the probe passes.
     pub shows: &'static str,
-    /// What must come of it, and why.
+    /// The outcome that it must have, and why.
     pub kind: ProbeKind,
     /// How its code is run.
     pub plan: ProbePlan,
-    /// Without which it says nothing.
+    /// Without these the probe shows nothing.
     pub needs: &'static [Need],
-    /// The test of the original's own API tests whose counterpart this is (`original.rs`).
+    /// The test of the original's own API tests that this probe repeats (`original.rs`).
     pub original: Option<&'static str>,
 }
 
-/// What must come of a probe.
+/// The outcome that a probe must have.
 #[derive(Debug, Clone, Copy)]
 pub enum ProbeKind {
     /// An attack that does harm if it succeeds (data read, a file changed, a process touched, code
     /// run, a packet sent): two layers must stop it.
     Harm(Denial),
-    /// A call that should not be reachable, or a bound: one layer may do, for this reason.
+    /// A call that should not be reachable, or a bound. One layer is enough, for this reason.
     Surface(Denial, &'static str),
-    /// An attack on what others have of the machine, which no answer of its own shows: it is judged
-    /// beside a victim alone (`victim.rs`). The text says what it uses up.
+    /// An attack on what others have of the machine. Its own answer does not show the damage, so it
+    /// is judged only beside a victim (`victim.rs`). The text says what it uses up.
     Cost(&'static str),
-    /// What must work.
+    /// Code that must work.
     Works(Expected),
 }
 
@@ -57,32 +57,33 @@ impl ProbeKind {
     }
 }
 
-/// How a denied attack is known from one that succeeded. Where it ends otherwise it is broken.
+/// How to tell a denied attack from one that succeeded. Any other end means that the probe is
+/// broken.
 #[derive(Debug, Clone, Copy)]
 pub enum Denial {
     /// The code sets `x` to what `outcome` of the prelude returned.
     Reported,
-    /// The run is ended with one of these statuses before its code could report.
+    /// The run is ended with one of these statuses before its code can report.
     Ended(&'static [i32]),
     /// The answer has at most so many bytes.
     AnswerBytesMax(usize),
 }
 
-/// What must come of code that must work.
+/// The result of code that must work.
 #[derive(Debug, Clone, Copy)]
 pub enum Expected {
     /// It runs to its end and the global `x` is this JSON.
     X(&'static str),
     /// It fails with this in its error.
     Error(&'static str),
-    /// The whole answer: the globals are this JSON and nothing else, and so is the error.
+    /// The whole answer: exactly these globals, and exactly this error.
     Answer {
         /// All globals.
         globals: &'static str,
-        /// The error with each line's number as `NN`; none where the run ends well.
+        /// The error, with `NN` for each line number; none if the run ends well.
         emsg: Option<&'static str>,
     },
-    /// The request is refused: HTTP's status, and `error` of the body.
+    /// The request is refused: the HTTP status, and `error` of the body.
     Refused(u16, &'static str),
 }
 
@@ -91,55 +92,55 @@ pub enum Expected {
 pub enum ProbePlan {
     /// One execution.
     Once(&'static str),
-    /// Something is planted in one execution and looked for in the next ones; `kept` of the first
-    /// one's globals is known to them.
+    /// The first execution plants something, and later ones look for it. They get the global `kept`
+    /// of the first.
     Planted {
-        /// What plants.
+        /// The code that plants.
         plant: &'static str,
-        /// What looks, in each of `LOOKS` executions.
+        /// The code that looks, in each of `LOOKS` executions.
         look: &'static str,
     },
-    /// Something is left in one execution, and gone before the last of the next ones: it is removed
-    /// after the answer, so that the first of them may still find it.
+    /// The first execution leaves something, and it must be gone before the last of the later ones.
+    /// It is removed after the answer, so the first look may still find it.
     Left {
-        /// What leaves.
+        /// The code that leaves something.
         plant: &'static str,
-        /// What looks, in each of `LOOKS` executions; waits for a while itself.
+        /// The code that looks, in each of `LOOKS` executions. It waits for a while itself.
         look: &'static str,
     },
-    /// The second runs while the first does.
+    /// The attack runs while the victim runs.
     Beside {
-        /// Runs on for a second at most.
+        /// The victim's code: it runs for a second at most.
         victim: &'static str,
-        /// Looks for it.
+        /// The attack's code: it looks for the victim.
         attack: &'static str,
     },
-    /// One execution of a request that is written out.
+    /// One execution, of a request with parts of its own.
     Asked(Asked),
-    /// One execution with so many integers, times `scale`, and a deep list as its globals.
+    /// One execution. Its globals are so many integers, multiplied by `scale`, and a deep list.
     Loaded {
-        /// How many.
+        /// The number of integers.
         integers: u32,
-        /// What is run.
+        /// The code to run.
         code: &'static str,
     },
 }
 
-/// A request with what other probes leave to the runner.
+/// A request whose parts the probe chooses; for other probes the runner chooses them.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
-    /// What is run.
+    /// The code to run.
     pub code: &'static str,
-    /// All its globals, an object as JSON; empty: those of every probe.
+    /// All globals, an object as JSON. Empty text means the globals that every probe gets.
     pub globals: &'static str,
-    /// `python_path` as JSON: `null` is what a client sends that has none.
+    /// `python_path` as JSON. A client without a path sends `null`.
     pub python_path: &'static str,
-    /// The name under which a course's library is sent, a zip that holds `course_lib.py`.
+    /// The name under which a course's library is sent. It is a zip with `course_lib.py`.
     pub file: Option<&'static str>,
 }
 
 impl Asked {
-    /// With these globals alone, as a client without a library asks.
+    /// A request with only these globals, as a client without a library sends it.
     #[must_use]
     pub const fn with_globals(globals: &'static str, code: &'static str) -> Self {
         Self {
@@ -150,7 +151,7 @@ impl Asked {
         }
     }
 
-    /// With these globals alone and a course's library.
+    /// A request with only these globals and a course's library.
     #[must_use]
     pub const fn with_library(globals: &'static str, code: &'static str) -> Self {
         Self {
@@ -162,15 +163,16 @@ impl Asked {
     }
 }
 
-/// How many executions look for what was planted: enough to meet the same worker of a few again.
+/// How many executions look for a plant: enough to reach each of a few workers again.
 pub const LOOKS: usize = 4;
 
-/// Without which a probe says nothing.
+/// Things without which a probe shows nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// A decoy that the harness has set up, or that every host has.
     Decoy(&'static str),
-    /// A limit of the service, other than 0, which is no limit (for FSIZE: nothing may be written).
+    /// A limit of the service that is not 0. (0 means no limit; for FSIZE it means that nothing may
+    /// be written.)
     Limit(&'static str),
     /// A library in the sandbox's Python.
     Module(&'static str),
@@ -183,7 +185,7 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Harm(Denial::Reported), code)
     }
 
-    /// A call that should not be reachable, or a bound. `reason`: why one layer may do.
+    /// A call that should not be reachable, or a bound. `reason` says why one layer is enough.
     #[must_use]
     pub const fn surface(
         name: &'static str,
@@ -199,7 +201,7 @@ impl Probe {
         )
     }
 
-    /// An attack that is judged beside a victim.
+    /// An attack that is judged only beside a victim.
     #[must_use]
     pub const fn cost(
         name: &'static str,
@@ -210,7 +212,7 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Cost(uses_up), code)
     }
 
-    /// What must run to its end with this `x`.
+    /// Code that must run to its end with this `x`.
     #[must_use]
     pub const fn works(
         name: &'static str,
@@ -221,7 +223,7 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Works(Expected::X(x)), code)
     }
 
-    /// What must fail as it does with the original.
+    /// Code that must fail as it does with the original.
     #[must_use]
     pub const fn fails(
         name: &'static str,
@@ -259,28 +261,28 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Works(expected), "").plan(ProbePlan::Asked(asked))
     }
 
-    /// As the counterpart of one of the original's tests.
+    /// This probe, as the counterpart of one of the original's tests.
     #[must_use]
     pub const fn original(mut self, test: &'static str) -> Self {
         self.original = Some(test);
         self
     }
 
-    /// With what it needs.
+    /// This probe, with these needs.
     #[must_use]
     pub const fn needs(mut self, needs: &'static [Need]) -> Self {
         self.needs = needs;
         self
     }
 
-    /// Run otherwise than once.
+    /// This probe, run by another plan than once.
     #[must_use]
     pub const fn plan(mut self, plan: ProbePlan) -> Self {
         self.plan = plan;
         self
     }
 
-    /// Denied otherwise than by a report.
+    /// This probe, with another sign of its denial than a report.
     #[must_use]
     pub const fn denied_by(mut self, denial: Denial) -> Self {
         self.kind = match self.kind {
@@ -297,7 +299,7 @@ impl Probe {
         self.kind.is_attack()
     }
 
-    /// Whether it is judged beside a victim alone.
+    /// Whether it is judged only beside a victim.
     #[must_use]
     pub const fn is_cost(&self) -> bool {
         matches!(self.kind, ProbeKind::Cost(_))

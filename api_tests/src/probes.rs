@@ -1,5 +1,5 @@
-//! The probes, a file for each group. None depends on another, and each is harmless also where it
-//! succeeds: it goes for decoys, or asks the kernel for what cannot be.
+//! The probes, a file for each group. No probe depends on another. Each is harmless even if its
+//! attack succeeds: it attacks decoys, or asks the kernel for something impossible.
 
 mod costs;
 mod files;
@@ -14,7 +14,7 @@ mod works;
 
 use crate::probe::Group;
 
-/// All of them.
+/// All groups.
 pub const GROUPS: &[Group] = &[
     Group {
         name: "files",

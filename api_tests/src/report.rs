@@ -1,4 +1,4 @@
-//! What came of a run, for machines: JSON and JUnit's XML.
+//! The results of a run for other programs: JSON, and XML in JUnit's form.
 
 use crate::outcome::Outcome;
 use crate::probe::{Probe, ProbeKind};
@@ -6,10 +6,10 @@ use crate::run::Finished;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Whether a probe's outcome is what it must be.
+/// Whether an outcome is the right one for this probe.
 pub type Passes = fn(&Probe, &Outcome) -> bool;
 
-/// A JSON list with an object for each probe.
+/// The JSON report: a list with an object for each probe.
 #[must_use]
 pub fn json(all: &[Finished], passes: Passes) -> String {
     let entries: Vec<Value> = all
@@ -38,7 +38,7 @@ pub fn json(all: &[Finished], passes: Passes) -> String {
     format!("{:#}\n", Value::from(entries))
 }
 
-/// JUnit's XML, a test suite for each group, as test runners write it and CI systems read it.
+/// JUnit's XML, with a test suite for each group. Test runners write it, and CI systems read it.
 #[must_use]
 pub fn junit(all: &[Finished], passes: Passes) -> String {
     let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
@@ -82,7 +82,7 @@ fn skipped(finished: &Finished) -> bool {
     matches!(finished.outcome, Outcome::Skipped(_))
 }
 
-/// As an attribute's value; what XML 1.0 can't hold becomes U+FFFD.
+/// A text as an attribute's value. Characters that XML 1.0 can't hold become U+FFFD.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! Runs probes, several at once if that is wanted.
+//! Runs probes, one by one or several at a time.
 
 use crate::outcome::Outcome;
 use crate::probe::{Group, Need, Probe};
@@ -13,33 +13,33 @@ use std::time::{Duration, Instant};
 
 const PRELUDE: &str = include_str!("python/prelude.py");
 
-/// A probe, its group's name, and what came of it.
+/// A probe that was run.
 #[derive(Debug)]
 pub struct Finished {
-    /// What was run.
+    /// The probe.
     pub probe: &'static Probe,
-    /// Of which group.
+    /// Its group's name.
     pub group: &'static str,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// What a victim beside it saw, if there was one.
+    /// The figures of a victim beside it, if there was one.
     pub figures: Option<Value>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// What probes are told.
+/// Facts that probes get.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// Their global `decoy`, an object.
     pub decoy: Value,
     /// Their global `limits`, an object of numbers.
     pub limits: Map<String, Value>,
-    /// Their global `scale`: by how much a cost is more or less than usual.
+    /// Their global `scale`: attacks that cost something do so many times as much as usual.
     pub scale: f64,
 }
 
-/// `CODE_JAIL`'s limits where an operator says nothing else.
+/// `CODE_JAIL`'s default limits.
 #[must_use]
 pub fn default_limits() -> Map<String, Value> {
     let limits = json!({ "CPU": 1, "REALTIME": 1, "VMEM": 0, "FSIZE": 0, "NPROC": 15,
@@ -50,7 +50,7 @@ pub fn default_limits() -> Map<String, Value> {
 /// A probe and its group.
 pub type Chosen = (&'static Group, &'static Probe);
 
-/// Those whose name contains `part`, without those that are judged beside a victim alone.
+/// The probes whose name contains `part`, without those that are judged only beside a victim.
 #[must_use]
 pub fn choose(part: &str) -> Vec<Chosen> {
     let mut chosen = choose_with_costs(part);
@@ -58,7 +58,7 @@ pub fn choose(part: &str) -> Vec<Chosen> {
     chosen
 }
 
-/// Those whose name contains `part`.
+/// The probes whose name contains `part`.
 #[must_use]
 pub fn choose_with_costs(part: &str) -> Vec<Chosen> {
     let all = GROUPS
@@ -67,8 +67,8 @@ pub fn choose_with_costs(part: &str) -> Vec<Chosen> {
     all.filter(|(_, probe)| probe.name.contains(part)).collect()
 }
 
-/// Runs them, `jobs` at a time, and tells `done` of each in the order in which they end; the result
-/// is in the order of `chosen`.
+/// Runs the probes, `jobs` at a time. Calls `done` for each as it ends. The results are in the
+/// order of `chosen`.
 pub fn run_all(
     target: &dyn Target,
     chosen: &[Chosen],
@@ -89,7 +89,7 @@ pub fn run_all(
                         break;
                     };
                     let finished = run(target, group, probe, facts);
-                    // The receiver stays until all senders are gone.
+                    // The receiver lives until all senders are gone.
                     let _ = sends.send((index, finished));
                 }
             });
@@ -127,11 +127,11 @@ fn run(
     }
 }
 
-/// Runs one whose needs are met.
+/// Runs a probe whose needs are met.
 pub(crate) fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
     let globals = json!({ "decoy": facts.decoy, "limits": facts.limits, "scale": facts.scale,
                           "kept": null });
-    // What must work is run as an author writes it.
+    // Code that must work is run as an author writes it, without the prelude.
     let prelude = if probe.is_attack() { PRELUDE } else { "" };
     let answers = match target.run_plan(probe.plan, prelude, &globals) {
         Ok(answers) => answers,
@@ -151,7 +151,7 @@ pub(crate) fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outc
     Outcome::of(probe, &answers)
 }
 
-/// What a probe needs and does not have.
+/// A need of the probe that is not met.
 pub(crate) fn missing(probe: &Probe, facts: &Facts) -> Option<String> {
     probe.needs.iter().find_map(|need| match need {
         Need::Decoy(name) if facts.decoy[*name].is_null() => Some(format!(

@@ -45,7 +45,7 @@ impl ProbeReply {
         }
     }
 
-    /// What the author reads of a run that failed.
+    /// The text that the author reads if the run failed.
     #[must_use]
     pub fn emsg(&self) -> Option<&str> {
         self.parsed.get("emsg")?.as_str()

@@ -1,7 +1,8 @@
-//! Attacks beside a victim: what they cost somebody who does nothing wrong.
+//! Attacks beside a victim: what they cost a client that does nothing wrong.
 //!
-//! A run may use the processor that its limits give it, and nothing beyond. So each attack is
-//! measured beside a reference in turn: as many runs of `while True: pass` under the same limits.
+//! A run may use the processor time that its limits give it, and no more. So each attack is
+//! compared with a reference: the same number of runs of `while True: pass`, with the same limits.
+//! Attack and reference run in turn.
 
 pub mod judge;
 pub mod watch;
@@ -18,26 +19,27 @@ use std::thread;
 use std::time::{Duration, Instant};
 use watch::{Seen, watch};
 
-/// How often an attack is measured whose answers are slow: a busy machine makes an answer slow now
-/// and then, but never fast. The best counts.
+/// How often an attack with slow answers is measured. A busy machine makes an answer slow now and
+/// then, but never fast. So the best measurement counts.
 const TRIES: usize = 3;
-/// When nothing of an attack may be left.
+/// After this time, nothing of an attack may be left.
 const GONE: Duration = Duration::from_secs(2);
-/// How long is waited for a service to be as before after an attack that cost others something.
+/// The longest wait until a service is as it was before an attack that cost others something.
 const SETTLED_MAX: Duration = Duration::from_secs(60);
-/// A run that computes as long as it may; where no limit ends it, half a minute.
+/// A run that computes for as long as it may, or half a minute if no limit ends it.
 const LOOP: &str = "import time\nend = time.monotonic() + 30\nwhile time.monotonic() < end: pass\n";
 
 /// How attacks are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How long loops run one after the other, at least; and in how long as many attacks are made.
+    /// The time in which loops run one after the other, at least. The same number of attacks is
+    /// made in the same time.
     pub phase: Duration,
-    /// How many at a time.
+    /// How many attackers there are at a time.
     pub attackers: u16,
 }
 
-/// A service that is attacked, as it was before.
+/// The service that is attacked, and what was measured before the attacks.
 #[derive(Debug)]
 pub struct Attacked<'a> {
     service: &'a Service,
@@ -47,12 +49,12 @@ pub struct Attacked<'a> {
 }
 
 impl<'a> Attacked<'a> {
-    /// Measures it in quiet.
+    /// Measures the service without an attack.
     ///
     /// # Errors
-    /// The victim's answers are not right even there.
+    /// The victim's answers are wrong even then.
     pub fn new(service: &'a Service, facts: &'a Facts, settings: Settings) -> Result<Self> {
-        // The first answers of a client warm up both.
+        // The first answers warm up the client and the service.
         watch(service, || thread::sleep(settings.phase / 4));
         let ((), quiet) = watch(service, || thread::sleep(settings.phase));
         let wrong = quiet.victim.shown.iter().chain(&quiet.livez.shown).next();
@@ -69,7 +71,7 @@ impl<'a> Attacked<'a> {
         })
     }
 
-    /// Runs them one after the other, and tells `done` of each.
+    /// Runs the attacks one after the other, and calls `done` for each.
     pub fn run_all(&self, chosen: &[Chosen], mut done: impl FnMut(&Finished)) -> Vec<Finished> {
         let run = |(group, probe): &Chosen| {
             let started = Instant::now();
@@ -102,8 +104,8 @@ impl<'a> Attacked<'a> {
             if !best.done().is_empty() || best.delays().is_empty() {
                 break;
             }
-            // Or what this one has left would make the next one's quiet slow, and nothing after it
-            // slower.
+            // Otherwise, what this attack has left would slow down the quiet time before the next
+            // one, and the next attack would not look slower.
             self.settle();
             let (again, measured) = self.measure(probe)?;
             if !measured.done().is_empty() || measured.worst() < best.worst() {
@@ -122,7 +124,8 @@ impl<'a> Attacked<'a> {
         Ok((outcome, best))
     }
 
-    /// Quiet, the reference and the attack in turn; what came of the attack itself.
+    /// Measures the quiet service, the reference and the attack, in turn. Also returns the outcome
+    /// of the attack itself.
     fn measure(&self, probe: &Probe) -> Result<(Outcome, Measured)> {
         let runs = match probe.plan {
             ProbePlan::Beside { .. } => 2,
@@ -151,8 +154,9 @@ impl<'a> Attacked<'a> {
         Ok((own.context("nobody attacked")?, measured))
     }
 
-    /// Waits until the service is as it was, for a minute at most: what an attack has left is not
-    /// the next one's. One that is not as it was by then shows in the next one's figures.
+    /// Waits until the service is as it was before, for a minute at most, so that the next attack
+    /// is not blamed. If the service is not as before by then, the figures of the next attack show
+    /// it.
     fn settle(&self) {
         let started = Instant::now();
         while started.elapsed() < SETTLED_MAX {
@@ -167,19 +171,19 @@ impl<'a> Attacked<'a> {
         }
     }
 
-    /// How long is watched on when the last attack is answered: its process may end after that.
+    /// How long to watch after the last attack is answered: its process may end later.
     fn tail(&self) -> Duration {
         (self.settings.phase / 2).min(GONE)
     }
 
-    /// As many loops at a time as there are to be runs, one after the other for the time of a
-    /// phase: how many each was, and what was seen.
+    /// Runs so many loops at a time, for the time of a phase. Returns how many loops each client
+    /// ran, and what was seen.
     fn reference(&self, probe: &Probe, at_a_time: u16) -> Result<(u32, Seen)> {
         let (phase, started) = (self.settings.phase, Instant::now());
         let loops = || -> Result<u32> {
             let mut runs = 0;
             while runs == 0 || started.elapsed() < phase {
-                // Whatever ends it, it has used what it may.
+                // However the loop ends, it has used what it may.
                 self.compute(probe)?;
                 runs += 1;
             }
@@ -206,7 +210,7 @@ impl<'a> Attacked<'a> {
         (outcomes.into_iter().flatten().collect(), seen)
     }
 
-    /// So many at a time who do `work`, and the time shortly after.
+    /// Lets so many clients at a time do `work`, and watches until shortly after.
     fn beside<T: Send>(&self, at_a_time: u16, work: impl Fn() -> T + Sync) -> (Vec<T>, Seen) {
         watch(self.service, || {
             let all = thread::scope(|scope| {
@@ -223,9 +227,8 @@ impl<'a> Attacked<'a> {
         })
     }
 
-    /// One loop. Where an attack is what its globals take to load, it has as many bytes of them,
-    /// which load at once: what a body takes to be sent and read is its client's to pay, and no
-    /// run's.
+    /// Runs one loop. If an attack costs the time to load its globals, the loop gets as many bytes
+    /// of globals, which load at once: the client pays for sending a body, not the run.
     fn compute(&self, probe: &Probe) -> Result<()> {
         let text = match probe.plan {
             ProbePlan::Loaded { integers, .. } => {
@@ -243,7 +246,7 @@ impl<'a> Attacked<'a> {
         Ok(())
     }
 
-    /// By the service's metrics; none where it has no such.
+    /// The number of lost workers, from the service's metrics; 0 if it has no such metric.
     fn workers_lost(&self) -> Result<u64> {
         let (_, text) = self.service.client().ask(&HttpRequest::get("/metrics"))?;
         let lines = text

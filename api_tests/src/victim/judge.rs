@@ -1,32 +1,32 @@
-//! Whether an attack costs others more than the processor time that its limits give it.
+//! Decides whether an attack costs others more than the processor time that its limits give it.
 
 use super::watch::{Samples, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How much longer than beside runs that only compute an answer may take.
+/// An answer may take so many times as long as beside runs that only compute.
 const TIMES_MAX: f64 = 1.5;
-/// A delay that is always allowed: two time slices of the scheduler, since the process that has the
-/// core delays the next one at random.
+/// A delay that is always allowed: two time slices of the scheduler. The process that has the core
+/// delays the next one by a random time.
 const SLACK: Duration = Duration::from_millis(6);
 
-/// What was measured of one attack.
+/// The measurements of one attack.
 #[derive(Debug)]
 pub struct Measured {
-    /// Shortly before.
+    /// Shortly before the attack.
     pub quiet: Seen,
-    /// Beside as many runs of `while True: pass`, and shortly after.
+    /// Beside the reference, the same number of runs of `while True: pass`, and shortly after.
     pub reference: Seen,
     /// Beside the attack, and shortly after.
     pub attack: Seen,
-    /// Two seconds after it.
+    /// Two seconds after the attack.
     pub after: Seen,
     /// Workers that were given up meanwhile.
     pub workers_lost: u64,
 }
 
 impl Measured {
-    /// As if all had been as this.
+    /// Measurements that are all like this one.
     #[must_use]
     pub fn all_as(quiet: &Seen) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Measured {
         }
     }
 
-    /// What no second measurement changes: a wrong answer, a worker that is gone.
+    /// Faults that no second measurement changes: a wrong answer, a lost worker.
     #[must_use]
     pub fn done(&self) -> Vec<String> {
         let mut harm = Vec::new();
@@ -66,7 +66,7 @@ impl Measured {
         harm
     }
 
-    /// What took longer than it may.
+    /// Answers that took longer than allowed.
     #[must_use]
     pub fn delays(&self) -> Vec<String> {
         let pairs = [
@@ -94,7 +94,7 @@ impl Measured {
         delays
     }
 
-    /// The worst excess over what may be, of any p99: below 1 there is none.
+    /// The worst p99, divided by the allowed value. Below 1 all are allowed.
     #[must_use]
     pub fn worst(&self) -> f64 {
         let ratio = |samples: &Samples, base: &Samples| {
@@ -114,7 +114,7 @@ impl Measured {
             .fold(0.0, f64::max)
     }
 
-    /// One line of figures.
+    /// The figures in one line.
     #[must_use]
     pub fn described(&self) -> String {
         let figures = |part: fn(&Seen) -> &Samples| {
@@ -132,7 +132,7 @@ impl Measured {
         )
     }
 
-    /// For machines; times in milliseconds.
+    /// The figures for programs; times are in milliseconds.
     #[must_use]
     pub fn json(&self) -> Value {
         let samples = |samples: &Samples| {

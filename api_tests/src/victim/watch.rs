@@ -1,4 +1,4 @@
-//! A well-behaved client, and somebody who asks `/livez`: what they see while something else goes
+//! A well-behaved client, and a client that asks `/livez`: what both see while something else goes
 //! on.
 
 use crate::client::{Client, Request};
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the victim asks for again and again: some of what an author's code uses, each part of which
-/// another run could use up: a thread, a pipe, a file and a lock on it, a module from the disk.
+/// The code that the victim sends again and again. It uses things that authors' code uses and that
+/// another run could use up: a thread, a pipe, a file with a lock, and a module from the disk.
 const CODE: &str = "import colorsys, fcntl, os, threading
 sums = []
 thread = threading.Thread(target=lambda: sums.append(sum(values)))
@@ -22,38 +22,38 @@ answer = [sums[0], len(os.read(reads, 8192)), colorsys.rgb_to_yiq(0, 0, 0)]
 values = len(values)
 del sums, reads, writes
 ";
-/// Its input: numbers up to this one.
+/// Its input: the numbers up to this one.
 const VALUES: u32 = 2000;
-/// The name under which it asks.
+/// The slug of the victim's requests.
 pub const SLUG: &str = "codejail-api-tests-victim";
 /// The globals of a right answer.
 pub const RIGHT: &str = r#"{"answer": [1999000, 4096, [0.0, 0.0, 0.0]], "values": 2000}"#;
 
-/// Between two requests of one who asks, so that he does not take a core himself.
+/// The pause of a client between two requests, so that it does not need a whole core.
 const PAUSE: Duration = Duration::from_millis(3);
-/// The interval of a client that does not wait for the answer before its next question. A slow
-/// answer stands for all questions that this client would have asked meanwhile: two seconds without
-/// an answer are not one slow answer.
+/// The interval of an imagined client that does not wait for an answer before its next request. A
+/// slow answer counts for all requests that this client would have sent meanwhile. So two seconds
+/// without an answer are more than one slow answer.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Wrong answers that are kept to be shown.
+/// Most wrong answers that are kept and shown.
 const SHOWN_MAX: usize = 3;
 
-/// What one who asks saw.
+/// What one client saw.
 #[derive(Debug, Default, Clone)]
 pub struct Samples {
-    /// How long each answer took, or would have, in microseconds, shortest first.
+    /// How long each answer took, or would have taken, in microseconds. The shortest comes first.
     pub micros: Vec<u64>,
-    /// How many there were.
+    /// The number of answers.
     pub answers: usize,
-    /// How many answers were not right.
+    /// The number of wrong answers.
     pub wrong: usize,
-    /// The first of them.
+    /// The first wrong answers.
     pub shown: Vec<String>,
 }
 
 impl Samples {
     fn note(&mut self, took: Duration, right: Result<(), String>) {
-        // A wrong one waited too: what took long and failed is not faster than what took long.
+        // A wrong answer counts too: a slow answer is not faster because it is wrong.
         self.answers += 1;
         let mut waited = took;
         loop {
@@ -72,7 +72,7 @@ impl Samples {
         }
     }
 
-    /// So many percent of the answers took at most this; zero where there are none.
+    /// This percentage of the answers took at most so long; zero if there are none.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.micros.len() * percent).div_ceil(100).max(1);
@@ -80,16 +80,16 @@ impl Samples {
     }
 }
 
-/// What both saw.
+/// What both clients saw.
 #[derive(Debug, Default, Clone)]
 pub struct Seen {
     /// The victim.
     pub victim: Samples,
-    /// The one who asks `/livez`.
+    /// The client that asks `/livez`.
     pub livez: Samples,
 }
 
-/// Has both ask while `meanwhile` runs; its result, and what they saw.
+/// Lets both clients ask while `meanwhile` runs. Returns its result, and what they saw.
 pub fn watch<T>(service: &Service, meanwhile: impl FnOnce() -> T) -> (T, Seen) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -141,7 +141,7 @@ fn is_right(status: u16, body: &str) -> Result<(), String> {
     if status == 200 && parsed.get("emsg").is_none() && parsed["globals_dict"] == right {
         return Ok(());
     }
-    // What the author would read says more than the globals, which come first.
+    // The error says more than the globals, which come first in the body.
     let said = parsed.get("emsg").and_then(Value::as_str).unwrap_or(body);
     let from = said.char_indices().rev().nth(299).map_or(0, |(at, _)| at);
     let shown = &said[from..];

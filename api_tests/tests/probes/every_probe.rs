@@ -1,5 +1,5 @@
-//! Every probe against the real service with all layers that this host gives; and every attack
-//! where nothing confines it.
+//! Every probe against the real service with all layers of this host; and every attack where
+//! nothing confines it.
 
 use super::runs::{described, is_skipped, run_all, run_scaled, run_these};
 use super::services::{LIMITS, Probed};
@@ -31,7 +31,7 @@ fn a_service_started_by_another_user_passes_every_probe() {
 }
 
 fn passes_every_probe(how: &str, unprivileged: bool) {
-    // Limits in seconds are to be kept also on a machine with few cores.
+    // Limits in seconds must be kept on a machine with few cores, too.
     let _alone = machine::alone();
     let service = Probed::start(unprivileged, &[]);
     let all = run_all(&service.target(), &service.decoys, LIMITS);
@@ -54,7 +54,7 @@ fn as_it_must(probe: &Probe, outcome: &Outcome) -> bool {
 
 #[test]
 fn every_attack_succeeds_where_nothing_confines_it() {
-    // Short limits: here nothing enforces them, and an attack goes on for as long as they say.
+    // Short limits: nothing enforces them here, and an attack goes on for as long as they say.
     const SHORT: &[(&str, u64)] = &[
         ("CPU", 1),
         ("REALTIME", 1),
@@ -89,13 +89,13 @@ fn every_attack_succeeds_where_nothing_confines_it() {
     );
     let failed = all.unlike(|_, outcome| matches!(outcome, Outcome::Succeeded(_)));
     assert!(failed.is_empty(), "{}", described(&failed));
-    // Nor is any skipped here, where there are decoys, limits and libraries.
+    // No attack is skipped here, since there are decoys, limits and libraries.
     let skipped: Vec<&Finished> = all.0.iter().filter(|f| is_skipped(f)).collect();
     assert!(skipped.is_empty(), "{}", described(&skipped));
 }
 
-/// What is judged beside a victim says nothing there if it does not do what it is meant to do; here
-/// with a hundredth of its numbers, so that it costs this machine nothing.
+/// An attack that is judged beside a victim shows nothing if its code does not do what it should.
+/// Here each runs with a hundredth of its numbers, so that it costs this machine nothing.
 fn costs_are_made(bare: &Bare, decoys: &Decoys, limits: &[(&str, u64)]) {
     let mut costs = run::choose_with_costs("");
     costs.retain(|(_, probe)| probe.is_cost());
@@ -114,8 +114,8 @@ fn attacks_are_never_run_bare_as_root() {
     }
 }
 
-/// A Python that belongs to the user, so that nothing but layers could keep it from being changed,
-/// with the sandbox's libraries.
+/// Makes a Python, with the sandbox's libraries, that belongs to the user. So only layers could
+/// keep it from being changed.
 fn own_python(dir: &Path, uid: Option<u32>) -> PathBuf {
     let venv = dir.join("venv");
     let as_user = |arguments: &[&str], python: &Path| {

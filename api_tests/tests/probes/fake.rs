@@ -1,13 +1,12 @@
-//! Services that say what a test has them say.
+//! Services whose answers a test chooses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-/// One request for each connection, for ever: what `says` gives for its first line and its body,
-/// with status
-/// 200. A port of its own.
+/// Starts a service on a port of its own. It takes one request for each connection. The answer has
+/// status 200 and the body that `says` makes from the request's first line and body.
 pub fn service(says: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");

@@ -1,9 +1,9 @@
 //! What attacks leave in the kernel after their run, and for how long they keep a processor from a
 //! process that should have it at once.
 //!
-//! The kernel's memory is the whole machine's, so other programs may take some meanwhile. They do
-//! it now and then; an attack that leaves something does it each time. So the best of a few tries
-//! counts.
+//! The kernel's memory belongs to the whole machine, so other programs may take some meanwhile.
+//! They do so now and then; an attack that leaves something does so each time. So the best of a few
+//! tries counts.
 
 use super::runs::run_scaled;
 use super::services::{LIMITS, Probed};
@@ -20,21 +20,21 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// When an attack's memory must be given back.
+/// After this time, an attack's memory must be given back.
 const GONE: Duration = Duration::from_secs(2);
-/// So much more of the kernel's structures is nothing: the per-processor lists of a dozen caches.
+/// Growth of the kernel's structures that is ignored: the per-processor lists of a dozen caches.
 const STRUCTURES_MAX: i64 = 4 << 20;
-/// And of pages that are neither free, nor files', nor processes'.
+/// Growth that is ignored, of pages that are not free and belong to no file and no process.
 const PAGES_MAX: i64 = 16 << 20;
 const TRIES: usize = 3;
 
-/// The kernel's structures that it can't give back when memory is short: lines of `/proc/meminfo`.
+/// Structures that the kernel can't give back when memory is short: lines of `/proc/meminfo`.
 const STRUCTURES: [&str; 4] = ["SUnreclaim", "KernelStack", "PageTables", "Percpu"];
-/// All that is not the kernel's own, or that it can give back. Buffers of sockets and pipes are in
-/// no line.
+/// Memory that is not the kernel's own, or that it can give back. Buffers of sockets and pipes are
+/// in none of these lines.
 const OTHERS: [&str; 5] = ["MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"];
 
-/// What the kernel says in its log where a processor was kept for too long.
+/// Messages in the kernel's log if a processor was kept for too long.
 const COMPLAINTS: [&str; 4] = [
     "soft lockup",
     "hard LOCKUP",
@@ -42,9 +42,9 @@ const COMPLAINTS: [&str; 4] = [
     "blocked for more than",
 ];
 
-/// A process of high priority that may use one processor sleeps for a millisecond again and again,
-/// between a byte that it is sent and the next. How much later it wakes is how long interrupts or
-/// the scheduler were off.
+/// A process of high priority, bound to one processor, which sleeps for a millisecond again and
+/// again. A byte starts and stops a measurement. The delay of its wakes is the time for which
+/// interrupts or the scheduler were off.
 const SLEEPER: &str = "
 import os, select, sys, time
 os.sched_setaffinity(0, {int(sys.argv[1])})
@@ -60,7 +60,7 @@ while os.read(0, 1):
     print(late[len(late) * 999 // 1000] * 1e3, flush=True)
 ";
 
-/// On one processor.
+/// A sleeper on one processor.
 struct Sleeper {
     process: Child,
     asks: ChildStdin,
@@ -97,13 +97,13 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // It may have ended; either way it is waited for.
+        // The process may have ended already. Either way it is waited for.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// In milliseconds: on the worst processor 999 of 1000 wakes were no later.
+/// Milliseconds: on the worst processor, 999 of 1000 wakes had no longer delay.
 fn latest_beside(sleepers: &mut [Sleeper], meanwhile: impl FnOnce()) -> f64 {
     sleepers.iter_mut().for_each(Sleeper::next_phase);
     meanwhile();
@@ -115,7 +115,7 @@ fn latest_beside(sleepers: &mut [Sleeper], meanwhile: impl FnOnce()) -> f64 {
 struct Held {
     structures: i64,
     pages: i64,
-    /// Of objects that are in use.
+    /// Bytes of objects that are in use, for each cache.
     caches: BTreeMap<String, i64>,
 }
 
@@ -134,7 +134,7 @@ impl Held {
             let kib: Option<i64> = memory.lines().find_map(of);
             kib.unwrap_or_else(|| panic!("{name}: {memory}")) * 1024
         };
-        // Root's alone.
+        // Only root can read it.
         let caches = fs::read_to_string("/proc/slabinfo").unwrap_or_default();
         let cache = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -151,7 +151,7 @@ impl Held {
     }
 }
 
-/// Bytes on the lists of free pages that each processor has, which `MemFree` lacks.
+/// Bytes on each processor's own lists of free pages, which `MemFree` does not count.
 fn free_by_processor() -> i64 {
     let zones = fs::read_to_string("/proc/zoneinfo").expect("the memory's zones");
     let counts = zones
@@ -169,11 +169,11 @@ fn complaints() -> usize {
     log.lines().filter(complains).count()
 }
 
-/// What was left after one attack.
+/// What one attack has left.
 struct Left {
     structures: i64,
     pages: i64,
-    /// The three that grew most.
+    /// The three caches that have grown most.
     caches: Vec<(i64, String)>,
     late_ms: f64,
 }
@@ -199,7 +199,7 @@ impl Left {
         self.structures <= STRUCTURES_MAX && self.pages <= PAGES_MAX
     }
 
-    /// One line.
+    /// The description in one line.
     fn described(&self) -> String {
         let caches = self.caches.iter();
         let caches: Vec<String> = caches
@@ -219,7 +219,7 @@ fn attack(service: &Probed, probe: Chosen, sleepers: &mut [Sleeper], scale: f64)
     let late_ms = latest_beside(sleepers, || {
         run_scaled(&service.target(), &[probe], &service.decoys, LIMITS, scale);
     });
-    // Not a wait for a state: what is there two seconds later is the question.
+    // This does not wait for a state: the question is what is there two seconds later.
     thread::sleep(GONE);
     Left::since(&before, late_ms)
 }
@@ -281,7 +281,7 @@ fn no_attack_on_a_service_started_as_root_leaves_the_kernel_anything() {
 #[test]
 #[ignore = "minutes, and the whole machine: make victim"]
 fn no_attack_on_a_service_started_by_another_user_leaves_the_kernel_anything() {
-    // /proc/slabinfo and the sleeper's priority are root's.
+    // Only root can read /proc/slabinfo and raise the sleeper's priority.
     needs_root!();
     leaves_nothing(true);
 }

@@ -9,20 +9,20 @@ use codejail_harness::root::say;
 use serde_json::Value;
 use std::time::Instant;
 
-/// At a time; the services have as many sandboxes.
+/// Probes at a time. The services have as many sandboxes.
 const JOBS: usize = 4;
 
-/// All that were run.
+/// All probes that were run.
 pub struct All(pub Vec<Finished>);
 
 impl All {
-    /// Those that did not come to what they should.
+    /// The probes without the right outcome.
     pub fn unlike(&self, passes: fn(&Probe, &Outcome) -> bool) -> Vec<&Finished> {
         let failed = |f: &&Finished| !is_skipped(f) && !passes(f.probe, &f.outcome);
         self.0.iter().filter(failed).collect()
     }
 
-    /// For whoever watches.
+    /// A summary for people who watch.
     pub fn summary(&self, passes: fn(&Probe, &Outcome) -> bool) -> String {
         let failed = self.unlike(passes).len();
         let skipped = self.0.iter().filter(|f| is_skipped(f)).count();
@@ -36,7 +36,7 @@ pub fn run_all(target: &dyn Target, decoys: &Decoys, limits: &[(&str, u64)]) -> 
     run_these(target, &run::choose(""), decoys, limits)
 }
 
-/// Runs some.
+/// Runs some probes.
 pub fn run_these(
     target: &dyn Target,
     chosen: &[Chosen],
@@ -46,7 +46,7 @@ pub fn run_these(
     run_scaled(target, chosen, decoys, limits, 1.0)
 }
 
-/// Runs some; those that cost others something do more or less than usual by `scale`.
+/// Runs some probes. Attacks that cost others something do more or less than usual, by `scale`.
 pub fn run_scaled(
     target: &dyn Target,
     chosen: &[Chosen],
@@ -79,7 +79,7 @@ pub fn is_skipped(finished: &Finished) -> bool {
     matches!(finished.outcome, Outcome::Skipped(_))
 }
 
-/// A line for each.
+/// A line for each probe.
 pub fn described(some: &[&Finished]) -> String {
     let lines = some.iter().map(|finished| {
         let (name, outcome) = (finished.probe.name, &finished.outcome);

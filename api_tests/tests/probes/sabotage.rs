@@ -2,7 +2,7 @@
 //! This shows which layer stops which attack. `make sabotage` runs all of it and writes
 //! docs/sabotage.md; without it the short form runs: one layer left out at a time.
 //!
-//! Where the uid layer is left out the service runs as a user without rights, never as root.
+//! If the uid layer is left out, the service runs as a user without rights, never as root.
 
 use super::runs::run_all;
 use super::services::{LIMITS, Probed};
@@ -17,12 +17,13 @@ use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
-/// Those that can be left out here, and that this kernel gives. A cgroup bounds what all runs of a
-/// worker use together, which no probe of one run can see; AppArmor needs a kernel that has it.
+/// The layers that can be left out here and that this kernel gives. The cgroup is missing: it
+/// bounds what all runs of a worker use together, which no probe of one run can see. AppArmor is
+/// missing: it needs a kernel with it.
 const LAYERS: [&str; 5] = ["namespaces", "mounts", "landlock", "seccomp", "rlimits"];
 const UID: &str = "uid";
 
-/// What came of each attack.
+/// The outcome of each attack.
 type Outcomes = BTreeMap<&'static str, Outcome>;
 
 /// Runs every attack against a service without these layers.
@@ -44,8 +45,8 @@ fn attack(off: &[&str]) -> (Vec<Finished>, Outcomes) {
     (all, outcomes)
 }
 
-/// System V objects and a queue that `plants.rs` leaves where nothing keeps it from that; where
-/// each run has a user the next one can't remove them.
+/// Removes System V objects and a queue that `plants.rs` leaves if nothing stops it. Where each run
+/// has a user, the next run can't remove them.
 fn remove_objects_left_on_the_host() {
     let script = "import ctypes\nlibc, KEY = ctypes.CDLL(None), 0x70726F62\n\
                   libc.shmctl(libc.shmget(KEY, 0, 0), 0, None)\n\
@@ -56,7 +57,7 @@ fn remove_objects_left_on_the_host() {
     assert!(removed.expect("the sandbox's Python").success());
 }
 
-/// Keys that `plants.rs` left in keyrings of users where nothing kept it from that: a keyring
+/// Removes keys that `plants.rs` has left in keyrings of users, where nothing stopped it. A keyring
 /// outlives its user's processes, and a service of an earlier test may have had the same uids.
 fn remove_keys_left_on_the_host() {
     let script = "import ctypes, os\n\
@@ -79,7 +80,7 @@ fn is_denied(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Denied(_))
 }
 
-/// Harm must be stopped with any one layer left out: so by two of them.
+/// Each harmful attack must be stopped with any one layer left out, so by two layers.
 fn assert_stopped_by_two(without: &str, all: &[Finished]) {
     let harm = |finished: &&Finished| matches!(finished.probe.kind, ProbeKind::Harm(_));
     let done: Vec<String> = all
@@ -125,9 +126,9 @@ fn harm_is_stopped_by_two_layers_and_with_none_it_is_done() {
     say(&matrix.summary());
 }
 
-/// With every layer left out an attack succeeds; but for these, which are stopped by what a sandbox
-/// is and not by what it is put into. That each is an attack at all is shown where it is run bare
-/// (`every_probe.rs`).
+/// With every layer left out, an attack succeeds, with these exceptions. They are stopped by what a
+/// sandbox is, not by a layer. `every_probe.rs` shows by bare runs that each of them is an attack
+/// at all.
 fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
     let held: Vec<&str> = outcomes
         .iter()
@@ -142,9 +143,9 @@ fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
 }
 
-/// A process of its own for each run, not dumpable, no descriptor but its streams, an environment
-/// of its own, ended by the kernel's timer, its output bounded; its directory removed; and a Python
-/// installation that is root's.
+/// Stopped by the process itself: each run has a process of its own, not dumpable, with no
+/// descriptors but its streams, an environment of its own, bounded output, and a directory that is
+/// removed. The kernel's timer ends it. And root owns the Python installation.
 const BY_THE_PROCESS: &[&str] = &[
     "deny_adding_to_the_libraries",
     "deny_changing_the_python_installation",
@@ -197,11 +198,11 @@ const BY_THE_PROCESS: &[&str] = &[
 #[derive(Default)]
 struct Matrix {
     probes: Vec<(&'static str, &'static str, &'static str, &'static str)>,
-    /// With one layer left out.
+    /// The outcomes with one layer left out.
     without: BTreeMap<&'static str, Outcomes>,
-    /// With all but one left out.
+    /// The outcomes with all layers but one left out.
     alone: BTreeMap<&'static str, Outcomes>,
-    /// With all left out.
+    /// The outcomes with all layers left out.
     none: Outcomes,
 }
 
@@ -220,7 +221,7 @@ impl Matrix {
             .collect();
     }
 
-    /// Attacks that one layer's absence lets through.
+    /// The layers without which an attack succeeds.
     fn resting_on(&self, name: &str) -> Vec<&'static str> {
         let lets_through = |outcomes: &&Outcomes| {
             outcomes

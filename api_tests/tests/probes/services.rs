@@ -5,7 +5,7 @@ use codejail_api_tests::target;
 use codejail_harness::binary::Build;
 use codejail_harness::{Running, Setup};
 
-/// What a service of these tests has; the probes are told the limits.
+/// The configuration of the services of these tests. The probes get the limits.
 const CONFIGURATION: &str = r#"
 enabled = true
 workers = 2
@@ -24,7 +24,7 @@ NPROC = 15
 preload = ["numpy", "scipy", "sympy", "calc", "chem.chemcalc"]
 "#;
 
-/// `CODE_JAIL`'s limits of these services.
+/// The limits of `CODE_JAIL` in these services.
 pub const LIMITS: &[(&str, u64)] = &[
     ("CPU", 2),
     ("REALTIME", 3),
@@ -39,14 +39,14 @@ pub const LIMITS: &[(&str, u64)] = &[
 pub struct Probed {
     /// Lines of `codejail check`, one for each layer.
     pub layers: Vec<String>,
-    /// What attacks go for.
+    /// The targets of attacks.
     pub decoys: Decoys,
     service: Running,
 }
 
 impl Probed {
-    /// Starts a service without these layers, as another user than root if `unprivileged`, and
-    /// waits until it is ready.
+    /// Starts a service without these layers, and waits until it is ready. If `unprivileged`, it
+    /// runs as a user other than root.
     pub fn start(unprivileged: bool, off: &[&str]) -> Self {
         let layers = off.iter().map(|layer| format!("{layer} = 'off'\n"));
         let layers = format!("[layers]\n{}", layers.collect::<String>());
@@ -69,7 +69,7 @@ impl Probed {
         }
         let check = service.check(&setup).expect("check");
         let layers = check.lines().filter(|line| line.starts_with("layer "));
-        // Of the service's own user, so that nothing but layers protects them.
+        // They belong to the service's own user, so that only layers protect them.
         let uid = codejail_harness::root::is_root().then(|| service.user());
         let decoys = Decoys::create(&service.dir().join("decoys"), uid).expect("decoys");
         Self {
@@ -79,12 +79,12 @@ impl Probed {
         }
     }
 
-    /// Where it is.
+    /// The address of the service.
     pub fn address(&self) -> std::net::SocketAddr {
         self.service.address()
     }
 
-    /// The service as the probes know it.
+    /// The service as a target of probes.
     pub fn target(&self) -> target::Service {
         target::Service::new(self.service.address(), "localhost".to_owned())
     }

@@ -1,5 +1,5 @@
-//! Attacks beside a victim: what makes one fail, by services that are made to suffer; and that a
-//! real one does not.
+//! Attacks beside a victim. Services that suffer on purpose show when an attack fails. A real
+//! service must not suffer.
 
 use super::fake;
 use super::services::{LIMITS, Probed};
@@ -15,18 +15,18 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long everything takes there in quiet: so much that a busy machine adds little to it.
+/// How long an answer takes without an attack. It is so long that a busy machine adds little.
 const USUAL: Duration = Duration::from_millis(30);
 
 /// What an attack does to a service.
 struct Suffers {
-    /// For how long after an attack began.
+    /// How long it suffers after the beginning of an attack.
     lasts: Duration,
-    /// How long it takes to answer the victim by then, and `/livez`.
+    /// How long its answers to the victim and to `/livez` take meanwhile.
     takes: [Duration; 2],
-    /// What it answers the victim by then.
+    /// Its answer to the victim meanwhile.
     says: String,
-    /// By how many workers it has lost by then.
+    /// How many workers it has lost by then.
     lost: u32,
 }
 
@@ -45,7 +45,7 @@ fn right() -> String {
     format!("{{\"globals_dict\": {RIGHT}}}")
 }
 
-/// A service that suffers from each attack; loops are answered in the usual time.
+/// A service that suffers from each attack. Loops are answered in the usual time.
 fn service(suffers: Suffers) -> SocketAddr {
     let attacked: Mutex<Option<Instant>> = Mutex::new(None);
     fake::service(move |what, body| {
@@ -81,7 +81,7 @@ fn attack(address: SocketAddr, arguments: &[&str]) -> Output {
         .expect("start it")
 }
 
-/// The status, and what was printed.
+/// The exit status, and what was printed.
 fn attacked(suffers: Suffers) -> (Option<i32>, String) {
     let output = attack(service(suffers), &["--phase", "0.4", "deny_locking_memory"]);
     (
