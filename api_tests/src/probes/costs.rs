@@ -1,25 +1,26 @@
-//! What a run can make the kernel do for it, or keep for it, where none of its own limits counts:
-//! after its end, in somebody else's calls, in lists and accounts that it shares with others.
+//! What a run can make the kernel do or keep for it where none of its own limits counts: after its
+//! end, in calls of other processes, and in lists and accounts that it shares with others.
 //!
-//! `scale` is by how much each is done more than usual. None takes more processor time than the
-//! run's limit leaves it to report. Each is bounded by itself, too, for services without limits.
+//! Each attack does `scale` times as much as usual. None takes more processor time than the run's
+//! limit allows, so that it can still report. Each also bounds itself, for services without limits.
 
 use super::long_calls::LONG_CALLS;
 use crate::probe::{Probe, ProbePlan};
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[
     ENDS, LONG_CALLS, WATCHES, ACCOUNTS, SHARED, LOADING, CHANNELS,
 ];
 
-/// Code that costs others something: its name, what a victim beside it shows, what it uses up.
+/// An attack that costs others something: its name, what a victim beside it shows, what it uses up,
+/// and the code.
 macro_rules! costs {
     ($($name:literal, $shows:literal, $uses_up:literal, $code:literal;)*) => {
         &[$(Probe::cost($name, $shows, $uses_up, $code)),*]
     };
 }
 
-/// Code of two runs that try to meet.
+/// Code of two runs that try to communicate.
 macro_rules! channels {
     ($($name:literal, $shows:literal, $uses_up:literal, $victim:literal, $attack:literal;)*) => {
         &[$(Probe::cost($name, $shows, $uses_up, "")
@@ -27,7 +28,7 @@ macro_rules! channels {
     };
 }
 
-/// At a process's end.
+/// Costs at the end of a process.
 const ENDS: &[Probe] = costs![
     "deny_a_long_end_by_locks", "A run that splits a record lock 300,000 times ends as soon as others.",
     "each descriptor that is closed at its end has the kernel walk the list of locks",
@@ -46,7 +47,7 @@ def split():
     return number, len(copies)
 x = outcome(split)
 ";
-    "deny_a_long_end_by_locks_on_a_library", "A run that splits a record lock on the C library's file 300,000 times ends as soon as others.",
+    "deny_a_long_end_by_locks_on_a_library", "A run that splits a record lock on the C library's file 200,000 times ends as soon as others.",
     "whoever starts a program or opens the file looks at the list of locks, too",
     r"
 import fcntl
@@ -65,7 +66,7 @@ x = outcome(split)
 ";
 ];
 
-/// In wait queues.
+/// Costs in wait queues.
 const WATCHES: &[Probe] = costs![
     "deny_watches_on_the_output", "A flood of output is read as fast as ever when 230,000 watches hang on it.",
     "whoever reads the pipe wakes them all, and that is the service",
@@ -123,7 +124,7 @@ x = outcome(write, ('EMFILE',))
 ";
 ];
 
-/// In accounts of a user.
+/// Costs in accounts of a user.
 const ACCOUNTS: &[Probe] = costs![
     "deny_all_pending_signals", "Others run as ever while a run has 100,000 signals pending.",
     "their number is limited by user; a timer needs one",
@@ -191,7 +192,7 @@ x = outcome(fill)
 ";
 ];
 
-/// In the file systems that all share.
+/// Costs in file systems that all runs share.
 const SHARED: &[Probe] = costs![
     "deny_evicting_libraries", "Others import as fast as ever while a run drops Python's files from memory.",
     "the page cache is everybody's",
@@ -281,7 +282,7 @@ x = outcome(find)
 ";
 ];
 
-/// In the service, before code runs.
+/// Costs in the service, before code runs.
 const LOADING: &[Probe] = &[Probe::cost(
     "deny_slow_globals",
     "Globals that take longer to load than a run has are tried once.",
@@ -293,7 +294,7 @@ const LOADING: &[Probe] = &[Probe::cost(
     code: "x = 'succeeded', 'they were loaded'",
 })];
 
-/// Between two runs that both mean it.
+/// Communication between two runs that both want it.
 const CHANNELS: &[Probe] = channels![
     "deny_meeting_at_a_lock", "A lock on a library's file that is seen by another run delays nobody.",
     "two runs can tell each other bits",

@@ -1,4 +1,4 @@
-//! Files: reading and listing what is the host's or another run's, and changing anything but `tmp`.
+//! Files: reading and listing files of the host or of another run, and changing anything but `tmp`.
 
 mod other_runs;
 mod outside;
@@ -9,7 +9,7 @@ mod set_id;
 
 use crate::probe::{Need, Probe};
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[
     reading::PROBES,
     runner::PROBES,

@@ -1,17 +1,17 @@
-//! Kernel surface: calls that no course needs. Each is made so that the kernel, if it is reached,
-//! says no to its arguments or to the missing capability, with another error than a layer's.
+//! Kernel surface: calls that no course needs. Each call has wrong arguments, or needs a capability
+//! that is missing. So a kernel that is reached refuses it too, with an error that no layer gives.
 
 mod shared_files;
 
 use crate::probe::{Denial, Probe, ProbePlan};
 
-/// Why one layer may guard what the kernel itself allows to root alone.
+/// Why it is enough that one layer guards what the kernel itself allows to root alone.
 const ROOTS: &str = "the kernel itself asks for a capability, which no sandbox has";
-/// Why one layer may guard calls that are only more kernel code to have bugs.
+/// Why it is enough that one layer guards calls that only add kernel code, which may have bugs.
 const CODE: &str = "it reaches no other process; it is only more kernel code that can have bugs";
-/// Why one layer may guard namespaces.
+/// Why it is enough that one layer guards namespaces.
 const NAMESPACE: &str = "a process in a new namespace is under the same layers";
-/// Why one layer may guard what stays inside the process.
+/// Why it is enough that one layer guards what stays inside the process.
 const ITSELF: &str = "it concerns only the run's own process";
 
 macro_rules! calls {
@@ -20,10 +20,10 @@ macro_rules! calls {
     };
 }
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[CALLS, OTHERS, shared_files::UNSEEN, shared_files::SEEN];
 
-/// One system call each.
+/// Probes of one system call each.
 const CALLS: &[Probe] = calls![
     "deny_mount", "Nothing can be mounted.", ROOTS,
     "x = outcome(lambda: call('mount', None, None, None, 0, None), ('EACCES',), ('EFAULT', 'EPERM'))";

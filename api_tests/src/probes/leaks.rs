@@ -1,11 +1,11 @@
-//! Leaks: what a run could learn of the service, of its host, and of who else runs.
+//! Leaks: what a run could learn of the service, of its host, and of other runs.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard what only helps an attacker to orient himself.
+/// Why it is enough that one layer guards facts about the host that only help an attacker.
 const ORIENTS: &str = "it contains no data of users; it only tells an attacker about the host";
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_the_services_environment",

@@ -1,4 +1,5 @@
-//! System calls that a kill does not end: they walk what they are given first.
+//! System calls that a kill does not end: the kernel first goes through everything that they were
+//! given.
 
 use crate::probe::Probe;
 

@@ -4,15 +4,15 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard the making of a socket.
+/// Why it is enough that one layer guards the making of a socket.
 const SOCKET: &str = "a socket alone sends nothing, and sending is denied too";
-/// Why one layer may guard what a network of the run's own makes harmless.
+/// Why it is enough that one layer guards what a network namespace makes harmless.
 const OWN_NETWORK: &str =
     "in its own network namespace, a run has only a loopback interface that is down";
-/// Why one layer may guard what stays inside the run.
+/// Why it is enough that one layer guards what stays inside the run.
 const INSIDE: &str = "both ends are the run's own";
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_tcp_sockets",

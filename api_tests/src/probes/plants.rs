@@ -1,9 +1,9 @@
-//! Plants: something left behind by one run, looked for by the next ones.
+//! Plants: one run leaves something behind, and the next runs look for it.
 
 use crate::probe::Need::Module;
 use crate::probe::{Probe, ProbePlan};
 
-/// Why one layer may guard the runs that follow in what is inside a process.
+/// Why it is enough that one layer guards later runs against what is inside of a process.
 const FRESH: &str = "each run has a process of its own; no other layer could stop this";
 
 macro_rules! inside {
@@ -24,7 +24,7 @@ macro_rules! outside {
     };
 }
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     outside!(
         "deny_leaving_files_in_the_hosts_tmp",

@@ -1,4 +1,4 @@
-//! Resources: what a run may use up, and that it can't raise its own limits.
+//! Resources: what a run may use up, and whether it can raise its own limits.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
@@ -6,7 +6,7 @@ use crate::probe::{Denial, Probe};
 /// Why a limit may rest on one layer.
 const BOUND: &str = "it bounds what a run takes, and the end of the run gives that back";
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_running_on_after_the_wall_clock_limit",

@@ -1,4 +1,4 @@
-//! What must work: what course authors' code does, and what the LMS relies on.
+//! What must work: code as course authors write it, and what the LMS needs.
 
 mod allowed;
 mod answers;
@@ -8,7 +8,7 @@ mod libraries;
 
 use crate::probe::Probe;
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[
     language::PROBES,
     answers::PROBES,

@@ -2,10 +2,10 @@
 
 use crate::probe::{Probe, ProbePlan};
 
-/// Waits to be found, for less than a second.
+/// A run that waits to be found, for less than a second.
 const VICTIM: &str = "import time; open('tmp/secret', 'w').close(); time.sleep(0.7); x = 1";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_finding_other_runs",

@@ -4,12 +4,12 @@ use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard times of files that are open to all.
+/// Why it is enough that one layer guards times of files that are open to all.
 const TIMES: &str = "no content is changed; every user of the host may touch such a file; a run may set the \
                      times of its own files, and only a layer that hides the file or decides by paths can \
                      tell them apart";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_files_in_the_hosts_tmp",

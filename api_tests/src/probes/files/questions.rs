@@ -3,7 +3,7 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard names, sizes and places of files.
+/// Why it is enough that one layer guards names, sizes and places of files.
 const METADATA: &str = "no content is read; it only shows that a file is there, and its size";
 
 /// A question about a decoy: name, what it shows, which decoy, and the code that asks.
@@ -13,7 +13,7 @@ macro_rules! question {
     };
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     question! { "deny_status_of_files_outside", "Sizes, owners and times of files outside can't be asked for.",
     "file" => "x = outcome(lambda: os.stat(decoy['file']).st_size, FILES)" },

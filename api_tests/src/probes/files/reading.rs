@@ -1,14 +1,14 @@
-//! Reading and listing what is the host's.
+//! Reading and listing files of the host.
 
 use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard what `/proc` tells a run of itself.
+/// Why it is enough that one layer guards what `/proc` shows a run of itself.
 const OF_ITSELF: &str = "it shows a run its own process, mounts and network; the namespaces and ownership \
                          hide those of others";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_listing_the_root_directory",

@@ -1,11 +1,11 @@
-//! The run's own directory: the runner, and all that is not `tmp`.
+//! The run's own directory: the runner, and everything except `tmp`.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard against what concerns the run's own files alone.
+/// Why it is enough that one layer guards what concerns only the run's own files.
 const OWN: &str = "it concerns only the run's own files";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_changing_the_runner",

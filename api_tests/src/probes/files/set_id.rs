@@ -1,10 +1,10 @@
-//! Bits of a mode with which a program runs as its file's owner or group: each call that could set
+//! Bits of a mode that let a program run as its file's owner or group: each call that could set
 //! them.
 
 use crate::probe::Need::Limit;
 use crate::probe::Probe;
 
-/// Why one layer may guard them.
+/// Why it is enough that one layer guards them.
 const NOBODY: &str = "the file belongs to the run; with the mounts layer the kernel ignores the bits; and a \
                       program with them would only run as the run's own user";
 
@@ -25,7 +25,7 @@ macro_rules! ways {
     };
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = ways![
     "deny_set_user_id_by_path", "A file can't be made to run as its owner.",
     "empty_file()\nx = outcome(lambda: os.chmod('tmp/program', SET_USER_ID) or bits())";

@@ -1,16 +1,16 @@
-//! What a run can do to files that it can only read, and that all runs read: Python's and its
-//! libraries'.
+//! What a run can do to files that all runs read and that it may only read: those of Python and its
+//! libraries.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard the page cache and the disk.
+/// Why it is enough that one layer guards the page cache and the disk.
 const COSTS: &str =
     "nothing is read or changed; it only costs others time, or shows what they read";
-/// Why one layer may guard what is between runs that both mean it.
+/// Why it is enough that one layer guards communication between two runs that both want it.
 const MEETING: &str = "it shows nothing that a run did not want to show";
 
-/// A call that a layer may deny, or answer as done without the kernel having seen it; with
-/// arguments by which the kernel shows that it has.
+/// A call that a layer may deny, or answer as done although the kernel has not seen it. With its
+/// arguments the kernel's own answer would be an error.
 macro_rules! unseen {
     ($($name:literal, $shows:literal, $reached:literal, $code:literal;)*) => {
         &[$(Probe::surface($name, $shows, COSTS, concat!(
@@ -20,7 +20,7 @@ macro_rules! unseen {
     };
 }
 
-/// What is asked for by a call.
+/// Calls with wrong arguments: the answer shows whether the kernel has seen the call.
 pub const UNSEEN: &[Probe] = unseen![
     "deny_advice_about_cached_pages", "What the page cache holds of a library can't be dropped.", "('EBADF',)",
     "call('fadvise64', -1, 0, 0, os.POSIX_FADV_DONTNEED)";
@@ -36,7 +36,7 @@ pub const UNSEEN: &[Probe] = unseen![
     "call('msync', 0, 4096, 4)";
 ];
 
-/// What is seen in a file.
+/// Calls on a real file: it can be seen whether they had an effect.
 pub const SEEN: &[Probe] = &[
     Probe::surface(
         "deny_reading_past_the_page_cache",

@@ -1,11 +1,11 @@
-//! The run's own process: what it could make of itself.
+//! The run's own process: attributes that it could change.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard what concerns the run itself.
+/// Why it is enough that one layer guards what concerns the run itself.
 const ITSELF: &str = "it concerns only the run's own process";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_becoming_traceable",

@@ -3,10 +3,11 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard what only tells of another process.
+/// Why it is enough that one layer guards what only shows another process.
 const TELLS: &str = "it shows a process and does not change it";
 
-/// Why one layer may guard signals and priorities that the kernel grants by ownership.
+/// Why it is enough that one layer guards signals and priorities: the kernel grants them by
+/// ownership.
 const OWNED: &str = "the kernel's own rule lets it reach only processes of the same user, and no other \
                      process is in the user, session and PID namespace of a run";
 
@@ -15,7 +16,7 @@ const fn on_another(name: &'static str, shows: &'static str, code: &'static str)
     Probe::harm(name, shows, code).needs(&[Decoy("writable")])
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     on_another(
         "deny_tracing_another_process",

@@ -1,13 +1,14 @@
-//! Signals to other processes, in each way there is.
+//! Signals to other processes, by every call.
 
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard signals and priorities that the kernel grants by ownership.
+/// Why it is enough that one layer guards signals and priorities: the kernel grants them by
+/// ownership.
 const OWNED: &str = "the kernel's own rule lets it reach only processes of the same user, and no other \
                      process is in the user, session and PID namespace of a run";
 
-/// Why one layer may guard what concerns the run itself.
+/// Why it is enough that one layer guards what concerns the run itself.
 const ITSELF: &str = "it concerns only the run's own process";
 
 /// A signal to another process, for which there must be a decoy.
@@ -15,7 +16,7 @@ const fn to_another(name: &'static str, shows: &'static str, code: &'static str)
     Probe::harm(name, shows, code).needs(&[Decoy("writable")])
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     to_another(
         "deny_signals_to_another_process",

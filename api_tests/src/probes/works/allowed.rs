@@ -3,7 +3,7 @@
 use crate::probe::Need::Limit;
 use crate::probe::Probe;
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::works(
         "allow_threads",

@@ -9,7 +9,7 @@ const fn globals(json: &'static str) -> Expected {
     }
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::answers(
         "support_globals_in_and_out",

@@ -1,10 +1,11 @@
-//! How a denial is shown: the errors that the original's own API tests demand, character by
+//! How Python shows a denial: the errors that the original's own API tests demand, character by
 //! character.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Asked, Expected, Probe};
 
-/// Code that fails, the original's test that runs such code, and the error that it demands.
+/// Code that fails: the original's test that runs such code, the probe's name, what it shows, the
+/// error that the test demands, and the code.
 macro_rules! errors {
     ($($original:literal, $name:literal, $shows:literal, $error:expr, $code:literal;)*) => {
         &[$(Probe::fails($name, $shows, $error, $code).original($original)),*]
@@ -12,8 +13,8 @@ macro_rules! errors {
 }
 
 const DENIED: &str = "PermissionError: [Errno 13] Permission denied";
-/// The original demands this or `DENIED`, by its limit on processes. Here it is this one in every
-/// sandbox, whichever layers it has.
+/// The original demands this error or `DENIED`, since it limits processes. Here it is this error in
+/// every sandbox, whichever layers it has.
 const NO_PROCESS: &str = "BlockingIOError: [Errno 11] Resource temporarily unavailable";
 
 /// Files and directories.
@@ -97,7 +98,7 @@ pub const NETWORK: &[Probe] = errors![
     "import urllib.request\nurllib.request.urlopen('http://www.example.org/')";
 ];
 
-/// The end of a run at REALTIME; with its globals as they were given.
+/// The whole answer of a run that is ended at REALTIME: its globals as they were given.
 const KILLED: Expected = Expected::Answer {
     globals: "{\"given\":1}",
     emsg: Some("Couldn't execute jailed code: stdout: b'', stderr: b'' with status code: -9"),

@@ -1,9 +1,9 @@
-//! The language and its library, as authors use them; how runs end.
+//! Python's language and library, as authors use them, and how runs end.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Asked, Expected, Probe, ProbePlan};
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::works("support_arithmetic", "Code runs and its globals come back.", "2", "x = 1 + 1"),
     Probe::works(
@@ -39,7 +39,7 @@ pub const PROBES: &[Probe] = &[
     Probe::fails(
         "support_exceptions_with_the_original_s_traceback",
         "An exception shows the author's line, and no frame of the service.",
-        // From 3.13 on the line above has marks below it.
+        // From 3.13 on, there are marks below the line above.
         "\\n  File \"<string>\", line 1, in <module>\\n\
          ZeroDivisionError: division by zero\\n' with status code: 1",
         "1 / 0",
