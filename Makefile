@@ -89,7 +89,7 @@ test-tutor: build test-venv ## the Tutor plugin: rendered with each release, com
 
 # As root: the root in which the checklist is followed boots a systemd of its own.
 .PHONY: test-migrate
-test-migrate: deb sandbox-venv test-venv ## the original's settings imported, and docs/migrate.md's checklist followed: two minutes
+test-migrate: build deb sandbox-venv test-venv ## the original's settings imported, and docs/migrate.md's checklist followed: two minutes
 	$(TEST_VENV)/bin/python -m pytest tests/migrate
 	@scripts/install-packages.sh vm
 	tests/migrate/in-root.sh $(TARGET)/dist/out $(TARGET)/migrate

@@ -16,21 +16,21 @@ REPOSITORY = Path(__file__).parents[1]
 CODEJAIL = os.environ.get("CODEJAIL_BIN", REPOSITORY / "target/release/codejail")
 SANDBOX_PYTHON = os.environ.get("CODEJAIL_SANDBOX_PYTHON", "/sandbox/venv/bin/python")
 
-# Not those of `make run`, which may be at work on the same host. Services that run side by side
-# have a range each.
+# Other uids than those of `make run`, which may run on the same host. Services that run side by
+# side have a range each.
 UID_BASE = 349_690_000
 UID_COUNT = 10_000
 
-# A worker imports every library before it is healthy, on CI machines slowly.
+# A worker imports every library before it is healthy, which is slow on CI machines.
 STARTUP_SECONDS_MAX = 90
-# The service gives running executions 30 s to end.
+# The service gives executions that run 30 s to end.
 STOP_SECONDS_MAX = 40
-# Workers and sandboxes are killed with it; the kernel takes a moment.
+# Workers and sandboxes are killed with the service; the kernel takes a moment for that.
 LAST_PROCESS_SECONDS_MAX = 5
 
 
 class Log:
-    """What the service writes to stdout and stderr, line by line as it comes."""
+    """The lines that the service writes to stdout and stderr."""
 
     def __init__(self, stream):
         self.lines = []
@@ -46,12 +46,12 @@ class Log:
         self._news.put(None)
 
     def has_ended(self, seconds_max):
-        """Whether no process is left that could write to it."""
+        """Whether no process is left that could write to the log."""
         self._reader.join(seconds_max)
         return not self._reader.is_alive()
 
     def wait_for(self, pattern, deadline):
-        """The first match of `pattern` in lines not looked at yet."""
+        """The first match of `pattern` in lines that were not looked at before."""
         while True:
             try:
                 line = self._news.get(timeout=max(0, deadline - time.monotonic()))
@@ -67,7 +67,7 @@ class Log:
 
 
 def development_configuration(uid_base=UID_BASE, python=SANDBOX_PYTHON):
-    """What `make run` serves with, on a port of its own."""
+    """The configuration of `make run`, with a port of its own."""
     command = [REPOSITORY / "scripts/dev-config.sh", python, "127.0.0.1:0", str(uid_base)]
     return subprocess.check_output(command, encoding="utf-8")
 
@@ -82,7 +82,7 @@ def running_service(directory, configuration=None, uid_base=UID_BASE):
     directories_before = run_directories(uid_base)
     process = subprocess.Popen(
         [CODEJAIL, "serve", "--config", config],
-        # Set as operators of the original do, so that a leak shows.
+        # Set as operators of the original set it, so that a leak is seen.
         env={**os.environ, "CJS_TEST_ENV_LEAKAGE": "yes"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -124,7 +124,7 @@ def wait_until_healthy(process, address, log, deadline):
 
 
 def stop(process):
-    """Its exit status after SIGTERM, or SIGKILL if that doesn't do."""
+    """Ends the service by SIGTERM, or by SIGKILL if that does not suffice. Returns its exit status."""
     process.send_signal(signal.SIGTERM)
     try:
         return process.wait(timeout=STOP_SECONDS_MAX)
@@ -134,7 +134,7 @@ def stop(process):
 
 
 def run_directories(uid_base):
-    """The run directories that a service with these uids can have made."""
+    """The directories of runs that a service with these uids can have made."""
     if os.geteuid() == 0:
         owners = range(uid_base - 1, uid_base + UID_COUNT)
     else:

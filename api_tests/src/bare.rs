@@ -1,5 +1,5 @@
-//! Runs the code of probes in a Python that nothing confines. There each attack must succeed.
-//! Otherwise its denial in a sandbox would show nothing. This never runs as root.
+//! Runs the code of probes in a Python that nothing confines. There each attack must succeed:
+//! otherwise its denial elsewhere would show nothing. Never as root.
 
 use crate::target::{ProbeReply, Request, Target};
 use anyhow::{Context, Result, ensure};
@@ -16,11 +16,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The runner's file name in the directory of all runs.
+/// The name of the runner in the directory of all runs.
 const RUNNER_NAME: &str = "runner.py";
 const RUNNER: &str = include_str!("python/bare.py");
 
-/// Longest run of one probe. Probes that wait take some seconds.
+/// The longest time for the run of one probe; probes that wait do so for some seconds.
 const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// A Python of the host, and the user that runs it.
@@ -33,8 +33,8 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// `dir` must exist; the directories of runs are made in it. If the caller is root, `uid` must
-    /// be another user.
+    /// `dir` exists, and runs have their directories there. If this process is root, `uid` must be
+    /// another user.
     ///
     /// # Errors
     /// It would run as root, or can't write to the directory.
@@ -54,13 +54,14 @@ impl Bare {
         })
     }
 
-    /// A directory for one step, beside those of the other steps.
+    /// The directory of one step, beside those of all others.
     fn new_dir(&self) -> PathBuf {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         self.dir.join(format!("run-{number}"))
     }
 
-    /// Runs one interpreter. Returns the answers to the steps that it got to, and how it ended.
+    /// Runs one interpreter. Returns the answers to the steps that it has executed, and how it
+    /// ended.
     fn interpret(&self, steps: &[Request]) -> Result<(Vec<ProbeReply>, Ended)> {
         let dirs: Vec<PathBuf> = steps.iter().map(|_| self.new_dir()).collect();
         let steps: Vec<Value> = steps
@@ -82,7 +83,7 @@ impl Bare {
                 ("LANG", "C.UTF-8"),
                 ("TMPDIR", "tmp"),
             ])
-            // A variable of the service's environment. The original's tests look for this name.
+            // The environment of a service has this, too: the original's tests look for this name.
             .env("CJS_TEST_ENV_LEAKAGE", "yes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -108,7 +109,7 @@ impl Bare {
 impl Target for Bare {
     fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>> {
         let mut answers: Vec<ProbeReply> = Vec::new();
-        // If a step ends its interpreter, it gets its answer here, and the next step gets a new
+        // If a step ends its interpreter, the step has this answer, and the next step gets a new
         // interpreter.
         while answers.len() < steps.len() {
             let mut rest = steps[answers.len()..].to_vec();
@@ -127,8 +128,8 @@ impl Target for Bare {
     }
 }
 
-/// Reads the line that answers a step. Another program may have run in place of the code; its
-/// output counts as the globals, as it does for the service.
+/// The answer to a step, from a line of output. Another program may have written the line in the
+/// run's place; the service, too, would take that for the run's globals.
 fn answer(line: &[u8]) -> Option<ProbeReply> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let globals = value.as_object()?;
@@ -163,7 +164,7 @@ impl Ended {
 fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let group = Pid::from_raw(i32::try_from(process.id())?);
     let mut stdin = process.stdin.take().context("no standard input")?;
-    // If the process does not read, it has ended; its status tells how.
+    // A process that does not read its input has ended, and its status tells that.
     thread::spawn(move || stdin.write_all(input.as_bytes()));
     let stdout = drain(process.stdout.take().context("no standard output")?);
     let stderr = drain(process.stderr.take().context("no standard error")?);
@@ -172,8 +173,8 @@ fn finish(process: &mut Child, input: String) -> Result<Ended> {
     let outputs = stdout
         .recv_timeout(rest())
         .and_then(|stdout| Ok((stdout, stderr.recv_timeout(rest())?)));
-    // The process is not reaped yet, so the number is still that of its group. The group may be
-    // empty already.
+    // The process is not reaped yet, so the number is still that of its group. The group's other
+    // processes may be gone.
     let _ = killpg(group, Signal::SIGKILL);
     let status = process.wait()?;
     let (stdout, stderr) =

@@ -1,14 +1,15 @@
-//! The address of a service, as an operator writes it.
+//! The address of a service, as an operator gives it.
 
 use anyhow::{Context, Result, ensure};
 use http::Uri;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How long an address may take to accept a connection before the name's next one is tried.
+/// How long to wait until an address accepts a connection, before the next address of the name is
+/// tried.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// `http://HOST[:PORT]`. The host is a name or an address.
+/// `http://HOST[:PORT]`; the host is a name or an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     host: String,
@@ -35,10 +36,10 @@ impl std::str::FromStr for BaseUrl {
 }
 
 impl BaseUrl {
-    /// The first of its addresses at which a service accepts a connection.
+    /// The first of its addresses that accepts a connection.
     ///
     /// # Errors
-    /// The name has no address, or no service accepts.
+    /// The name has no address, or no address accepts.
     pub fn find(&self) -> Result<SocketAddr> {
         let name = self.host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (name, self.port).to_socket_addrs();

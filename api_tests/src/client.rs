@@ -1,18 +1,18 @@
-//! An HTTP client that does as little as possible, so that measurements show the service.
+//! An HTTP client that does as little as possible, so that measurements are those of the service.
 
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for an answer. The service itself gives up earlier. The original, which `make
-/// bench` asks too, may take some seconds for each of many requests.
+/// The longest wait for an answer. The service gives up earlier. The original, which `make bench`
+/// also asks, may take some seconds for each of many requests.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Largest answer that is read. It is larger than every sensible bound of the service.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
-/// The text between the parts of a body. No part contains it.
+/// Stands between the parts of a body. No part contains it.
 const BOUNDARY: &str = "part-of-a-probe-of-codejail";
 
 /// A request, made before it is sent.
@@ -24,18 +24,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request for a path.
+    /// Asks for this path.
     pub fn get(path: &str) -> Self {
         Self::new(format!("GET {path}"), "text/plain", Vec::new())
     }
 
-    /// An execution, as the real client asks for it: a form, or several parts if a course's library
-    /// is sent along.
+    /// Asks for an execution as the real client does: with a form, or in parts if there is a course
+    /// library.
     pub fn execute(payload: &str, library: Option<&[u8]>) -> Self {
         Self::execute_with(payload, library.map(|library| ("python_lib.zip", library)))
     }
 
-    /// An execution with a file of any name.
+    /// Asks for an execution, with a file of any name.
     pub fn execute_with(payload: &str, file: Option<(&str, &[u8])>) -> Self {
         let what = "POST /api/v0/code-exec".to_owned();
         let Some((name, content)) = file else {
@@ -70,7 +70,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that connects when it first sends something.
+    /// The client connects when it has something to send.
     pub fn new(address: SocketAddr, keep_alive: bool) -> Self {
         Self {
             address,
@@ -80,7 +80,7 @@ impl Client {
         }
     }
 
-    /// The same client, with this name in the `Host` header.
+    /// The service is known by this name.
     pub fn named(mut self, host: String) -> Self {
         self.host = host;
         self
@@ -92,14 +92,15 @@ impl Client {
         Ok((status, String::from_utf8(body)?))
     }
 
-    /// Sends a request and does not wait for the answer. Dropping the connection hangs up.
+    /// Sends a request and does not wait for the answer. When the connection is dropped, the client
+    /// hangs up.
     pub fn leave(&self, request: &Request) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.write_all(&self.bytes_of(request))?;
         Ok(stream)
     }
 
-    /// The bytes of a request, for `exchange`.
+    /// The bytes of a request, as `exchange` sends them.
     pub fn bytes_of(&self, request: &Request) -> Vec<u8> {
         let connection = if self.keep_alive {
             "keep-alive"
@@ -117,8 +118,8 @@ impl Client {
         [head.as_bytes(), &request.body].concat()
     }
 
-    /// Sends bytes in one piece, and returns status and body of the answer. Where Nagle's algorithm
-    /// is on, two writes would wait for each other's acknowledgement.
+    /// Sends bytes in one piece, and returns status and body of the answer. With Nagle's algorithm
+    /// a second write would wait for the acknowledgement of the first.
     pub fn exchange(&mut self, bytes: &[u8]) -> Result<(u16, Vec<u8>)> {
         let mut stream = match self.connection.take().filter(still_open) {
             Some(stream) => stream,
@@ -145,7 +146,7 @@ fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content, b"\r\n"].concat()
 }
 
-/// Whether a kept connection is still open. The service may close it after a while without a
+/// Whether a kept connection is still open: the service may close it after a while without a
 /// request.
 fn still_open(connection: &BufReader<TcpStream>) -> bool {
     let stream = connection.get_ref();
@@ -158,7 +159,7 @@ fn still_open(connection: &BufReader<TcpStream>) -> bool {
     matches!(peek(), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Reads a response with a length. Returns status, body, and whether the connection is kept.
+/// Status and body of a response with a length, and whether the connection stays open.
 fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>, bool)> {
     let mut line = String::new();
     stream.read_line(&mut line)?;

@@ -1,8 +1,8 @@
-//! Makes the errors of two services, or of two Pythons, comparable.
+//! Compares errors of two services, or of two Pythons.
 
-/// An error without the parts that depend on Python's version and on the place: numbers of lines;
-/// the directory of `jailed_code`, which Python names from 3.9 on; and the marks below a line of a
-/// traceback, from 3.13 on. Ends of lines are written as a backslash and an `n`.
+/// An error without the parts that differ by version and place of Python: numbers of lines; the
+/// directory of `jailed_code`, which Python names from 3.9 on; the marks below a line of a
+/// traceback, which 3.13 and later have. Ends of lines are a backslash and an `n` here.
 #[must_use]
 pub fn comparable(emsg: &str) -> String {
     let marks =

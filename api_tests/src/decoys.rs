@@ -1,5 +1,5 @@
-//! Decoys: targets of attacks, set up outside of any sandbox. They are files, a process and
-//! listeners. An attack that reaches them does no harm.
+//! Targets for attacks, outside of any sandbox: files, a process, listeners. An attack that reaches
+//! one has done no harm.
 
 use anyhow::{Context, Result};
 use nix::unistd::{Uid, chown};
@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The file name of the facts, in the decoys' directory.
+/// The name of the file that describes the decoys, in their directory.
 pub const FACTS_FILE: &str = "decoys.json";
 
-/// Longest wait for the request of a listener's client.
+/// The longest wait for what a client of a listener sends.
 const REQUEST_MAX: Duration = Duration::from_secs(1);
 
-/// Decoys. They exist until this is dropped.
+/// Decoys, which exist until this is dropped.
 #[derive(Debug)]
 pub struct Decoys {
     dir: PathBuf,
@@ -33,17 +33,16 @@ pub struct Decoys {
     listeners: Listeners,
 }
 
-/// Listeners to connect to or to send something to, over the loopback device and by unix sockets.
+/// Sockets to which an attack may connect or send: over the loopback device, and unix sockets.
 #[derive(Debug)]
 struct Listeners {
     tcp: Vec<Server>,
-    /// These sockets and the next ones only have to exist. What is sent to them stays in their
-    /// buffers.
+    /// These and the following only have to exist. What is sent to them stays in their buffers.
     udp: Vec<UdpSocket>,
     /// One in the directory, one in the abstract namespace.
     _streams: [UnixListener; 2],
     _datagrams: [UnixDatagram; 2],
-    /// The names of the unix sockets for the probes.
+    /// What probes learn of the unix sockets.
     unix: [(&'static str, String); 4],
 }
 
@@ -81,8 +80,8 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Adds ports, paths and names for the probes. If a host lacks a protocol, there is no port for
-    /// it.
+    /// Adds what probes learn: ports, paths and names. If the host lacks a protocol, there is no
+    /// port for it.
     fn describe(&self, facts: &mut Value) {
         let tcp = self.tcp.iter().map(|server| server.address).collect();
         let udp = self
@@ -135,7 +134,7 @@ impl Decoys {
             }
             chown(&dir, Some(uid), None)?;
         }
-        // The file gets its name when it is complete: another process may be waiting for it.
+        // The file gets its name only when it is complete: another process may be waiting for it.
         let facts_file = dir.join(FACTS_FILE);
         let unfinished = dir.join("unfinished");
         fs::write(&unfinished, facts.to_string())?;
@@ -155,7 +154,7 @@ impl Decoys {
         &self.facts
     }
 
-    /// The file with these facts.
+    /// The path of the file that describes the decoys.
     #[must_use]
     pub fn facts_file(&self) -> PathBuf {
         self.dir.join(FACTS_FILE)
@@ -164,7 +163,7 @@ impl Decoys {
 
 impl Drop for Decoys {
     fn drop(&mut self) {
-        // At the end of its standard input, the process ends.
+        // The process ends when its standard input ends.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
         self.listeners.tcp.iter_mut().for_each(Server::stop);
@@ -172,13 +171,13 @@ impl Drop for Decoys {
     }
 }
 
-/// Targets that every host has, for runs without decoys.
+/// Targets on every host, for probes without decoys.
 #[must_use]
 pub fn of_every_host() -> Value {
     json!({ "secret": "root:", "dir": "/tmp", "file": "/etc/passwd", "pid": 1 })
 }
 
-/// The files of decoys, and their modes.
+/// The files of decoys, with their modes.
 const FILES: [(&str, u32); 3] = [("file", 0o644), ("writable", 0o666), ("movable", 0o644)];
 
 fn set_mode(path: &Path, mode: u32) -> Result<()> {
@@ -186,15 +185,15 @@ fn set_mode(path: &Path, mode: u32) -> Result<()> {
     set.with_context(|| format!("{}: chmod", path.display()))
 }
 
-/// A text that only a reader of a decoy can know.
+/// A secret: whoever knows it has read a decoy.
 fn secret() -> Result<String> {
     let mut bytes = [0_u8; 8];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-/// Starts a process that waits for the end of its standard input. It has the secret in its
-/// arguments and its environment.
+/// A process that waits for the end of its standard input. Its arguments and its environment have
+/// the secret.
 fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
     let mut command = Command::new("/bin/sh");
     command
@@ -209,7 +208,7 @@ fn start_process(secret: &str, uid: Option<u32>) -> Result<Child> {
     command.spawn().context("/bin/sh, the decoy process")
 }
 
-/// Answers every TCP request with the secret, as HTTP.
+/// Answers every request over TCP with the secret, as HTTP.
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
@@ -229,7 +228,7 @@ impl Server {
                 if ended.load(Ordering::Relaxed) {
                     break;
                 }
-                // A client that hangs up early has reached what it wanted: the connection.
+                // A client that hangs up early has connected, which was its attack.
                 let _ = stream.and_then(|mut stream| {
                     stream.set_read_timeout(Some(REQUEST_MAX))?;
                     let _ = stream.read(&mut [0; 1024])?;
@@ -246,7 +245,7 @@ impl Server {
 
     fn stop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        // This connection wakes the thread. If it fails, the thread has ended already.
+        // Wakes the thread up. If nobody can connect, the thread has ended.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

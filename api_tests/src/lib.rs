@@ -1,7 +1,7 @@
 //! Black-box probes of a running codejail: what it denies, what it allows, what it supports.
 //!
-//! The probes know only the address of the service and its v0 API. The same probes can run in a
-//! bare Python, where each attack must succeed.
+//! The probes know only the address of the service and the v0 API. They can also be run in a bare
+//! Python, where each attack must succeed.
 
 #![forbid(unsafe_code)]
 

@@ -41,20 +41,20 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     decoys: Option<PathBuf>,
     /// A limit of the service, where it is not CODE_JAIL's default (CPU=1 REALTIME=1 VMEM=0 FSIZE=0
-    /// NPROC=15); 0 is none
+    /// NPROC=15); 0 is no limit, but for FSIZE, where it is no files
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
     limits: Vec<(String, Value)>,
-    /// Run attacks beside a well-behaved client, and judge each by what that one sees; without
-    /// --group and FILTER those of the groups resources and costs
+    /// Run attacks beside a well-behaved client, and judge each attack by the client's answers;
+    /// without --group and FILTER the attacks of the groups resources and costs
     #[arg(long, conflicts_with_all = ["jobs", "bare"])]
     victim: bool,
-    /// By how much the attacks on what all share do more, or less, than usual
+    /// How many times as much as usual the attacks of the group costs do
     #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = positive, requires = "victim")]
     scale: f64,
-    /// For how many seconds loops run that each attack is compared with; as many attacks are made
+    /// For how many seconds loops run, with which each attack is compared; attacks run as long
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = positive, requires = "victim")]
     phase: f64,
-    /// How many of each at a time
+    /// How many attacks, or loops, run at a time
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), requires = "victim")]
     attackers: u16,
     /// How many probes at a time
@@ -73,7 +73,7 @@ struct Arguments {
     /// Run the code in this Python, unconfined, where each attack must succeed
     #[arg(long, hide = true, value_name = "PYTHON")]
     bare: Option<PathBuf>,
-    /// Who runs it, when started as root
+    /// The user that runs it, when started as root
     #[arg(long, hide = true, requires = "bare", value_name = "UID")]
     bare_uid: Option<u32>,
     /// Only probes of these groups
@@ -94,13 +94,13 @@ enum Command {
         /// The directory to make
         #[arg(long, value_name = "DIRECTORY")]
         dir: PathBuf,
-        /// Whose the files and the process are; other than one's own only as root
+        /// The user that owns the files and the process; only root may name another user
         #[arg(long, value_name = "UID")]
         uid: Option<u32>,
     },
 }
 
-/// An error, and the exit status.
+/// An error, with the exit status for it.
 struct Failure(u8, anyhow::Error);
 
 trait OrExit<T> {
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => {
-            // Help and version come here too. They are not mistakes.
+            // Help and version come here, too. They are no mistakes.
             let _ = answer.print();
             return ExitCode::from(if answer.use_stderr() { EX_USAGE } else { 0 });
         }
@@ -162,7 +162,7 @@ fn limit(text: &str) -> Result<(String, Value), String> {
 }
 
 fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
-    // This comes first, so that no signal can end the program and leave decoys behind.
+    // Before decoys exist that a signal could leave behind.
     let mut signals =
         signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).or_exit(EX_UNAVAILABLE)?;
     let decoys = Decoys::create(dir, uid).or_exit(EX_CANTCREAT)?;
@@ -325,7 +325,7 @@ fn report(all: &[Finished], arguments: &Arguments, passes: Passes) -> Result<Exi
         String::new()
     };
     println!("{passed} passed, {failed} failed{also}");
-    // A run without any probe has shown nothing.
+    // If no probe ran, nothing is shown.
     let good = failed == 0 && passed > 0;
     Ok(if good {
         ExitCode::SUCCESS

@@ -1,9 +1,9 @@
-//! The API tests of the original, openedx/codejail-service, and the probes that are their
+//! The API tests of the original, openedx/codejail-service, and which probes are their
 //! counterparts.
 //!
-//! Each of its tests posts an execution to a running service, and demands an error or an answer. A
-//! probe that demands the same names the test (`Probe::original`). All names are here, so that no
-//! test is forgotten.
+//! Each of its tests sends an execution to a running service and demands an error or an answer. A
+//! probe that demands the same names the test (`Probe::original`). All names of tests are here, so
+//! that none is forgotten.
 
 use crate::probe::{Group, Probe};
 use crate::probes::GROUPS;
@@ -66,13 +66,13 @@ pub const TESTS: &[(&str, &[&str])] = &[
     ("timeout", &["deny_long_running_code", "deny_prevent_kill"]),
 ];
 
-/// The probes that are counterparts of a test.
+/// The probes that are counterparts of this test.
 pub fn counterparts(test: &str) -> impl Iterator<Item = &'static Probe> {
     let all = GROUPS.iter().flat_map(Group::probes);
     all.filter(move |probe| probe.original == Some(test))
 }
 
-/// The table for README.md, with a row for each test.
+/// The table of README.md, with a row for each test.
 #[must_use]
 pub fn table() -> String {
     let mut text = "| the original's test | probes |\n|---|---|\n".to_owned();

@@ -1,20 +1,20 @@
-//! The outcome of a probe: denied, succeeded, or broken. A broken probe never counts as denied.
+//! The outcome of a probe: denied, succeeded, or broken, which never counts as denied.
 
 use crate::comparable::comparable;
 use crate::probe::{Denial, Expected, Probe, ProbeKind, ProbePlan};
 use crate::target::ProbeReply;
 use serde_json::Value;
 
-/// The outcome of a probe, with its evidence.
+/// The outcome of a probe, each with the fact that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// A layer stopped it.
+    /// A layer stopped the probe.
     Denied(String),
-    /// It did what it was meant to do.
+    /// The probe did what it was meant to do.
     Succeeded(String),
-    /// It failed for another reason. So it shows nothing.
+    /// The probe failed for another reason, and shows nothing.
     Broken(String),
-    /// It was not run, or can show nothing on this target.
+    /// The probe was not run, or can show nothing there.
     Skipped(String),
 }
 
@@ -30,7 +30,7 @@ impl Outcome {
         }
     }
 
-    /// The evidence.
+    /// The fact that shows the outcome.
     #[must_use]
     pub fn how(&self) -> &str {
         match self {
@@ -40,7 +40,7 @@ impl Outcome {
         }
     }
 
-    /// Whether this outcome is the right one for this kind of probe.
+    /// Whether a probe of this kind must have this outcome.
     #[must_use]
     pub const fn passes(&self, kind: ProbeKind) -> bool {
         match self {
@@ -50,7 +50,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome by the answers to a probe's executions, in their order.
+    /// The outcome, from the answers to a probe's executions in their order.
     #[must_use]
     pub fn of(probe: &Probe, answers: &[ProbeReply]) -> Self {
         match (probe.kind, answers) {
@@ -135,8 +135,7 @@ fn attacked(denial: Denial, answer: &ProbeReply) -> Outcome {
     }
 }
 
-/// If one of the looks finds the plant, the attack has succeeded. If one is broken, so is the
-/// probe.
+/// If one look finds the plant, the attack has succeeded. If one look is broken, so is the probe.
 fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     let outcomes: Vec<Outcome> = looks.iter().map(|look| attacked(denial, look)).collect();
@@ -151,7 +150,7 @@ fn planted(denial: Denial, answers: &[ProbeReply]) -> Outcome {
         .unwrap_or_else(nothing_looked_for)
 }
 
-/// The last look decides whether it is gone.
+/// The last look decides whether the plant is gone.
 fn left(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     let (plant, looks) = (&answers[0], &answers[1..]);
     not_planted(plant)
@@ -163,8 +162,8 @@ fn nothing_looked_for() -> Outcome {
     Outcome::Broken("nothing was looked for".to_owned())
 }
 
-/// The outcome if the plant's own run failed. The run need not report anything, but must come to
-/// its end.
+/// The outcome for a plant that was not found. The run that planted it may report nothing, but must
+/// come to its end.
 fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     match plant.report() {
         Some(Outcome::Succeeded(_)) => None,
@@ -174,7 +173,7 @@ fn not_planted(plant: &ProbeReply) -> Option<Outcome> {
     }
 }
 
-/// If the victim did not run, the attack shows nothing.
+/// If the victim was not there, the attack shows nothing.
 fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
     match answers {
         [victim, attack] if victim.emsg().is_none() && victim.status == 200 => {
@@ -186,7 +185,7 @@ fn beside(denial: Denial, answers: &[ProbeReply]) -> Outcome {
 }
 
 impl ProbeReply {
-    /// The outcome that the code reported in `x`, if it reported one.
+    /// The report of the code in `x`, if there is one.
     fn report(&self) -> Option<Outcome> {
         let x = self.x()?;
         let [word, how] = x.as_array()?.as_slice() else {
@@ -223,7 +222,7 @@ impl ProbeReply {
     }
 }
 
-/// The end of a text: the last line of a traceback says what happened.
+/// The end of a text: there a traceback says what happened.
 fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     let from = text.char_indices().rev().nth(CHARS_MAX - 1);

@@ -1,6 +1,6 @@
-//! A probe: code to run, what it shows, and the outcome that it must have.
+//! A probe: code to run, what it shows, and its right outcome.
 
-/// Probes that belong together.
+/// Probes of one subject.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
     /// One word, for reports.
@@ -16,25 +16,24 @@ impl Group {
     }
 }
 
-/// Code to run, and the outcome that it must have. The code is harmless, even if an attack
-/// succeeds.
+/// Code to run, and its right outcome. The code does no harm, even if it succeeds and should not.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
     /// `deny_…`, `allow_…` or `support_…`.
     pub name: &'static str,
-    /// One sentence that is true if the probe passes.
+    /// One sentence: what the probe shows if it passes.
     pub shows: &'static str,
-    /// The outcome that it must have, and why.
+    /// The right outcome, and why.
     pub kind: ProbeKind,
     /// How its code is run.
     pub plan: ProbePlan,
-    /// Without these the probe shows nothing.
+    /// What the probe needs to show anything.
     pub needs: &'static [Need],
-    /// The test of the original's own API tests that this probe repeats (`original.rs`).
+    /// The test of the original of which this probe is the counterpart (`original.rs`).
     pub original: Option<&'static str>,
 }
 
-/// The outcome that a probe must have.
+/// The right outcome of a probe.
 #[derive(Debug, Clone, Copy)]
 pub enum ProbeKind {
     /// An attack that does harm if it succeeds (data read, a file changed, a process touched, code
@@ -42,8 +41,8 @@ pub enum ProbeKind {
     Harm(Denial),
     /// A call that should not be reachable, or a bound. One layer is enough, for this reason.
     Surface(Denial, &'static str),
-    /// An attack on what others have of the machine. Its own answer does not show the damage, so it
-    /// is judged only beside a victim (`victim.rs`). The text says what it uses up.
+    /// An attack on what all runs of the machine share. Its own answer does not show its success,
+    /// so it is judged only beside a victim (`victim.rs`). The text says what it uses up.
     Cost(&'static str),
     /// Code that must work.
     Works(Expected),
@@ -57,8 +56,7 @@ impl ProbeKind {
     }
 }
 
-/// How to tell a denied attack from one that succeeded. Any other end means that the probe is
-/// broken.
+/// How to tell a denied attack from one that succeeded. An attack with another end is broken.
 #[derive(Debug, Clone, Copy)]
 pub enum Denial {
     /// The code sets `x` to what `outcome` of the prelude returned.
@@ -69,7 +67,7 @@ pub enum Denial {
     AnswerBytesMax(usize),
 }
 
-/// The result of code that must work.
+/// The right end of code that must work.
 #[derive(Debug, Clone, Copy)]
 pub enum Expected {
     /// It runs to its end and the global `x` is this JSON.
@@ -80,10 +78,10 @@ pub enum Expected {
     Answer {
         /// All globals.
         globals: &'static str,
-        /// The error, with `NN` for each line number; none if the run ends well.
+        /// The error, with `NN` for each number of a line; `None` if the run must end well.
         emsg: Option<&'static str>,
     },
-    /// The request is refused: the HTTP status, and `error` of the body.
+    /// The request is refused, with this status of HTTP and this `error` of the body.
     Refused(u16, &'static str),
 }
 
@@ -92,16 +90,16 @@ pub enum Expected {
 pub enum ProbePlan {
     /// One execution.
     Once(&'static str),
-    /// The first execution plants something, and later ones look for it. They get the global `kept`
-    /// of the first.
+    /// One execution plants something, and the next ones look for it. They get `kept` of the first
+    /// one's globals.
     Planted {
         /// The code that plants.
         plant: &'static str,
         /// The code that looks, in each of `LOOKS` executions.
         look: &'static str,
     },
-    /// The first execution leaves something, and it must be gone before the last of the later ones.
-    /// It is removed after the answer, so the first look may still find it.
+    /// One execution leaves something, which must be gone before the last of the next ones. It is
+    /// removed after the answer, so the first of them may still find it.
     Left {
         /// The code that leaves something.
         plant: &'static str,
@@ -110,14 +108,14 @@ pub enum ProbePlan {
     },
     /// The attack runs while the victim runs.
     Beside {
-        /// The victim's code: it runs for a second at most.
+        /// Code that runs for a second at most.
         victim: &'static str,
-        /// The attack's code: it looks for the victim.
+        /// Code that looks for the victim.
         attack: &'static str,
     },
-    /// One execution, of a request with parts of its own.
+    /// One execution of a request that is given completely.
     Asked(Asked),
-    /// One execution. Its globals are so many integers, multiplied by `scale`, and a deep list.
+    /// One execution whose globals are so many integers, times `scale`, and a deep list.
     Loaded {
         /// The number of integers.
         integers: u32,
@@ -126,21 +124,21 @@ pub enum ProbePlan {
     },
 }
 
-/// A request whose parts the probe chooses; for other probes the runner chooses them.
+/// A request that sets what the runner sets for other probes.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     /// The code to run.
     pub code: &'static str,
-    /// All globals, an object as JSON. Empty text means the globals that every probe gets.
+    /// All its globals, an object as JSON. An empty text stands for those of every probe.
     pub globals: &'static str,
     /// `python_path` as JSON. A client without a path sends `null`.
     pub python_path: &'static str,
-    /// The name under which a course's library is sent. It is a zip with `course_lib.py`.
+    /// The name under which a course library is sent, a zip file that holds `course_lib.py`.
     pub file: Option<&'static str>,
 }
 
 impl Asked {
-    /// A request with only these globals, as a client without a library sends it.
+    /// Only these globals, as a client without a library asks.
     #[must_use]
     pub const fn with_globals(globals: &'static str, code: &'static str) -> Self {
         Self {
@@ -151,7 +149,7 @@ impl Asked {
         }
     }
 
-    /// A request with only these globals and a course's library.
+    /// Only these globals, and a course library.
     #[must_use]
     pub const fn with_library(globals: &'static str, code: &'static str) -> Self {
         Self {
@@ -163,16 +161,15 @@ impl Asked {
     }
 }
 
-/// How many executions look for a plant: enough to reach each of a few workers again.
+/// How many executions look for a plant: enough to meet the same worker again, if there are few.
 pub const LOOKS: usize = 4;
 
-/// Things without which a probe shows nothing.
+/// What a probe needs to show anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// A decoy that the harness has set up, or that every host has.
+    /// A decoy that `decoys` has set up, or that every host has.
     Decoy(&'static str),
-    /// A limit of the service that is not 0. (0 means no limit; for FSIZE it means that nothing may
-    /// be written.)
+    /// A limit of the service that is not 0. 0 is no limit (for FSIZE: nothing may be written).
     Limit(&'static str),
     /// A library in the sandbox's Python.
     Module(&'static str),
@@ -185,7 +182,7 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Harm(Denial::Reported), code)
     }
 
-    /// A call that should not be reachable, or a bound. `reason` says why one layer is enough.
+    /// A call that should not be reachable, or a bound. `reason`: why one layer is enough.
     #[must_use]
     pub const fn surface(
         name: &'static str,
@@ -223,7 +220,7 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Works(Expected::X(x)), code)
     }
 
-    /// Code that must fail as it does with the original.
+    /// Code that must fail as it fails with the original.
     #[must_use]
     pub const fn fails(
         name: &'static str,
@@ -261,28 +258,28 @@ impl Probe {
         Self::new(name, shows, ProbeKind::Works(expected), "").plan(ProbePlan::Asked(asked))
     }
 
-    /// This probe, as the counterpart of one of the original's tests.
+    /// The probe is the counterpart of this test of the original.
     #[must_use]
     pub const fn original(mut self, test: &'static str) -> Self {
         self.original = Some(test);
         self
     }
 
-    /// This probe, with these needs.
+    /// The probe needs these.
     #[must_use]
     pub const fn needs(mut self, needs: &'static [Need]) -> Self {
         self.needs = needs;
         self
     }
 
-    /// This probe, run by another plan than once.
+    /// The probe is not run once, but by this plan.
     #[must_use]
     pub const fn plan(mut self, plan: ProbePlan) -> Self {
         self.plan = plan;
         self
     }
 
-    /// This probe, with another sign of its denial than a report.
+    /// The attack does not report its denial: it shows in this way.
     #[must_use]
     pub const fn denied_by(mut self, denial: Denial) -> Self {
         self.kind = match self.kind {

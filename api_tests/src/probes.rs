@@ -1,5 +1,5 @@
-//! The probes, a file for each group. No probe depends on another. Each is harmless even if its
-//! attack succeeds: it attacks decoys, or asks the kernel for something impossible.
+//! The probes, a file for each group. No probe depends on another. No probe does harm, even if it
+//! succeeds: it attacks decoys, or asks the kernel for something impossible.
 
 mod costs;
 mod files;

@@ -1,4 +1,4 @@
-//! The results of a run for other programs: JSON, and XML in JUnit's form.
+//! The outcomes of a run for machines: JSON, and JUnit's XML.
 
 use crate::outcome::Outcome;
 use crate::probe::{Probe, ProbeKind};
@@ -6,7 +6,7 @@ use crate::run::Finished;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Whether an outcome is the right one for this probe.
+/// Whether a probe has the right outcome.
 pub type Passes = fn(&Probe, &Outcome) -> bool;
 
 /// The JSON report: a list with an object for each probe.
@@ -82,7 +82,7 @@ fn skipped(finished: &Finished) -> bool {
     matches!(finished.outcome, Outcome::Skipped(_))
 }
 
-/// A text as an attribute's value. Characters that XML 1.0 can't hold become U+FFFD.
+/// The text as an attribute's value. Characters that XML 1.0 can't hold become U+FFFD.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {

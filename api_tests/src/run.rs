@@ -1,4 +1,4 @@
-//! Runs probes, one by one or several at a time.
+//! Runs probes, several at a time if that is wanted.
 
 use crate::outcome::Outcome;
 use crate::probe::{Group, Need, Probe};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 const PRELUDE: &str = include_str!("python/prelude.py");
 
-/// A probe that was run.
+/// A probe, the name of its group, and its outcome.
 #[derive(Debug)]
 pub struct Finished {
     /// The probe.
     pub probe: &'static Probe,
-    /// Its group's name.
+    /// The name of its group.
     pub group: &'static str,
     /// Its outcome.
     pub outcome: Outcome,
@@ -28,18 +28,18 @@ pub struct Finished {
     pub took: Duration,
 }
 
-/// Facts that probes get.
+/// What probes learn.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// Their global `decoy`, an object.
     pub decoy: Value,
     /// Their global `limits`, an object of numbers.
     pub limits: Map<String, Value>,
-    /// Their global `scale`: attacks that cost something do so many times as much as usual.
+    /// Their global `scale`: how many times as much as usual a cost is.
     pub scale: f64,
 }
 
-/// `CODE_JAIL`'s default limits.
+/// `CODE_JAIL`'s limits, if an operator sets no others.
 #[must_use]
 pub fn default_limits() -> Map<String, Value> {
     let limits = json!({ "CPU": 1, "REALTIME": 1, "VMEM": 0, "FSIZE": 0, "NPROC": 15,
@@ -67,8 +67,8 @@ pub fn choose_with_costs(part: &str) -> Vec<Chosen> {
     all.filter(|(_, probe)| probe.name.contains(part)).collect()
 }
 
-/// Runs the probes, `jobs` at a time. Calls `done` for each as it ends. The results are in the
-/// order of `chosen`.
+/// Runs the probes, `jobs` at a time. Calls `done` for each in the order in which they end. The
+/// result is in the order of `chosen`.
 pub fn run_all(
     target: &dyn Target,
     chosen: &[Chosen],
@@ -131,7 +131,7 @@ fn run(
 pub(crate) fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outcome {
     let globals = json!({ "decoy": facts.decoy, "limits": facts.limits, "scale": facts.scale,
                           "kept": null });
-    // Code that must work is run as an author writes it, without the prelude.
+    // Code that must work is run as an author writes it.
     let prelude = if probe.is_attack() { PRELUDE } else { "" };
     let answers = match target.run_plan(probe.plan, prelude, &globals) {
         Ok(answers) => answers,
@@ -151,7 +151,7 @@ pub(crate) fn attempt(target: &dyn Target, probe: &Probe, facts: &Facts) -> Outc
     Outcome::of(probe, &answers)
 }
 
-/// A need of the probe that is not met.
+/// What a probe needs and this run lacks.
 pub(crate) fn missing(probe: &Probe, facts: &Facts) -> Option<String> {
     probe.needs.iter().find_map(|need| match need {
         Need::Decoy(name) if facts.decoy[*name].is_null() => Some(format!(

@@ -1,8 +1,7 @@
-//! Attacks beside a victim: what they cost a client that does nothing wrong.
+//! Attacks beside a victim: their cost for a client that does nothing wrong.
 //!
-//! A run may use the processor time that its limits give it, and no more. So each attack is
-//! compared with a reference: the same number of runs of `while True: pass`, with the same limits.
-//! Attack and reference run in turn.
+//! A run may use the processor time that its limits give it, and nothing more. So each attack takes
+//! turns with a reference: as many runs of `while True: pass` under the same limits.
 
 pub mod judge;
 pub mod watch;
@@ -20,26 +19,26 @@ use std::time::{Duration, Instant};
 use watch::{Seen, watch};
 
 /// How often an attack with slow answers is measured. A busy machine makes an answer slow now and
-/// then, but never fast. So the best measurement counts.
+/// then, but never fast, so the best counts.
 const TRIES: usize = 3;
 /// After this time, nothing of an attack may be left.
 const GONE: Duration = Duration::from_secs(2);
-/// The longest wait until a service is as it was before an attack that cost others something.
+/// How long to wait until a service is as before, after an attack that cost others something.
 const SETTLED_MAX: Duration = Duration::from_secs(60);
-/// A run that computes for as long as it may, or half a minute if no limit ends it.
+/// A run that computes as long as it may; half a minute if no limit ends it.
 const LOOP: &str = "import time\nend = time.monotonic() + 30\nwhile time.monotonic() < end: pass\n";
 
 /// How attacks are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The time in which loops run one after the other, at least. The same number of attacks is
-    /// made in the same time.
+    /// The loops run one after the other for at least so long. As many attacks are made in the same
+    /// time.
     pub phase: Duration,
-    /// How many attackers there are at a time.
+    /// How many attacks, or loops, run at a time.
     pub attackers: u16,
 }
 
-/// The service that is attacked, and what was measured before the attacks.
+/// A service to attack, and how it was before.
 #[derive(Debug)]
 pub struct Attacked<'a> {
     service: &'a Service,
@@ -49,12 +48,12 @@ pub struct Attacked<'a> {
 }
 
 impl<'a> Attacked<'a> {
-    /// Measures the service without an attack.
+    /// Measures the service in quiet.
     ///
     /// # Errors
-    /// The victim's answers are wrong even then.
+    /// The victim's answers are wrong even in quiet.
     pub fn new(service: &'a Service, facts: &'a Facts, settings: Settings) -> Result<Self> {
-        // The first answers warm up the client and the service.
+        // The first answers of a client warm up both sides.
         watch(service, || thread::sleep(settings.phase / 4));
         let ((), quiet) = watch(service, || thread::sleep(settings.phase));
         let wrong = quiet.victim.shown.iter().chain(&quiet.livez.shown).next();
@@ -104,8 +103,8 @@ impl<'a> Attacked<'a> {
             if !best.done().is_empty() || best.delays().is_empty() {
                 break;
             }
-            // Otherwise, what this attack has left would slow down the quiet time before the next
-            // one, and the next attack would not look slower.
+            // Otherwise the rest of this attack would make the quiet before the next one slow, and
+            // nothing after it slower.
             self.settle();
             let (again, measured) = self.measure(probe)?;
             if !measured.done().is_empty() || measured.worst() < best.worst() {
@@ -124,8 +123,8 @@ impl<'a> Attacked<'a> {
         Ok((outcome, best))
     }
 
-    /// Measures the quiet service, the reference and the attack, in turn. Also returns the outcome
-    /// of the attack itself.
+    /// Measures quiet, the reference and the attack in turn. Returns also the outcome of the attack
+    /// itself.
     fn measure(&self, probe: &Probe) -> Result<(Outcome, Measured)> {
         let runs = match probe.plan {
             ProbePlan::Beside { .. } => 2,
@@ -154,9 +153,9 @@ impl<'a> Attacked<'a> {
         Ok((own.context("nobody attacked")?, measured))
     }
 
-    /// Waits until the service is as it was before, for a minute at most, so that the next attack
-    /// is not blamed. If the service is not as before by then, the figures of the next attack show
-    /// it.
+    /// Waits until the service is as before, for a minute at most: the rest of one attack must not
+    /// count for the next. If the service is not as before by then, the figures of the next attack
+    /// show it.
     fn settle(&self) {
         let started = Instant::now();
         while started.elapsed() < SETTLED_MAX {
@@ -171,19 +170,19 @@ impl<'a> Attacked<'a> {
         }
     }
 
-    /// How long to watch after the last attack is answered: its process may end later.
+    /// How long to watch after the last answer to an attack: its process may end later.
     fn tail(&self) -> Duration {
         (self.settings.phase / 2).min(GONE)
     }
 
-    /// Runs so many loops at a time, for the time of a phase. Returns how many loops each client
-    /// ran, and what was seen.
+    /// Runs `at_a_time` loops at a time, one after the other for the time of a phase. Returns how
+    /// many each was, and what was seen.
     fn reference(&self, probe: &Probe, at_a_time: u16) -> Result<(u32, Seen)> {
         let (phase, started) = (self.settings.phase, Instant::now());
         let loops = || -> Result<u32> {
             let mut runs = 0;
             while runs == 0 || started.elapsed() < phase {
-                // However the loop ends, it has used what it may.
+                // However it ends, it has used what it may.
                 self.compute(probe)?;
                 runs += 1;
             }
@@ -210,7 +209,7 @@ impl<'a> Attacked<'a> {
         (outcomes.into_iter().flatten().collect(), seen)
     }
 
-    /// Lets so many clients at a time do `work`, and watches until shortly after.
+    /// So many threads do `work` at a time. Watches until shortly after.
     fn beside<T: Send>(&self, at_a_time: u16, work: impl Fn() -> T + Sync) -> (Vec<T>, Seen) {
         watch(self.service, || {
             let all = thread::scope(|scope| {
@@ -227,8 +226,9 @@ impl<'a> Attacked<'a> {
         })
     }
 
-    /// Runs one loop. If an attack costs the time to load its globals, the loop gets as many bytes
-    /// of globals, which load at once: the client pays for sending a body, not the run.
+    /// One loop. If an attack consists of loading its globals, the loop has as many bytes of
+    /// globals, which load at once: the client pays for sending and reading a body, and no run
+    /// does.
     fn compute(&self, probe: &Probe) -> Result<()> {
         let text = match probe.plan {
             ProbePlan::Loaded { integers, .. } => {
@@ -246,7 +246,7 @@ impl<'a> Attacked<'a> {
         Ok(())
     }
 
-    /// The number of lost workers, from the service's metrics; 0 if it has no such metric.
+    /// From the service's metrics; 0 if it has none.
     fn workers_lost(&self) -> Result<u64> {
         let (_, text) = self.service.client().ask(&HttpRequest::get("/metrics"))?;
         let lines = text

@@ -11,12 +11,12 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# What the sandboxes of a real service have: each probe that needs a library runs.
+# The libraries that a real service's sandboxes have, so that each probe of a library runs.
 requirements=$here/../../deploy/requirements/verawood-python3.11.txt
-# Of that list only numpy is not made for every Python: 1.26 is not for 3.13.
+# Of that list only numpy is not made for every Python: there is no 1.26 for 3.13.
 numpy_of_newer_python=numpy==2.3.5
 
-# What has to be built into the kernel, as there is no initramfs and no module.
+# These options must be built into the kernel, since there is no initramfs and no module.
 kernel_options=(
     SECURITY_APPARMOR SECURITY_LANDLOCK EXT4_FS BLK_DEV_NVME DEVTMPFS SERIAL_8250_CONSOLE
 )
@@ -69,7 +69,7 @@ say "sandbox venv"
 chroot "$root" useradd --system --no-create-home app
 chroot "$root" python3 -m venv --copies --without-pip /sandbox/venv
 version=$(chroot "$root" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-# By the machine's own pip, for the guest's Python: the guest has no network.
+# The machine's own pip installs for the guest's Python, since the guest has no network.
 python3 -m venv "$directory/pip"
 libraries=$directory/libraries.txt
 cp "$requirements" "$libraries"
@@ -78,12 +78,12 @@ cp "$requirements" "$libraries"
     --python-version "$version" --implementation cp \
     --target "$root/sandbox/venv/lib/python$version/site-packages" --requirement "$libraries"
 rm -rf "$directory/pip" "$libraries"
-# 1 is that some file does not compile: some libraries carry test files in Python 2.
+# Status 1 means that some file does not compile: some libraries have test files in Python 2.
 chroot "$root" /sandbox/venv/bin/python -m compileall -qq -j 0 /sandbox/venv/lib || [ $? -eq 1 ]
 
 say "image"
 install -m 755 "$here/init.sh" "$root/vm-init"
-# Under systemd it is a service, and the last that is started.
+# With systemd it is a service, the last one that is started.
 cat >"$root/etc/systemd/system/vm-init.service" <<'UNIT'
 [Unit]
 After=multi-user.target
@@ -95,7 +95,7 @@ ExecStart=/vm-init
 WantedBy=multi-user.target
 UNIT
 chroot "$root" systemctl --quiet enable vm-init.service
-# Nobody logs in, and a minute is what each wait for a device or a name would take.
+# Nobody logs in there, and each wait for a device or a name would take a minute.
 chroot "$root" systemctl --quiet mask getty.target systemd-logind.service apt-daily.timer apt-daily-upgrade.timer \
     dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer
 mkdir -p "$root/payload"

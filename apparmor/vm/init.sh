@@ -1,13 +1,14 @@
 #!/bin/sh
-# Process 1 of the guest: puts a system in place that a service can run on, runs
-# the payload's run.sh, writes what came of it beside it and powers off. Where systemd
-# is process 1 this is one of its services, and the system is in place.
+# Process 1 of the guest: prepares a system on which a service can run, runs the payload's run.sh,
+# writes the result beside it and powers off. Where systemd is process 1, this is one of its
+# services, and the system is prepared already.
 #
-# The second disk is the payload. Its files `status` and `dmesg` are how a boot
+# The second disk is the payload. At the end of a boot it has the files `status` and `dmesg`.
+# Without them the boot did not end well, whatever the emulator says.
 # ends; without them it did not end well, whatever the emulator says.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 
-# What boot.sh knows by that the kernel came as far as here.
+# boot.sh knows by this line that the kernel came so far.
 echo 'vm-init: started' >/dev/console
 if [ $$ -eq 1 ]; then
     mount -t proc -o nosuid,nodev,noexec proc /proc
@@ -23,7 +24,7 @@ if [ $$ -eq 1 ]; then
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     ip link set lo up
 fi
-# Or the kernel drops denials that come close together.
+# Otherwise the kernel drops denials that come close together.
 echo 0 >/proc/sys/kernel/printk_ratelimit
 
 if mount -t ext4 /dev/nvme0n2 /payload; then

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# AppArmor under kernels that enforce it: builds the guests, boots them with the
-# service and the scripts of guest/, and fails if one of them does.
+# AppArmor under kernels that enforce it: builds the guests, and boots them with the service and the
+# scripts of guest/. Fails if a script fails.
 #
 #   apparmor/vm/test.sh RELEASE-DIRECTORY SABOTAGE-DIRECTORY WORK-DIRECTORY [SUITE...]
 #
 # SABOTAGE-DIRECTORY has the build that can switch every layer off.
-# Each suite is booted three times: with AppArmor, for the plan `enforced`; with systemd
-# as process 1, for `systemd`; and with apparmor=0, for `absent`. A script more in guest/PLAN/ is
-# all that a check more takes. One guest at a time; results stay in WORK-DIRECTORY/SUITE/PLAN. While
-# one check is worked on: CHECKS='40 60' runs those of the plan `enforced` alone, and with
-# PLAN=systemd those of that plan.
+# Each suite is booted three times: with AppArmor, for the plan `enforced`; with systemd as process
+# 1, for `systemd`; and with apparmor=0, for `absent`. A new check is a new script in guest/PLAN/.
+# Guests run one at a time; results stay in WORK-DIRECTORY/SUITE/PLAN. CHECKS='40 60' runs only
+# these checks of the plan `enforced`, and with PLAN=systemd those of that plan.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -28,7 +27,7 @@ payload=$(mktemp -d "$work/payload-XXXXXX")
 trap 'rm -rf "$payload"' EXIT
 cp -r "$here/guest/." "$payload/"
 mkdir "$payload/bin" "$payload/sabotage" "$payload/deploy"
-# Debug information is of no use there and makes up most of them.
+# Debug information is of no use there, and makes up most of the binaries.
 for file in codejail libcodejail_worker.so codejail-api-tests; do
     strip --strip-debug -o "$payload/bin/$file" "$release/$file"
 done
@@ -46,7 +45,7 @@ plans=(enforced systemd absent)
 [ -z "${PLAN-}" ] || plans=("$PLAN")
 declare -A kernel_arguments=(
     [enforced]="apparmor=1 security=apparmor"
-    # The last of several init= counts.
+    # If init= is given several times, the last one counts.
     [systemd]="apparmor=1 security=apparmor init=/lib/systemd/systemd systemd.unit=multi-user.target"
     [absent]="apparmor=0"
 )

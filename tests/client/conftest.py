@@ -1,4 +1,4 @@
-"""The real client, set up as LMS and CMS do it, and one running service for it."""
+"""The real client with the settings of LMS and CMS, and one running service for it."""
 
 import functools
 import importlib.util
@@ -33,7 +33,7 @@ settings.configure(
 )
 django.setup()
 
-# Python 3.11 refuses longer integers in text; LMS keeps the default as well.
+# Python 3.11 refuses longer integers in text. LMS has the same default.
 assert sys.get_int_max_str_digits() == 4300
 
 service_log = pytest.StashKey()
@@ -41,7 +41,7 @@ service_log = pytest.StashKey()
 
 @pytest.fixture(scope="session", autouse=True)
 def service(tmp_path_factory, pytestconfig):
-    """A healthy service that the client's settings point to: one that runs, if a variable names it."""
+    """A healthy service, named by the client's settings. CODEJAIL_TEST_SERVICE may name one that runs."""
     if running := os.environ.get("CODEJAIL_TEST_SERVICE"):
         settings.CODE_JAIL_REST_SERVICE_HOST = running
         yield running
@@ -54,8 +54,8 @@ def service(tmp_path_factory, pytestconfig):
 
 @pytest.fixture
 def problem(tmp_path):
-    """Makes a LoncapaProblem of XML: see make_problem."""
-    # The client's modules, which this one imports, need the settings.
+    """A function that makes a LoncapaProblem of XML: see make_problem."""
+    # `problems` imports the client's modules, which need the settings.
     from problems import make_problem
 
     return functools.partial(make_problem, tmp_path)
@@ -63,7 +63,7 @@ def problem(tmp_path):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """Shows with a failed test what the service had to say."""
+    """Shows the service's log with a failed test."""
     report = yield
     log = item.config.stash.get(service_log, None)
     if report.failed and log:

@@ -1,4 +1,4 @@
-"""Problems as a student meets them: made of XML, rendered, answered and graded by the real client."""
+"""Problems as a student sees them: the real client makes them of XML, renders, answers and grades them."""
 
 import gettext
 import textwrap
@@ -10,7 +10,7 @@ from xblocks_contrib.problem.capa.capa_problem import LoncapaProblem, LoncapaSys
 
 
 def make_problem(directory, xml, seed=723, python_lib=None):
-    """A LoncapaProblem for a student with this seed. `directory` is that of the course's files."""
+    """A LoncapaProblem for a student with this seed. `directory` has the course's files."""
     system = LoncapaSystem(
         ajax_url="/ajax",
         anonymous_student_id="student",
@@ -20,7 +20,7 @@ def make_problem(directory, xml, seed=723, python_lib=None):
         DEBUG=False,
         i18n=gettext.NullTranslations(),
         render_template=lambda name, context: get_template(name).render(context),
-        # Without a directory `code`, which the client would name in python_path.
+        # It has no directory `code`, which the client would name in python_path.
         resources_fs=SimpleNamespace(root_path=str(directory)),
         seed=seed,
         xqueue=None,

@@ -1,4 +1,4 @@
-"""What schemathesis loads before it begins (SCHEMATHESIS_HOOKS): how a form holds a payload."""
+"""schemathesis loads this first (SCHEMATHESIS_HOOKS): it puts a payload into a form."""
 
 import json
 
@@ -7,6 +7,6 @@ import schemathesis
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """The field is JSON, as the description's `encoding` says; schemathesis reads that for parts alone."""
+    """The field is JSON, as the description's `encoding` says. schemathesis heeds that in multipart bodies only."""
     if isinstance(case.body, dict) and not isinstance(case.body.get("payload", ""), str):
         case.body = {**case.body, "payload": json.dumps(case.body["payload"])}

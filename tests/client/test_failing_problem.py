@@ -1,4 +1,4 @@
-"""Problems whose code fails: what the author reads."""
+"""What the author of a problem reads if its code fails."""
 
 import pytest
 from problems import grades
@@ -10,7 +10,7 @@ SEE_LOGS = ". For more information check Codejail Service logs."
 
 
 def author_reads(failure):
-    """The message, which the client escaped as HTML, without what differs from run to run."""
+    """The message, without the client's HTML escapes and without the parts that differ from run to run."""
     return normalize_error_message(failure.value.args[0].unescape())
 
 

@@ -87,7 +87,7 @@ def test_a_check_function_judges_several_inputs_with_what_it_asks_for(problem):
           </customresponse>
         </problem>
     """)
-    # The client asks the context for `options`, which it sets when it grades.
+    # The client takes `options` from the context, where it puts them when it grades.
     assert grades(two_inputs, _2_1="x", _2_2="z") == [
         ("correct", 1, "x"),
         ("incorrect", 0, "z"),

@@ -1,4 +1,4 @@
-"""`safe_exec`: what the rest of LMS and CMS call, with its prolog before the code."""
+"""`safe_exec`, which the rest of LMS and CMS call. It puts its prolog before the code."""
 
 import io
 import zipfile
@@ -101,7 +101,7 @@ def test_a_course_library_can_be_imported_from_the_zip():
 
 
 def python_lib():
-    """As large as the libraries of real courses: it takes several reads to arrive."""
+    """A library as large as those of real courses: the service reads it in several pieces."""
     library = io.BytesIO()
     with zipfile.ZipFile(library, "w") as archive:
         archive.writestr("bounds.py", "def upper(x):\n    return x + 3\n")

@@ -1,4 +1,4 @@
-"""schemathesis makes requests from the description that the service serves, and finds nothing that it does not say."""
+"""schemathesis makes requests from the service's description of the API. No answer may differ from it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import requests
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 
-# For each of the 13 operations, beside those that cover the schema: some 150 requests.
+# So many requests for each of the 13 operations; with those that cover the schema some 150.
 EXAMPLES_MAX = 10
 SECONDS_MAX = 300
 
@@ -29,7 +29,7 @@ ARGUMENTS = [
 
 
 def schemathesis(directory, *arguments):
-    """Its exit status and what it printed."""
+    """The exit status of schemathesis, and its output."""
     done = subprocess.run(
         [PROGRAM, "run", *arguments, *ARGUMENTS],
         cwd=directory,

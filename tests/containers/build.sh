@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image from this directory as README says, on base images that are imported under their
-# official names. Beside an engine (engine.sh host): base images are in DIRECTORY (base-images.sh).
+# official names. It runs beside an engine (engine.sh host). DIRECTORY has the base images
+# (base-images.sh).
 #
 #   tests/containers/build.sh DIRECTORY PYTHON-VERSION
 set -euo pipefail
@@ -12,7 +13,7 @@ if [ $# -ne 2 ]; then
 fi
 images=$1 python=$2
 
-# Again only where an archive has changed: what is built on an image is cached by its id.
+# Imports an archive only if it has changed: images that are built on it are cached by its id.
 import() { # ARCHIVE NAME [CHANGE...]
     local archive=$images/$1.tar name=$2 changes=() stamp change
     shift 2
@@ -29,8 +30,8 @@ import debian debian:bookworm-slim "ENV PATH=$path"
 import python "python:$python-slim-bookworm" "ENV PATH=/usr/local/bin:$path" "ENV LANG=C.UTF-8"
 import rust rust:1.95-slim-bookworm "ENV PATH=/usr/local/cargo/bin:$path" "ENV CARGO_HOME=/usr/local/cargo"
 
-# The classic builder, which every builder understands; builds ask registries over the host's
-# network.
+# The classic builder, whose commands every builder understands. Builds reach registries over the
+# host's network.
 export DOCKER_BUILDKIT=0
 docker build --network host --build-arg "SANDBOX_PY_VER=$python" --build-arg "REVISION=$(git rev-parse HEAD)" \
     --tag codejail --file deploy/docker/Dockerfile .

@@ -11,13 +11,13 @@ import requests
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGE = "codejail"
-# A worker imports every library before it is healthy, and this machine has others to serve.
+# A worker imports every library before it is healthy, and the machine has other work, too.
 HEALTHY_SECONDS_MAX = 120
 STATE_SECONDS_MAX = 30
 
 
 def docker(*arguments, check=True, timeout=120):
-    """What `docker` says on standard output."""
+    """The standard output of a `docker` command."""
     ended = subprocess.run(
         ["docker", *arguments], capture_output=True, encoding="utf-8", timeout=timeout, cwd=REPOSITORY, check=False
     )
@@ -26,7 +26,7 @@ def docker(*arguments, check=True, timeout=120):
 
 
 def wait_until(is_so, what, seconds_max=STATE_SECONDS_MAX):
-    """Its first answer that is true."""
+    """Asks until the answer is true, and returns it."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
         if answer := is_so():
@@ -36,7 +36,7 @@ def wait_until(is_so, what, seconds_max=STATE_SECONDS_MAX):
 
 
 class Container:
-    """One that was started."""
+    """A container that was started."""
 
     def __init__(self, name):
         self.name = name
@@ -50,7 +50,7 @@ class Container:
 
     @property
     def address(self):
-        """Of the API, on the network that the container has."""
+        """The address of the API, on the container's network."""
         networks = json.loads(self.state("json .NetworkSettings.Networks"))
         (network,) = networks.values()
         return f"http://{network['IPAddress']}:8080"
@@ -66,7 +66,7 @@ class Container:
         return requests.get(self.address + path, timeout=10)
 
     def health(self):
-        """The body of /health/, once that says that it is safe to execute."""
+        """The body of /health/, when it says that it is safe to execute."""
 
         def answer():
             assert self.is_running, f"ended with {self.state('.State.ExitCode')}:\n{self.log()}"
@@ -79,7 +79,7 @@ class Container:
         return wait_until(answer, self.log, HEALTHY_SECONDS_MAX)
 
     def layers(self):
-        """Names of the layers that are on."""
+        """The names of the layers that are on."""
         return {layer["layer"] for layer in self.health()["layers"] if layer["on"]}
 
     def execute(self, code, **more):
@@ -89,14 +89,14 @@ class Container:
         return response.json()
 
     def wait_for_end(self, seconds_max=STATE_SECONDS_MAX):
-        """Its exit status."""
+        """Waits for the container's end. Returns its exit status."""
         wait_until(lambda: not self.is_running, self.log, seconds_max)
         return int(self.state(".State.ExitCode"))
 
 
 @contextmanager
 def container(*flags, config="root", image=IMAGE, command=()):
-    """A container with these flags of `docker run`; it and its volumes are removed at the end."""
+    """A container with these flags of `docker run`. At the end it is removed with its volumes."""
     name = f"codejail-test-{uuid.uuid4().hex[:12]}"
     environment = [f"--env=CODEJAIL_CONFIG=/etc/codejail/{config}.toml", "--env=CODEJAIL_ENABLED=true"]
     docker("run", "--detach", f"--name={name}", *environment, *flags, image, *command)

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Runs a command beside a Docker engine of its own, and ends that.
+# Runs a command beside a Docker engine of its own, and ends the engine.
 #
 #   tests/containers/engine.sh TOOLS STATE host|apart [DOCKERD-ARGUMENT...] -- COMMAND...
 #
 # TOOLS has Debian's engine (tests/containers/tools.sh), STATE keeps its images. With `host`
 # containers share the host's network and there is no bridge: for builds, which ask registries. With
-# `apart` the engine and the command are in a network of their own, whose ports and bridges disturb
-# nobody and which leads nowhere. Either way they are in PID and mount namespaces of their own, with
-# which every process and every mount ends. The command finds the engine by DOCKER_HOST. As root;
-# the kernel need not have systemd, nor the host a Docker.
+# `apart` the engine and the command are in a network of their own, which leads nowhere, so its
+# ports and bridges disturb nobody. In both cases they are in PID and mount namespaces of their own,
+# so every process and every mount ends with them. DOCKER_HOST tells the command where the engine
+# is. As root; the kernel need not have systemd, nor the host a Docker.
 set -euo pipefail
 
 if [ "${1-}" != --inside ]; then
     [ $# -ge 5 ] || { echo "usage: ${0##*/} TOOLS STATE host|apart [DOCKERD-ARGUMENT...] -- COMMAND..." >&2 && exit 64; }
     mkdir -p "$2"
-    # One at a time: two engines would spoil what they share.
+    # Only one engine at a time: two would spoil what they share.
     exec 9>"$2/lock"
     flock --nonblock 9 || { echo "${0##*/}: another engine is at work in $2" >&2 && exit 1; }
     network=()
@@ -22,7 +22,7 @@ if [ "${1-}" != --inside ]; then
     status=0
     unshare --mount --propagation private --pid --fork --kill-child --mount-proc "${network[@]}" \
         "${BASH_SOURCE[0]}" --inside "$@" || status=$?
-    # Every process of it has ended or is about to; what they had of cgroups is empty then.
+    # Every process of the engine has ended or is ending. Then their cgroups are empty.
     cgroups() { find /sys/fs/cgroup{,/*}/codejail-tests -maxdepth 0 2>/dev/null || true; }
     deadline=$((SECONDS + 20))
     while [ -n "$(cgroups)" ] && [ "$SECONDS" -lt "$deadline" ]; do
@@ -44,9 +44,9 @@ export PATH=$tools/usr/sbin:$tools/usr/bin:$PATH
 libraries=$(echo "$tools"/usr/lib/*-linux-gnu)
 export LD_LIBRARY_PATH=$libraries XTABLES_LIBDIR=$libraries/xtables
 
-# What lies in /run is this engine's alone, and gone with it.
+# The files in /run are this engine's alone, and go with it.
 mount -t tmpfs -o mode=755 tmpfs /run
-# For --userns-remap=nobody:nogroup; the group's ids go by the user's name, too.
+# For --userns-remap=nobody:nogroup. The group's ids are found by the user's name, too.
 for ids in subuid subgid; do
     echo nobody:100000:65536 >"/run/$ids"
     mount --bind "/run/$ids" "/etc/$ids"

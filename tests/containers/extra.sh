@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds an image whose libraries come from git: the list from one repository, as that of
-# codejail-service, and a package with a file of data from another. Beside an engine (engine.sh
-# host), after build.sh.
+# Builds an image with libraries from git: the list comes from one repository, as that of
+# codejail-service does, and a package with a data file from another. It runs beside an engine
+# (engine.sh host), after build.sh.
 #
 #   tests/containers/extra.sh PYTHON-VERSION
 set -euo pipefail

@@ -1,6 +1,6 @@
 """deploy/docker/compose.yaml with Debian's docker-compose. See live_modes.py.
 
-This kernel has no AppArmor, or the engine would find the profile that the loader loads.
+This kernel has no AppArmor, so the loader can't load the profile.
 """
 
 import json
@@ -35,7 +35,7 @@ def compose(*arguments, check=True, **environment):
 
 @contextmanager
 def up(**environment):
-    """The project, started; the container of the service."""
+    """Starts the project. Returns the container of the service."""
     try:
         compose("up", "--detach", **environment)
         yield Container(compose("ps", "--quiet", "codejail").strip())
@@ -51,7 +51,7 @@ def test_without_apparmor_the_loader_says_so_and_the_service_refuses():
         loader = docker("ps", "--all", "--quiet", "--filter=name=codejail-apparmor-loader")
         assert Container(loader).state(".State.ExitCode") == "0"
         wait_until(lambda: "layers.apparmor is required" in service.log(), service.log)
-        # It is started again and again, and never serves.
+        # The engine starts it again and again, and it never serves.
         wait_until(lambda: int(service.state(".RestartCount")) > 0, service.log)
         assert "service_serving" not in service.log()
 
@@ -61,11 +61,11 @@ def test_allowed_to_be_without_apparmor_it_has_every_other_layer_and_no_way_out(
         assert service.layers() >= FULL
         assert service.execute("x = 1 + 1") == {"globals_dict": {"x": 2}}
         wait_until(lambda: service.state(".State.Health.Status") == "healthy", service.log, 120)
-        # As the LMS would, from another container of the network.
+        # From another container of the network, as the LMS would.
         ask = "import urllib.request as u; print(u.urlopen('http://codejail:8080/readyz', timeout=10).status)"
         entry = ["--entrypoint=/sandbox/venv/bin/python", "codejail", "-c", ask]
         assert docker("run", "--rm", "--network=codejail", *entry) == "200"
-        # No port leads in, and nothing out; from the engine's own bridge something does.
+        # No port leads in, and nothing leads out. From the engine's own bridge a way leads out.
         with a_host_outside():
             assert asked_from("bridge") == "reached"
             assert asked_from("codejail").startswith("not reached")

@@ -1,4 +1,4 @@
-"""What the image holds. See live_modes.py."""
+"""The content of the image. See live_modes.py."""
 
 import json
 import re
@@ -9,12 +9,12 @@ from modes import HARDENED, ROOT
 
 MIB = 1 << 20
 OWN_BYTES_MAX = 60 * MIB
-# What the sandboxes' Python takes is printed, not bounded: it is what its libraries need.
+# The size of the sandboxes' Python is printed, not bounded: its libraries need it.
 OF_PYTHON = ("/sandbox", "/usr/local/lib ")
 
 
 def layers():
-    """Bytes and instruction of each layer over the base image."""
+    """Bytes and instruction of each layer above the base image."""
     lines = docker("history", "--no-trunc", "--human=false", "--format={{.Size}}\t{{.CreatedBy}}", IMAGE).splitlines()
     found = [(int(size), made) for size, made in (line.partition("\t")[::2] for line in lines)]
     base = next(number for number, (size, made) in enumerate(found) if not made.strip() and size)
@@ -50,7 +50,7 @@ def test_labels_say_what_it_is():
 
 
 def test_a_library_from_git_grades_sql_with_its_own_files():
-    """As an XBlock does: with SQLite, and a file of the package."""
+    """An XBlock does this: with SQLite, and with a file of the package."""
     code = "import grader\nright = grader.grade('SELECT name FROM planet WHERE moons = 0 ORDER BY name')\ndel grader"
     with container(*ROOT, *HARDENED, image=f"{IMAGE}-extra") as service:
         service.health()

@@ -30,7 +30,7 @@ def test_an_execution_is_answered_after_the_engine_has_said_stop():
         running.join()
         assert answers == [{"globals_dict": {"x": "done"}}]
         assert service.state(".State.ExitCode") == "0", service.log()
-        # The engine told process 1, and that told nobody twice.
+        # The engine told process 1, which told no process twice.
         assert service.log().count('event="service_draining"') == 1
         docker("start", service.name)
         service.health()
@@ -52,7 +52,7 @@ def test_hup_replaces_the_workers_and_loses_no_request():
 def test_process_1_reaps_what_others_leave_behind():
     with container(*FLAGS) as service:
         service.health()
-        # Its child outlives it, and becomes a child of process 1.
+        # The child lives longer than its parent, and becomes a child of process 1.
         service.run_inside("sh", "-c", "sleep 0.5 & exec sh -c 'exit 0'")
         is_left = "for s in /proc/[0-9]*/stat; do read -r line <$s && echo $line; done 2>/dev/null"
 
@@ -61,7 +61,7 @@ def test_process_1_reaps_what_others_leave_behind():
             return [line for line in lines if line[1] == "(sleep)" or line[2] == "Z"]
 
         wait_until(lambda: not strangers(), strangers)
-        # The spawner is a child too, and is still there.
+        # The spawner is also a child of process 1, and is still there.
         assert service.execute("x = 1") == {"globals_dict": {"x": 1}}
 
 
@@ -69,7 +69,7 @@ def test_the_engine_sees_whether_it_is_healthy():
     often = ["--health-interval=1s", "--health-retries=2", "--health-start-period=1s"]
     with container(*FLAGS, *often) as service:
         wait_until(lambda: service.state(".State.Health.Status") == "healthy", service.log, 120)
-    # It can reach what it must not: itself.
+    # The service can reach an address that it must not reach: its own.
     with container(*FLAGS, *often, "--env=CODEJAIL_EGRESS_CHECK=127.0.0.1:8080") as service:
         wait_until(lambda: 'event="service_serving"' in service.log(), service.log, 120)
         wait_until(lambda: "egress_check says" in service.state("json .State.Health.Log"), service.log)
@@ -107,7 +107,7 @@ def test_nothing_of_a_root_that_cant_be_written_is_written():
         code = "with open('tmp/x', 'w') as f:\n f.write('1')\nwith open('tmp/x') as f:\n x = f.read()\ndel f"
         assert service.execute(code) == {"globals_dict": {"x": "1"}}
         changed = docker("diff", service.name).splitlines()
-        # Where file systems in memory lie over it.
+        # Except where file systems in memory are mounted.
         assert [line for line in changed if not line.endswith(("/tmp", "/run"))] == []
 
 
@@ -115,6 +115,6 @@ def test_one_process_tree_and_no_shell():
     with container(*FLAGS) as service:
         service.health()
         commands = docker("top", service.name, "-eo", "pid,ppid,args").splitlines()[1:]
-        # In brackets is one that is about to end.
+        # A name in brackets is that of a process that ends.
         known = re.compile(r"codejail serve|codejail spawner|/sandbox/venv/bin/python -B jailed_code|\[python\]")
         assert [line for line in commands if not known.search(line)] == []

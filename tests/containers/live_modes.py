@@ -1,7 +1,7 @@
-"""Each mode gives the layers that it should, refuses to start without them, and holds against the probes.
+"""Each mode has the layers that it should have, refuses to start without them, and stops the probes.
 
-`make test-docker` runs it, beside an engine. What it finds is the table of docs/containers.md, which it compares, or
-writes where CODEJAIL_TEST_WRITE is set.
+`make test-docker` runs it, beside an engine. It compares what it finds with the table of docs/containers.md. With
+CODEJAIL_TEST_WRITE it writes the table.
 """
 
 import os
@@ -17,13 +17,13 @@ HERE = [mode for mode in MODES if mode.remapped == REMAPPED]
 DOCUMENT = REPOSITORY / "docs/containers.md"
 COLUMNS = ["uid", "namespaces", "mounts", "landlock", "seccomp", "rlimits"]
 NO = "\N{EN DASH}"
-# What must hold in every mode, whatever layers it lacks.
+# These probes must pass in every mode, whatever layers it lacks.
 GROUPS = ["files", "processes", "network"]
 by_name = pytest.mark.parametrize("mode", HERE, ids=lambda mode: mode.name)
 
 
 def row(mode, layers, report):
-    """A mode's line of the document: layers, then denials by group, then all other probes."""
+    """A mode's line in the document: layers, then denials by group, then all other probes."""
     ran = [probe for probe in report if probe["outcome"] != "skipped"]
 
     def share(probes):
@@ -36,7 +36,7 @@ def row(mode, layers, report):
 
 
 def document_says(mode, line):
-    """Whether the document's table has this line; with CODEJAIL_TEST_WRITE it has it afterwards."""
+    """Whether the document's table has this line. With CODEJAIL_TEST_WRITE the line is put there."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, table = text.split("| mode | uid |")
     if os.environ.get("CODEJAIL_TEST_WRITE"):
@@ -56,8 +56,8 @@ def test_a_mode_has_its_layers_and_holds(mode, tmp_path):
         report, printed = run_probes(service, tmp_path, layers)
         assert service.is_running
     failed = [p for p in report if p["outcome"] != "skipped" and not p["passed"]]
-    # Without a root and namespaces of its own a sandbox may ask whether a file is there, but not
-    # what is in it.
+    # A sandbox without a root and namespaces of its own may ask whether a file is there. It may not
+    # read the file.
     worse = [p["name"] for p in failed if (p["kind"], p["outcome"]) != ("surface", "succeeded")]
     assert worse == [], printed
     if mode.recommended:

@@ -1,20 +1,20 @@
-"""The modes of docs/containers.md: what a container is given, and the layers that come of it."""
+"""The modes of docs/containers.md: the flags of a container, and the layers that it has with them."""
 
 from dataclasses import dataclass, field
 
 SECCOMP = "deploy/docker/seccomp.json"
 
-# What the image needs of any engine to run on a root that can't be written.
+# The image needs this from any engine to run on a root that can't be written.
 READ_ONLY = ["--read-only", "--tmpfs=/tmp:exec", "--tmpfs=/run"]
 HARDENED = ["--security-opt=no-new-privileges", *READ_ONLY]
-# docs/configuration.md says what each is for.
+# docs/configuration.md says what each capability is for.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETPCAP", "SETUID"]
 ROOT = ["--cap-drop=ALL", *(f"--cap-add={name}" for name in CAPABILITIES)]
 ADMIN = [*ROOT, "--cap-add=SYS_ADMIN"]
 NOBODY = ["--user=10001:10001", "--cap-drop=ALL"]
 
 ALWAYS = frozenset({"landlock", "seccomp", "rlimits"})
-# A kernel without AppArmor and a /sys/fs/cgroup that can't be written: what no mode has here.
+# No mode has these here: the kernel has no AppArmor, and /sys/fs/cgroup can't be written.
 ELSEWHERE = frozenset({"apparmor", "cgroup"})
 
 
@@ -23,16 +23,16 @@ class Mode:
     """One way to run the image."""
 
     name: str
-    # The file in /etc/codejail, whose layers the service requires.
+    # The file in /etc/codejail. The service requires the layers that it names.
     config: str
-    # Of `docker run`.
+    # Flags of `docker run`.
     flags: list = field(default_factory=list)
-    # Beside those that are always on.
+    # Layers in addition to those that are always on.
     layers: frozenset = frozenset()
-    # Whether containers' root is root, or an ordinary user of the host.
+    # Whether root of the container is root of the host, or an ordinary user there.
     remapped: bool = False
-    # Whether the document recommends it: every denial of the groups of files, processes and network
-    # holds.
+    # Whether the document recommends the mode: every attack of the groups files, processes and
+    # network is denied.
     recommended: bool = False
 
     @property

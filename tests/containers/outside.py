@@ -1,4 +1,4 @@
-"""A host of the tests' own beyond the engine's: what a container must not reach over an internal network."""
+"""A host outside of the engine's host, made by the tests. A container must not reach it over an internal network."""
 
 import subprocess
 import sys
@@ -23,9 +23,9 @@ def ip(*arguments, check=True):
 
 @contextmanager
 def a_host_outside():
-    """One that the engine's host routes to, with a server; it ends with its process."""
+    """A host to which the engine's host routes, with a server. It ends with its process."""
     serve = f"import socket; s = socket.create_server(({ADDRESS!r}, {PORT}))\nwhile True: s.accept()[0].close()"
-    # The network is there before its address, so the server is started in it later.
+    # The network exists before it has an address, so the server is started later.
     waiting = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE)
     inside = ["nsenter", f"--target={waiting.pid}", "--net"]
     server = None
@@ -58,6 +58,6 @@ def has_its_own_network(pid):
 
 
 def asked_from(network):
-    """What a container on this network says of the host outside."""
+    """The answer that a container on this network gets from the host outside."""
     entry = ["--entrypoint=/sandbox/venv/bin/python", "codejail", "-c", ASK]
     return docker("run", "--rm", f"--network={network}", *entry)

@@ -10,16 +10,16 @@ from pathlib import Path
 from containers import REPOSITORY, docker, wait_until
 
 API_TESTS = Path(os.environ.get("CODEJAIL_BIN", REPOSITORY / "target/release/codejail")).with_name("codejail-api-tests")
-# Of the image's configuration (deploy/docker/config/codejail.toml).
+# The limits of the image's configuration (deploy/docker/config/codejail.toml).
 LIMITS = {"CPU": 3, "REALTIME": 3, "VMEM": 536870912, "FSIZE": 10485760}
-# What only the layer `mounts` bounds.
+# Only the layer `mounts` bounds these.
 SPACE = {"SPACE": 67108864, "INODES": 16384}
 SECONDS_MAX = 600
 
 
 @contextmanager
 def decoys(container, directory):
-    """Files, a process and listeners in the container, of its user; the file that describes them."""
+    """Makes files, a process and listeners in the container, as its user. Returns the file that describes them."""
     user = [] if container.state(".Config.User") else ["--uid=10001"]
     docker("exec", "--detach", container.name, "codejail-api-tests", "decoys", "--dir=/tmp/decoys", *user)
     described = wait_until(
@@ -31,7 +31,7 @@ def decoys(container, directory):
 
 
 def run_probes(container, directory, layers):
-    """The report on each probe, and what was printed."""
+    """The report on each probe, and the printed text."""
     threads = re.search(r"NPROC=(\d+)", container.log())[1]
     limits = LIMITS | {"NPROC": threads} | (SPACE if "mounts" in layers else {})
     report = directory / "probes.json"

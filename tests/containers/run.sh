@@ -3,10 +3,10 @@
 #
 #   tests/containers/run.sh DIRECTORY TEST-VENV PYTHON-PREFIX [PYTEST-ARGUMENT...]
 #
-# DIRECTORY keeps engine, base images and what was built; a second run builds what has changed. The
-# images are made for the version of the CPython in PYTHON-PREFIX. With arguments pytest runs what
-# they name, beside an engine in a network of its own; without, everything, and the modes of user
-# namespaces beside an engine that has them. As root.
+# DIRECTORY keeps the engine, base images and images; a second run builds what has changed. The
+# images are made for the version of the CPython in PYTHON-PREFIX. With arguments pytest runs the
+# tests that they name, beside an engine in a network of its own. Without arguments all tests run,
+# and the modes of user namespaces beside an engine that has them. As root.
 set -euo pipefail
 
 if [ $# -lt 3 ]; then
@@ -27,7 +27,7 @@ shift 3
 python=$("$prefix/bin/python3" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 export PATH=$venv/bin:$PATH
 
-# Each with an engine of its own, and nothing of one is left for the next but images.
+# Each has an engine of its own, and leaves the next one only images.
 engine() { "$here/engine.sh" "$directory/tools" "$@"; }
 tests=("$venv/bin/python" -m pytest)
 quietly() {
@@ -51,8 +51,8 @@ if [ $# -gt 0 ]; then
 fi
 engine "$directory" apart -- "${tests[@]}" "$here"/live_{image,life,compose,modes}.py
 
-# An engine that maps users has images of its own. 65,536 ids, as Kubernetes and rootless engines
-# give.
+# An engine that maps users has images of its own. It maps 65,536 ids, as Kubernetes and rootless
+# engines do.
 remapped=$directory/remapped
 trap 'rm -rf "$remapped"' EXIT
 mkdir -p "$remapped"

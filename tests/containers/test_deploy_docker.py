@@ -1,4 +1,4 @@
-"""What is in deploy/docker, as far as no engine is needed."""
+"""The files of deploy/docker, as far as tests without an engine can tell."""
 
 import ctypes
 import json
@@ -12,7 +12,7 @@ from containers import REPOSITORY
 from modes import ALWAYS, CAPABILITIES, ELSEWHERE, MODES
 
 DIRECTORY = REPOSITORY / "deploy/docker"
-# Calls that no container of the service needs, and that kernels have been broken by.
+# No container of the service needs these calls, and attacks on kernels have used them.
 NEVER = [
     *("add_key", "bpf", "finit_module", "init_module", "io_uring_setup", "kexec_load", "keyctl", "open_by_handle_at"),
     *("perf_event_open", "process_vm_readv", "process_vm_writev", "ptrace", "reboot", "request_key", "userfaultfd"),
@@ -49,12 +49,12 @@ def test_seccomp_json_names_calls_that_there_are_and_none_that_must_not_be():
     names = [name for rule in profile["syscalls"] for name in rule["names"]]
     seccomp = ctypes.CDLL("libseccomp.so.2")
     unknown = -1
-    # Newer than this library; an engine passes over what it does not know.
+    # These are newer than this library. An engine ignores calls that it does not know.
     newer = {"fchmodat2", "futex_requeue", "futex_wait", "futex_wake"}
     assert {name for name in names if seccomp.seccomp_syscall_resolve_name(name.encode()) == unknown} <= newer
     assert all(seccomp.seccomp_syscall_resolve_name(name.encode()) != unknown for name in NEVER)
     assert set(names) & set(NEVER) == set()
-    # Twice only where its arguments are told apart.
+    # A call may be there twice only if the rules differ in its arguments.
     assert {name for name in names if names.count(name) > 1} == {"personality"}
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Unpacks Debian's Docker engine into DIRECTORY. It is not installed, since it would start an engine
-# for everybody.
+# Unpacks Debian's Docker engine into DIRECTORY. The script does not install it, since that would
+# start an engine for everybody.
 #
 #   tests/containers/tools.sh DIRECTORY
 #
-# Takes seconds once, and 70 MB to download; nothing later.
+# The first time takes seconds and downloads 70 MB; later calls do nothing.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then
@@ -31,7 +31,7 @@ echo "Unpacking Debian's docker.io into $directory"
 for package in "$download"/*.deb; do
     dpkg-deb --extract "$package" "$directory"
 done
-# The old interface, which kernels without a module for each match of nftables have, too.
+# The old interface: kernels that lack modules for the matches of nftables have it, too.
 ln -sfn xtables-legacy-multi "$directory/usr/sbin/iptables"
 ln -sfn xtables-legacy-multi "$directory/usr/sbin/ip6tables"
 answer >/dev/null

@@ -1,11 +1,11 @@
 """Every case on every side, then generated programs: `make fidelity`.
 
-Prints what differs and, at the end, how many cases there were; exits 1 if a difference is one that
-nobody has explained.
+Prints what differs and, at the end, how many cases there were. Exits 1 if a difference is not
+explained.
 
     python tests/fidelity [--python PYTHON] [--programs N] [--seed N] [WORD ...]
 
-Only cases whose names contain one of the WORDs are run if there are any. PYTHON is the sandbox's.
+With WORDs, only cases whose names contain one of them are run. PYTHON is the sandboxes'.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from programs import differing_program
 from rngs import repeated_draws, seeded_states
 from running_service import SANDBOX_PYTHON
 
-# Of a warm service, no two of which may share unseeded random state.
+# Executions of a warm service. No two of them may share unseeded random state.
 EXECUTIONS = 1000
 
 

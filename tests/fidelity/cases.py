@@ -1,6 +1,6 @@
 """The cases, read from `cases/*.txt`, one file a theme.
 
-A case begins with `== ` and its name, goes on with directives, one a line, and ends with its code:
+A case has a line with `== ` and its name, then directives, one for each line, then its code:
 
     @globals JSON      the input globals, `{}` if there are none
     @code JSON         the code as a JSON string, where a file of text can't hold it
@@ -27,7 +27,7 @@ DIRECTORY = Path(__file__).parent / "cases"
 
 @dataclass(frozen=True)
 class Case:
-    """One request, and where the answers to it may differ."""
+    """One request, and how the answers to it may differ."""
 
     name: str
     code: str = ""
@@ -42,7 +42,7 @@ class Case:
     slow: bool = False
 
     def on(self, version):
-        """The same for a CPython of that version: (3, 11)."""
+        """The same case for a CPython of this version: (3, 11)."""
         if self.since <= version < self.before:
             return self
         return replace(self, differs=None, ours="")
@@ -63,7 +63,7 @@ def cases_of(path):
 
 
 def parse(theme, text):
-    """The case of a text, or one for each item of `@every`."""
+    """The case of a text, or a case for each item of `@every`."""
     name, _, code = text.partition("\n")
     case, items, prolog = Case(f"{theme}: {name}"), None, ""
     while code.startswith("@"):
@@ -90,7 +90,7 @@ def client_prolog(seed):
 
 @functools.cache
 def client_texts():
-    """Its prolog, what it imports lazily, and by which class. Read, as importing it takes Django's settings."""
+    """Its prolog, its lazy imports and their class. They are read: to import them takes Django's settings."""
     package = Path(importlib.util.find_spec("xblocks_contrib").origin).parent / "problem/capa/safe_exec"
     tree = ast.parse((package / "safe_exec.py").read_text(encoding="utf-8"))
     values = {n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and hasattr(n.targets[0], "id")}

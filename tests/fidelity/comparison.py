@@ -1,4 +1,4 @@
-"""One case on all sides, and whether the answers are the same."""
+"""Executes a case on all sides, and compares the answers."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from course_libraries import LIBRARIES, library
 from original import Original
 from running_service import SANDBOX_PYTHON, UID_COUNT, development_configuration, running_service
 
-# Wide, for a machine that is busy; the contexts have those that a case is about. REALTIME in
+# Wide limits, for a busy machine. Contexts have the limits that cases are about. REALTIME is in
 # seconds.
 LIMITS = {"CPU": 20, "REALTIME": 25}
 OVERRIDES = {
@@ -27,7 +27,7 @@ OVERRIDES = {
     "memory": {"VMEM": 1_000_000_000},
     "few": {"NPROC": 3},
 }
-# Beside what a developer's service preloads: the rest of
+# Preloaded in addition to what a developer's service preloads: the rest of
 # deploy/requirements/verawood-python3.11.txt, parts of it that are not imported by themselves, and
 # what of the standard library has a state of its own.
 ALSO_PRELOADED = (
@@ -37,25 +37,25 @@ ALSO_PRELOADED = (
     "cryptography.fernet cryptography.hazmat.primitives.asymmetric.ec "
     "tempfile uuid secrets statistics email.utils logging decimal sqlite3 ssl multiprocessing asyncio"
 ).split()
-# Not those of the client's tests, whose service may be up in the same session.
+# Other uids than those of the client's tests, whose service may run in the same session.
 UID_BASE = 349_700_000
 
 # A library is compiled in milliseconds on an idle machine.
 COMPILATION_SECONDS_MAX = 60
 
-# Of each difference that is shown: enough to see what it is about.
+# So many characters of each difference are shown: enough to see what it is.
 SHOWN_LINES_MAX = 40
 SHOWN_CHARACTERS_MAX = 2000
 
-# The random part of the scratch directory's name, and where in the runner the author's code is
-# executed.
+# The random part of the scratch directory's name, and the line of the runner that executes the
+# author's code.
 SCRATCH = re.compile(r"/tmp/codejail-\w{8}(?!\w)")
 RUNNER_LINE = re.compile(r"([/\"]jailed_code\\*\", line )\d+")
 
 
 class Sides:
-    """The original, our service with the usual libraries preloaded and all course libraries compiled, and our
-    service with none of that.
+    """Three sides: the original; our service with the usual libraries preloaded and all course libraries
+    compiled; our service with neither.
     """
 
     def __init__(self, original, services):
@@ -64,7 +64,7 @@ class Sides:
         self._threads = ThreadPoolExecutor(1 + len(services))
 
     def answers(self, case):
-        """By side: the answer in the form in which it is compared."""
+        """The answer of each side, in the form in which answers are compared."""
         request = {
             "code": case.code,
             "globals": case.globals,
@@ -78,14 +78,14 @@ class Sides:
         return {name: normalised(*answer.result()) for name, answer in asked.items()}
 
     def ask(self, name, case):
-        """Of one service only."""
+        """The answer of one service."""
         request = {"code": case.code, "globals": case.globals, "python_path": False, "context": case.context}
         return ask(self._services[name], {**request, "library": None})
 
 
 @contextmanager
 def sides(directory, python=SANDBOX_PYTHON, uids_from=UID_BASE):
-    """All sides up; `directory` is for their files, and the uids of the services begin at `uids_from`."""
+    """Starts all sides. `directory` is for their files; the uids of the services begin at `uids_from`."""
     with ExitStack() as stack:
         services = {}
         for index, name in enumerate(["warm", "fresh"]):
@@ -101,12 +101,12 @@ def sides(directory, python=SANDBOX_PYTHON, uids_from=UID_BASE):
 
 
 def send_all_libraries(address):
-    """Until each is compiled or can't be, at least twice: then every case is given bytecode."""
+    """Sends each at least twice, until it is compiled or can't be: then every case gets bytecode."""
     names = [*LIBRARIES, "garbage", "half"]
     for name in names:
         request = {"code": "", "globals": "{}", "python_path": True, "context": None, "library": library(name).hex()}
         ask(address, request)
-        # A bounded number may wait.
+        # Only so many libraries may wait for their compilation.
         deadline = time.monotonic() + COMPILATION_SECONDS_MAX
         while known_libraries(address) <= names.index(name):
             assert time.monotonic() < deadline, f"{name} is not compiled"
@@ -115,14 +115,14 @@ def send_all_libraries(address):
 
 
 def known_libraries(address):
-    """How many were compiled, or failed to be."""
+    """How many were compiled, or could not be compiled."""
     text = requests.get(f"{address}/metrics", timeout=10).text
     counted = re.findall(r"^codejail_library_cache_(?:compiled|failed)_total (\d+)$", text, re.MULTILINE)
     return sum(map(int, counted))
 
 
 def configuration(uid_base, python, preload):
-    """The developer's, with these limits; without `preload`, none of its libraries, and no bytecode is kept."""
+    """The developer's configuration with these limits. Without `preload` nothing is preloaded or compiled."""
     text = development_configuration(uid_base, python)
     modules = re.search(r"preload = \[(.*?)\]", text, re.DOTALL)
     more = "".join(f'"{name}",' for name in ALSO_PRELOADED)
@@ -132,18 +132,18 @@ def configuration(uid_base, python, preload):
     tables = {"limits": LIMITS, **{f'limit_overrides."{name}"': limits for name, limits in OVERRIDES.items()}}
     for name, table in tables.items():
         text += f"\n[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
-    # A run of the other side may take the machine for seconds.
+    # A run of the other side may keep the machine busy for seconds.
     return "queue_wait_max_ms = 60000\n" + text
 
 
 def ask(address, request):
-    """A service's answer: globals as JSON text and emsg, or an error's status and body."""
+    """A service's answer: globals as JSON text and emsg, or the status and body of an error."""
     payload = {
         "code": request["code"],
         "python_path": ["python_lib.zip"] if request["python_path"] else None,
         "limit_overrides_context": request["context"],
     }
-    # The globals as text: what the case means by it is not to go through this Python.
+    # The globals stay the text of the case: this Python must not read and write them.
     body = json.dumps(payload)[:-1] + f', "globals_dict": {request["globals"]}}}'
     files = {"python_lib.zip": bytes.fromhex(request["library"])} if request["library"] else None
     response = requests.post(f"{address}/api/v0/code-exec", data={"payload": body}, files=files, timeout=120)
@@ -161,7 +161,7 @@ def normalised(globals_text, emsg):
 
 
 def judge(case, answers):
-    """What is wrong, or "agrees", or "differs on purpose"."""
+    """The verdict: "agrees", "differs on purpose", or what is wrong."""
     original, warm, fresh = answers["original"], answers["warm"], answers["fresh"]
     if case.differs is None:
         if warm != fresh:
@@ -175,7 +175,7 @@ def judge(case, answers):
 
 
 def show(case, answers, why):
-    """What is wrong, and how each service's answer differs from the original's."""
+    """Says what is wrong, and how each service's answer differs from the original's."""
     lines = [f"{case.name}: {why}"]
     original = answers["original"].splitlines()
     for name in ("warm", "fresh"):
@@ -185,7 +185,7 @@ def show(case, answers, why):
 
 
 def version_of(python):
-    """Of its CPython: (3, 11)."""
+    """The version of this Python: (3, 11)."""
     code = "import sys; print(*sys.version_info[:2])"
     return tuple(map(int, subprocess.check_output([python, "-c", code], encoding="ascii").split()))
 

@@ -9,7 +9,7 @@ def all_sides(tmp_path_factory):
     reason = can_run()
     if reason:
         pytest.skip(reason)
-    # Every uid of the sandboxes must get through.
+    # Every uid of the sandboxes must be able to enter.
     directory = tmp_path_factory.mktemp("fidelity")
     with sides(directory) as up:
         yield up

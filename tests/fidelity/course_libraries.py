@@ -4,7 +4,7 @@ import functools
 import io
 import zipfile
 
-# By name: the files of an archive.
+# The files of each archive, by the archive's name.
 LIBRARIES = {
     "physics": {
         "physics/__init__.py": "from .units import km\nNAME = __name__\n",
@@ -68,7 +68,7 @@ LIBRARIES = {
 
 @functools.cache
 def library(name):
-    """The archive; "garbage" and "half" are none."""
+    """The archive. "garbage" and "half" are no archives."""
     if name == "garbage":
         return b"this is no archive"
     if name == "half":
@@ -77,6 +77,6 @@ def library(name):
     method = zipfile.ZIP_STORED if name == "random" else zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(data, "w", method) as archive:
         for path, content in LIBRARIES[name].items():
-            # Without the time of day two archives are the same bytes.
+            # Without the time of day the archive always has the same bytes.
             archive.writestr(zipfile.ZipInfo(path), content, method)
     return data.getvalue()

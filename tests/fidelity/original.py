@@ -2,10 +2,10 @@
 become a user `sandbox` by sudo, for the sandbox's Python, `find` and `pkill`.
 
 Accounts, sudoers file and sudo's PAM file exist in a mount namespace of its own only, as does its
-`/tmp`: whatever ends it, nothing of that is left on the host. There is no AppArmor, with which it
-would be confined; code runs in it all the same, with more permissions than here.
+`/tmp`: however it ends, nothing of them is left on the host. There is no AppArmor to confine it, so
+code has more permissions than here.
 
-Run as a program this file is the part inside the namespace; imported it is the part that asks.
+As a program this file is the part inside the namespace. As a module it is the part that asks.
 """
 
 import json
@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# A range of its own: NPROC counts every process of a uid.
+# Uids of its own, since NPROC counts every process of a uid.
 UID_BASE = 349_800_000
 UID_STEPS = 10_000
 
@@ -58,7 +58,7 @@ class Original:
 
 
 def install(order):
-    """What its README says to put on the host."""
+    """Puts on the host what the original's README says."""
     mount("-t", "tmpfs", "-o", "mode=1777", "codejail-original", "/tmp")
     accounts = [("app", order["app"]), ("sandbox", order["sandbox"])]
     names = [name for name, _ in accounts]
@@ -83,13 +83,13 @@ def mount(*arguments):
 
 
 def others(path, names):
-    """The host's entries but those of these names: a prepared host has accounts of its own so named."""
+    """The host's entries without these names: a prepared host has accounts with the same names."""
     lines = Path(path).read_text().splitlines(keepends=True)
     return "".join(line for line in lines if line.partition(":")[0] not in names)
 
 
 def put(path, text):
-    """A file in place of the host's, in this namespace only."""
+    """Puts a file in the place of the host's, in this namespace only."""
     Path("/tmp/put").write_text(text)
     os.chmod("/tmp/put", 0o644)
     mount("--bind", "/tmp/put", path)
@@ -97,16 +97,16 @@ def put(path, text):
 
 
 def become_caller(order):
-    """Up to where `safe_exec` can be called: installs the original and becomes its caller."""
-    # As in the original's service, which has no simplejson.
+    """Installs the original and becomes its caller, so that `safe_exec` can be called."""
+    # The original's service has no simplejson.
     sys.modules["simplejson"] = None
-    # All of it now: a checkout below /tmp is not to be seen any more afterwards.
+    # All imports happen now: later a checkout below /tmp can't be seen any more.
     from codejail import jail_code, safe_exec
 
     remember_text(safe_exec)
 
-    # Whatever this process was started with: nohup ignores the first, a shell's `&` the others, and
-    # so would code.
+    # Signals may be ignored (HUP by nohup, the others by a shell's `&`), and code would inherit
+    # that.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
@@ -120,9 +120,9 @@ def become_caller(order):
 
 
 def remember_text(module):
-    """`safe_exec` asks for its own source at each call, when its caller may not be able to read it any more."""
+    """`safe_exec` asks for its own source at each call. Its caller may not be able to read the file then."""
     lines = linecache.getlines(module.__file__)
-    # Without a time of change it is not compared with the file (linecache.checkcache).
+    # Without a time of change linecache.checkcache does not compare it with the file.
     linecache.cache[module.__file__] = (sum(map(len, lines)), None, lines, module.__file__)
 
 
@@ -143,7 +143,7 @@ def serve(order):
 
 
 def answer(request):
-    """What codejail-service makes of safe_exec: the globals as they came if it failed."""
+    """The answer that codejail-service makes. If safe_exec fails it has the input globals."""
     from codejail.safe_exec import SafeExecException, safe_exec
 
     globals_dict = json.loads(request["globals"])

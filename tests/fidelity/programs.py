@@ -1,7 +1,7 @@
-"""Programs and globals that nobody thought of: hypothesis makes them, all sides execute them.
+"""Random programs and globals: hypothesis makes them, and all sides execute them.
 
-A program is a few statements over a few names, of which many fail; how it ends is drawn as well. Nothing
-in it may show an address or the order of a set of texts, which differ in any two interpreters.
+A program is a few statements over a few names. Many of them fail. Its end is random, too. Nothing in a program
+may show an address or the order of a set of texts, since these differ in any two interpreters.
 """
 
 import json
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 NAMES = "abcde"
 ADDRESS = re.compile("at 0x[0-9a-f]{6}")
 
-# Texts that have been trouble, beside those that hypothesis finds by itself.
+# Texts that have made trouble, in addition to those that hypothesis finds by itself.
 texts = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=8),
     st.text(st.characters(categories=["Cs", "Cc", "Lu", "So"]), max_size=4),
@@ -46,7 +46,7 @@ python_values = st.recursive(
     ),
     max_leaves=5,
 )
-# nan and inf have no literal.
+# There are no literals of nan and inf.
 literals = python_values.map(lambda value: repr(value).replace("nan", "float('nan')").replace("inf", "float('inf')"))
 expressions = st.recursive(
     st.one_of(names, literals),
@@ -139,8 +139,8 @@ programs = st.tuples(st.lists(st.one_of(simple, compound), max_size=5), endings)
 
 
 def differing_program(sides, count, number):
-    """The first program, in its smallest form, to which the sides answer differently, if there is one
-    among `count`. `number` makes the sequence.
+    """The first of `count` programs to which the sides answer differently, in its smallest form; or None.
+    `number` is the seed of the sequence.
     """
 
     @seed(number)

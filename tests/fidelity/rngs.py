@@ -1,11 +1,11 @@
-"""Unseeded randomness: that no two executions of a warm service share any."""
+"""Unseeded randomness: no two executions of a warm service may share any."""
 
 import json
 
 from cases import Case
 
-# Draws from whatever an author can reach. What comes from the operating system (os.urandom,
-# secrets, uuid4) can't repeat unless somebody replaced it.
+# Draws from every generator that an author can reach. Numbers from the operating system
+# (os.urandom, secrets, uuid4) can't repeat unless a library has replaced the function.
 DRAWS = """
 import os
 os.environ["MPLCONFIGDIR"] = os.getcwd() + "/tmp"
@@ -58,7 +58,7 @@ r = {
 graph = None
 """
 
-# Looks at every generator that there is in the interpreter once the libraries are imported.
+# Looks at every generator in the interpreter, after the libraries are imported.
 STATES = """
 import os
 os.environ["MPLCONFIGDIR"] = os.getcwd() + "/tmp"
@@ -83,7 +83,7 @@ generators = bits = sequences = objects = states = None
 
 
 def repeated_draws(sides, count):
-    """What two of `count` executions of the warm service had in common, by name."""
+    """The names of the draws that two of `count` executions of the warm service had in common."""
     seen, repeated = {}, set()
     for _ in range(count):
         for name, value in result(sides.ask("warm", Case("draws", code=DRAWS)))["r"].items():
@@ -98,7 +98,7 @@ def repeated_draws(sides, count):
 
 
 def seeded_states(ask):
-    """The states of generators that two executions share: those that somebody seeded on purpose."""
+    """The states of generators that two executions share. A library has seeded these on purpose."""
     first, second = (dict(result(ask(Case("states", code=STATES)))["counts"]) for _ in range(2))
     return {state: count for state, count in first.items() if second.get(state) == count}
 

@@ -1,4 +1,4 @@
-"""The short form of `make fidelity`: every so many cases, a few programs, and what needs no service."""
+"""The short form of `make fidelity`: some cases, a few programs, and tests that need no service."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,7 @@ from programs import differing_program
 from rngs import repeated_draws, seeded_states
 from running_service import SANDBOX_PYTHON
 
-# All cases take minutes, since the original starts an interpreter for each and imports what it
-# names.
+# All cases take minutes: for each the original starts an interpreter and imports libraries.
 EVERY = 10
 PROGRAMS = 25
 EXECUTIONS = 60

@@ -1,4 +1,4 @@
-"""The original works wherever the checkout is: its caller may not be able to read that."""
+"""The original works wherever the checkout is, also where its caller can't read the checkout."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ def test_the_original_answers_from_a_place_that_its_caller_can_not_read(tmp_path
     assert answer == ('{"x": 1}', None)
 
 
-# On a host that has an account and a group of the original's names, in this namespace only.
+# The host has an account and a group with the original's names, in this namespace only.
 PREPARED_HOST = """
 import subprocess, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The short form on each other CPython that sites run, where it is installed: `scripts/test-pythons.sh`."""
+"""The short form on the other CPythons that sites run, if they are installed: `scripts/test-pythons.sh`."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ from running_service import UID_COUNT
 VERSIONS = ["3.8", "3.9", "3.10", "3.12", "3.13"]
 DIRECTORY = Path(os.environ.get("CODEJAIL_TEST_PYTHONS", Path(__file__).parents[2] / "target"))
 
-# Every so many cases, others for each version: all of them take minutes.
+# One of so many cases, others for each version: all cases take minutes.
 EVERY = 30
 CASES = [case for case in all_cases() if not case.slow]
 
-# Of no use where a library is missing; these Pythons have few.
+# Cases with other libraries say nothing here: these Pythons have few.
 MISSING_LIBRARY = "No module named"
 
 
@@ -28,7 +28,7 @@ def test_each_python_answers_as_the_original_with_it(version, tmp_path_factory):
         pytest.skip(reason)
     assert ".".join(map(str, version_of(python))) == version
     compared, wrong = 0, []
-    # The other sides of this session keep their uids.
+    # Other uids than those of the other sides of this session.
     uids_from = UID_BASE + 4 * UID_COUNT
     with sides(tmp_path_factory.mktemp(f"python-{version}"), python, uids_from) as all_sides:
         for case in CASES[VERSIONS.index(version) :: EVERY]:

@@ -8,10 +8,10 @@ import pytest
 from cases import all_cases
 
 REPOSITORY = Path(__file__).parents[2]
-# Where tests are; `target` is not to be searched.
+# The directories with tests; `target` must not be searched.
 DIRECTORIES = ("supervisor", "worker", "protocol", "transport", "api_tests", "tests")
 CASES = [case.name for case in all_cases()]
-# Of a test that is run: of Rust's an ignored one is not, a probe is a name in its table.
+# How a test looks that is run. An ignored test of Rust is not; a probe is a name in its table.
 TESTS = {
     "rust": r"#\[test\]\s*(?:#\[(?!ignore)[^\]]*\]\s*)*fn {}\(\)",
     "probe": r'"{}",',
@@ -20,7 +20,7 @@ TESTS = {
 
 
 def traps():
-    """Each row: the trap and where it says its tests are."""
+    """The rows: the trap, and the cell that names its tests."""
     text = (REPOSITORY / "docs/traps.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return [tuple(row) for row in rows if row != ["trap", "test"]]
@@ -34,7 +34,7 @@ def files_of_tests():
 
 
 def missing(cell):
-    """What a cell names and is not there; of a cell that names no test, that."""
+    """The names of a cell that are not there; or that the cell names no test."""
     wrong, tests, text, sort = [], 0, "", "rust"
     for name, case in re.findall(r'`([^`]+)`|"([^"]+)"', cell):
         if name.endswith((".rs", ".py")):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs in the root of in-root.sh: each step of the checklist as it stands in docs/migrate.md, and
-# between them a look at who answers.
+# Runs in the root of in-root.sh: types each step of the checklist as docs/migrate.md has it, and
+# looks between them which service answers.
 set -euo pipefail
 
 page=/test/clone/docs/migrate.md
@@ -12,7 +12,7 @@ fail() {
     exit 1
 }
 
-# Whether the original answers at the address that the LMS has, or codejail.
+# Whether the original or codejail answers at the address that the LMS has.
 assert_answers() { # original|codejail
     local deadline=$((SECONDS + answering_seconds_max)) answer who
     until answer=$(curl -s -i -m 20 "$url" --data-urlencode 'payload={"code": "x = 1 + 1", "globals_dict": {}}'); do
@@ -26,7 +26,7 @@ assert_answers() { # original|codejail
     echo "== $1 answers"
 }
 
-# The lines between the marks of a step, as somebody pastes them.
+# The lines between the marks of a step, as an operator pastes them.
 follow() {
     local lines
     lines=$(sed -n "/<!-- steps: $1 -->/,/<!-- \/steps -->/{/^        /s/^        //p}" "$page")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the original by hand, in the root that is the argument: accounts, sudoers, a venv,
-# settings, a unit. What the venv gets lies in /test/wheels there, and the clone in /test/clone.
+# Installs the original by hand in the root that is the argument: accounts, sudoers, a venv,
+# settings, a unit. In that root /test/wheels has the packages for the venv, and /test/clone the
+# clone.
 set -euo pipefail
 
 root=$1

@@ -19,7 +19,7 @@ CODE_JAIL:
     course-v1:org+course+run: {NPROC: 30, PROXY: 0}
 """
 
-# The same, as somebody writes it who derives settings from the original's.
+# The same, for an operator who derives settings from the original's.
 PYTHON = """\
 from codejail_service.settings.production import *
 ALLOWED_HOSTS += ["codejail"]
@@ -73,7 +73,7 @@ def import_settings(directory, name, text):
 
 
 def fates(report):
-    """Each key of a report with what became of it."""
+    """Each key of a report, with the report's word on it."""
     lines = [line for line in report.splitlines() if line[:16].strip() in ("taken", "no effect here", "not understood")]
     return {line[16:].split(": ")[0]: line[:16].strip() for line in lines}
 

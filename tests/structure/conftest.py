@@ -1,4 +1,4 @@
-"""What the tests of the tree's structure share."""
+"""Functions that the tests of the tree's structure share."""
 
 import subprocess
 from pathlib import Path

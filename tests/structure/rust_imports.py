@@ -1,7 +1,7 @@
-"""Which file of a crate uses which: read from `crate::`, `super::` and child module paths.
+"""Which file of a crate uses which other file, found by `crate::`, `super::` and paths of child modules.
 
-Text is enough for that: comments, strings and test modules are taken out, then every path is followed
-as far as its segments are modules. Macros and names that a glob brings are not seen.
+The text is enough for that: comments, strings and test modules are removed, then every path is followed as
+far as its segments are modules. Macros, and names that a glob imports, are not seen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Module:
 
 
 def without_noise(text: str) -> str:
-    """The code without comments, literals and what is for tests alone."""
+    """The code without comments, literals and test code."""
     code = _NOISE.sub(" ", text)
     while match := _TEST.search(code):
         code = code[: match.start()] + code[_item_end(code, match.end()) :]
@@ -38,7 +38,7 @@ def without_noise(text: str) -> str:
 
 
 def _item_end(code: str, at: int) -> int:
-    """Where an item ends: at its semicolon, or at the brace that closes its body."""
+    """The end of an item: its semicolon, or the brace that closes its body."""
     depth = 0
     for index in range(at, len(code)):
         if code[index] == "{":
@@ -53,7 +53,7 @@ def _item_end(code: str, at: int) -> int:
 
 
 def load(file: Path, parent: Module | None = None) -> Module:
-    """A module and all below it, from the file of a crate's root."""
+    """A module and all modules below it, from the file of a crate's root."""
     module = Module(file, without_noise(file.read_text(encoding="utf-8")), parent)
     is_root = parent is None or file.name == "mod.rs"
     folder = file.parent if is_root else file.with_suffix("")
@@ -107,7 +107,7 @@ def _target(module: Module, path: tuple[str, ...]) -> Module | None:
 
 
 def arrows(module: Module) -> set[Module]:
-    """The modules that this one uses. Its own children may use what it holds: that is no arrow."""
+    """The modules that this one uses. Its children may use its names: that is no arrow."""
     used = set()
     for start in _START.finditer(module.code):
         for path in _paths(module.code, start.end(), (start[1],)):
@@ -116,12 +116,12 @@ def arrows(module: Module) -> set[Module]:
 
 
 def every(module: Module) -> list[Module]:
-    """A module and all below it."""
+    """A module and all modules below it."""
     return [module, *(below for child in module.children.values() for below in every(child))]
 
 
 def circles(root: Module) -> list[list[Path]]:
-    """Groups of files each of which uses, by way of others, itself (Tarjan's components)."""
+    """Groups of files that use each other in a circle (Tarjan's components)."""
     graph = {module: arrows(module) for module in every(root)}
     index, low, stack, found = {}, {}, [], []
 

@@ -12,21 +12,21 @@ COLUMNS_MAX = 100
 
 
 def rust_comments(text):
-    """Lines that are nothing but a comment, with their numbers. Strings can hold `//` but hardly begin with it."""
+    """Lines that are only a comment, with their numbers. A string may contain `//`, but hardly begins with it."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("//"):
             yield number, line
 
 
 def python_comments(text):
-    """Lines that are nothing but a comment, with their numbers; `#` inside of a string is none."""
+    """Lines that are only a comment, with their numbers. `#` inside a string is no comment."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and token.line.lstrip().startswith("#"):
             yield token.start[0], token.line.rstrip("\n")
 
 
 def shell_comments(text):
-    """Lines that are nothing but a comment, with their numbers."""
+    """Lines that are only a comment, with their numbers."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#"):
             yield number, line
@@ -36,7 +36,7 @@ COMMENTS = {".rs": rust_comments, ".py": python_comments, ".sh": shell_comments}
 
 
 def wide_comments(path, text):
-    """What is too wide in a file, as `path: number`. A word without a space can't be wrapped, so it may be wider."""
+    """The comments of a file that are too wide, as `path: number`. One long word can't be wrapped, so it may be."""
     return [
         f"{path}: {number}"
         for number, line in COMMENTS[Path(path).suffix](text)

@@ -1,4 +1,4 @@
-"""A release: one version, one list of news, programs that older hosts can start, configurations that agree."""
+"""A release has one version and one list of changes, older hosts can start it, and its configurations agree."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import TREE, tracked
 
-# Ubuntu 22.04's, the oldest host that is named in docs/install.md.
+# The version of Ubuntu 22.04, the oldest host that docs/install.md names.
 GLIBC_MAX = (2, 35)
 BUILT = Path(os.environ.get("CODEJAIL_BIN", TREE / "target/release/codejail"))
 
@@ -83,5 +83,5 @@ def test_every_file_of_the_package_exists():
     assert missing == []
     placed = {source.rsplit("/", 1)[-1] for source in sources}
     for unit in tracked("deploy/systemd/*"):
-        # Those of the name alone are found by cargo-deb itself.
+        # cargo-deb itself finds the files that have the package's name.
         assert unit.name in placed or unit.stem == "codejail", unit

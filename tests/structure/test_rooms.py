@@ -1,4 +1,4 @@
-"""The tree stays a house with rooms: no import circle, unsafe code in few files, files of a size."""
+"""The tree keeps its order: no circle of imports, unsafe code in few files, no file that is too long."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ import pytest
 import rust_imports
 from conftest import TREE, tracked
 
-# Each file that contains `unsafe`, with what for. A new one is a decision: think, then add it here.
+# Each file that contains `unsafe`, and its purpose. A new one is a decision: think, then add it.
 UNSAFE = {
     "spawner/src/sys/clone.rs": "clone3, pidfd_send_signal",
     "spawner/src/sys/mount.rs": "fsopen, fsmount, move_mount and others that no crate wraps",
@@ -136,7 +136,7 @@ def python_functions(text):
 
 
 def test_no_file_names_a_registry():
-    # In parts, or this file would.
+    # In two parts, since this file must not contain it.
     hosts = ["deb." + "debian.org", "pypi." + "org", "crates." + "io", "registry." + "npmjs", "files.python" + "hosted"]
     named = subprocess.run(
         ["git", "grep", "-lIE", "|".join(re.escape(host) for host in hosts), "--", ":!*Cargo.lock"],

@@ -1,4 +1,4 @@
-"""The units for systemd: every directive is one that systemd knows, and the hardened one is as closed as can be."""
+"""The units for systemd: systemd knows every directive, and the hardened unit gives up all that it can."""
 
 import re
 import shutil
@@ -11,16 +11,15 @@ SYSTEMD = TREE / "deploy/systemd"
 UNITS = ["codejail.service", "codejail@.service", "codejail.socket"]
 BINARY = "/usr/lib/codejail/codejail"
 
-# What `systemd-analyze security` calls exposed, from 0 to 10 and ten times that here. A service
-# that makes sandboxes needs much that this counts against it: root, CAP_SYS_ADMIN, mounts,
-# namespaces.
+# The exposure that `systemd-analyze security` finds: 0 to 10 there, ten times that here. A service
+# that makes sandboxes needs much that counts as exposure: root, CAP_SYS_ADMIN, mounts, namespaces.
 EXPOSURE_MAX = {"codejail.service": 96, "codejail@.service": 96}
 HARDENED_EXPOSURE_MAX = 52
 
 
 @pytest.fixture
 def units(tmp_path):
-    """The units where the program exists that they start, and its other files."""
+    """The units in a root that has the program that they start, and its other files."""
     for name in [*UNITS, "codejail@b.service.d/uids.conf"]:
         text = (SYSTEMD / name).read_text(encoding="utf-8")
         assert name.endswith(("socket", "conf")) or BINARY in text
@@ -31,7 +30,7 @@ def units(tmp_path):
 
 
 def analyze(units, *arguments):
-    # The machine's own units count, too: those of sockets.target for one.
+    # The machine's own units count, too, for example those of sockets.target.
     return subprocess.run(
         ["systemd-analyze", *arguments],
         env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{units}:", "LANG": "C.UTF-8"},
@@ -94,5 +93,5 @@ def test_the_two_ranges_of_uids_have_nothing_in_common_by_default():
     other = int(re.search(r"^Environment=CODEJAIL_SANDBOX__UID_BASE=(\d+)$", text, re.MULTILINE)[1])
     defaults = (TREE / "supervisor/src/config/defaults.rs").read_text(encoding="utf-8")
     base = int(re.search(r"uid_base: ([\d_]+)", defaults)[1].replace("_", ""))
-    # 256 workers and as many to come, each with itself and 25 sandboxes and more.
+    # 256 workers and as many successors. Each has a uid of its own, and more than 25 for sandboxes.
     assert other - base >= 1_000_000

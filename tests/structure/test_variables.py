@@ -1,4 +1,4 @@
-"""The service names `CODEJAIL_*` variables that it does not know. Those that the Makefile sets are none of them."""
+"""The service warns of `CODEJAIL_*` variables that it does not know, but not of those that the Makefile sets."""
 
 import re
 from pathlib import Path

@@ -2,8 +2,8 @@
 
     python tests/suites --python PYTHON [--modules-at DIRECTORY] [--write FILE] [MODULE ...]
 
-Prints how many tests pass on each side, and of those that pass on the original and not here how many have which
-reason: the system call that was denied, or done without an effect. Exits 1 if a difference has none. MODULE is
+Prints how many tests pass on each side, and by reason how many pass on the original and not here. The reason is
+the system call that was denied, or done without an effect. Exits 1 if a difference has no reason. MODULE is
 `test_os` or the like; without one, all.
 """
 

@@ -1,4 +1,4 @@
-"""All modules on both sides, ours traced meanwhile; then why each test that differs does."""
+"""Runs all modules on both sides, ours with a trace. Then explains each test that differs."""
 
 import sys
 import time
@@ -38,8 +38,8 @@ def differing(there, here):
 
 
 def explain(outcomes, calls):
-    """By test: (reason or None, the call or what was said). Of a test that was skipped, or whose class could not be
-    set up, the calls come before it; of one that failed only its own count.
+    """For each test: (reason or None, the call or the test's message). If the test was skipped, or its class could not
+    be set up, the calls before the test are looked at; if it failed, only its own calls.
     """
     found = {}
     for module, (there, here) in outcomes.items():

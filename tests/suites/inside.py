@@ -1,8 +1,8 @@
-"""What each side executes: lists the tests of a module, or runs some of them.
+"""The code that each side executes: it lists the tests of a module, or runs some of them.
 
-Globals in: `given`, a list of: a directory for the path or None; the module; names of tests or None for a list;
-what marks in a trace begin with, or None. Globals out: `tests`, names, or `results`, by name [outcome, what
-was said].
+Globals in: `given`, a list of: a directory for the path or None; the module; names of tests, or None to list them;
+the beginning of marks in a trace, or None. Globals out: `tests`, names, or `results`, by name [outcome,
+message].
 """
 
 import importlib
@@ -18,7 +18,7 @@ modules_at, module, wanted, mark = given  # noqa: F821 - a global of the request
 
 
 def surroundings():
-    """What regrtest gives its tests: a directory to write to, streams with a buffer, no resources."""
+    """Makes what regrtest gives its tests: a directory to write to, streams with a buffer, no resources."""
     os.chdir("tmp")
     tempfile.tempdir = os.environ["TMPDIR"] = os.getcwd()
     sys.stdout = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
@@ -45,7 +45,7 @@ def load():
 
 
 class Result(unittest.TestResult):
-    """The outcome by name. A test with subtests passes if all of those do."""
+    """The outcome by name. A test with subtests passes if all of its subtests pass."""
 
     def startTest(self, test):
         super().startTest(test)
@@ -82,7 +82,7 @@ class Result(unittest.TestResult):
 
 
 def begin(name, look=os.access):
-    """A system call that shows in a trace what comes next."""
+    """Makes a system call that marks in a trace which test begins."""
     if mark:
         look(f"/begin-{mark} {name}", os.F_OK)
 

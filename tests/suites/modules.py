@@ -1,9 +1,9 @@
-"""Which of CPython's test modules are run: all but those that need what neither side has."""
+"""Which of CPython's test modules are run: all except those that need what neither side has."""
 
 import subprocess
 from pathlib import Path
 
-# What it is about, and why no run of it says anything.
+# What each module is about, and why no run of it would show anything.
 LEFT_OUT = {
     "test_embed test_frozenmain test_tools test_peg_generator test_cppext test_cext": "need CPython's sources",
     "test_gdb test_lib2to3 test_distutils test_ensurepip test_venv test_zipapp": "need programs, or pip",
@@ -16,7 +16,7 @@ NAMES_LEFT_OUT = {name for names in LEFT_OUT for name in names.split()}
 
 
 def modules_of(python, at, words):
-    """Names of modules, those of packages of tests too; of `words` if there are some."""
+    """The names of modules, also of those in packages of tests; only `words` if any are given."""
     directory = Path(at, "test") if at else standard_library(python) / "test"
     found = []
     for path in sorted(directory.glob("test_*")):

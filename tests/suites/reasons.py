@@ -2,8 +2,8 @@
 
 import re
 
-# By the call, its arguments and the kernel's answer; the first that fits. The names are those of
-# docs/suites.md.
+# By the call, its arguments and the kernel's answer: the first line that fits. docs/fidelity.md
+# uses these names.
 RULES = [
     ("forks", r"(fork|clone3?)\((?!.*(CLONE_VFORK|CLONE_THREAD))", "EAGAIN ENOSYS"),
     ("programs", r"(vfork|clone3?|execve|execveat)\((?!.*CLONE_THREAD)", "EAGAIN ENOSYS EACCES"),
@@ -27,8 +27,8 @@ ORDER = list(dict.fromkeys(name for name, _, _ in RULES))
 
 
 def reason_of(calls):
-    """The name of the reason and the call, of [(call, arguments, errno or None)]; or None. The last one that was
-    denied decides: a test ends soon after. What is done without an effect, and what is not there, comes after that.
+    """From [(call, arguments, errno or None)] the name of the reason and the call; or None. The last denied call
+    decides, since a test ends soon after it. If none was denied, calls without an effect or that are absent decide.
     """
     weak = None
     for call, arguments, errno in reversed(calls):

@@ -1,4 +1,4 @@
-"""What came out, as docs/suites.md has it."""
+"""The report, in the form of the table in docs/fidelity.md."""
 
 import subprocess
 from collections import Counter
@@ -8,7 +8,7 @@ from reasons import ORDER
 
 
 class Report:
-    """By module the outcomes on both sides, and of each test that differs why."""
+    """For each module the outcomes on both sides, and for each test that differs the reason."""
 
     def __init__(self, python, outcomes, found):
         self._python = python

@@ -1,4 +1,4 @@
-"""The tests of one module on one side, however some of them end."""
+"""The tests of one module on one side, also if some of them end the run."""
 
 import json
 import re
@@ -12,25 +12,25 @@ from system_calls import Trace
 
 CODE = (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
 
-# Wide: the tests are about other things. REALTIME in seconds; a context has less for fewer tests,
-# so that one that hangs costs little.
+# Wide limits: the tests are about other things. REALTIME is in seconds. A context for fewer tests
+# has less, so that a test that hangs costs little.
 LIMITS = {"CPU": 60, "REALTIME": 60, "NPROC": 0, "VMEM": 0, "FSIZE": 1 << 30}
 CONTEXTS = {"class": {"REALTIME": 30}, "test": {"REALTIME": 15}}
 
-# What of the standard library has a state of its own or brings much: from the shelf, as in a
-# service at work.
+# Modules of the standard library that have a state of their own or import many others: preloaded,
+# as in a real service.
 PRELOADED = "tempfile uuid secrets statistics email.utils logging decimal sqlite3 ssl multiprocessing asyncio".split()
 
-# Not those of the fidelity suite and of the client's tests, whose services may be up at the same
-# time.
+# Other uids than those of the fidelity suite and of the client's tests, whose services may run at
+# the same time.
 UID_BASE = 349_720_000
 
-# As many as one worker can have ready, and more.
+# More than one worker can have ready.
 READY_SANDBOXES = 8
 
 
 class Side:
-    """One side: `execute` takes a request and gives globals as JSON text and emsg. `marks`: it is traced."""
+    """One side. `execute` takes a request and returns globals as JSON text, and emsg. With `marks` it is traced."""
 
     def __init__(self, execute, modules_at, marks):
         self._execute = execute
@@ -38,8 +38,8 @@ class Side:
         self._marks = marks
 
     def outcomes(self, module):
-        """By test: [outcome, what was said]. A test that ends its run is looked for by halving: by class, then
-        one by one.
+        """For each test: [outcome, message]. If a test ends the run, the tests are run in smaller parts: class by
+        class, then one by one.
         """
         listed, end = self._ask(module, None, None)
         if end:
@@ -54,18 +54,18 @@ class Side:
                 results[left[0]] = ["ended", end]
             elif not end:
                 results.update(ran["results"])
-                # One whose class or module could not be set up has no result of its own.
+                # A test whose class or module could not be set up has no result of its own.
                 said = next((text for outcome, text in ran["results"].values() if outcome == "failed"), "")
                 results.update({name: ["failed", said] for name in left if name not in results})
         return results
 
     def one(self, module, test):
-        """A test alone."""
+        """The outcome of a test that is run alone."""
         ran, end = self._ask(module, [test], "test")
         return ["ended", end] if end else ran["results"].get(test, ["failed", str(ran["results"])])
 
     def _ask(self, module, wanted, context):
-        """The globals that came out, and if it ended otherwise than by itself: how."""
+        """The globals of the answer; and how the run ended, unless it ended by itself."""
         mark = module if self._marks else None
         given = {"given": [self._modules_at, module, wanted, mark]}
         request = {"code": CODE, "globals": json.dumps(given), "python_path": False, "context": context}
@@ -74,7 +74,7 @@ class Side:
 
 
 def parts(tests):
-    """All, the tests of each class, each test."""
+    """All tests; the tests of each class; each test alone."""
     yield tests, None
     for owner in dict.fromkeys(owner_of(name) for name in tests):
         yield [name for name in tests if owner_of(name) == owner], "class"
@@ -107,7 +107,7 @@ def service(directory, python, modules_at):
     with running_service(directory, configuration(python), UID_BASE) as (address, _):
         trace = Trace(max(workers_of(python)), directory)
         side = Side(lambda request: ask(address, request), modules_at, marks=True)
-        # Sandboxes that were ready before the trace began.
+        # These sandboxes were ready before the trace began.
         for _ in range(READY_SANDBOXES):
             side.outcomes("test.test_int_literal")
         yield side, trace
@@ -124,7 +124,7 @@ def configuration(python):
 
 
 def workers_of(python):
-    """The workers with such uids, and not their sandboxes, whose parents those are."""
+    """The workers with these uids, without their sandboxes, which are their children."""
     found = {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:

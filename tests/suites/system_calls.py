@@ -1,10 +1,10 @@
-"""Which system calls of a test were denied, seen from outside: strace at the worker, which its sandboxes inherit."""
+"""Which system calls of a test were denied, seen from outside: strace follows the worker and so its sandboxes."""
 
 import re
 import subprocess
 import time
 
-# Nothing is denied there, and they are most of what a test does.
+# None of these is denied, and most calls of a test are among them.
 LEFT_OUT = (
     "read,write,mmap,munmap,mprotect,madvise,brk,futex,lseek,rt_sigaction,rt_sigprocmask,close,fstat,getdents64,"
     "epoll_wait,poll,select,pselect6,ppoll,getpid,gettid,getuid,geteuid,clock_nanosleep,sched_yield,getcwd"
@@ -15,7 +15,7 @@ LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+|\?)(?: (E[A-Z]+))?")
 
 
 class Trace:
-    """The calls of a worker's sandboxes from now on. A test says where it begins by a mark."""
+    """The calls of a worker's sandboxes from now on. Each test begins with a mark."""
 
     def __init__(self, worker, directory):
         self._path = directory / "trace"
@@ -33,12 +33,12 @@ class Trace:
         self._process.wait()
 
     def calls(self, tells):
-        """By mark: (call, arguments, errno or None) of the processes that a test consisted of, as far as `tells` of
-        them is true. To be asked after `close`.
+        """For each mark: (call, arguments, errno or None) of the test's processes, if `tells` is true of the call. Only
+        after `close`.
         """
         with self._path.open(errors="replace") as text:
             lines = [match.groups() for match in map(LINE.match, joined(text)) if match]
-        # A sandbox that is made meanwhile is none of the test's threads.
+        # A sandbox that is made meanwhile does not belong to the test.
         others = {pid for pid, call, *_ in lines if call == "landlock_restrict_self"}
         worker, main, name, found = lines[0][0], None, None, {}
         for pid, call, arguments, _, errno in lines:
@@ -51,7 +51,7 @@ class Trace:
 
 
 def joined(text):
-    """Lines, those that another thread's interrupted made whole."""
+    """The lines, with those joined that a line of another thread has interrupted."""
     begun = {}
     for line in text:
         line = line.rstrip("\n")

@@ -1,4 +1,4 @@
-"""A part of `make fidelity-suites`, and what finds the reasons."""
+"""A part of `make fidelity-suites`, and tests of the code that finds the reasons."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# The original is there. Last in the path: other directories have a conftest, too.
+# The original's module is there. Last in the path, since other directories have a conftest, too.
 sys.path.append(str(Path(__file__).parents[1] / "fidelity"))
 
 from compare import compare
@@ -15,7 +15,7 @@ from reasons import reason_of
 from system_calls import LINE, joined
 
 SUITES = Path(os.environ.get("CODEJAIL_TEST_PYTHONS", Path(__file__).parents[2] / "target")) / "suites"
-# Locks, descriptors, files, threads and a database, in seconds.
+# These test locks, descriptors, files, threads and a database, and take seconds.
 MODULES = ["test_dbm", "test_fcntl", "test_select", "test_shelve", "test_tempfile", "test_thread"]
 
 

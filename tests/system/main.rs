@@ -1,8 +1,8 @@
-//! The service as its clients and its host see it: a real binary, a real kernel, one process of
-//! tests.
+//! Tests of the service as its clients and its host see it: a real binary on a real kernel. All
+//! tests run in one process.
 //!
-//! Tests run side by side. Each has its own service, directory and uids (`codejail_harness`); one
-//! that needs the whole machine says so by `machine::alone()`.
+//! Tests run side by side. Each test has its own service, directory and uids (`codejail_harness`).
+//! A test that needs the whole machine calls `machine::alone()`.
 
 mod answers;
 mod confinement;

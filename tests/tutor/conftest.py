@@ -4,7 +4,7 @@ from rendered import RELEASES, THEIRS, Environment, operator
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory):
-    """Renders each environment once: of a release or of the other plugin, with defaults or as an operator has it."""
+    """Renders each environment once: of a release or the other plugin, with defaults or an operator's settings."""
     made = {}
 
     def render(venv, of_operator=None, **keys):

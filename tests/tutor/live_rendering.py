@@ -13,7 +13,7 @@ DIFFERENCES = REPOSITORY / "docs/tutor.md"
 
 
 def effective(environment, tmp_path, **variables):
-    """The service's own word on what it is configured with."""
+    """The configuration as the service itself prints it."""
     settings = environment.env / "plugins/codejail/apps/codejail"
     variables |= {
         "CODEJAIL_CONFIG": str(settings / "codejail.toml"),
@@ -81,7 +81,7 @@ def test_a_script_splits_requirements_as_the_image_s_does(rendered):
             rendered(release, release).text("plugins/codejail/build/codejail/Dockerfile"),
             re.MULTILINE,
         )[1]
-        # ARG's quotes are a shell's.
+        # The quotes of ARG are those of a shell.
         script = f"value={line}; xargs --no-run-if-empty -n 1 printf '%s\\n' <<<\"$value\""
         words = run("bash", "-c", script).stdout.splitlines()
         configured = operator(release)["config"]["CODEJAIL_EXTRA_PIP_REQUIREMENTS"]
@@ -145,7 +145,7 @@ def test_each_mode_requires_the_layers_that_the_image_s_file_of_that_name_has(re
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("SANDBOX_PYTHON_VERSION", "3.8.6", "must be 3.9 or newer"),
+        ("SANDBOX_PYTHON_VERSION", "3.7.6", "must be 3.8 or newer"),
         ("SANDBOX_PYTHON_VERSION", "latest", "must be 3.9 or newer"),
         ("MODE", "privileged", "must be one of root, namespaces"),
         ("APPARMOR", "sometimes", "must be require or off"),
@@ -170,7 +170,7 @@ def test_both_images_are_built_from_one_dockerfile_and_pulled_only_from_somewher
     for command in ("pull", "push"):
         done = tutor("22", local.root, "images", command, "codejail")
         assert done.returncode != 0 and "codejail" in done.stderr
-        # docker is asked, and fails for want of an engine or of that registry.
+        # docker is called, and fails because there is no engine or no such registry.
         done = tutor("22", elsewhere.root, "images", command, "codejail")
         assert f"docker {command} registry.example.org/openedx/codejail:1" in done.stdout + done.stderr
 

@@ -1,6 +1,6 @@
-"""What Tutor renders for `tutor local`, started with a real engine, and graded through by the real client.
+"""Starts with a real engine what Tutor renders for `tutor local`. The real client grades problems through it.
 
-This kernel has no AppArmor, so the profile is left out where something should run.
+This kernel has no AppArmor, so a service that should run has no profile.
 """
 
 import json
@@ -28,7 +28,7 @@ CLIENT = [
 
 @pytest.fixture(scope="module", autouse=True)
 def images():
-    """Under the names that the plugin has for them."""
+    """The images, under the names that the plugin gives them."""
     for name in ("codejail", "codejail-apparmor"):
         docker("tag", name, f"{name}:0.1.0")
 
@@ -44,7 +44,7 @@ def compose(environment, *arguments, check=True):
 
 @contextmanager
 def started(environment):
-    """The service that is named codejail, healthy, and the address of its API."""
+    """Starts the service codejail, and waits until it is healthy. Returns it with the address of its API."""
     try:
         compose(environment, "up", "--detach", "codejail")
         service = Container(compose(environment, "ps", "--quiet", "codejail").stdout.strip())
@@ -71,7 +71,7 @@ def test_the_real_client_grades_problems_through_it(rendered):
         )
         assert client.returncode == 0, client.stdout[-4000:] + client.stderr[-2000:] + service.log()[-2000:]
         assert "passed" in client.stdout
-        # From a container of Tutor's network, by the name in the LMS's settings.
+        # From a container of Tutor's network, and by the name in the LMS's settings.
         names = environment.yaml("apps/openedx/config/lms.env.yml")
         ask = f"import urllib.request as u; print(u.urlopen('{names['CODE_JAIL_REST_SERVICE_HOST']}/readyz').status)"
         network = next(iter(json.loads(service.state("json .NetworkSettings.Networks"))))

@@ -1,4 +1,4 @@
-"""Environments that Tutor renders, in a directory of the test's own, and what they say of codejail."""
+"""Environments that Tutor renders in a directory of the test, and what they say of codejail."""
 
 import os
 import re
@@ -19,7 +19,7 @@ SECONDS_MAX = 120
 
 
 def operator(release):
-    """What an operator of this release has: configuration, patches, and what should come of them."""
+    """The settings of an operator of this release: configuration, patches, and their expected result."""
     return yaml.safe_load((OPERATORS / f"{release}.yml").read_text(encoding="utf-8"))
 
 
@@ -36,14 +36,14 @@ def tutor(venv, root, *arguments):
 
 
 def named(value):
-    """Of a list of things with names, a mapping by name."""
+    """Makes a mapping by name of a list of things that have names."""
     if isinstance(value, list) and value and all(isinstance(item, dict) and "name" in item for item in value):
         return {item["name"]: item for item in value}
     return value
 
 
 def flat(value, path=""):
-    """Each leaf with its path. Kustomize's hashes, which change with what is in a ConfigMap, are left out."""
+    """Each leaf with its path, without Kustomize's hashes, which change with the content of a ConfigMap."""
     value = named(value)
     if isinstance(value, dict) and value:
         return {key: leaf for name, item in value.items() for key, leaf in flat(item, f"{path}.{name}").items()}
@@ -78,11 +78,11 @@ class Environment:
 
     @property
     def notes(self):
-        """Keys that the plugin has said something about."""
+        """The keys about which the plugin has said something."""
         return re.findall(r"codejail: (CODEJAIL_\w+) ", self.saved.stderr + self.saved.stdout)
 
     def services(self, context):
-        """Services of a compose file that have to do with codejail."""
+        """The services of a compose file that concern codejail."""
         services = self.yaml(context, "docker-compose.yml").get("services") or {}
         return {name: service for name, service in services.items() if name.startswith("codejail")}
 
@@ -93,7 +93,7 @@ class Environment:
         return built.stdout
 
     def objects(self):
-        """Objects of Kubernetes that have to do with codejail, by kind and name."""
+        """The objects of Kubernetes that concern codejail, by kind and name."""
         every = [item for item in yaml.safe_load_all(self.kustomized) if item]
         return {
             f"{item['kind']} {re.sub('-[a-z0-9]{10}$', '', item['metadata']['name'])}": item
@@ -102,7 +102,7 @@ class Environment:
         }
 
     def facts(self):
-        """Each field that others may rely on, by a path that begins with where it is."""
+        """Each field on which others may rely, by a path that begins with its place."""
         found = {}
         for context in ("local", "dev"):
             found |= flat(self.services(context), f"{context}: ")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts what Tutor renders with a real engine: after `make test-docker`'s images, and with its
+# Starts what Tutor renders with a real engine, after `make test-docker`: with its images and its
 # engine.
 #
 #   tests/tutor/run.sh CONTAINERS TUTOR TEST-VENV PYTHON-PREFIX

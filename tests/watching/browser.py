@@ -1,4 +1,4 @@
-"""Headless Chromium, driven over WebDriver (W3C) by Debian's chromedriver: a few requests, so no client library."""
+"""Headless Chromium, controlled over WebDriver (W3C) by Debian's chromedriver. So few requests need no library."""
 
 import base64
 import re
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import requests
 
-# Chromium starts in two seconds; slow machines take more.
+# Chromium starts in two seconds; a slow machine takes longer.
 START_SECONDS_MAX = 60
 ARGUMENTS = [
     "--headless=new",
-    # As root, and in containers that have no user namespaces, Chromium's own sandbox can't be made.
+    # Chromium can't make its own sandbox as root, or in containers without user namespaces.
     "--no-sandbox",
     "--disable-gpu",
-    # Pages are those of this host's service.
+    # All pages are those of this host's service.
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
@@ -23,7 +23,7 @@ ARGUMENTS = [
 
 
 class Browser:
-    """One window."""
+    """A browser window."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -41,11 +41,11 @@ class Browser:
         self._send("POST", f"{self.session}/url", {"url": address})
 
     def run(self, script):
-        """What the script returns."""
+        """The value that the script returns."""
         return self._send("POST", f"{self.session}/execute/sync", {"script": script, "args": []})
 
     def wait_for(self, script, seconds_max=20):
-        """What the script returns, once that is true."""
+        """The value that the script returns, as soon as it is true."""
         deadline = time.monotonic() + seconds_max
         while not (found := self.run(script)):
             assert time.monotonic() < deadline, f"not within {seconds_max} s: {script}\n{self.text('body')}"
@@ -53,11 +53,11 @@ class Browser:
         return found
 
     def text(self, selector):
-        """What one reads in the first element that matches."""
+        """The text of the first element that matches."""
         return self.run(f"return document.querySelector({selector!r}).innerText")
 
     def rows(self, body):
-        """The rows of a table's body, as lists of what its cells say."""
+        """The rows of a table's body, as lists of the texts of their cells."""
         return self.run(
             f"return [...document.getElementById({body!r}).rows].map(r => [...r.cells].map(c => c.textContent))"
         )
@@ -68,22 +68,22 @@ class Browser:
         return self._send("POST", f"{self.session}/goog/cdp/execute", body)
 
     def be_wide(self, pixels, height=800):
-        """A screen of this width, as a phone's or a desk's."""
+        """Sets the width of the screen, for example that of a phone."""
         self.cdp(
             "Emulation.setDeviceMetricsOverride", width=pixels, height=height, deviceScaleFactor=1, mobile=pixels < 600
         )
 
     def prefer(self, scheme):
-        """`light` or `dark`."""
+        """Sets the preferred colours: `light` or `dark`."""
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def complaints(self):
-        """What the console said since it was asked last: errors of scripts, and what the policy stopped."""
+        """The console's new messages: errors of scripts, and what the policy has stopped."""
         lines = self._send("POST", f"{self.session}/se/log", {"type": "browser"})
         return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]
 
     def screenshot(self):
-        """What the screen shows, as PNG."""
+        """A picture of the screen, as PNG."""
         return base64.b64decode(self.cdp("Page.captureScreenshot")["data"])
 
     def close(self):
@@ -92,7 +92,7 @@ class Browser:
 
 @contextmanager
 def browser(directory):
-    """Yields a window; its driver and its profile are gone afterwards."""
+    """Yields a window. Afterwards its driver and its profile are removed."""
     log = directory / "chromedriver.log"
     with log.open("w") as output:
         driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=output, stderr=output, stdin=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What is deployed to watch a service, as the tests read it: rules, dashboard, documents; and promtool."""
+"""The files that are deployed to watch a service (rules, dashboard, documents), as tests read them; promtool."""
 
 import json
 import os
@@ -15,7 +15,7 @@ METRIC = re.compile(r"\b(?:codejail_|process_)\w+")
 
 
 def promtool(*arguments, text=None):
-    """What promtool says, which must be pleased."""
+    """The output of promtool, which must end well."""
     done = subprocess.run([PROMETHEUS / "promtool", *arguments], input=text, capture_output=True, text=True, cwd=TREE)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
@@ -37,7 +37,7 @@ def panels():
 
 
 def metrics_of(query):
-    """The names of the metrics in a query, without what a histogram adds to its own."""
+    """The names of the metrics in a query, without the suffixes of histograms."""
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in METRIC.findall(query)}
 
 

@@ -1,4 +1,4 @@
-"""Debian's prometheus scrapes a service under a known load, and is asked. `make test-prometheus`.
+"""Debian's prometheus scrapes a service under a known load, and the tests ask it. `make test-prometheus`.
 
 Not collected by a plain `pytest`: it takes half a minute and a server.
 """
@@ -15,10 +15,10 @@ import requests
 import yaml
 from deployed import PROMETHEUS, RULES, metrics_of, panels, promtool, rules
 
-# Rates need two scrapes, so they are short here.
+# Rates need two scrapes, so the time between scrapes is short here.
 SCRAPE_SECONDS = 0.5
 SCRAPE = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
-# What Grafana fills in.
+# Grafana puts these into queries.
 FILLED_IN = {"$__rate_interval": "1m", "$instance": ".*"}
 
 
@@ -29,7 +29,7 @@ def free_port():
 
 
 class Prometheus:
-    """A server of the test's own, on loopback, with the rules that are deployed."""
+    """A Prometheus server of the test, on loopback, with the rules that are deployed."""
 
     def __init__(self, directory, target):
         config = {
@@ -63,7 +63,7 @@ class Prometheus:
         return self.get("query", query=query)["result"]
 
     def number(self, query):
-        """The only value that a query has; none if it has none yet."""
+        """The only value that a query has; None if it has no value yet."""
         found = self.ask(query)
         assert len(found) <= 1, found
         return float(found[0]["value"][1]) if found else None
@@ -71,7 +71,7 @@ class Prometheus:
     def is_up(self):
         assert self.process.poll() is None, self.log.read_text()
         try:
-            # Before that it answers without JSON.
+            # Before that the server answers without JSON.
             if requests.get(f"http://{self.address}/-/ready", timeout=10).status_code != 200:
                 return False
             return self.number('up{job="codejail"}') == 1
@@ -95,8 +95,8 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    """A service, what Prometheus knows of it, and what the load was. Counters that a first event makes need a
-    scrape before and after: so the load comes twice.
+    """A service, the Prometheus that scrapes it, and the load. The load comes twice: a counter that the first event
+    makes needs a scrape before an event and one after it.
     """
     with load.watched_service(tmp_path_factory.mktemp("service")) as (service, metrics):
         prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), metrics.removeprefix("http://"))
@@ -107,7 +107,7 @@ def watched(tmp_path_factory):
                 rounds.append(load.one_round(service))
                 ends = sum(load.expected_ends(rounds).values())
                 prometheus.wait_for("sum(codejail_executions_total)", ends)
-            # The next evaluation of the rules has seen all of it.
+            # The next evaluation of the rules has seen the whole load.
             time.sleep(2 * SCRAPE_SECONDS)
             yield metrics, prometheus, rounds
         finally:
@@ -172,8 +172,8 @@ def test_refusals_make_their_alert_pending_and_a_service_that_is_well_makes_none
     _, prometheus, _ = watched
     waiting = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
     assert "CodejailRefusing" in waiting
-    # Executions that fail and requests that are refused may burn the objective; nothing else is
-    # wrong.
+    # Executions that fail and requests that are refused may use up the objective. No other alert
+    # may fire.
     assert waiting <= {"CodejailRefusing", "CodejailLatencySLO", "CodejailLatencySLOSlowBurn", "CodejailSaturated"}
 
 

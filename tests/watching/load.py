@@ -1,4 +1,4 @@
-"""A service with an address of metrics, and a mix of requests whose ends are known."""
+"""A service with an address for metrics, and a mix of requests whose ends are known."""
 
 import json
 import re
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import requests
 from running_service import development_configuration, running_service
 
-# Beside the services of the other tests.
+# Other uids than those of the services of other tests.
 UID_BASE = 349_730_000
 CONTEXT = "course-v1:Org+Slow+2026"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e</td><script>alert(2)</script>"
 
-# Slug: (code, how often one round sends it, how it ends, the context).
+# By slug: (code, how often one round sends it, how it ends, the context).
 PROBLEMS = {
     "good": ("x = 1 + 1", 20, "success", None),
     "wrong": ("raise ValueError('no such answer')", 3, "exception", None),
@@ -25,11 +25,12 @@ PROBLEMS = {
     HOSTILE: ("x = 1", 1, "success", None),
 }
 ENDS = sorted({end for _, _, end, _ in PROBLEMS.values()})
-# Sends of one round that are refused at least: one runs, one waits, the others find the queue full.
+# At least so many requests of a round are refused: one runs, one waits, and the queue is full for
+# the others.
 AT_ONCE = 8
 
 
-# In the configuration, and in nothing that is shown.
+# This stands in the configuration, and must not be shown anywhere.
 SECRET = "not-for-the-page"
 SETTINGS = f"""
 sandboxes_per_worker = 1
@@ -60,7 +61,7 @@ def send(service, slug, code, context=None):
 
 
 def one_round(service):
-    """Sends each problem as often as it says, one after the other, then too many at once."""
+    """Sends each problem as often as its entry says, one after the other; then too many at once."""
     for slug, (code, times, _, context) in PROBLEMS.items():
         for _ in range(times):
             assert send(service, slug, code, context).status_code == 200
@@ -73,7 +74,7 @@ def one_round(service):
 
 
 def expected_ends(rounds):
-    """Executions by end after these rounds."""
+    """The number of executions by end, after these rounds."""
     ends = dict.fromkeys(ENDS, 0)
     for _, times, end, _ in PROBLEMS.values():
         ends[end] += times * len(rounds)
@@ -91,7 +92,7 @@ def watched_service(directory):
 
 
 def wait_until(what, seconds_max=30):
-    """What `what` returns, once that is something; asked anew until then."""
+    """Calls `what` until it returns something, and returns that."""
     deadline = time.monotonic() + seconds_max
     while True:
         found = what()

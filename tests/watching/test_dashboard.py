@@ -1,4 +1,4 @@
-"""Grafana's dashboard: what its source makes, with a description of each panel, of metrics that there are."""
+"""Grafana's dashboard is what its source makes. Each panel has a description, and its metrics exist."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""docs/operating.md: what it names is there."""
+"""The names in docs/operating.md exist."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from deployed import TREE, alerts, complaints, documented, metrics_of
 
 OPERATING = (TREE / "docs/operating.md").read_text(encoding="utf-8")
-# An en dash: the table's empty cell.
+# An en dash stands in the table's empty cells.
 NOTHING = "\u2013"
 PAGE = (TREE / "supervisor/src/page/page.html").read_text(encoding="utf-8")
 
@@ -30,7 +30,7 @@ def test_a_row_names_alerts_and_parts_of_the_page_that_there_are(row):
 
 def test_each_alert_that_asks_how_full_it_is_or_what_ended_has_a_row():
     named = {name for row in complaints() for name in re.findall(r"`(\w+)`", row["alert"])}
-    # These answer no complaint about executions: is it there, is it meant, is the log whole?
+    # These are not about executions, but about the service and its log.
     others = {
         "CodejailDown",
         "CodejailDisabled",
@@ -45,7 +45,7 @@ def test_each_alert_that_asks_how_full_it_is_or_what_ended_has_a_row():
 
 def test_events_and_metrics_that_it_names_are_those_of_the_service():
     sources = [path.read_text(encoding="utf-8") for path in (TREE / "supervisor/src").rglob("*.rs")]
-    # Of an execution's event the fields write themselves.
+    # The code writes the event of an execution in another form, as one of the line's fields.
     events = set(re.findall(r'event(?: = |"\), )"(\w+)"', "".join(sources)))
     named = set(re.findall(r'`event="(\w+)"`', OPERATING))
     assert len(named) > 8

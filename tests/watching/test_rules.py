@@ -1,4 +1,4 @@
-"""The alert rules: promtool takes them, each fires and stays silent as it should, each has its runbook."""
+"""The alert rules: promtool accepts them, each fires and stays silent as it should, and each has a runbook."""
 
 import re
 

@@ -1,5 +1,5 @@
 """Executes runs in forked children, as the worker does. The interpreter under test runs this file, under
-the name `jailed_code`: order and report are literals of Python, on its standard streams.
+the name `jailed_code`: order and report are Python literals on its standard streams.
 """
 
 import os
@@ -14,7 +14,7 @@ except ImportError:
 
 
 def first_of(one, other):
-    """What the worker gives to the modules is no Python, and has no frame."""
+    """The worker's own such function is no Python and has no frame. Here the file name hides the frame."""
 
     def call(*args):
         result = one(*args)
@@ -25,7 +25,7 @@ def first_of(one, other):
 
 
 def warm_up(order):
-    """The failures, and the function that reseeds."""
+    """Returns the failures, and the function that reseeds."""
     importer = {}
     exec(order["importer"], importer)
     (entry,) = importer["load"](order["modules"], ["warm_up.entry"])

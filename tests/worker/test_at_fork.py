@@ -1,4 +1,4 @@
-"""What a child of a warm interpreter is without the hooks of the standard library."""
+"""A child of a warm interpreter is as it should be without the fork hooks of the standard library."""
 
 from warm_interpreter import execute, warm
 
@@ -27,7 +27,7 @@ r = [done, threading.active_count(), logging.getLogger("x").level, threading._ac
 
 
 def test_no_hook_of_the_standard_library_runs_in_a_child(tmp_path):
-    # What threading's hook does is to make this lock anew.
+    # threading's hook would make this lock anew.
     (tmp_path / "lib.py").write_text("import threading\nbefore = id(threading._active_limbo_lock)\n")
     code = "import lib, threading\nr = id(threading._active_limbo_lock) == lib.before"
     assert warm(tmp_path, [code], ["lib", *HOOKS]) == ["True"]

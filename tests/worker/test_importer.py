@@ -1,4 +1,4 @@
-"""The worker's own modules: loaded by their importer, and nowhere to be found afterwards."""
+"""The worker's own modules: their importer loads them, and a run finds them nowhere afterwards."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ import pytest
 from importer import load
 from warm_interpreter import PYTHON, SOURCES, execute, modules, warm
 
-# What the modules import at their top and a fresh interpreter may not have: built into most
-# Pythons.
+# The modules import these at their top. A fresh interpreter may not have them yet. Most Pythons
+# have them built in.
 BUILT_IN = {"_frozen_importlib", "_locale", "_random", "_thread", "_warnings", "atexit", "gc", "os", "sys", "time"}
 
 NEW_MODULES = """
@@ -20,7 +20,7 @@ importer["load"](eval(sys.stdin.read()), ["warm_up.entry", "warm_up.libraries", 
 print(sorted(set(sys.modules) - before))
 """
 
-# Of a run: where it could find the package or its functions.
+# The places where a run could find the package or its functions.
 TRACES = """
 import gc, sys
 named = [n for n in sys.modules if n.partition(".")[0] in ("warm_up", "importer")]

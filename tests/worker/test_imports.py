@@ -1,4 +1,4 @@
-"""What preloading a list of names imports, reports and leaves behind."""
+"""What the preloading of a list of names imports, what it reports, and what it leaves behind."""
 
 import textwrap
 
@@ -34,13 +34,13 @@ threading.Thread(target=threading.Event().wait, daemon=True, name="stays").start
 
 
 def test_a_preload_whose_thread_ends_by_itself_is_no_failure(tmp_path):
-    # As long as a thread may wait for a core where many others are busy.
+    # A thread may have to wait so long for a core on a busy host.
     ends = "import threading, time\nthreading.Thread(target=time.sleep, args=(1,)).start()"
     assert preload_source(tmp_path, ends) == []
 
 
 def test_a_preload_whose_cancelled_timer_has_not_ended_yet_is_no_failure(tmp_path):
-    """As matplotlib's font manager does it."""
+    """matplotlib's font manager does this."""
     cancels = """
 import threading, time
 class Slow(threading.Timer):

@@ -1,4 +1,4 @@
-"""What preloaded libraries hold of `random` in a run that has replaced it."""
+"""What preloaded libraries have of `random` in a run that has replaced `random`."""
 
 from warm_interpreter import NO_PROLOG, PRELOAD, PROLOG, execute, warm
 

@@ -1,4 +1,4 @@
-"""A job's texts on their way to the runner."""
+"""The texts of a job, and what the runner gets of them."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ TEXT = json.dumps(VALUES).encode()
 
 @pytest.fixture
 def loader(monkeypatch):
-    # As in a sandbox venv, which has no simplejson.
+    # A sandbox venv has no simplejson.
     monkeypatch.setattr(load_job, "json", json)
     script = (SOURCES / "runner/jailed_code.py").read_text(encoding="utf-8")
     return load_job.JobLoader(compile(script, "jailed_code", "exec", 0, True))

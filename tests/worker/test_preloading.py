@@ -1,4 +1,4 @@
-"""Nothing of the watching stays in the libraries that were watched."""
+"""Preloading watches libraries while they load. Nothing of that stays in the libraries."""
 
 from warm_interpreter import execute, warm
 

@@ -1,4 +1,4 @@
-"""Which random number generators two children of one worker share, and which not."""
+"""Which random number generators two children of one worker share, and which they don't."""
 
 import textwrap
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_generators_that_a_library_seeded_stay_as_they_are_in_a_fresh_interprete
 
 
 def test_every_generator_class_is_tracked_by_the_collector(tmp_path):
-    """Else the registry, which asks the collector, would miss its objects."""
+    """The registry asks the collector for objects, so it would miss those of an untracked class."""
     code = """
     import random, random2, numpy.random as n
     classes = [random.Random, random2.Random, n.RandomState, n.Generator]
@@ -79,6 +79,6 @@ def test_every_generator_class_is_tracked_by_the_collector(tmp_path):
 
 
 def test_reseeding_takes_less_than_a_tenth_of_a_millisecond(tmp_path):
-    """The aim is 60 us; a machine that is shared may need more."""
+    """The aim is 60 us, but a shared machine may need more."""
     code = "import sys, timeit\nf = sys._getframe(1).f_globals['reseed']\nr = min(timeit.repeat(f, number=50)) / 50"
     assert float(warm(tmp_path, [code], PRELOAD)[0]) < 100e-6

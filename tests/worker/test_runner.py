@@ -1,4 +1,4 @@
-"""`jailed_code`, whose text is a part of what authors see."""
+"""The text of `jailed_code`, of which authors see a part."""
 
 import hashlib
 
@@ -20,5 +20,5 @@ def test_the_text_is_what_it_always_was():
 
 
 def test_one_line_executes_the_code():
-    """There the worker cuts the script into two parts."""
+    """The worker cuts the script into two parts at this line."""
     assert SCRIPT.read_text(encoding="utf-8").count("\nexec(code, g_dict)\n") == 1

@@ -1,4 +1,4 @@
-"""A warm interpreter beside a fresh one: every run gives what it gives where nothing was preloaded."""
+"""A warm interpreter beside a fresh one: every run has the result that it has where nothing is preloaded."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Has code run in forked children of a warm interpreter, or of a fresh one (runs_in_children.py).
+"""Runs code in forked children of a warm interpreter, or of a fresh one (runs_in_children.py).
 
-The interpreter is the sandbox's: CODEJAIL_SANDBOX_PYTHON, by default that of /sandbox/venv. What warms it
-up is the package `warm_up`, loaded by the worker's own importer.
+The interpreter is the sandbox's: CODEJAIL_SANDBOX_PYTHON, by default that of /sandbox/venv. The
+package `warm_up`, loaded by the worker's own importer, warms it up.
 """
 
 import os
@@ -32,7 +32,7 @@ random.Random = random_module.Random
 random.SystemRandom = random_module.SystemRandom
 sys.modules['random'] = random
 """
-# The same names, but nobody replaces anything.
+# The same names, but nothing is replaced.
 NO_PROLOG = """
 import os, sys
 os.environ["MPLCONFIGDIR"] = os.getcwd() + "/tmp"
@@ -43,7 +43,7 @@ random.seed(42)
 
 
 def cases_of(text):
-    """By name: each case is a line `== name` and its code, which leaves its result in `r`."""
+    """The cases of a text by name. A case is a line `== name` and its code, which leaves its result in `r`."""
     return dict(case.split("\n", 1) for case in ("\n" + text.strip()).split("\n== ")[1:])
 
 
@@ -63,8 +63,8 @@ def scratch(path):
 
 
 def execute(path, runs, preload=None, environ=()):
-    """The answers of the runs, in children of a fresh interpreter or (with a list to preload) of a warm
-    one; and which names of that list failed.
+    """Runs in children of a fresh interpreter or, with a list to preload, of a warm one. Returns the
+    answers, and the names of the list that failed.
     """
     importer = (SOURCES / "importer.py").read_text(encoding="utf-8")
     order = {
@@ -100,6 +100,6 @@ def warm(path, runs, preload):
 
 
 def preload_source(path, source, *names):
-    """Preloads a library of that text, and `names`; returns which failed."""
+    """Preloads a library with this source, and `names`. Returns the names that failed."""
     (path / "lib.py").write_text(textwrap.dedent(source))
     return execute(path, [], ["lib", *names])[1]

@@ -1,8 +1,9 @@
-//! What a run can make the kernel do or keep for it where none of its own limits counts: after its
-//! end, in calls of other processes, and in lists and accounts that it shares with others.
+//! Work or memory of the kernel for a run that none of the run's limits counts: after its end, in
+//! other processes' calls, in lists and accounts that it shares with others.
 //!
-//! Each attack does `scale` times as much as usual. None takes more processor time than the run's
-//! limit allows, so that it can still report. Each also bounds itself, for services without limits.
+//! `scale` says how many times as much as usual each probe does. No probe takes so much processor
+//! time that the run's limit leaves it none to report. Each probe also has a bound of its own, for
+//! services without limits.
 
 use super::long_calls::LONG_CALLS;
 use crate::probe::{Probe, ProbePlan};
@@ -20,7 +21,7 @@ macro_rules! costs {
     };
 }
 
-/// Code of two runs that try to communicate.
+/// Code of two runs that try to meet each other.
 macro_rules! channels {
     ($($name:literal, $shows:literal, $uses_up:literal, $victim:literal, $attack:literal;)*) => {
         &[$(Probe::cost($name, $shows, $uses_up, "")
@@ -28,7 +29,7 @@ macro_rules! channels {
     };
 }
 
-/// Costs at the end of a process.
+/// At the end of a process.
 const ENDS: &[Probe] = costs![
     "deny_a_long_end_by_locks", "A run that splits a record lock 300,000 times ends as soon as others.",
     "each descriptor that is closed at its end has the kernel walk the list of locks",
@@ -99,7 +100,7 @@ def write():
     return side * side
 x = outcome(write, ('EMFILE',))
 ";
-    "deny_watches_on_a_fifo", "Writing to a named pipe, which can be opened again and again for watches, holds nobody up.",
+    "deny_watches_on_a_fifo", "Writing to a pipe with a name, which can be opened again and again, holds up nobody.",
     "as many watches as descriptors cubed, all in one queue",
     r"
 import select
@@ -124,7 +125,7 @@ x = outcome(write, ('EMFILE',))
 ";
 ];
 
-/// Costs in accounts of a user.
+/// In accounts that the kernel keeps for a user.
 const ACCOUNTS: &[Probe] = costs![
     "deny_all_pending_signals", "Others run as ever while a run has 100,000 signals pending.",
     "their number is limited by user; a timer needs one",
@@ -192,7 +193,7 @@ x = outcome(fill)
 ";
 ];
 
-/// Costs in file systems that all runs share.
+/// In the file systems that all runs share.
 const SHARED: &[Probe] = costs![
     "deny_evicting_libraries", "Others import as fast as ever while a run drops Python's files from memory.",
     "the page cache is everybody's",
@@ -233,7 +234,7 @@ def flush():
     return len(done)
 x = outcome(flush)
 ";
-    "deny_the_bandwidth_of_the_disk", "A run that reads a library's file again and again past the page cache costs nobody the disk.",
+    "deny_the_bandwidth_of_the_disk", "A run that reads past the page cache can't take the disk's bandwidth.",
     "every read goes to the device",
     r"
 import mmap, threading
@@ -294,7 +295,7 @@ const LOADING: &[Probe] = &[Probe::cost(
     code: "x = 'succeeded', 'they were loaded'",
 })];
 
-/// Communication between two runs that both want it.
+/// Between two runs that both want to meet.
 const CHANNELS: &[Probe] = channels![
     "deny_meeting_at_a_lock", "A lock on a library's file that is seen by another run delays nobody.",
     "two runs can tell each other bits",

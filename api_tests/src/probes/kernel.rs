@@ -1,18 +1,18 @@
-//! Kernel surface: calls that no course needs. Each call has wrong arguments, or needs a capability
-//! that is missing. So a kernel that is reached refuses it too, with an error that no layer gives.
+//! Kernel surface: calls that no course needs. If such a call reaches the kernel, the kernel
+//! refuses its arguments or the missing capability, with another error than that of a layer.
 
 mod shared_files;
 
 use crate::probe::{Denial, Probe, ProbePlan};
 
-/// Why it is enough that one layer guards what the kernel itself allows to root alone.
-const ROOTS: &str = "the kernel itself asks for a capability, which no sandbox has";
-/// Why it is enough that one layer guards calls that only add kernel code, which may have bugs.
-const CODE: &str = "it reaches no other process; it is only more kernel code that can have bugs";
-/// Why it is enough that one layer guards namespaces.
-const NAMESPACE: &str = "a process in a new namespace is under the same layers";
-/// Why it is enough that one layer guards what stays inside the process.
-const ITSELF: &str = "it concerns only the run's own process";
+/// Why one layer is enough against calls that the kernel allows only to root.
+const ROOTS: &str = "the kernel itself wants a capability, which no sandbox has";
+/// Why one layer is enough against calls that are only more kernel code, which can have bugs.
+const CODE: &str = "it reaches nobody; it is kernel code that can have bugs";
+/// Why one layer is enough against namespaces.
+const NAMESPACE: &str = "what is in a new namespace is under the same layers";
+/// Why one layer is enough against calls whose effect stays inside the process.
+const ITSELF: &str = "it concerns the run's own process alone";
 
 macro_rules! calls {
     ($($name:literal, $shows:literal, $reason:expr, $code:literal;)*) => {
@@ -29,9 +29,9 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('mount', None, None, None, 0, None), ('EACCES',), ('EFAULT', 'EPERM'))";
     "deny_unmount", "Nothing can be unmounted.", ROOTS,
     "x = outcome(lambda: call('umount2', b'/', -1), ('EACCES',), ('EINVAL',))";
-    "deny_new_mounts", "No file system can be opened by the newer calls.", ROOTS,
+    "deny_new_mounts", "No file system can be opened for mounting by the newer calls.", ROOTS,
     "x = outcome(lambda: call('fsopen', None, 0), ('EACCES',), ('EPERM', 'EFAULT'))";
-    "deny_picking_mounts", "No mount can be picked up.", ROOTS,
+    "deny_picking_mounts", "No mounted file system can be picked up.", ROOTS,
     "x = outcome(lambda: call('fspick', -1, None, 0), ('EACCES',), ('EPERM', 'EFAULT'))";
     "deny_moving_mounts", "No mount can be moved.", ROOTS,
     "x = outcome(lambda: call('move_mount', -1, None, -1, None, 0), ('EACCES',), ('EPERM', 'EFAULT'))";
@@ -49,14 +49,14 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('pivot_root', None, None), ('EACCES',), ('EPERM', 'EFAULT'))";
     "deny_new_namespaces", "No new namespace can be entered.", NAMESPACE,
     "x = outcome(lambda: call('unshare', 1), CALLS, ('EINVAL',))";
-    "deny_user_namespaces", "No user namespace can be entered, in which the process would be root.", NAMESPACE,
+    "deny_user_namespaces", "No user namespace, in which the process would be root, can be entered.", NAMESPACE,
     "CLONE_NEWUSER = 0x10000000\nx = outcome(lambda: call('unshare', CLONE_NEWUSER), ('EACCES', 'EPERM'), ('EUSERS', 'ENOSPC'))";
     "deny_entering_namespaces", "No other process's namespace can be entered.", NAMESPACE,
     "x = outcome(lambda: call('setns', -1, 0), CALLS, ('EBADF',))";
     "deny_processes_in_new_namespaces", "No process can be made in a new namespace.", NAMESPACE,
     "CLONE_NEWNS, CLONE_FS = 0x20000, 0x200\n\
      x = outcome(lambda: call('clone', CLONE_NEWNS | CLONE_FS, 0, 0, 0, 0), FORKS, ('EINVAL',))";
-    "deny_clone3_at_all", "The call that can do all of it is not there.", CODE,
+    "deny_clone3_at_all", "The newest call for processes and namespaces is not there.", CODE,
     "x = outcome(lambda: call('clone3', None, 0), CALLS, ('EINVAL',))";
     "deny_bpf", "No program can be loaded into the kernel.", CODE,
     "x = outcome(lambda: call('bpf', 0, None, 1 << 20), ('EACCES',), ('E2BIG', 'EPERM', 'EFAULT', 'EINVAL'))";
@@ -64,9 +64,9 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('perf_event_open', None, 0, -1, -1, -1), ('EACCES',), ('EINVAL', 'EFAULT'))";
     "deny_keys", "The kernel's keys can't be worked with.", CODE,
     "x = outcome(lambda: call('keyctl', -1, 0, 0, 0, 0), CALLS, ('ENOTSUP',))";
-    "deny_adding_keys", "The kernel's keys can't be added to.", CODE,
+    "deny_adding_keys", "No key can be added to the kernel's.", CODE,
     "x = outcome(lambda: call('add_key', None, None, None, 1 << 30, 0), CALLS, ('EINVAL',))";
-    "deny_requesting_keys", "The kernel's keys can't be requested, which would start a program.", CODE,
+    "deny_requesting_keys", "No key can be requested, which would start a program.", CODE,
     "x = outcome(lambda: call('request_key', None, None, None, 0), CALLS, ('EFAULT',))";
     "deny_openings_whose_mode_no_filter_sees", "The call that opens files by a structure in memory is not there.", CODE,
     "x = outcome(lambda: call('openat2', -1, None, None, 0), CALLS, ('EINVAL',))";
@@ -97,7 +97,7 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('io_uring_enter', -1, 0, 0, 0, None, 0), CALLS, ('EBADF',))";
     "deny_registering_with_rings", "Nothing can be registered with a ring for input and output.", CODE,
     "x = outcome(lambda: call('io_uring_register', -1, 0, None, 0), CALLS, ('EBADF', 'EINVAL'))";
-    "deny_old_asynchronous_input_and_output", "The calls for asynchronous input and output that came before rings can't be used.", CODE,
+    "deny_old_asynchronous_input_and_output", "The older calls for asynchronous input and output can't be used.", CODE,
     "x = outcome(lambda: call('io_setup', 1, None), CALLS, ('EFAULT',))";
     "deny_handling_page_faults", "Page faults can't be handled by the process.", CODE,
     "USER_MODE_ONLY, UNKNOWN = 1, 4\n\
@@ -130,11 +130,11 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('setdomainname', None, 1), ('EACCES',), ('EPERM',))";
     "deny_setting_the_time", "The clock can't be set.", ROOTS,
     "x = outcome(lambda: call('settimeofday', 8, None), ('EACCES',), ('EFAULT',))";
-    "deny_setting_clocks", "No clock can be set by the call for all clocks.", ROOTS,
+    "deny_setting_clocks", "No other clock can be set.", ROOTS,
     "x = outcome(lambda: call('clock_settime', 1 << 20, None), ('EACCES',), ('EINVAL',))";
-    "deny_adjusting_the_time", "The speed of the clock can't be changed.", ROOTS,
+    "deny_adjusting_the_time", "The clock's speed can't be changed.", ROOTS,
     "x = outcome(lambda: call('adjtimex', None), ('EACCES',), ('EFAULT',))";
-    "deny_adjusting_clocks", "The speed of no clock can be changed by the call for all clocks.", ROOTS,
+    "deny_adjusting_clocks", "No other clock's speed can be changed.", ROOTS,
     "x = outcome(lambda: call('clock_adjtime', 0, None), ('EACCES',), ('EFAULT',))";
     "deny_hanging_up", "The terminal can't be hung up.", ROOTS,
     "x = outcome(lambda: call('vhangup'), ('EACCES',), ('EPERM',))";
@@ -173,11 +173,11 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('splice', -1, None, -1, None, 1, 0), CALLS, ('EBADF',))";
     "deny_splicing_memory", "Pages can't be moved from memory to pipes.", CODE,
     "x = outcome(lambda: call('vmsplice', -1, None, 0, 0), CALLS, ('EBADF',))";
-    "deny_duplicating_pipes", "Pages can't be moved between pipes.", CODE,
+    "deny_duplicating_pipes", "Pages can't be duplicated between pipes.", CODE,
     "x = outcome(lambda: call('tee', -1, -1, 1, 0), CALLS, ('EBADF',))";
     "deny_choosing_memory_nodes", "Where memory comes from can't be chosen.", CODE,
     "x = outcome(lambda: call('set_mempolicy', -1, None, 0), CALLS, ('EINVAL',))";
-    "deny_binding_memory", "Where a part of memory comes from can't be chosen.", CODE,
+    "deny_binding_memory", "Where a part of the memory comes from can't be chosen.", CODE,
     "x = outcome(lambda: call('mbind', 1, 0, 0, None, 0, 0), CALLS, ('EINVAL',))";
     "deny_migrating_memory", "Memory can't be moved between nodes.", CODE,
     "x = outcome(lambda: call('migrate_pages', 1 << 30, 0, None, None), CALLS, ('ESRCH', 'EINVAL'))";

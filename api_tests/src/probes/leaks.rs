@@ -2,8 +2,8 @@
 
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards facts about the host that only help an attacker.
-const ORIENTS: &str = "it contains no data of users; it only tells an attacker about the host";
+/// Why one layer is enough for facts that only tell an attacker about the host.
+const ORIENTS: &str = "it holds nothing of anybody's; it tells an attacker about the host";
 
 /// The probes of the group.
 pub const PROBES: &[Probe] = &[
@@ -26,7 +26,7 @@ pub const PROBES: &[Probe] = &[
     .original("deny_environment_leakage"),
     Probe::harm(
         "deny_the_services_environment_through_c",
-        "The environment that C code sees has nothing that a service's image would have set.",
+        "The environment that C code sees has nothing of the service's own.",
         "def names():\n    \
              environ = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), 'environ')\n    \
              found = []\n    \
@@ -115,7 +115,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_modules_of_the_kernel",
-        "The kernel's modules can't be listed.",
+        "The kernel's modules can't be read.",
         ORIENTS,
         "x = outcome(lambda: os.listdir('/sys/module'), FILES)",
     ),

@@ -1,5 +1,4 @@
-//! System calls that a kill does not end: the kernel first goes through everything that they were
-//! given.
+//! System calls that a kill does not end, since they first walk their whole argument.
 
 use crate::probe::Probe;
 

@@ -4,12 +4,12 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards the making of a socket.
-const SOCKET: &str = "a socket alone sends nothing, and sending is denied too";
-/// Why it is enough that one layer guards what a network namespace makes harmless.
+/// Why one layer is enough against the making of a socket.
+const SOCKET: &str = "a socket alone sends nothing: sending is denied by itself";
+/// Why one layer is enough where a network of the run's own makes the call harmless.
 const OWN_NETWORK: &str =
-    "in its own network namespace, a run has only a loopback interface that is down";
-/// Why it is enough that one layer guards what stays inside the run.
+    "in a network namespace of its own a run is alone with a loopback interface that is down";
+/// Why one layer is enough for what stays inside the run.
 const INSIDE: &str = "both ends are the run's own";
 
 /// The probes of the group.
@@ -108,7 +108,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_pairs_of_internet_sockets",
-        "No pair of sockets of a family other than unix can be asked for.",
+        "No pair of internet sockets can be asked for.",
         SOCKET,
         "x = outcome(lambda: socket.socketpair(socket.AF_INET), CALLS, ('ENOTSUP',))",
     ),
@@ -195,7 +195,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_asking_a_unix_socket_for_interfaces",
-        "The host's network interfaces can't be listed by asking a unix socket.",
+        "A unix socket can't list the host's network interfaces.",
         OWN_NETWORK,
         "import fcntl\n\
          SIOCGIFCONF = 0x8912\n\
@@ -249,7 +249,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("abstract_datagram")]),
     Probe::harm(
         "deny_messages_to_unix_sockets",
-        "A service of the host can't be sent a datagram by the call for messages.",
+        "A service of the host can't be sent a message.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
              return sender.sendmsg([b'x'], [], 0, decoy['datagram'])\n\
@@ -258,7 +258,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("datagram")]),
     Probe::harm(
         "deny_several_messages_to_unix_sockets",
-        "A service of the host can't be sent datagrams by the call for several messages.",
+        "A service of the host can't be sent several messages at once.",
         "def send():\n    \
              sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n    \
              name = ctypes.create_string_buffer(struct.pack('H', socket.AF_UNIX) + decoy['datagram'].encode() + b'\\0')\n    \

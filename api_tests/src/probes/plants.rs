@@ -3,8 +3,8 @@
 use crate::probe::Need::Module;
 use crate::probe::{Probe, ProbePlan};
 
-/// Why it is enough that one layer guards later runs against what is inside of a process.
-const FRESH: &str = "each run has a process of its own; no other layer could stop this";
+/// Why one layer is enough for what is inside a process.
+const FRESH: &str = "each run has a process of its own: no layer but that one could hold";
 
 macro_rules! inside {
     ($name:literal, $shows:literal, $plant:expr, $look:expr) => {
@@ -134,7 +134,7 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_changes_in_preloaded_libraries",
-        "A changed library, preloaded or not, is not there in later runs.",
+        "A changed library, be it preloaded or not, is not there in later runs.",
         "import numpy\nnumpy.planted = 1",
         "import numpy\nx = outcome(lambda: hasattr(numpy, 'planted'))"
     )
@@ -147,7 +147,7 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_variables_of_the_c_environment",
-        "A variable of the environment that C code sees is not there in later runs.",
+        "A variable that C code sees is not there in later runs.",
         "ctypes.CDLL(None).setenv(b'PLANTED', b'1', 1)",
         "getenv = ctypes.CDLL(None).getenv\n\
          getenv.restype = ctypes.c_char_p\n\
@@ -161,14 +161,14 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_seeding_the_next_runs_numpy",
-        "A seed of numpy does not decide a later run's random numbers.",
+        "A seed does not decide a later run's random numbers of numpy.",
         "import numpy\nnumpy.random.seed(7)",
         "import numpy\nx = outcome(lambda: bool(numpy.random.random() == numpy.random.RandomState(7).random_sample()))"
     )
     .needs(&[Module("numpy")]),
     inside!(
         "deny_seeding_the_next_runs_c_library",
-        "A seed of the C library does not decide a later run's random numbers.",
+        "A seed does not decide a later run's random numbers of the C library.",
         "ctypes.CDLL(None).srand(7)",
         "libc = ctypes.CDLL(None)\n\
          drawn = libc.rand()\n\
@@ -232,7 +232,7 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_import_hooks",
-        "A hook that would see the imports of later runs is not there.",
+        "A hook that would see what later runs import is not there.",
         "class Planted:\n    \
              @staticmethod\n    \
              def find_spec(name, path=None, target=None): return None\n\
@@ -241,7 +241,7 @@ pub const PROBES: &[Probe] = &[
     ),
     inside!(
         "deny_leaving_traces",
-        "A function that would see the calls of later runs is not there.",
+        "A function that would see what later runs call is not there.",
         "def planted(*args): return None\nsys.setprofile(planted)",
         "x = outcome(lambda: sys.getprofile() is not None)"
     ),

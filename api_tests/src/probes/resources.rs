@@ -1,10 +1,10 @@
-//! Resources: what a run may use up, and whether it can raise its own limits.
+//! Resources: what a run may use up. A run can't raise its own limits.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
 
-/// Why a limit may rest on one layer.
-const BOUND: &str = "it bounds what a run takes, and the end of the run gives that back";
+/// Why one layer is enough for a limit.
+const BOUND: &str = "it bounds what a run takes, which is gone with the run";
 
 /// The probes of the group.
 pub const PROBES: &[Probe] = &[
@@ -80,7 +80,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_stretching_files_past_the_limit",
-        "No file can be stretched to a length beyond FSIZE.",
+        "No file can be stretched past FSIZE.",
         BOUND,
         "import signal\n\
          signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n\
@@ -88,7 +88,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_reserving_space_past_the_limit",
-        "No space can be reserved past the end of a file.",
+        "No space can be reserved past a file's end.",
         BOUND,
         "KEEP_SIZE = 1\n\
          file = os.open('tmp/large', os.O_CREAT | os.O_WRONLY)\n\

@@ -1,4 +1,4 @@
-//! What must work: code as course authors write it, and what the LMS needs.
+//! What must work: code that course authors write, and what the LMS relies on.
 
 mod allowed;
 mod answers;

@@ -4,10 +4,10 @@ use super::watch::{Samples, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// An answer may take so many times as long as beside runs that only compute.
+/// How many times as long an answer may take as beside runs that only compute.
 const TIMES_MAX: f64 = 1.5;
 /// A delay that is always allowed: two time slices of the scheduler. The process that has the core
-/// delays the next one by a random time.
+/// delays the next one at random.
 const SLACK: Duration = Duration::from_millis(6);
 
 /// The measurements of one attack.
@@ -26,7 +26,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Measurements that are all like this one.
+    /// Measurements that are all the same as this one.
     #[must_use]
     pub fn all_as(quiet: &Seen) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Measured {
         }
     }
 
-    /// Faults that no second measurement changes: a wrong answer, a lost worker.
+    /// Failures that no second measurement changes: a wrong answer, a worker that is gone.
     #[must_use]
     pub fn done(&self) -> Vec<String> {
         let mut harm = Vec::new();
@@ -66,7 +66,7 @@ impl Measured {
         harm
     }
 
-    /// Answers that took longer than allowed.
+    /// The p99s that took longer than they may.
     #[must_use]
     pub fn delays(&self) -> Vec<String> {
         let pairs = [
@@ -94,7 +94,7 @@ impl Measured {
         delays
     }
 
-    /// The worst p99, divided by the allowed value. Below 1 all are allowed.
+    /// The worst p99, as a multiple of what it may be: below 1 there is no excess.
     #[must_use]
     pub fn worst(&self) -> f64 {
         let ratio = |samples: &Samples, base: &Samples| {
@@ -132,7 +132,7 @@ impl Measured {
         )
     }
 
-    /// The figures for programs; times are in milliseconds.
+    /// The figures for machines, with times in milliseconds.
     #[must_use]
     pub fn json(&self) -> Value {
         let samples = |samples: &Samples| {

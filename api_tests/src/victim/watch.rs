@@ -1,5 +1,5 @@
-//! A well-behaved client, and a client that asks `/livez`: what both see while something else goes
-//! on.
+//! A well-behaved client (the victim), and a client that asks for `/livez`: what they see while
+//! something else happens.
 
 use crate::client::{Client, Request};
 use crate::target::Service;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The code that the victim sends again and again. It uses things that authors' code uses and that
-/// another run could use up: a thread, a pipe, a file with a lock, and a module from the disk.
+/// The victim asks for this again and again. The code uses a thread, a pipe, a file with a lock and
+/// a module from the disk, as an author's code does. Another run could use up each of these.
 const CODE: &str = "import colorsys, fcntl, os, threading
 sums = []
 thread = threading.Thread(target=lambda: sums.append(sum(values)))
@@ -29,19 +29,20 @@ pub const SLUG: &str = "codejail-api-tests-victim";
 /// The globals of a right answer.
 pub const RIGHT: &str = r#"{"answer": [1999000, 4096, [0.0, 0.0, 0.0]], "values": 2000}"#;
 
-/// The pause of a client between two requests, so that it does not need a whole core.
+/// The pause between two requests of a client, so that the client itself does not take a core.
 const PAUSE: Duration = Duration::from_millis(3);
-/// The interval of an imagined client that does not wait for an answer before its next request. A
-/// slow answer counts for all requests that this client would have sent meanwhile. So two seconds
-/// without an answer are more than one slow answer.
+/// The interval of a client that does not wait for an answer before its next question. A slow
+/// answer counts for all questions that this client would have asked meanwhile: two seconds without
+/// an answer are more than one slow answer.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Most wrong answers that are kept and shown.
+/// How many wrong answers are kept to be shown.
 const SHOWN_MAX: usize = 3;
 
 /// What one client saw.
 #[derive(Debug, Default, Clone)]
 pub struct Samples {
-    /// How long each answer took, or would have taken, in microseconds. The shortest comes first.
+    /// The time of each answer, or of an answer that would have been asked for, in microseconds,
+    /// shortest first.
     pub micros: Vec<u64>,
     /// The number of answers.
     pub answers: usize,
@@ -53,7 +54,8 @@ pub struct Samples {
 
 impl Samples {
     fn note(&mut self, took: Duration, right: Result<(), String>) {
-        // A wrong answer counts too: a slow answer is not faster because it is wrong.
+        // A wrong answer counts with its time, too: a failure must not look faster than a slow
+        // answer.
         self.answers += 1;
         let mut waited = took;
         loop {
@@ -72,7 +74,7 @@ impl Samples {
         }
     }
 
-    /// This percentage of the answers took at most so long; zero if there are none.
+    /// So many percent of the answers took at most this time; zero if there are none.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.micros.len() * percent).div_ceil(100).max(1);
@@ -85,11 +87,11 @@ impl Samples {
 pub struct Seen {
     /// The victim.
     pub victim: Samples,
-    /// The client that asks `/livez`.
+    /// The client that asks for `/livez`.
     pub livez: Samples,
 }
 
-/// Lets both clients ask while `meanwhile` runs. Returns its result, and what they saw.
+/// Both clients ask while `meanwhile` runs. Returns its result, and what they saw.
 pub fn watch<T>(service: &Service, meanwhile: impl FnOnce() -> T) -> (T, Seen) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -141,7 +143,7 @@ fn is_right(status: u16, body: &str) -> Result<(), String> {
     if status == 200 && parsed.get("emsg").is_none() && parsed["globals_dict"] == right {
         return Ok(());
     }
-    // The error says more than the globals, which come first in the body.
+    // The message for the author says more than the globals, which come first.
     let said = parsed.get("emsg").and_then(Value::as_str).unwrap_or(body);
     let from = said.char_indices().rev().nth(299).map_or(0, |(at, _)| at);
     let shown = &said[from..];

@@ -1,4 +1,4 @@
-//! The program: what it prints and writes, and its exit status.
+//! The binary: its output, the files that it writes, and its exit status.
 
 use super::fake;
 use codejail_harness::dir::TestDir;
@@ -26,7 +26,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Starts a service on a port of its own that answers every request with this body.
+/// Answers everything with this body, as long as the test runs, on a port of its own.
 fn service_that_says(body: &'static str) -> SocketAddr {
     fake::service(move |_, _| body.to_owned())
 }
@@ -109,7 +109,7 @@ fn mistakes_have_the_statuses_of_sysexits() {
 #[test]
 fn what_fails_otherwise_than_by_a_denial_is_broken_and_fails() {
     let address = service_that_says(r#"{"globals_dict": {}, "emsg": "See logs."}"#);
-    // A name: the first of its addresses that accepts is used.
+    // By a name: the address that accepts is used.
     let url = format!("http://localhost:{}", address.port());
     let output = run(&["--base-url", &url, "deny_fork"]);
     let printed = text(&output.stdout);
@@ -197,7 +197,7 @@ fn reports_are_written_for_machines() {
     let failures = probes.len() - skips - probes.iter().filter(passed).count();
     assert_eq!(xml.matches("<failure ").count(), failures);
     assert_eq!(xml.matches("<skipped ").count(), skips);
-    // Python's parser decides whether it is XML.
+    // Python's parser says whether the text is XML.
     let parse = "import sys, xml.etree.ElementTree as t; print(t.parse(sys.argv[1]).getroot().tag)";
     let parsed = Command::new(sandbox_python())
         .args(["-c", parse])

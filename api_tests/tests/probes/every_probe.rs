@@ -31,7 +31,7 @@ fn a_service_started_by_another_user_passes_every_probe() {
 }
 
 fn passes_every_probe(how: &str, unprivileged: bool) {
-    // Limits in seconds must be kept on a machine with few cores, too.
+    // Limits in seconds that hold also on a machine with few cores.
     let _alone = machine::alone();
     let service = Probed::start(unprivileged, &[]);
     let all = run_all(&service.target(), &service.decoys, LIMITS);
@@ -54,7 +54,7 @@ fn as_it_must(probe: &Probe, outcome: &Outcome) -> bool {
 
 #[test]
 fn every_attack_succeeds_where_nothing_confines_it() {
-    // Short limits: nothing enforces them here, and an attack goes on for as long as they say.
+    // Short limits: nothing enforces them here, and an attack lasts as long as they say.
     const SHORT: &[(&str, u64)] = &[
         ("CPU", 1),
         ("REALTIME", 1),
@@ -94,8 +94,8 @@ fn every_attack_succeeds_where_nothing_confines_it() {
     assert!(skipped.is_empty(), "{}", described(&skipped));
 }
 
-/// An attack that is judged beside a victim shows nothing if its code does not do what it should.
-/// Here each runs with a hundredth of its numbers, so that it costs this machine nothing.
+/// An attack that is judged beside a victim must do what it is meant to do: otherwise its judgement
+/// shows nothing. Here its numbers are a hundredth, so that it costs this machine nothing.
 fn costs_are_made(bare: &Bare, decoys: &Decoys, limits: &[(&str, u64)]) {
     let mut costs = run::choose_with_costs("");
     costs.retain(|(_, probe)| probe.is_cost());
@@ -114,8 +114,8 @@ fn attacks_are_never_run_bare_as_root() {
     }
 }
 
-/// Makes a Python, with the sandbox's libraries, that belongs to the user. So only layers could
-/// keep it from being changed.
+/// A Python with the sandbox's libraries that belongs to the user, so that only layers could
+/// protect it.
 fn own_python(dir: &Path, uid: Option<u32>) -> PathBuf {
     let venv = dir.join("venv");
     let as_user = |arguments: &[&str], python: &Path| {

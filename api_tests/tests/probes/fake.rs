@@ -1,12 +1,12 @@
-//! Services whose answers a test chooses.
+//! Services that answer what a test wants.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-/// Starts a service on a port of its own. It takes one request for each connection. The answer has
-/// status 200 and the body that `says` makes from the request's first line and body.
+/// Serves as long as the test runs, one request for each connection. The answer is what `says`
+/// gives for the request's first line and body, with status 200. Returns its port.
 pub fn service(says: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");

@@ -1,9 +1,9 @@
 //! What attacks leave in the kernel after their run, and for how long they keep a processor from a
 //! process that should have it at once.
 //!
-//! The kernel's memory belongs to the whole machine, so other programs may take some meanwhile.
-//! They do so now and then; an attack that leaves something does so each time. So the best of a few
-//! tries counts.
+//! The kernel's memory is that of the whole machine, so other programs may take some meanwhile.
+//! They do so now and then, but an attack that leaves something does so each time. So the best of a
+//! few tries counts.
 
 use super::runs::run_scaled;
 use super::services::{LIMITS, Probed};
@@ -20,21 +20,22 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// After this time, an attack's memory must be given back.
+/// The time after which an attack's memory must be given back.
 const GONE: Duration = Duration::from_secs(2);
-/// Growth of the kernel's structures that is ignored: the per-processor lists of a dozen caches.
+/// A growth of the kernel's structures that means nothing: the per-processor lists of a dozen
+/// caches.
 const STRUCTURES_MAX: i64 = 4 << 20;
-/// Growth that is ignored, of pages that are not free and belong to no file and no process.
+/// The same for pages that are neither free, nor files', nor processes'.
 const PAGES_MAX: i64 = 16 << 20;
 const TRIES: usize = 3;
 
 /// Structures that the kernel can't give back when memory is short: lines of `/proc/meminfo`.
 const STRUCTURES: [&str; 4] = ["SUnreclaim", "KernelStack", "PageTables", "Percpu"];
-/// Memory that is not the kernel's own, or that it can give back. Buffers of sockets and pipes are
-/// in none of these lines.
+/// All memory that is not the kernel's own, or that it can give back. No line has the buffers of
+/// sockets and pipes.
 const OTHERS: [&str; 5] = ["MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"];
 
-/// Messages in the kernel's log if a processor was kept for too long.
+/// The words of the kernel's log if a processor was kept for too long.
 const COMPLAINTS: [&str; 4] = [
     "soft lockup",
     "hard LOCKUP",
@@ -42,8 +43,8 @@ const COMPLAINTS: [&str; 4] = [
     "blocked for more than",
 ];
 
-/// A process of high priority, bound to one processor, which sleeps for a millisecond again and
-/// again. A byte starts and stops a measurement. The delay of its wakes is the time for which
+/// A process of high priority that may use one processor. Between one byte that it gets and the
+/// next it sleeps for a millisecond again and again. How much too late it wakes up is how long
 /// interrupts or the scheduler were off.
 const SLEEPER: &str = "
 import os, select, sys, time
@@ -97,13 +98,13 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // The process may have ended already. Either way it is waited for.
+        // It may have ended. It is waited for in both cases.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Milliseconds: on the worst processor, 999 of 1000 wakes had no longer delay.
+/// Milliseconds: on the worst processor 999 of 1000 wakes were no later.
 fn latest_beside(sleepers: &mut [Sleeper], meanwhile: impl FnOnce()) -> f64 {
     sleepers.iter_mut().for_each(Sleeper::next_phase);
     meanwhile();
@@ -115,7 +116,7 @@ fn latest_beside(sleepers: &mut [Sleeper], meanwhile: impl FnOnce()) -> f64 {
 struct Held {
     structures: i64,
     pages: i64,
-    /// Bytes of objects that are in use, for each cache.
+    /// Bytes of objects that are in use.
     caches: BTreeMap<String, i64>,
 }
 
@@ -134,7 +135,7 @@ impl Held {
             let kib: Option<i64> = memory.lines().find_map(of);
             kib.unwrap_or_else(|| panic!("{name}: {memory}")) * 1024
         };
-        // Only root can read it.
+        // Only root may read it.
         let caches = fs::read_to_string("/proc/slabinfo").unwrap_or_default();
         let cache = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -151,7 +152,7 @@ impl Held {
     }
 }
 
-/// Bytes on each processor's own lists of free pages, which `MemFree` does not count.
+/// Bytes on the lists of free pages that each processor has. `MemFree` does not count them.
 fn free_by_processor() -> i64 {
     let zones = fs::read_to_string("/proc/zoneinfo").expect("the memory's zones");
     let counts = zones
@@ -169,11 +170,11 @@ fn complaints() -> usize {
     log.lines().filter(complains).count()
 }
 
-/// What one attack has left.
+/// The memory and the delay that one attack has left.
 struct Left {
     structures: i64,
     pages: i64,
-    /// The three caches that have grown most.
+    /// The three caches that grew most.
     caches: Vec<(i64, String)>,
     late_ms: f64,
 }
@@ -199,7 +200,7 @@ impl Left {
         self.structures <= STRUCTURES_MAX && self.pages <= PAGES_MAX
     }
 
-    /// The description in one line.
+    /// The figures in one line.
     fn described(&self) -> String {
         let caches = self.caches.iter();
         let caches: Vec<String> = caches
@@ -219,7 +220,7 @@ fn attack(service: &Probed, probe: Chosen, sleepers: &mut [Sleeper], scale: f64)
     let late_ms = latest_beside(sleepers, || {
         run_scaled(&service.target(), &[probe], &service.decoys, LIMITS, scale);
     });
-    // This does not wait for a state: the question is what is there two seconds later.
+    // This is no wait for a state: the question is what is there two seconds later.
     thread::sleep(GONE);
     Left::since(&before, late_ms)
 }
@@ -281,7 +282,7 @@ fn no_attack_on_a_service_started_as_root_leaves_the_kernel_anything() {
 #[test]
 #[ignore = "minutes, and the whole machine: make victim"]
 fn no_attack_on_a_service_started_by_another_user_leaves_the_kernel_anything() {
-    // Only root can read /proc/slabinfo and raise the sleeper's priority.
+    // Only root may read /proc/slabinfo and have the sleeper's priority.
     needs_root!();
     leaves_nothing(true);
 }

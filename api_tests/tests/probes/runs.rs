@@ -9,20 +9,20 @@ use codejail_harness::root::say;
 use serde_json::Value;
 use std::time::Instant;
 
-/// Probes at a time. The services have as many sandboxes.
+/// How many run at a time; the services have as many sandboxes.
 const JOBS: usize = 4;
 
 /// All probes that were run.
 pub struct All(pub Vec<Finished>);
 
 impl All {
-    /// The probes without the right outcome.
+    /// The probes that have a wrong outcome.
     pub fn unlike(&self, passes: fn(&Probe, &Outcome) -> bool) -> Vec<&Finished> {
         let failed = |f: &&Finished| !is_skipped(f) && !passes(f.probe, &f.outcome);
         self.0.iter().filter(failed).collect()
     }
 
-    /// A summary for people who watch.
+    /// Prints the outcomes for the person who watches.
     pub fn summary(&self, passes: fn(&Probe, &Outcome) -> bool) -> String {
         let failed = self.unlike(passes).len();
         let skipped = self.0.iter().filter(|f| is_skipped(f)).count();
@@ -46,7 +46,7 @@ pub fn run_these(
     run_scaled(target, chosen, decoys, limits, 1.0)
 }
 
-/// Runs some probes. Attacks that cost others something do more or less than usual, by `scale`.
+/// Runs some probes. Those that cost others something do `scale` times as much as usual.
 pub fn run_scaled(
     target: &dyn Target,
     chosen: &[Chosen],

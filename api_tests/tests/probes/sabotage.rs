@@ -1,6 +1,6 @@
 //! Every attack against services with one layer left out, and with all layers but one left out.
-//! This shows which layer stops which attack. `make sabotage` runs all of it and writes
-//! docs/sabotage.md; without it the short form runs: one layer left out at a time.
+//! This shows which layer stops which attack. `make sabotage` runs everything and writes
+//! docs/sabotage.md. Otherwise the short form runs: one layer left out at a time.
 //!
 //! If the uid layer is left out, the service runs as a user without rights, never as root.
 
@@ -17,9 +17,9 @@ use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
-/// The layers that can be left out here and that this kernel gives. The cgroup is missing: it
-/// bounds what all runs of a worker use together, which no probe of one run can see. AppArmor is
-/// missing: it needs a kernel with it.
+/// The layers that can be left out here and that this kernel gives. A cgroup bounds what all runs
+/// of a worker use together, which no probe of one run can see. AppArmor needs a kernel that has
+/// it.
 const LAYERS: [&str; 5] = ["namespaces", "mounts", "landlock", "seccomp", "rlimits"];
 const UID: &str = "uid";
 
@@ -45,8 +45,8 @@ fn attack(off: &[&str]) -> (Vec<Finished>, Outcomes) {
     (all, outcomes)
 }
 
-/// Removes System V objects and a queue that `plants.rs` leaves if nothing stops it. Where each run
-/// has a user, the next run can't remove them.
+/// The System V objects and the queue that `plants.rs` leaves where nothing prevents it. Where each
+/// run has a user of its own, the next run can't remove them.
 fn remove_objects_left_on_the_host() {
     let script = "import ctypes\nlibc, KEY = ctypes.CDLL(None), 0x70726F62\n\
                   libc.shmctl(libc.shmget(KEY, 0, 0), 0, None)\n\
@@ -57,8 +57,8 @@ fn remove_objects_left_on_the_host() {
     assert!(removed.expect("the sandbox's Python").success());
 }
 
-/// Removes keys that `plants.rs` has left in keyrings of users, where nothing stopped it. A keyring
-/// outlives its user's processes, and a service of an earlier test may have had the same uids.
+/// The keys that `plants.rs` left in keyrings of users where nothing prevented it. A keyring stays
+/// after its user's processes, and a service of an earlier test may have had the same uids.
 fn remove_keys_left_on_the_host() {
     let script = "import ctypes, os\n\
                   KEYCTL = {'x86_64': 250, 'aarch64': 219}[os.uname().machine]\n\
@@ -80,7 +80,7 @@ fn is_denied(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Denied(_))
 }
 
-/// Each harmful attack must be stopped with any one layer left out, so by two layers.
+/// Harm must be stopped with any one layer left out: so two layers must stop it.
 fn assert_stopped_by_two(without: &str, all: &[Finished]) {
     let harm = |finished: &&Finished| matches!(finished.probe.kind, ProbeKind::Harm(_));
     let done: Vec<String> = all
@@ -126,9 +126,9 @@ fn harm_is_stopped_by_two_layers_and_with_none_it_is_done() {
     say(&matrix.summary());
 }
 
-/// With every layer left out, an attack succeeds, with these exceptions. They are stopped by what a
-/// sandbox is, not by a layer. `every_probe.rs` shows by bare runs that each of them is an attack
-/// at all.
+/// With every layer left out an attack succeeds, except these: they are stopped by the sandbox's
+/// own process, not by a layer. `every_probe.rs` shows that each of them is an attack, since it
+/// succeeds in a bare Python.
 fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
     let held: Vec<&str> = outcomes
         .iter()
@@ -143,9 +143,9 @@ fn assert_held_by_the_process_alone(outcomes: &Outcomes) {
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
 }
 
-/// Stopped by the process itself: each run has a process of its own, not dumpable, with no
-/// descriptors but its streams, an environment of its own, bounded output, and a directory that is
-/// removed. The kernel's timer ends it. And root owns the Python installation.
+/// Each run has a process of its own: it is not dumpable, it has no descriptor but its streams, an
+/// environment of its own, a bounded output, and the kernel's timer ends it. Its directory is
+/// removed. The Python installation belongs to root.
 const BY_THE_PROCESS: &[&str] = &[
     "deny_adding_to_the_libraries",
     "deny_changing_the_python_installation",
@@ -198,11 +198,11 @@ const BY_THE_PROCESS: &[&str] = &[
 #[derive(Default)]
 struct Matrix {
     probes: Vec<(&'static str, &'static str, &'static str, &'static str)>,
-    /// The outcomes with one layer left out.
+    /// With this layer left out.
     without: BTreeMap<&'static str, Outcomes>,
-    /// The outcomes with all layers but one left out.
+    /// With all layers but this one left out.
     alone: BTreeMap<&'static str, Outcomes>,
-    /// The outcomes with all layers left out.
+    /// With all layers left out.
     none: Outcomes,
 }
 
@@ -221,7 +221,7 @@ impl Matrix {
             .collect();
     }
 
-    /// The layers without which an attack succeeds.
+    /// The attacks that succeed if this layer is left out.
     fn resting_on(&self, name: &str) -> Vec<&'static str> {
         let lets_through = |outcomes: &&Outcomes| {
             outcomes
@@ -274,7 +274,7 @@ impl Matrix {
             let by_process = is_denied(&self.none[name]);
             let cells: Vec<&str> = columns
                 .iter()
-                // What the process itself stops says nothing of a layer.
+                // An attack that the process itself stops says nothing of a layer.
                 .map(|layer| mark(self.alone.get(layer).filter(|_| !by_process)))
                 .collect();
             let _ = writeln!(

@@ -5,7 +5,7 @@ use codejail_api_tests::target;
 use codejail_harness::binary::Build;
 use codejail_harness::{Running, Setup};
 
-/// The configuration of the services of these tests. The probes get the limits.
+/// The configuration of these tests' services. The probes learn the limits.
 const CONFIGURATION: &str = r#"
 enabled = true
 workers = 2
@@ -69,7 +69,7 @@ impl Probed {
         }
         let check = service.check(&setup).expect("check");
         let layers = check.lines().filter(|line| line.starts_with("layer "));
-        // They belong to the service's own user, so that only layers protect them.
+        // The decoys belong to the service's own user, so that only layers protect them.
         let uid = codejail_harness::root::is_root().then(|| service.user());
         let decoys = Decoys::create(&service.dir().join("decoys"), uid).expect("decoys");
         Self {
@@ -84,7 +84,7 @@ impl Probed {
         self.service.address()
     }
 
-    /// The service as a target of probes.
+    /// The service, as the probes know it.
     pub fn target(&self) -> target::Service {
         target::Service::new(self.service.address(), "localhost".to_owned())
     }

@@ -1,5 +1,5 @@
-//! Attacks beside a victim. Services that suffer on purpose show when an attack fails. A real
-//! service must not suffer.
+//! Attacks beside a victim: what makes an attack fail, shown by services that are made to suffer;
+//! and that no attack fails with a real service.
 
 use super::fake;
 use super::services::{LIMITS, Probed};
@@ -15,18 +15,18 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long an answer takes without an attack. It is so long that a busy machine adds little.
+/// How long every answer takes in quiet: so long that a busy machine adds little to it.
 const USUAL: Duration = Duration::from_millis(30);
 
 /// What an attack does to a service.
 struct Suffers {
-    /// How long it suffers after the beginning of an attack.
+    /// How long the effect lasts after an attack began.
     lasts: Duration,
-    /// How long its answers to the victim and to `/livez` take meanwhile.
+    /// How long an answer to the victim, and one of `/livez`, takes in that time.
     takes: [Duration; 2],
-    /// Its answer to the victim meanwhile.
+    /// The answer to the victim in that time.
     says: String,
-    /// How many workers it has lost by then.
+    /// How many workers the service loses.
     lost: u32,
 }
 
@@ -45,7 +45,7 @@ fn right() -> String {
     format!("{{\"globals_dict\": {RIGHT}}}")
 }
 
-/// A service that suffers from each attack. Loops are answered in the usual time.
+/// A service that suffers from each attack. It answers loops in the usual time.
 fn service(suffers: Suffers) -> SocketAddr {
     let attacked: Mutex<Option<Instant>> = Mutex::new(None);
     fake::service(move |what, body| {
@@ -81,7 +81,7 @@ fn attack(address: SocketAddr, arguments: &[&str]) -> Output {
         .expect("start it")
 }
 
-/// The exit status, and what was printed.
+/// The status, and the output.
 fn attacked(suffers: Suffers) -> (Option<i32>, String) {
     let output = attack(service(suffers), &["--phase", "0.4", "deny_locking_memory"]);
     (

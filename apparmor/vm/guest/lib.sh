@@ -1,20 +1,20 @@
-# What the scripts of all plans use. Sourced, with -euo pipefail.
+# Functions for the scripts of all plans. Sourced, with -euo pipefail.
 # shellcheck shell=bash
 
 codejail=/usr/local/lib/codejail/codejail
 url=http://127.0.0.1:8080
-# The guest is 12 to 19 times slower than its host, which others use too.
+# The guest is 12 to 19 times slower than its host, and the host has other users.
 patience_seconds=300
-# Of all probes: in the slowest guest that was seen they took 300 s.
+# The longest time for all probes: in the slowest guest that was seen they took 300 s.
 probes_seconds_max=1800
-# Of an execution. Some probes take as long as they may.
+# The limit of an execution. Some probes take as long as they may.
 limit_seconds=10
-# Where what must work is tried with every library: cold, sympy's import alone takes
-# 18 s there.
+# Preloaded where programs that must work are tried with every library: the first import of sympy
+# alone takes 18 s there.
 # shellcheck disable=SC2034 # the scripts'
 every_library='"six", "numpy", "scipy.linalg", "sympy", "networkx", "lxml.etree",
     "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc"'
-# Quotes within a default value would be lost in what is written with it.
+# Quotes inside a default value would be lost in the text that is written with it.
 few_libraries='"six", "numpy"'
 logs=/payload/logs
 
@@ -24,7 +24,7 @@ fail() {
     exit 1
 }
 
-# The configuration: what each check has, then what the caller adds ([layers]).
+# The configuration: first what each check has, then what the caller adds ([layers]).
 write_config() {
     cat >/etc/codejail.toml <<TOML
 bind = "127.0.0.1:8080"
@@ -50,7 +50,7 @@ pids_max = ${pids_max:-4096}
 [layers]
 $(printf '%s\n' "$@")
 TOML
-    # The service reads it as another user, too.
+    # The service also reads it as another user.
     chmod 644 /etc/codejail.toml
 }
 
@@ -66,7 +66,7 @@ start_service() {
     [ $# -eq 0 ] || shift
     write_config "${lines[@]}"
     log=$logs/service-$(date +%s%N)
-    # Opened here: what copies the log is this shell's child, and none of the service's.
+    # Opened here: the process that copies the log is a child of this shell, not of the service.
     local pipe
     exec {pipe}> >(cat >"$log")
     "$@" "$codejail" serve --config /etc/codejail.toml >&"$pipe" 2>&1 {pipe}>&- &
@@ -80,8 +80,8 @@ start_service() {
             return 1
         fi
         # Unhealthy for good: the checks have run, and one has failed.
-        if grep -q 'startup check failed' "$log"; then
-            grep 'startup check' "$log"
+        if grep -q 'event="startup_check_failed"' "$log"; then
+            grep 'event="startup_check_' "$log"
             return 1
         fi
         if [ "$SECONDS" -ge "$deadline" ]; then
@@ -103,7 +103,7 @@ stop_service() {
     }
 }
 
-# For what a script that failed has left.
+# Removes what a script that failed has left.
 end_all() {
     local pid
     for pid in $(pgrep -f '^/[a-z/]*/codejail serve' || true); do
@@ -112,7 +112,7 @@ end_all() {
     done
 }
 
-# A service with these layers ends by itself, says so with status 78, and says why.
+# A service with these layers must end by itself, with status 78, and say why.
 #   refuses_to_start TEXT LAYER-LINE...
 refuses_to_start() {
     local text=$1 status=0
@@ -125,10 +125,9 @@ refuses_to_start() {
     grep -qF "$text" "$logs/refused" || fail "it must say: $text"
 }
 
-# The probes against the service, with decoys to go for: of another user, as the tests
-# on a host have them. Fails unless every probe that was chosen has run and said what
-# came of it: one may be skipped only for a limit that the arguments say is not there.
-# What all of them print is in the file $results.
+# The probes against the service, with decoys that belong to another user, as in the tests on a
+# host. Fails unless each chosen probe has run and has an outcome. A probe may be skipped only for a
+# limit that is missing by the arguments. The file $results has the output of all.
 #   run_probes ARGUMENT-OF-CODEJAIL-API-TESTS...
 run_probes() {
     local decoys decoy_process status=0 chosen ran
@@ -151,7 +150,8 @@ run_probes() {
     grep -E -A 1 '^probe .*FAILED' "$results" || true
     grep -E '^probe .*skipped' "$results" || true
     tail -n 1 "$results"
-    # 0: all is as it must be; 1: a probe says otherwise. Any other end is none.
+    # 0: all is as it must be. 1: a probe has a wrong outcome. Every other status is a failure of
+    # the program.
     ran=$(grep -cE '^probe .* \.\.\. (ok|FAILED|skipped)' "$results") || true
     if [ "$status" -gt 1 ] || [ "$ran" -ne "$chosen" ] || ! tail -n 1 "$results" | grep -qE '^[0-9]+ passed, '; then
         tail -n 5 "$results"
@@ -168,14 +168,14 @@ run_probes() {
     fi
 }
 
-# The probes, of which none may fail.
+# The probes; none may fail.
 probes() {
     run_probes "$@" || return 1
     ! grep -qE '^probe .* FAILED$' "$results"
 }
 
-# Probes that failed, one a line: name, kind (harm, surface, works) and what came of
-# it instead (succeeded, denied, broken).
+# Probes that failed, one on each line: name, kind (harm, surface, works) and the wrong outcome
+# (succeeded, denied, broken).
 failed_probes() {
     awk -F '\t' '
         NR == FNR { kind[$1] = $3; next }
@@ -184,8 +184,9 @@ failed_probes() {
     ' <(/payload/bin/codejail-api-tests --list) "$results"
 }
 
-# Where layers are off, what they alone guard may be done (surface); harm may not, and
-# what must work works. A probe that is broken has shown nothing, whatever its kind.
+# Where layers are off, the attacks that they alone stop may succeed (surface). Attacks of the kind
+# harm may not, and programs that must work have to work. A broken probe shows nothing, whatever its
+# kind.
 #   no_harm ARGUMENT...
 no_harm() {
     local bad
@@ -201,7 +202,7 @@ execute() {
         "payload=$(python3 -c 'import json, sys; print(json.dumps({"code": sys.argv[1], "globals_dict": {}}))' "$1")"
 }
 
-# The denials since a mark in the kernel's log.
+# The denials in the kernel's log since a mark.
 mark() {
     mark=mark-$RANDOM$RANDOM
     echo "codejail $mark" >/dev/kmsg
@@ -217,8 +218,8 @@ no_denials() {
     }
 }
 
-# Every process that the service consists of (whatever it calls itself: what descends
-# from its first one) with what each is under, as a table.
+# A table of every process of the service (all descendants of its first one, whatever their names)
+# and the profile of each.
 processes() {
     local pid
     printf '%6s %6s %10s  %-44s %s\n' PID PPID UID 'attr/apparmor/current' COMMAND
@@ -226,7 +227,7 @@ processes() {
         { above[$1] = $2 }
         END { for (pid in above) { p = pid; while (p > 1 && p != first) p = above[p]; if (p == first) print pid } }' |
         sort -n); do
-        # One that has ended meanwhile has no line.
+        # A process that has ended meanwhile has no line.
         printf '%6s %6s %10s  %-44s %s\n' "$pid" \
             "$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status")" \
             "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" \
@@ -235,10 +236,10 @@ processes() {
     done 2>/dev/null
 }
 
-# How many processes are under exactly this label.
+# The number of processes that are under exactly this label.
 under() { processes | grep -cF "  $1 " || true; }
 
-# The course's library, which a sandbox puts in place when it is under its profile.
+# A course library, which a sandbox writes when it is under its profile.
 with_library() {
     local answer
     python3 - <<'PYTHON'
@@ -255,15 +256,15 @@ PYTHON
 }
 
 works=()
-# A service with AppArmor required does all that it must do, and AppArmor denies
-# nothing of it. Not a script's `fail`: mutations want to see it go wrong. Which probes
-# of what works are run: ${works[@]}, all of them.
+# A service with AppArmor required does everything that it must do, and AppArmor denies nothing of
+# it. It does not call `fail`: mutations expect it to go wrong. ${works[@]} names the probes that
+# must work and are run; all if it is empty.
 #   legitimate LAYER-LINE...
 legitimate() {
     mark
     start_service "$@" || return 1
-    # One that must be killed: its client hangs up, its worker ends it, or the run
-    # would go on to its limit.
+    # An execution that must be killed: its client hangs up, its worker ends it, or the run would go
+    # on until its limit.
     curl -s -m 3 -o /dev/null "$url/api/v0/code-exec" \
         --data-urlencode 'payload={"code": "while True: pass", "globals_dict": {}}' || true
     probes --group works "${works[@]}" || return 1

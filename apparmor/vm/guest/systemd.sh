@@ -1,7 +1,7 @@
-# What the scripts of the plan `systemd` use besides lib.sh. Sourced.
+# Functions for the scripts of the plan `systemd`, besides lib.sh. Sourced.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# Where the units say that it is.
+# The path that the units name.
 codejail=/usr/lib/codejail/codejail
 layers='[layers]
 uid = "require"
@@ -11,7 +11,7 @@ landlock = "require"
 apparmor = "require"
 cgroup = "require"'
 
-# The files of a package, where a package puts them.
+# The files of a package, at the places where a package puts them.
 install_package() {
     install -d /usr/lib/codejail /etc/codejail
     install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /usr/lib/codejail/
@@ -22,14 +22,14 @@ install_package() {
     install -m 644 /payload/deploy/systemd/codejail.tmpfiles /usr/lib/tmpfiles.d/codejail.conf
     systemd-sysusers codejail.conf
     systemd-tmpfiles --create codejail.conf
-    # The guest is slow, and others use its host.
+    # The guest is slow, and its host has other users.
     for unit in codejail codejail@; do
         drop_in "$unit.service" 'TimeoutStartSec=300' 'WatchdogSec=120'
     done
     write_configuration
 }
 
-# Directives that the unit has besides.
+# Directives that the unit has in addition.
 #   drop_in UNIT LINE...
 drop_in() {
     local directory=/etc/systemd/system/$1.d
@@ -68,7 +68,7 @@ start_unit() {
     }
 }
 
-# Every layer is on, by what the running service says of itself and of a sandbox.
+# Every layer is on, as the running service says of itself and of a sandbox.
 all_layers_are_on() {
     local health off
     health=$(curl -sf -m 60 "$url/health/") || fail "it is not healthy"
@@ -82,7 +82,7 @@ print(*(layer for layer in layers if not layer["on"]), sep="\n", end="")' <<<"$h
     say "all layers are on: $health"
 }
 
-# The unit has ended and left nothing.
+# The unit has ended and has left nothing.
 is_gone() {
     local left
     [ "$(property "$1" ActiveState)" = inactive ] || fail "$1 is $(property "$1" ActiveState)"

@@ -7,6 +7,9 @@ url=http://127.0.0.1:8080
 healthy_seconds_max=120
 config=/etc/codejail/codejail.toml
 
+# shellcheck source=deploy/debian/test/upgrade.sh
+source /test/upgrade.sh
+
 step() { echo "== $*"; }
 fail() {
     echo "FAILED: $*"
@@ -39,6 +42,13 @@ stop() {
         cat /tmp/log
         fail "the service ended with status $?"
     }
+}
+until_200() { # PATH
+    local deadline=$((SECONDS + healthy_seconds_max))
+    until curl -sf -m 10 -o /dev/null "$url$1"; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "$1 is not 200: $(curl -s -m 10 "$url$1")"
+        sleep 0.2
+    done
 }
 answers() {
     local answer
@@ -73,7 +83,7 @@ stop
 start
 sed -i 's/^enabled = false/enabled = true/' "$config"
 kill -HUP "$service"
-until [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/readyz")" = 200 ]; do sleep 0.2; done
+until_200 /readyz
 answers
 
 step "probes"
@@ -89,17 +99,15 @@ tail -n 1 /tmp/probes
 kill "$decoys"
 wait "$decoys" || true
 
-step "upgrade, with what was edited"
+step "upgrade, with what was edited, of a service with requests"
 stop
-apt-get -qq install --yes --no-install-recommends /test/next/codejail_*.deb
+upgrade_under_requests
 grep -q '^enabled = true' "$config" || fail "the configuration was overwritten"
-start
-answers
-stop
 
-step "purge"
+step "purge, of a service that runs"
 apt-get -qq purge --yes codejail
 everything >/tmp/after
 diff /tmp/before /tmp/after || fail "that is left"
+! pgrep -x codejail >/dev/null || fail "a process is left"
 [ -z "$(find /run /tmp -name '*codejail*')" ] || fail "left: $(find /run /tmp -name '*codejail*')"
 echo "deb: all of it passed"

@@ -92,9 +92,9 @@ def is_elsewhere(tag):
 def python_version(configured):
     """Major and minor number. Older configurations have a patch level, too."""
     match = re.fullmatch(r"(3)\.(\d+)(\.\d+)?", str(configured))
-    if match is None or int(match[2]) < 9:
+    if match is None or int(match[2]) < 8:
         raise TutorError(
-            f"CODEJAIL_SANDBOX_PYTHON_VERSION is {configured}: it must be 3.9 or newer, such as 3.12. "
+            f"CODEJAIL_SANDBOX_PYTHON_VERSION is {configured}: it must be 3.8 or newer, such as 3.12. "
             "Type: tutor config save --set CODEJAIL_SANDBOX_PYTHON_VERSION=3.12"
         )
     return f"{match[1]}.{match[2]}"

@@ -11,7 +11,7 @@ use crate::metrics;
 use crate::reload::{self, say_payloads};
 use crate::request::finished::begin_keeping;
 use crate::service::Service;
-use crate::service_manager::{Notifier, Passed, keep_told};
+use crate::service_manager::{Notifier, Passed, keep_told, tell_ready};
 use nix::sys::signal::{SigSet, Signal as Number};
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,7 +238,7 @@ async fn say_ready_once_safe(
         () = service.drain.cancelled() => {}
         () = service.health.until_safe() => {
             accepts.cancel();
-            notifier.ready();
+            tell_ready(&notifier, &service);
             tracing::info!(event = "service_ready", "a worker has passed its checks and serves");
         }
     }
@@ -256,7 +256,7 @@ async fn obey(
             let was_up = notifier.reloading();
             reload::reload(sources, host, service).await;
             if was_up {
-                notifier.ready();
+                tell_ready(notifier, service);
             }
         }
         ServiceSignal::AddWorker => reload::add_workers(service, 1),

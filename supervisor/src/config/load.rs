@@ -102,6 +102,7 @@ impl Sources {
         if let Some(path) = self.file.clone().or_else(|| self.path(TOML_VARIABLE)) {
             let read = read_toml(&path, &mut settings);
             settings.note(read);
+            notes.extend(settings.take_replaced());
         }
         self.read_environment(&mut settings);
         self.read_flags(&mut settings);
@@ -132,8 +133,8 @@ impl Sources {
         (!value.is_empty()).then(|| PathBuf::from(value))
     }
 
-    /// Reads variables whose names belong to keys. Others are ignored: beside a service named
-    /// codejail, Kubernetes sets `CODEJAIL_PORT=tcp://...` and others.
+    /// Only names that belong to keys are looked at: beside a service named codejail, Kubernetes
+    /// sets `CODEJAIL_PORT=tcp://...` and others.
     fn read_environment(&self, settings: &mut Settings) {
         for key in KEYS {
             let Some(variable) = key.variable() else {

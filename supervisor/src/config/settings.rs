@@ -4,6 +4,7 @@
 use super::error::ConfigError;
 use super::keys;
 use super::model::Config;
+use super::note::Note;
 use super::suggest;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,6 +31,7 @@ pub enum Origin {
 pub struct Settings {
     values: BTreeMap<Vec<String>, (Value, Origin)>,
     mistakes: Vec<ConfigError>,
+    replaced: Vec<Note>,
 }
 
 impl Settings {
@@ -49,11 +51,30 @@ impl Settings {
         if !key.kind.admits(&value) {
             return Err(origin.refuse(path, &value, &key.kind.refusal(&value)));
         }
-        self.values.insert(path.to_vec(), (value, origin));
+        let said = self
+            .values
+            .insert(path.to_vec(), (value.clone(), origin.clone()));
+        if let Some((old, Origin::Yaml(yaml, name))) = said
+            && let Origin::Toml(toml) = origin
+            && !is_same(&old, &value)
+        {
+            self.replaced.push(Note::Warning(format!(
+                "{}: {name} = {old} does not count: {} has {} = {value}",
+                yaml.display(),
+                toml.display(),
+                dotted(path)
+            )));
+        }
         Ok(())
     }
 
-    /// Keeps a mistake until all sources are read, so that all of them are reported together.
+    /// What the original's file says in vain, because a TOML file says something else. Both are
+    /// files that an operator writes, or that an image brings along, so neither is there by chance.
+    pub fn take_replaced(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.replaced)
+    }
+
+    /// Keeps what is wrong until all sources are read.
     pub fn note(&mut self, result: Result<(), ConfigError>) {
         self.mistakes.extend(result.err());
     }
@@ -97,7 +118,16 @@ impl Settings {
     }
 }
 
-/// Puts a value at its path in `table`, and makes the tables on the way.
+/// Whether two values mean the same: a number of seconds may be written with a point or without.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Integer(whole), Value::Float(number))
+        | (Value::Float(number), Value::Integer(whole)) => *whole as f64 == *number,
+        (one, other) => one == other,
+    }
+}
+
+/// Puts a value where its path says; tables on the way are made.
 pub fn insert(table: &mut Table, path: &[String], value: Value) {
     match path {
         [] => {}

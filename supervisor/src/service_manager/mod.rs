@@ -11,7 +11,7 @@ mod told;
 
 pub use notifier::Notifier;
 pub use passed::{Passed, PassedError};
-pub use told::keep_told;
+pub use told::{keep_told, tell_ready};
 
 /// The variables of the protocol.
 pub const VARIABLES: [&str; 6] = [

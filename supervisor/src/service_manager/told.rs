@@ -1,8 +1,8 @@
-//! What the service tells its manager: its state in words, and a sign of life.
+//! Tells the service manager how the service is: in words, and by a sign of life.
 //!
-//! The sign of life says more than that this process exists: tasks of the runtime must get their
-//! turn in time, and the spawner must answer. If one of the two is stopped or stuck, the service
-//! can serve no new request.
+//! The sign of life says more than that this process is there: the runtime must get to its tasks in
+//! time, and the spawner must answer. If either is stopped or stuck, the service serves no new
+//! client.
 
 use super::Notifier;
 use crate::service::Service;
@@ -11,13 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How often the words are made. They are for people.
+/// How often the words are told: people read them.
 const WORDS_EVERY: Duration = Duration::from_secs(2);
-/// How many signs of life are sent within the time that the manager allows. sd_watchdog_enabled(3)
-/// advises at least two, and a question to the spawner takes time, too.
+/// How many signs of life a manager gets within the time that it allows. sd_watchdog_enabled(3)
+/// wants two at least, and a question to the spawner takes time, too.
 const SIGNS_MIN: u32 = 4;
 
-/// Tells the manager about the service for as long as the service runs.
+/// Tells the manager how the service is, and then that it is up. Whoever waits until it is up and
+/// then asks how it is (`systemctl start`, `systemctl status`) must not read an older answer.
+pub fn tell_ready(notifier: &Notifier, service: &Service) {
+    notifier.status(&words(service));
+    notifier.ready();
+}
+
+/// Tells the manager how the service is for as long as that runs.
 pub async fn keep_told(notifier: Arc<Notifier>, service: Service, spawner: Arc<SpawnerLink>) {
     let watchdog = notifier.watchdog();
     let longest = watchdog.map(|longest| longest / SIGNS_MIN);
@@ -34,8 +41,7 @@ pub async fn keep_told(notifier: Arc<Notifier>, service: Service, spawner: Arc<S
             () = service.drain.cancelled() => break,
         }
     }
-    // What follows has bounds of its own, such as graceful_timeout_ms; the manager has
-    // TimeoutStopSec.
+    // The end has its own bounds: graceful_timeout_ms here, and TimeoutStopSec of the manager.
     notifier.status(&words(&service));
 }
 

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 impl SpawnerLink {
-    /// Whether the spawner takes a question within `longest`, and answers it within the same time.
-    /// While an earlier question is not answered, no other is sent, and the result is false.
+    /// Whether the spawner takes a question within `longest`, and answers it within as long. While
+    /// an earlier question waits for its answer no other is sent, and the result is `false`.
     pub async fn answers(&self, longest: Duration) -> bool {
         let (pong, answered) = oneshot::channel();
         {

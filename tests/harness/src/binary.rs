@@ -16,10 +16,10 @@ const MODULE: &str = "libcodejail_worker.so";
 /// The workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Which build of the service.
+/// Names a build of the service.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Build<'a> {
-    /// The one under test.
+    /// The build under test.
     #[default]
     Ordinary,
     /// The build in which layers can be left out, and which executes even after failed checks.
@@ -103,7 +103,7 @@ fn given_or(variable: &str, build: impl FnOnce() -> Result<PathBuf>) -> PathBuf 
     given.unwrap_or_else(|| build().unwrap_or_else(|error| panic!("{variable}: {error:#}")))
 }
 
-/// With the profile of the test that runs.
+/// The binary with the profile of the test that runs.
 fn as_this_test() -> Result<PathBuf> {
     let dir = profile_dir()?;
     let name = dir.file_name().and_then(|name| name.to_str());
@@ -114,8 +114,8 @@ fn as_this_test() -> Result<PathBuf> {
     build(profile, &target_dir()?, &[])
 }
 
-/// Where cargo puts what has the profile of the test that runs: `target/debug/deps/TEST` is below
-/// it.
+/// Where cargo puts binaries with the profile of the test that runs: `target/debug/deps/TEST` is
+/// below it.
 fn profile_dir() -> Result<PathBuf> {
     let test = env::current_exe()?;
     let dir = test.ancestors().find(|dir| dir.ends_with("deps"));

@@ -23,11 +23,11 @@ pub type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
 /// An answer, as it came.
 #[derive(Debug)]
 pub struct Answer {
-    /// HTTP's.
+    /// The status of HTTP.
     pub status: u16,
-    /// With names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// All of it.
+    /// The whole body.
     pub body: String,
 }
 
@@ -61,7 +61,7 @@ impl Answer {
         self.globals()
     }
 
-    /// What the author reads of a run that failed. Panics if it did not.
+    /// The message that the author of a failed run reads. Panics if the run did not fail.
     #[must_use]
     #[track_caller]
     pub fn emsg(&self) -> String {
@@ -73,11 +73,11 @@ impl Answer {
     }
 }
 
-/// One connection; the service may be asked over it again and again.
+/// One connection, over which the service can be asked several times.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    /// What has been received beyond the last answer.
+    /// Bytes that came after the last answer.
     received: Vec<u8>,
 }
 
@@ -85,12 +85,12 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// Nobody accepts.
+    /// Nobody accepts the connection.
     pub fn open(address: SocketAddr) -> Result<Self> {
         Self::over(TcpStream::connect(address)?)
     }
 
-    /// Asks over a connection that is there.
+    /// Uses a connection that is open already.
     ///
     /// # Errors
     /// The system refuses an option of its socket.
@@ -106,7 +106,7 @@ impl Connection {
     /// Sends one request and reads its answer.
     ///
     /// # Errors
-    /// The connection breaks, or what comes is no answer with a length.
+    /// The connection breaks, or the bytes that come are no answer with a length.
     pub fn ask(&mut self, head: &str, body: &[u8]) -> Result<Answer> {
         self.stream.write_all(&[head.as_bytes(), body].concat())?;
         let head_end = loop {
@@ -194,18 +194,19 @@ pub fn post(address: SocketAddr, content_type: Option<&str>, body: impl AsRef<[u
     answer
 }
 
-/// Asks for an execution of this payload, as a form.
+/// Asks for an execution of this payload, in a form.
 pub fn post_payload(address: SocketAddr, payload: &str) -> Answer {
     post(address, Some(FORM), form(payload))
 }
 
-/// The head of a request after which the service closes. Headers end with `\r\n` each.
+/// The head of a request. The service closes the connection after its answer. Each header ends with
+/// `\r\n`.
 #[must_use]
 pub fn head(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: codejail\r\nConnection: close\r\n{headers}\r\n")
 }
 
-/// A form with one payload.
+/// A form that holds one payload.
 #[must_use]
 pub fn form(payload: &str) -> String {
     let encoded = |byte: u8| match byte {
@@ -218,7 +219,7 @@ pub fn form(payload: &str) -> String {
     format!("payload={encoded}")
 }
 
-/// A body of [`MULTIPART`]'s type.
+/// A body that has the type [`MULTIPART`].
 #[must_use]
 pub fn multipart(parts: &[Part<'_>]) -> Vec<u8> {
     let mut body = Vec::new();

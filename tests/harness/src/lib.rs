@@ -1,12 +1,13 @@
-//! The one harness of all tests and benchmarks in Rust: it starts a real service with a port, a
-//! directory and uids of its own, talks to it, watches its processes, and puts faults into it.
+//! The one harness of all tests and benchmarks in Rust. It starts a real service with a port, a
+//! directory and uids of its own, talks to the service, watches its processes, and causes faults in
+//! it.
 //!
-//! It knows nothing of what a test expects, and it never ends a process that it didn't start.
+//! The harness knows nothing of what a test expects. It never ends a process that it did not start.
 //!
 //! * [`Service`] is for tests: a call that fails panics, and at its end nothing of it may be left.
 //! * [`Running`] is the same service for programs: a call that fails returns its error.
 //!
-//! tests/README.md says which variables of the environment it obeys.
+//! tests/README.md says which variables of the environment the harness reads.
 
 pub mod binary;
 pub mod cgroups;

@@ -1,5 +1,5 @@
-//! What a service logs. Tests wait for events by their ids (`event="worker_retired"`), which stay
-//! when a sentence is worded anew.
+//! The log of a service. Tests wait for events by their ids (`event="worker_retired"`), which stay
+//! when a sentence changes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ impl Log {
         log
     }
 
-    /// All of it, so far.
+    /// The whole log so far.
     #[must_use]
     pub fn text(&self) -> String {
         self.lock().clone()
@@ -39,7 +39,7 @@ impl Log {
         lines.map(str::to_owned).collect()
     }
 
-    /// Where the service listens, if it has said so.
+    /// The address on which the service listens, if the log names it.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         // Does not use the event's id: benchmarks also run earlier builds, which may have none.
@@ -51,7 +51,7 @@ impl Log {
         rest[..end].parse().ok()
     }
 
-    /// Whether nothing more can come: the service and all its processes have closed their side.
+    /// Whether the log is complete: the service and all its processes have closed their side.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         Arc::strong_count(&self.0) == 1

@@ -59,7 +59,7 @@ impl Drop for Alone {
     }
 }
 
-/// Each service holds one as long as it runs.
+/// Each service holds a value of this type as long as it runs.
 #[derive(Debug)]
 pub(crate) struct Beside(());
 
@@ -86,7 +86,7 @@ pub(crate) fn beside() -> Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // One that another thread drops leaves that thread's number alone.
+        // A value that another thread drops does not change the number of the thread that made it.
         OWN.set(OWN.get().saturating_sub(1));
         holders().beside -= 1;
         CHANGED.notify_all();

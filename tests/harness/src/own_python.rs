@@ -6,19 +6,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// An interpreter of a test's own.
+/// An interpreter that belongs to one test.
 #[derive(Debug)]
 pub struct OwnPython {
     dir: TestDir,
     /// Its file.
     pub bin: PathBuf,
     layers: &'static str,
-    /// Where its modules are; none for a script.
+    /// The directory of its modules; `None` for a script.
     site: Option<PathBuf>,
 }
 
 impl OwnPython {
-    /// Whatever this text is as a program; workers keep the host's root, which has its interpreter.
+    /// A script with this text. Workers keep the host's root, which has the script's own
+    /// interpreter.
     #[must_use]
     pub fn script(text: &str) -> Self {
         let dir = TestDir::new("python");
@@ -33,7 +34,8 @@ impl OwnPython {
         python
     }
 
-    /// A shell script that is no worker. Asked where its files are, it answers as a Python does.
+    /// A shell script that is no worker. When it is asked for the paths of its files, it answers as
+    /// a Python does.
     #[must_use]
     pub fn shell(text: &str) -> Self {
         let real = sandbox_python();
@@ -44,7 +46,7 @@ impl OwnPython {
         Self::script(&format!("#!/bin/sh\n{answers}\n{text}\n"))
     }
 
-    /// Replaces a script by another, at once.
+    /// Replaces a script by another script, in one step.
     pub fn rewrite(&self, text: &str) {
         let new = self.dir.join("new");
         fs::write(&new, text).expect("write");
@@ -83,20 +85,20 @@ impl OwnPython {
         python
     }
 
-    /// Writes a module; workers that are warm already have the old one.
+    /// Writes a module. Workers that are warm have the old one.
     pub fn write_module(&self, name: &str, source: &str) {
         let site = self.site.as_ref().expect("a venv");
         fs::write(site.join(format!("{name}.py")), source).expect("write");
     }
 
-    /// Copies a package, whole.
+    /// Copies a whole package.
     pub fn copy_package(&self, package: &Path) {
         let site = self.site.as_ref().expect("a venv");
         let copied = Command::new("cp").arg("-r").args([package, site]).status();
         assert!(copied.expect("cp").success(), "{}", package.display());
     }
 
-    /// As a configuration names it, with what it shall preload.
+    /// Configuration that names this interpreter and what it preloads.
     #[must_use]
     pub fn overrides(&self, preload: &[&str]) -> String {
         let layers = self.layers;

@@ -43,7 +43,7 @@ struct Stat {
     children: Usage,
 }
 
-/// What was used.
+/// What processes have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// User and system time, in steps of 10 ms.
@@ -162,10 +162,10 @@ pub fn status_field(pid: i32, field: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// What a service used so far, all its processes, once it has gone quiet.
+/// What all processes of a service have used so far, once the service is quiet.
 ///
 /// # Errors
-/// It does not go quiet.
+/// The service does not get quiet.
 pub fn settled_usage(root: i32) -> Result<Usage> {
     let deadline = Instant::now() + SETTLE_MAX;
     let mut last = usage(root);
@@ -183,7 +183,7 @@ pub fn settled_usage(root: i32) -> Result<Usage> {
     }
 }
 
-/// What a process and all below it used so far.
+/// What a process and all processes below it have used so far.
 #[must_use]
 pub fn usage(root: i32) -> Usage {
     let mut sum = Usage::default();
@@ -196,10 +196,10 @@ pub fn usage(root: i32) -> Usage {
     sum
 }
 
-/// What the children of this process used that have ended.
+/// What those children of this process have used that have ended.
 ///
 /// # Errors
-/// `/proc` doesn't tell.
+/// `/proc` does not tell.
 pub fn ended_children() -> Result<Usage> {
     let own = i32::try_from(std::process::id())?;
     Ok(stat(own).context("/proc/self/stat")?.children)

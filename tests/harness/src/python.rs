@@ -1,11 +1,12 @@
-//! Pythons: the sandboxes', the tests', and the system's, which says what two JSON texts are.
+//! Pythons: that of the sandboxes, that of the tests, and the system's, which tells what two JSON
+//! texts mean.
 
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Debian 12's, whose wording of JSON errors the service keeps.
+/// Debian 12's Python. The service has its texts of JSON errors.
 pub const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 
 /// The interpreter of the sandboxes: `CODEJAIL_SANDBOX_PYTHON`, or where prepared hosts have it.
@@ -25,7 +26,7 @@ pub fn test_python() -> PathBuf {
     PathBuf::from(given)
 }
 
-/// Runs a script to its good end: what it prints.
+/// Runs a script, which must end well. Returns what the script prints.
 pub fn run_script(python: impl AsRef<OsStr>, script: &str, input: &[u8]) -> Vec<u8> {
     let mut process = Command::new(python)
         .args(["-c", script])

@@ -7,20 +7,20 @@ use std::net::SocketAddr;
 /// One execution.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
-    /// The author's.
+    /// The author's code.
     pub code: String,
     /// JSON text, so that a test can write what serde_json can't.
     pub globals: Option<String>,
     /// The name of limits in the configuration.
     pub context: Option<&'static str>,
-    /// Whether it names the library on the path.
+    /// Whether the request names the library on the path.
     pub python_path: bool,
-    /// A `python_lib.zip` to send along.
+    /// A `python_lib.zip` that is sent along.
     pub library: Option<Vec<u8>>,
 }
 
 impl Run {
-    /// Of code over no globals.
+    /// A run of this code, without globals.
     #[must_use]
     pub fn new(code: impl Into<String>) -> Self {
         Self {
@@ -29,21 +29,21 @@ impl Run {
         }
     }
 
-    /// Over these globals, a JSON text.
+    /// The run gets these globals, a JSON text.
     #[must_use]
     pub fn globals(mut self, json: impl Into<String>) -> Self {
         self.globals = Some(json.into());
         self
     }
 
-    /// With limits by their name in the configuration.
+    /// The run has the limits of this name in the configuration.
     #[must_use]
     pub fn context(mut self, context: &'static str) -> Self {
         self.context = Some(context);
         self
     }
 
-    /// With a library: sends it, and names it on the path.
+    /// The run has a library: the request sends it, and names it on the path.
     #[must_use]
     pub fn library(mut self, zip: Vec<u8>) -> Self {
         self.python_path = true;
@@ -84,7 +84,7 @@ impl Run {
         connection.ask(&head, &body).expect("an answer")
     }
 
-    /// A form, or multipart where there is a file.
+    /// A form; multipart if there is a file.
     fn body(&self) -> (&'static str, Vec<u8>) {
         let payload = self.payload();
         match &self.library {

@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A service with a port, a directory and uids of its own. Dropping it ends it.
+/// A service with a port, a directory and uids of its own. When this is dropped, the service ends.
 #[derive(Debug)]
 pub struct Running {
-    /// None once it was waited for.
+    /// `None` when the service has been waited for.
     process: Option<Child>,
     pid: i32,
     address: SocketAddr,
@@ -35,7 +35,7 @@ impl Running {
     /// Starts a service and waits until it listens.
     ///
     /// # Errors
-    /// It does not: with its log.
+    /// The service does not listen. The error has its log.
     pub fn launch(setup: &Setup<'_>) -> Result<Self> {
         let mut service = Self::begin(setup)?;
         let address = try_wait_for("a line with the address", START_MAX, || {
@@ -49,20 +49,20 @@ impl Running {
         Ok(service)
     }
 
-    /// Starts a service and waits until it would execute.
+    /// Starts a service and waits until it is ready to execute.
     ///
     /// # Errors
-    /// It does not: with its log.
+    /// The service does not get ready. The error has its log.
     pub fn start(setup: &Setup<'_>) -> Result<Self> {
         let service = Self::launch(setup)?;
         service.wait_until_ready()?;
         Ok(service)
     }
 
-    /// Starts a service that must refuse to run: its exit status and its log.
+    /// Starts a service that must refuse to run. Returns its exit status and its log.
     ///
     /// # Errors
-    /// It doesn't end.
+    /// The service does not end.
     pub fn fail_to_start(setup: &Setup<'_>) -> Result<(ExitStatus, String)> {
         let mut service = Self::begin(setup)?;
         let status = service.wait(START_MAX)?;
@@ -94,15 +94,16 @@ impl Running {
         })
     }
 
-    /// Waits until it would execute.
+    /// Waits until the service is ready to execute.
     ///
     /// # Errors
-    /// It would not within 120 s, or it is gone.
+    /// It does not get ready within 120 s, or it is gone.
     pub fn wait_until_ready(&self) -> Result<()> {
         self.wait_for_200("/readyz").map(drop)
     }
 
-    /// Waits until it answers this path with 200; how long after its start that was.
+    /// Waits until the service answers this path with 200. Returns how long after its start that
+    /// was.
     ///
     /// # Errors
     /// It does not within 120 s, or it is gone.
@@ -139,16 +140,16 @@ impl Running {
         Ok(values.sum())
     }
 
-    /// What `codejail check` prints with the same configuration and by the same user.
+    /// The output of `codejail check` with the same configuration and as the same user.
     ///
     /// # Errors
-    /// It can't be started.
+    /// The command can't be started.
     pub fn check(&self, setup: &Setup<'_>) -> Result<String> {
         let output = setup.command(&self.place, "check")?.output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Where it listens.
+    /// The address on which the service listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -160,13 +161,14 @@ impl Running {
         self.pid
     }
 
-    /// Its directory: configuration and scratch root, and what a test puts there.
+    /// The directory of the service: configuration and scratch root, and files that a test puts
+    /// there.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.place.dir
     }
 
-    /// Where its sandboxes have their directories.
+    /// The directory in which sandboxes have their directories.
     #[must_use]
     pub fn scratch_root(&self) -> PathBuf {
         self.place.dir.join("scratch")
@@ -182,7 +184,7 @@ impl Running {
         }
     }
 
-    /// First uid of its workers and sandboxes.
+    /// The first uid of its workers and sandboxes.
     #[must_use]
     pub fn uid_base(&self) -> u32 {
         self.place.uids.uid_base()
@@ -194,7 +196,7 @@ impl Running {
         self.place.uids.uids().contains(&process.uid)
     }
 
-    /// What it has logged.
+    /// The log of the service.
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
@@ -208,7 +210,7 @@ impl Running {
         Ok(http::get(self.address, path)?)
     }
 
-    /// What is in its scratch root, as the host sees it.
+    /// The entries of its scratch root, as the host sees them.
     #[must_use]
     pub fn scratch_entries(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.scratch_root()).expect("the scratch root");
@@ -217,10 +219,11 @@ impl Running {
             .collect()
     }
 
-    /// Sends a signal to the supervisor; one that has ended already has its status to tell.
+    /// Sends a signal to the supervisor. If the supervisor has ended, that is no error: its status
+    /// tells.
     ///
     /// # Errors
-    /// It may not be sent.
+    /// The signal may not be sent.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         match kill(Pid::from_raw(self.pid), signal) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -228,26 +231,26 @@ impl Running {
         }
     }
 
-    /// Whether it was waited for.
+    /// Whether the service has been waited for.
     #[must_use]
     pub fn was_waited_for(&self) -> bool {
         self.process.is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the service.
     ///
     /// # Errors
-    /// It doesn't end within `longest`, or was waited for already.
+    /// It does not end within `longest`, or has been waited for already.
     pub fn wait(&mut self, longest: Duration) -> Result<ExitStatus> {
         let status = try_wait_for("the service's end", longest, || self.ended())?;
         self.process = None;
         Ok(status)
     }
 
-    /// Ends it as a service manager would.
+    /// Ends the service as a service manager would.
     ///
     /// # Errors
-    /// It does not end, or not well: with its log.
+    /// The service does not end, or does not end well. The error has its log.
     pub fn stop(mut self) -> Result<()> {
         self.signal(Signal::SIGTERM)?;
         let status = self.wait(END_MAX)?;

@@ -1,4 +1,5 @@
-//! A service of a test: a failed call panics, and at its end nothing of the service may be left.
+//! The service of a test: a failed call panics, and at the end of the service nothing of it may be
+//! left.
 
 mod watch;
 
@@ -18,15 +19,15 @@ use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A service that runs. Dropping it ends it, and panics unless it ends well and leaves no process
-/// and no directory.
+/// A service that runs. When this is dropped, the service ends. That panics unless the service ends
+/// well and leaves no process and no directory.
 #[derive(Debug)]
 pub struct Service {
-    /// Where it listens.
+    /// The address on which the service listens.
     pub address: SocketAddr,
     running: Running,
     expect_directories: bool,
-    /// Its processes when it was last told something.
+    /// The processes of the service at the time of its last signal.
     family: Mutex<Vec<Process>>,
 }
 
@@ -38,7 +39,8 @@ impl Deref for Service {
     }
 }
 
-/// Who is not root can't look into a worker's root to see what a run has written.
+/// A user who is not root can't look into a worker's root, so a test could not see what a run has
+/// written.
 fn visible(setup: &Setup<'_>) -> String {
     let visible = if is_root() {
         ""
@@ -58,7 +60,7 @@ impl Service {
         })
     }
 
-    /// The same by somebody who is not root.
+    /// The same, started by a user who is not root.
     #[must_use]
     pub fn start_unprivileged(overrides: &str) -> Self {
         Self::start_as(&Setup {
@@ -68,7 +70,7 @@ impl Service {
         })
     }
 
-    /// Starts one that is set up in some other way, and waits until it is healthy.
+    /// Starts a service with this setup, and waits until it is healthy.
     #[must_use]
     pub fn start_as(setup: &Setup<'_>) -> Self {
         let service = Self::launch(setup);
@@ -93,7 +95,7 @@ impl Service {
         }
     }
 
-    /// Starts one that must refuse to run: its exit status and its log.
+    /// Starts a service that must refuse to run. Returns its exit status and its log.
     #[must_use]
     pub fn fail_to_start(overrides: &str) -> (Option<i32>, String) {
         Self::fail_to_start_as(&Setup {
@@ -102,7 +104,7 @@ impl Service {
         })
     }
 
-    /// The same of one that is set up in some other way.
+    /// The same, with this setup.
     #[must_use]
     pub fn fail_to_start_as(setup: &Setup<'_>) -> (Option<i32>, String) {
         let base = visible(setup);
@@ -127,13 +129,14 @@ impl Service {
         healthy.unwrap_or_else(|error| panic!("{error:#}\n{}", self.log()));
     }
 
-    /// Waits until it would execute, whatever its checks said.
+    /// Waits until the service would execute, whatever its checks said.
     pub fn wait_until_ready(&self) {
         let ready = self.running.wait_until_ready();
         ready.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
-    /// Executes until it works again. What comes before must be an answer of a service in trouble.
+    /// Executes until the service works again. Each answer before that must be one that a service
+    /// with a fault gives.
     pub fn wait_until_it_works(&self) {
         wait_until("a service that works", START_MAX, || {
             let answer = self.execute("x = 1");
@@ -141,13 +144,13 @@ impl Service {
         });
     }
 
-    /// Executes something and sees the right answer.
+    /// Executes code, and compares the answer.
     #[track_caller]
     pub fn assert_works(&self) {
         assert_eq!(self.value_of_x("x = 1"), json!(1));
     }
 
-    /// Sees that it answers, whether or not it executes.
+    /// The service must answer `/livez`, whether or not it executes.
     #[track_caller]
     pub fn assert_lives(&self) {
         assert_eq!(self.get("/livez").status, 200);
@@ -159,19 +162,19 @@ impl Service {
         self.try_get(path).expect("an answer")
     }
 
-    /// One of its counters and gauges, summed over its labels; 0 if it was never counted.
+    /// A counter or gauge of the service, summed over its labels; 0 if it was never counted.
     #[track_caller]
     pub fn metric(&self, name: &str) -> u64 {
         self.try_metric(name).expect("metrics") as u64
     }
 
-    /// Executes.
+    /// Executes this run.
     #[track_caller]
     pub fn run(&self, run: &Run) -> Answer {
         run.ask(self.address)
     }
 
-    /// Executes code over no globals.
+    /// Executes code without globals.
     #[track_caller]
     pub fn execute(&self, code: &str) -> Answer {
         self.run(&Run::new(code))
@@ -189,12 +192,12 @@ impl Service {
         Connection::open(self.address).expect("connect")
     }
 
-    /// Changes its configuration; it learns of that when it is told.
+    /// Changes the configuration of the service, which notices when it is told to reload.
     pub fn reconfigure(&self, overrides: &str) {
         reconfigure(self.dir(), overrides);
     }
 
-    /// All that it has logged.
+    /// The whole log.
     #[must_use]
     pub fn log(&self) -> String {
         self.running.log().text()
@@ -206,7 +209,7 @@ impl Service {
         self.running.log().events(id)
     }
 
-    /// Waits until an event has happened so many times; its lines.
+    /// Waits until an event has happened so many times. Returns its lines.
     pub fn wait_for_events(&self, id: &str, count: usize) -> Vec<String> {
         let found = try_wait_for(id, START_MAX, || {
             Ok(Some(self.events(id)).filter(|lines| lines.len() >= count))
@@ -214,41 +217,41 @@ impl Service {
         found.unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
     }
 
-    /// Waits until an event has happened; its first line.
+    /// Waits until an event has happened. Returns its first line.
     pub fn wait_for_event(&self, id: &str) -> String {
         self.wait_for_events(id, 1).remove(0)
     }
 
-    /// Waits until an event has happened with this in its line.
+    /// Waits until an event has happened whose line contains `part`.
     pub fn wait_for_event_with(&self, id: &str, part: &str) -> String {
         wait_for(&format!("{id}: {part}"), START_MAX, || {
             self.events(id).into_iter().find(|line| line.contains(part))
         })
     }
 
-    /// Tells it something that is not its end.
+    /// Sends a signal that does not end the service.
     pub fn tell(&self, signal: Signal) {
         self.running.signal(signal).expect("kill");
     }
 
-    /// Tells it something that may be its end: at the end of the test none of its processes may be
+    /// Sends a signal that may end the service: at the end of the test none of its processes may be
     /// left.
     pub fn signal(&self, signal: Signal) {
         *self.family.lock().expect("no panic") = self.processes();
         self.tell(signal);
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the service.
     pub fn wait(&mut self) -> ExitStatus {
         self.running.wait(END_MAX).expect("its end")
     }
 
-    /// Kills the spawner. After that no process is left that could remove directories.
+    /// The test has killed the spawner, so no process is left that could remove directories.
     pub fn leaves_directories(&mut self) {
         self.expect_directories = true;
     }
 
-    /// Those of its processes that still live, also when they have lost their parents.
+    /// Those processes of the service that still live, also if they have lost their parents.
     fn remains(&self) -> Vec<Process> {
         let mut remains = processes::all();
         remains.retain(|process| self.owns(process));

@@ -12,8 +12,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The configuration where a test sets nothing else. It warms up quickly, and its limits also suit
-/// a loaded machine.
+/// The configuration of tests that set nothing else. The service warms up quickly with it, and its
+/// limits also suit a loaded machine.
 const DEFAULTS: &str = r#"
 enabled = true
 workers = 1
@@ -32,26 +32,27 @@ pub const CONFIGURATION: &str = "codejail.toml";
 /// How a service is to be started.
 #[derive(Debug, Clone)]
 pub struct Setup<'a> {
-    /// TOML to begin with: what most services of a test suite have. The harness adds a port, uids,
-    /// a scratch root and a Python.
+    /// The first part of the TOML, the same for most services of a test suite. The harness adds a
+    /// port, uids, a scratch root and a Python.
     pub base: &'a str,
-    /// TOML over that.
+    /// TOML that goes over `base`.
     pub overrides: &'a str,
-    /// As another user than root: as root, the range's own user.
+    /// The service is not started as root: if the test is root, it is started as the first user of
+    /// its range.
     pub unprivileged: bool,
-    /// From copies of binary and module, which any user can read.
+    /// The service is started from copies of binary and module that every user can read.
     pub staged: bool,
-    /// Which build of it.
+    /// The build of the service.
     pub build: Build<'a>,
-    /// A program that starts it, with arguments; it must become the service by exec.
+    /// A program that starts the service, with its arguments. It must become the service by exec.
     pub starter: &'a [&'a str],
-    /// More variables of its environment.
+    /// Additional variables of the environment.
     pub env: &'a [(&'a str, &'a str)],
-    /// A socket that is handed to it as a service manager does, so many times.
+    /// A socket that the service gets so many times, as a service manager passes sockets.
     pub passed: Option<(&'a TcpListener, usize)>,
 }
 
-/// Becomes what its arguments name, with standard input as so many passed sockets.
+/// Passes standard input as so many sockets, and becomes the program that the arguments name.
 const PASS: &str = "
 count=$0
 fd=3
@@ -77,7 +78,7 @@ impl Default for Setup<'_> {
     }
 }
 
-/// What a service has of its own.
+/// What belongs to one service alone.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) uids: UidRange,
@@ -85,7 +86,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The scratch root is as `/tmp`.
+    /// The scratch root has the mode of `/tmp`.
     pub(crate) fn make() -> Result<Self> {
         let (uids, dir) = (UidRange::try_take()?, TestDir::try_new("test")?);
         fs::create_dir(dir.join("scratch"))?;
@@ -95,13 +96,13 @@ impl Place {
 }
 
 impl Setup<'_> {
-    /// Whether the service's user is none that this one can be without root.
+    /// Whether the service runs as another user than this process, which is root.
     fn other_user(&self) -> bool {
         self.unprivileged && crate::root::is_root()
     }
 
-    /// A command of the executable (`serve`, `check`) with this setup's configuration, which is
-    /// written.
+    /// A command of the executable (`serve`, `check`). Writes the configuration of this setup
+    /// before.
     pub(crate) fn command(&self, place: &Place, what: &str) -> Result<Command> {
         let file = place.dir.join(CONFIGURATION);
         fs::write(&file, self.configuration(place)?)?;
@@ -161,7 +162,7 @@ fn log_filter() -> String {
     given.unwrap_or_else(|_| "info".to_owned())
 }
 
-/// Changes the configuration of a service that runs; it learns of that when it is told.
+/// Changes the configuration of a running service, which notices when it is told to reload.
 pub(crate) fn reconfigure(dir: &Path, overrides: &str) {
     let file = dir.join(CONFIGURATION);
     let text = fs::read_to_string(&file).expect("read");

@@ -1,4 +1,4 @@
-//! Small file systems of a test's own, which can be filled.
+//! Small file systems that belong to one test, which can fill them.
 
 use crate::dir::TestDir;
 use crate::wait::{START_MAX, wait_until};
@@ -12,7 +12,7 @@ use std::process::Command;
 pub struct SmallDisk(TestDir);
 
 impl SmallDisk {
-    /// Mounts one, as `/tmp` for who may write. Takes root.
+    /// Mounts a tmpfs that is open to everybody like `/tmp`. Takes root.
     #[must_use]
     pub fn mount(options: &str) -> Self {
         let dir = TestDir::new("disk");
@@ -25,21 +25,21 @@ impl SmallDisk {
         Self(dir)
     }
 
-    /// Where it is.
+    /// The directory at which it is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Waits until the service in it is idle: a worker, two sandboxes, and nothing that waits to be
-    /// removed.
+    /// Waits until the service that uses it is idle: a worker, two sandboxes, and no files that
+    /// wait to be removed.
     pub fn wait_for_quiet(&self) {
         wait_until("an idle scratch root", START_MAX, || {
             let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
             let (dirs, waiting): (Vec<_>, Vec<_>) = entries
                 .map(|entry| entry.path())
                 .partition(|dir| dir.join("jailed_code").exists());
-            // The spawner's mark stays in the directory of what waits to be removed.
+            // The spawner's mark stays in the directory for files that wait to be removed.
             let is_empty = |dir: &PathBuf| {
                 let mut found = fs::read_dir(dir).into_iter().flatten().flatten();
                 found.all(|entry| entry.file_name() == ".service")
@@ -48,7 +48,7 @@ impl SmallDisk {
         });
     }
 
-    /// Takes all its space; the file that does.
+    /// Fills the disk. Returns the file that takes all its space.
     pub fn fill(&self) -> PathBuf {
         let path = self.path().join("filler");
         let file = File::options().create(true).append(true).open(&path);

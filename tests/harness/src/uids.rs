@@ -23,7 +23,7 @@ const RANGES: u32 = 50_000;
 const LOCKS: &str = "/tmp/codejail-test-uids";
 const NEXT: &str = "next";
 
-/// A range of 2,000 uids that nobody else has, until this is dropped.
+/// A range of 2,000 uids that belongs to its holder until this is dropped.
 #[derive(Debug)]
 pub struct UidRange {
     first: u32,
@@ -33,7 +33,8 @@ pub struct UidRange {
 
 impl Drop for UidRange {
     fn drop(&mut self) {
-        // While it is locked. A file that stays is locked again by whoever takes the range next.
+        // This happens while the lock is held. If the file stays, the next holder of the range
+        // locks it again.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -75,14 +76,14 @@ impl UidRange {
         self.first..self.first + SIZE
     }
 
-    /// The first of them: the user of the service's HTTP side, or of a whole service that is not
+    /// The first uid: the user of the service's HTTP side, or of a whole service that is not
     /// started as root.
     #[must_use]
     pub fn user(&self) -> u32 {
         self.first
     }
 
-    /// The second of them: the first uid of workers and sandboxes, of which there may be 999.
+    /// The second uid: the first one for workers and sandboxes, of which there may be 999.
     #[must_use]
     pub fn uid_base(&self) -> u32 {
         self.first + 1
@@ -91,7 +92,7 @@ impl UidRange {
 
 fn make_lock_dir() -> std::io::Result<()> {
     match fs::create_dir(LOCKS) {
-        // For everybody, as `/tmp`.
+        // Open to everybody, like `/tmp`.
         Ok(()) => fs::set_permissions(LOCKS, Permissions::from_mode(0o1777)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -115,7 +116,7 @@ fn next_number() -> Result<u32> {
     Ok(number)
 }
 
-/// The range's lock; none if somebody else holds it, or keeps the file closed.
+/// The range's lock; `None` if another process holds it or the file can't be opened.
 fn lock(path: &Path) -> Result<Option<Flock<File>>> {
     let named = || path.display().to_string();
     loop {
@@ -136,7 +137,7 @@ fn lock(path: &Path) -> Result<Option<Flock<File>>> {
     }
 }
 
-/// Opens a file, which is made if it is not there; none if its owner keeps it closed.
+/// Opens a file, and makes it if it is missing; `None` if its owner does not let others open it.
 fn open(path: &Path, mode: u32) -> std::io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options
@@ -144,8 +145,8 @@ fn open(path: &Path, mode: u32) -> std::io::Result<Option<File>> {
         .write(mode & 0o002 != 0)
         .custom_flags(OFlag::O_NOFOLLOW.bits());
     loop {
-        // Without O_CREAT first: the kernel refuses it for a file of another user in a directory as
-        // this one (`fs.protected_regular`).
+        // First without O_CREAT: in a directory with this mode the kernel refuses O_CREAT for a
+        // file of another user (`fs.protected_regular`).
         match options.open(path) {
             Ok(file) => return Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),

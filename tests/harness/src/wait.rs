@@ -4,18 +4,19 @@ use anyhow::{Result, bail};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The longest start of a service: 0.3 s on an idle machine, 1 s with numpy.
+/// The most that the start of a service may take. It takes 0.3 s on an idle machine, 1 s with
+/// numpy.
 pub const START_MAX: Duration = Duration::from_secs(120);
-/// The longest end of a service or a process: 50 ms, unless something runs.
+/// The most that the end of a service or a process may take. It takes 50 ms if nothing executes.
 pub const END_MAX: Duration = Duration::from_secs(30);
 
-/// Between two looks.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Looks again and again until there is something to see.
+/// Looks again and again until `look` finds something.
 ///
 /// # Errors
-/// There is nothing within `longest`, or a look failed.
+/// `look` finds nothing within `longest`, or fails.
 pub fn try_wait_for<T>(
     what: &str,
     longest: Duration,
@@ -33,13 +34,12 @@ pub fn try_wait_for<T>(
     }
 }
 
-/// Looks again and again until there is something to see. Panics if there is nothing within
-/// `longest`.
+/// Looks again and again until `look` finds something. Panics if it finds nothing within `longest`.
 pub fn wait_for<T>(what: &str, longest: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     try_wait_for(what, longest, || Ok(look())).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Looks again and again until it is so. Panics if it is not within `longest`.
+/// Looks again and again until `is_so`. Panics if that takes longer than `longest`.
 pub fn wait_until(what: &str, longest: Duration, mut is_so: impl FnMut() -> bool) {
     wait_for(what, longest, || is_so().then_some(()));
 }

@@ -1,10 +1,10 @@
-//! A connection that does with the bytes what a test wants.
+//! A connection over which a test sends any bytes.
 
 use crate::http::{ANSWER_MAX, FORM, PATH, form, head};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-/// An open connection. What fails on it panics, unless a method says otherwise.
+/// An open connection. An error panics, unless a method says otherwise.
 #[derive(Debug)]
 pub struct Wire(TcpStream);
 
@@ -25,15 +25,16 @@ impl Wire {
         self.0.write_all(bytes.as_ref()).expect("write");
     }
 
-    /// Sends these bytes: whether it could, since the service may have closed.
+    /// Sends these bytes. Returns whether that worked, since the service may have closed the
+    /// connection.
     pub fn try_say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Waits until the service closes: whether it did so without an answer.
+    /// Waits until the service closes the connection. Returns whether no answer came before.
     pub fn is_cut_off(&mut self) -> bool {
         let mut read = Vec::new();
-        // A connection that is closed with something unread is reset.
+        // If a connection is closed while bytes are unread, it is reset.
         let _ = self.0.read_to_end(&mut read);
         read.is_empty()
     }
@@ -45,7 +46,7 @@ impl Wire {
         self.say(head("POST", PATH, &headers) + &body);
     }
 
-    /// Reads until this text has come; all that has come by then.
+    /// Reads until this text has come. Returns everything that has come.
     pub fn wait_for(&mut self, text: &str) -> String {
         let mut read = Vec::new();
         let mut byte = [0];
@@ -57,7 +58,7 @@ impl Wire {
         String::from_utf8_lossy(&read).into_owned()
     }
 
-    /// All that comes until the service closes.
+    /// Everything that comes until the service closes the connection.
     pub fn rest(&mut self) -> String {
         let mut read = Vec::new();
         self.0.read_to_end(&mut read).expect("read");

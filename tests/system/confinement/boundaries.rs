@@ -1,5 +1,5 @@
-//! Each layer denies what it is there for; and where the configuration lets a layer be opened or
-//! left out, the same attempt succeeds: so it is that layer which denies it.
+//! Each layer denies its own attacks. Where the configuration can open a layer or leave it out, the
+//! same attempt then succeeds: this shows that the layer denied it.
 
 use crate::answers::NOT_CONFIGURED;
 use codejail_harness::Run;
@@ -55,9 +55,9 @@ fn without_landlock_and_a_root_of_its_own_the_startup_check_refuses_to_execute()
     let health = health.json();
     assert_eq!(health["status"], "UNAVAILABLE");
     let failed = |id| service.check_failure(id);
-    // The listing itself: nothing was in the way.
+    // The listing itself stands in the message, so nothing was in the way.
     assert!(failed("disk").is_some_and(|failure| failure.contains("usr")));
-    // What a user of one's own keeps apart without any other layer.
+    // Users of their own keep files apart without any other layer.
     assert_eq!(failed("files").is_none(), is_root(), "{health}");
     for id in ["functionality", "exec", "network"] {
         assert_eq!(failed(id), None, "{health}");
@@ -172,7 +172,7 @@ fn the_environment_is_the_services_fixed_one() {
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(environment["TMPDIR"], "tmp");
     assert_eq!(environment["EXTRA"], "given");
-    // Not through C's eyes either, nor through the kernel's.
+    // C's own list of the environment and the kernel's have no more than Python's.
     let leak = "import ctypes, os\nenviron = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), 'environ')\n\
                 x = []\nwhile environ[len(x)]: x.append(environ[len(x)].decode())";
     let seen_by_c = service.value_of_x(leak).to_string();
@@ -231,7 +231,8 @@ y = before == contents() and [len(c) > 100 for c in before] == [True, True]
     let globals = service.run(&Run::new(code).library(zip)).success();
     let mut done = globals["x"].as_object().unwrap().clone();
     if !is_root() {
-        // Its own user's files: Landlock has no right for changing modes, owners and times.
+        // They are files of the sandbox's own user, and Landlock has no right for changing modes,
+        // owners and times.
         done.retain(|what, _| {
             !["chmod", "chown", "utime", "set uid"]
                 .iter()
@@ -276,11 +277,11 @@ os.makedirs('tmp/closed/inner'); os.symlink(victim, 'tmp/closed/inner/link'); ou
         .success();
     let outcomes = globals["x"].as_array().unwrap();
     assert_eq!(outcomes.len(), 15);
-    // `..` of tmp is its own directory, which it may list.
+    // The `..` of tmp is the run's own directory, which the run may list.
     let done = outcomes.iter().filter(|outcome| *outcome == "done").count();
     assert_eq!(done, 1, "{globals}");
     wait_for("its directory's removal", START_MAX, || {
-        // The last one is for what waits to be removed.
+        // The last directory is for files that wait to be removed.
         (service.scratch_directories().len() == 1 + 2 + 1).then_some(())
     });
     assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious");

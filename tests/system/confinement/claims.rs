@@ -1,5 +1,5 @@
-//! What a sandbox says over its status pipe after the author's code has begun is that code's claim.
-//! It can spoil the run's own answer, and nothing else.
+//! After the author's code has begun, whatever a sandbox says over its status pipe is a claim of
+//! that code. It can spoil the run's own answer, and nothing else.
 
 use crate::answers::KILLED;
 use codejail_harness::{Run, Service};
@@ -44,7 +44,7 @@ fn a_run_that_claims_to_be_done_and_stays_ends_alone() {
         assert_eq!(victim.join().unwrap(), json!(1));
     });
     assert_eq!(service.workers(), workers);
-    // The three processes per sandbox that may be: running, spare, on its way out.
+    // Each sandbox may have three processes: one that runs, a spare, and one that ends.
     service.wait_for_processes(2 + 1 + 4);
 }
 
@@ -109,7 +109,7 @@ fn a_flood_of_claims_does_not_hold_the_deadline_up() {
         "{}",
         &emsg[emsg.len() - 40..]
     );
-    // Ten times the limit, for a machine that is busy with other tests.
+    // Ten times the limit, because the machine may be busy with other tests.
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
@@ -126,7 +126,8 @@ fn space_cannot_be_taken_past_the_limit_on_a_files_size() {
         )
     };
     assert_eq!(service.value_of_x(&code(0)), json!([0, 0, true]));
-    // FALLOC_FL_KEEP_SIZE: the kernel checks the limit only where the size grows.
+    // FALLOC_FL_KEEP_SIZE does not change the size, and the kernel checks the limit only where the
+    // size grows.
     assert_eq!(service.value_of_x(&code(1)), json!([-1, 13, false]));
 }
 
@@ -137,14 +138,15 @@ fn what_a_run_imports_cold_is_counted_by_library_and_nothing_else_that_it_names(
         let labels = format!("codejail_cold_imports_total{{module=\"{module}\"}}");
         service.metric(&labels)
     };
-    // Preloaded, of the standard library, not installed; and installed, which alone is counted.
+    // Modules that are preloaded, of the standard library, and not installed; networkx is installed
+    // and not preloaded, and is counted alone.
     let imports = "import numpy, json, decimal\ntry:\n    import no_such_library\nexcept ImportError:\n    \
                    pass\nimport networkx\nx = 1";
     for _ in 0..2 {
         assert_eq!(service.value_of_x(imports), json!(1));
     }
     assert_eq!(count("networkx"), 2);
-    // What a run makes of its modules, or says over the pipe, adds no label.
+    // A run that changes its modules, or reports others over the pipe, adds no label.
     let own = "import sys\nsys.modules['evil'] = sys\nsys.modules = {}\nx = 1";
     assert_eq!(service.value_of_x(own), json!(1));
     let names = "[b'evil', b'\\n', b'networkx', b'networkx'] + [b'evil'] * 90";

@@ -1,4 +1,4 @@
-//! What the kernel counts by user (signals that wait, processes), where all sandboxes may be one
+//! Signals that wait, processes: the kernel counts them by user, and all sandboxes may be one
 //! user's. docs/weaknesses.md has the table.
 
 use super::kernel::{both, without};
@@ -7,8 +7,8 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// Signals that a run sends itself and does not take count for its user, as the timers of all
-/// sandboxes do.
+/// A signal that a run sends itself and does not take counts for its user. So do the timers of all
+/// sandboxes.
 #[test]
 fn a_run_that_keeps_signals_waiting_leaves_others_their_clocks() {
     let keep = r"
@@ -42,7 +42,7 @@ while signal.sigtimedwait(waiting, 0): x += 1
     assert!(kept.as_u64() > Some(1025), "{kept}");
 }
 
-/// Starts all threads that it may and says how many these are, and which worker it has.
+/// Starts all threads that it may. Says how many these are, and which worker it has.
 const THREADS: &str = r"
 import ctypes, threading, time
 done = threading.Event()
@@ -57,12 +57,12 @@ x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).val
 ";
 
 /// Where the service is not root, all its sandboxes are one user. The kernel counts processes and
-/// signals by user and user namespace, of which each sandbox has its own.
+/// signals by user and user namespace, and each sandbox has a user namespace of its own.
 #[test]
 fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // How many threads a run had, and how many other runs had meanwhile, fewest first: of the same
-    // worker and of another.
+    // How many threads a run had, and how many the other runs had meanwhile: those of the same
+    // worker and those of another, fewest first.
     let beside = |service: &Service| {
         let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));
@@ -91,7 +91,7 @@ fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     for threads in [same, another] {
         assert!(threads.iter().all(|count| *count == 14), "{threads:?}");
     }
-    // Without namespaces they are counted together.
+    // Without user namespaces all runs are counted together.
     let off = format!("{limits}[layers]\nnamespaces = 'off'\nmounts = 'off'");
     let (held, same, another) = beside(&Service::start_unprivileged(&off));
     let threads = [same, another].concat();

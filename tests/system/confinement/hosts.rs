@@ -1,6 +1,6 @@
-//! Hosts that give less: root without the right to mount, a user without user namespaces. The
-//! service runs there with the layers that are to be had, says what it did not get and why, and
-//! refuses to start where that was required.
+//! Hosts that give less: root has no right to mount, or a user gets no user namespaces. The service
+//! runs there with the other layers, says which layer is missing and why, and refuses to start if
+//! that layer is required.
 
 use codejail_harness::dir::TestDir;
 use codejail_harness::uids::UidRange;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The layers that are on, by what `/health/` says.
+/// The layers that are on, as `/health/` says.
 fn layers_on(service: &Service) -> Vec<String> {
     let layers = service.layers();
     for layer in &layers {
@@ -31,7 +31,8 @@ fn has(layers: &[String], layer: &str) -> bool {
     layers.iter().any(|on| on == layer)
 }
 
-/// The remedy that is named on a host, and in a container as an engine marks it.
+/// The log names this remedy on a host, or that remedy in a container (which the engine's marks
+/// show).
 fn assert_off_because(service: &Service, on_a_host: &str, in_a_container: &str) {
     let is_container = Path::new("/.dockerenv").exists()
         || Path::new("/run/.containerenv").exists()
@@ -45,8 +46,8 @@ fn assert_off_because(service: &Service, on_a_host: &str, in_a_container: &str) 
     assert!(off.iter().any(|line| line.contains(why)), "{why}: {off:?}");
 }
 
-/// It executes, denies what the original denies, and leaves nothing (which the service's end
-/// checks).
+/// The service executes, and denies what the original denies. That it leaves nothing is checked at
+/// its end.
 fn assert_serves(service: &Service) {
     service.wait_until_healthy();
     for n in 0..20 {
@@ -80,8 +81,8 @@ fn root_without_the_right_to_mount_has_the_other_layers() {
     assert_off_because(&service, "CAP_SYS_ADMIN", "--cap-add SYS_ADMIN");
 }
 
-/// A root directory that is not the namespace's own: there the kernel gives no user namespace
-/// (`current_chrooted`, kernel/user_namespace.c).
+/// A root directory that is not the namespace's own. The kernel gives no user namespace to a
+/// process that has such a root (`current_chrooted`, kernel/user_namespace.c).
 struct OtherRoot(PathBuf);
 
 impl OtherRoot {
@@ -94,7 +95,7 @@ impl OtherRoot {
 
 impl Drop for OtherRoot {
     fn drop(&mut self) {
-        // What was mounted there was so in a namespace that is gone.
+        // The mounts below it were in a namespace that is gone.
         fs::remove_dir(&self.0).expect("rmdir");
     }
 }
@@ -146,7 +147,7 @@ fn a_user_without_user_namespaces_has_the_other_layers() {
     }
 }
 
-/// With user namespaces a user gets all but the uid layer.
+/// With user namespaces a user who is not root gets every layer except uid.
 #[test]
 fn a_user_with_user_namespaces_has_a_root_of_its_own_and_namespaces() {
     needs_root!();
@@ -161,15 +162,16 @@ fn a_user_with_user_namespaces_has_a_root_of_its_own_and_namespaces() {
     assert_serves(&service);
     let on = layers_on(&service);
     assert!(has(&on, "namespaces") && has(&on, "mounts"), "{on:?}");
-    // What is below the scratch root on the host is the directory for what waits to be removed.
+    // Below the scratch root the host sees one directory only: that for files that wait to be
+    // removed.
     let own: Vec<_> = fs::read_dir(service.scratch_root())
         .expect("the scratch root")
         .collect();
     assert_eq!(own.len(), 1, "{own:?}");
 }
 
-/// A kernel for `LD_PRELOAD` that lets a process enter a user namespace and then refuses to map its
-/// user, as Ubuntu's does from 23.10 on.
+/// A library for `LD_PRELOAD` that acts as Ubuntu's kernel does from 23.10 on: a process may enter
+/// a user namespace, and then may not map its user.
 const NO_MAP: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>

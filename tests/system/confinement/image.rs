@@ -1,9 +1,9 @@
-//! The warm image, which all sandboxes of a worker map: what a run writes to it is the run's own.
+//! All sandboxes of a worker map the warm image. What a run writes to it is the run's own.
 
 use codejail_harness::Service;
 use serde_json::json;
 
-/// Writes over a text that the worker has loaded, past all that Python allows.
+/// Writes over a text that the worker has loaded, which Python itself does not allow.
 const WRITE: &str = r"
 import ctypes, six, sys
 address = id(six.__author__) + sys.getsizeof('') - 1
@@ -13,8 +13,8 @@ ctypes.memset(address, 88, count)
 x += [ctypes.string_at(address, 6).decode(), six.__author__[:6]]
 ";
 
-/// Each descriptor that a run has, but the standard ones and its status pipe, and what kind of file
-/// it is; and what the kernel says to the calls by which a file in memory is made and reached.
+/// Each descriptor of a run, except the standard ones and the status pipe, with the kind of its
+/// file; and what the kernel answers to the calls that make a file in memory or reach one.
 const REACH: &str = r"
 import ctypes, os, stat
 def outcome(call):

@@ -1,5 +1,5 @@
-//! One run tries everything to influence those after it and beside it, on its own worker and on
-//! another: they run as they would have, and nothing of it stays.
+//! One run tries everything to influence runs after it and beside it, of its own worker and of
+//! another. They run as they would have, and nothing of it stays.
 
 use codejail_harness::Run;
 use codejail_harness::machine;
@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::thread;
 
-/// What a run finds, all of which the vandal tries to change.
+/// What a run finds. The vandal tries to change all of it.
 const LOOK: &str = r"
 import ctypes, os, resource, signal, threading
 def look():
@@ -39,7 +39,7 @@ def exists(call):
 x = look()
 ";
 
-/// Each attempt may fail, and most do; in the end it does not even end.
+/// Each attempt may fail, and most do. At the end the vandal does not even end by itself.
 const VANDAL: &str = r"
 import ctypes, fcntl, mmap, os, resource, signal, socket, sys, threading, time
 libc = ctypes.CDLL(None)
@@ -131,7 +131,7 @@ fn a_run_that_tries_everything_changes_nothing_for_those_after_it_and_beside_it(
     let beside = "import os, time\nos.mkdir('tmp/beside')\n\
                   while not os.path.exists('tmp/go'): time.sleep(0.01)";
     thread::scope(|scope| {
-        // On both workers, while the vandal is at it.
+        // Runs on both workers, while the vandal is active.
         let long = ["[0]", "[1]"].map(|_| {
             let code = format!("{beside}\nos.rmdir('tmp/go'); os.rmdir('tmp/beside')\n{LOOK}");
             let service = &service;
@@ -143,7 +143,7 @@ fn a_run_that_tries_everything_changes_nothing_for_those_after_it_and_beside_it(
             assert!(answer.emsg().ends_with("status code: -9"), "{answer:?}");
             assert_eq!(answer.globals(), json!({ "id": vandal }));
             assert_eq!(service.workers(), workers, "none was lost");
-            // More runs than seats, so each place that the vandal had comes round again.
+            // More runs than there are seats: each seat that the vandal had is used again.
             for _ in 0..30 {
                 assert_eq!(look(), before);
             }
@@ -167,7 +167,7 @@ fn a_run_that_tries_everything_changes_nothing_for_those_after_it_and_beside_it(
     service.wait_for_processes(2 + 2 + 8);
 }
 
-/// The sandbox that has this directory.
+/// The uid of the sandbox that has this directory.
 fn owner(directory: &Path) -> Option<u32> {
     let metadata = directory.join("tmp").metadata().expect("its tmp");
     Some(metadata.uid())

@@ -1,4 +1,4 @@
-//! Nothing of one run reaches another: not the next one of the same worker, not one beside it.
+//! Nothing of one run reaches another: neither the next run of the same worker nor a run beside it.
 
 use codejail_harness::python::library;
 use codejail_harness::{Run, Service};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::thread;
 
-/// All that a run could find of another, by name, as JSON values.
+/// Everything that a run could find of another run, by name, as JSON values.
 const SNAPSHOT: &str = r"
 def snapshot():
     import builtins, gc, os, signal, sys, tempfile, threading, warnings
@@ -46,7 +46,7 @@ def is_open(fd):
         return False
 ";
 
-/// Changes each of them.
+/// Changes each of these.
 const VANDAL: &str = r"
 import builtins, gc, json, os, random, resource, signal, sys, tempfile, threading, time, types
 import warnings, numpy
@@ -72,10 +72,10 @@ gc.set_threshold(1)
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 ";
 
-/// What the vandal can't change; that it can't is `confinement.rs`'s matter.
+/// The vandal can't change these. `boundaries.rs` shows that it can't.
 const OUT_OF_REACH: [&str; 1] = ["files"];
 
-/// One worker, one execution at a time, numpy loaded ahead.
+/// One worker that executes one run at a time, with numpy preloaded.
 fn one_at_a_time() -> Service {
     Service::start("sandboxes_per_worker = 1\n[python]\npreload = ['numpy', 'random']")
 }
@@ -96,7 +96,7 @@ fn a_run_sees_nothing_of_the_one_before_it_on_the_same_worker() {
             assert_ne!(*value, vandalised[name], "{name} must show what was done");
         }
     }
-    // The spares that were there during the run, and sandboxes forked after it.
+    // Spare sandboxes that were there during the run, and sandboxes that were forked after it.
     for _ in 0..4 {
         assert_eq!(snapshot(&service, "", ""), fresh);
     }
@@ -148,7 +148,7 @@ fn seeded_randomness_is_always_the_same() {
     let service = one_at_a_time();
     let code = "import random, numpy\nrandom.seed(1); numpy.random.seed(1)\n\
                 x = [random.random(), numpy.random.random()]";
-    // As in a fresh CPython 3 and any numpy.
+    // The same numbers as in a fresh CPython 3 with any version of numpy.
     let expected = json!([0.134_364_244_112_401_22, 0.417_022_004_702_574]);
     for _ in 0..3 {
         assert_eq!(service.value_of_x(code), expected);

@@ -1,6 +1,6 @@
-//! What a run has the kernel do where no limit counts: after its end, in another process's time, in
-//! the kernel's own memory. Each is a pair: harmless, and with the remedy off it is not.
-//! docs/weaknesses.md has the table.
+//! Work of the kernel that no limit of a run counts: after the run's end, in another process's
+//! time, or in the kernel's own memory. Each test is a pair: the attack is harmless, and without
+//! the remedy it is not. docs/weaknesses.md has the table.
 
 use codejail_harness::Service;
 use codejail_harness::Setup;
@@ -10,7 +10,7 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// Of a build for tests: system calls do what they are asked.
+/// A service of a build for tests, in which system calls are not filtered.
 fn without_seccomp(unprivileged: bool, more: &str) -> Service {
     without(unprivileged, &format!("{more}\n[layers]\nseccomp = 'off'"))
 }
@@ -26,7 +26,7 @@ pub fn without(unprivileged: bool, overrides: &str) -> Service {
     service
 }
 
-/// As root and as an ordinary user.
+/// A service of root, and a service of an ordinary user.
 pub fn both(overrides: &str) -> [Service; 2] {
     [
         Service::start(overrides),
@@ -34,7 +34,8 @@ pub fn both(overrides: &str) -> [Service; 2] {
     ]
 }
 
-/// One lock is split `pieces` times, and a descriptor closed for the list to be walked.
+/// Splits one lock many times, and closes descriptors: each close walks the list of locks. How many
+/// times as long as the close of another file that takes.
 const LOCKS: &str = r"
 import fcntl, os, struct, time
 open('tmp/locked', 'w').close()
@@ -70,7 +71,7 @@ fn a_run_has_no_record_locks_whose_list_its_end_would_walk() {
     }
 }
 
-/// Locks a byte of a library's file for each bit of a number, and holds them.
+/// Locks one byte of a library's file for each bit of a number, and holds the locks.
 const TELL: &str = r"
 import fcntl, json, os, time
 fd = os.open(json.__file__, os.O_RDONLY)
@@ -80,7 +81,7 @@ os.mkdir('tmp/told')
 time.sleep(2)
 ";
 
-/// Asks whose locks there are.
+/// Asks which bytes are locked.
 const HEAR: &str = r"
 import fcntl, json, os, struct
 fd = os.open(json.__file__, os.O_RDONLY)
@@ -109,7 +110,7 @@ fn a_run_does_not_see_the_record_locks_of_another_on_a_librarys_file() {
     assert_eq!(heard(&without_seccomp(false, "workers = 2")), json!(0xa5));
 }
 
-/// Programs that lock, and what they would answer with the locks taken.
+/// Programs that lock files, and the answers that they get where locks are taken.
 #[test]
 fn programs_that_lock_and_flush_answer_as_if_both_were_done() {
     let code = r"
@@ -145,7 +146,7 @@ del one, two, shelf, file, box, memory
         "shelf": [1], "box": 1, "file": "done",
     });
     let expected = |x: Value| assert_eq!(x, expected);
-    // A write-ahead log's index is 32 KiB at least.
+    // The index of a write-ahead log has 32 KiB at least.
     let files = "limits.FSIZE = 1000000";
     for service in both(files) {
         expected(service.value_of_x(code));
@@ -153,7 +154,8 @@ del one, two, shelf, file, box, memory
     expected(without_seccomp(false, files).value_of_x(code));
 }
 
-/// Whether calls are made that would flush a disk: a pipe can't be flushed, and the kernel says so.
+/// Whether the kernel gets the calls that flush a disk: a pipe can't be flushed, and the kernel
+/// would say so.
 #[test]
 fn a_run_flushes_no_disk_and_reads_none_past_the_memory_that_keeps_files() {
     let code = r"
@@ -179,7 +181,7 @@ x = [outcome(os.fsync, pipe), outcome(os.fdatasync, pipe),
     for service in both("") {
         assert_eq!(service.value_of_x(code), confined);
     }
-    // The file system of Python's files may have no O_DIRECT.
+    // The file system of Python's files may not support O_DIRECT.
     let open = without_seccomp(false, "").value_of_x(code);
     let asked = ["EINVAL", "EINVAL", "ENOMEM", "ENOMEM", "ESPIPE", "ESPIPE"];
     let found = open.as_array().expect("outcomes");
@@ -204,7 +206,8 @@ a = b = None
     assert_ne!(without_seccomp(false, "").value_of_x(code), json!(1.0));
 }
 
-/// Descriptors bound what can be hung on one wait queue, which whoever wakes it walks.
+/// Whoever wakes a wait queue walks all that hangs on it. The number of descriptors bounds how much
+/// that is.
 #[test]
 fn a_run_has_as_many_descriptors_as_the_configuration_says_and_no_named_pipe() {
     let code = r"
@@ -220,7 +223,7 @@ except PermissionError: pipe = 'refused'
 x = [copies, pipe]
 ";
     for service in both("") {
-        // Beside its four.
+        // Beside the four that each run has.
         assert_eq!(service.value_of_x(code), json!([[252, 24], "refused"]));
     }
     let more = Service::start("descriptors_max = 100");
@@ -238,7 +241,7 @@ x = [copies, pipe]
     assert_eq!(found[1], "made");
 }
 
-/// `libc` and the page of a library's file in memory, to read.
+/// `libc`, and a page of a library's file that is mapped to be read.
 const PAGE: &str = r"
 import ctypes, json, mmap, os, time
 libc = ctypes.CDLL(None)
@@ -249,7 +252,7 @@ def futex(operation, value, times=None):
     return libc.syscall(202, ctypes.c_void_p(page), operation, ctypes.c_uint32(value), times, None, 0)
 ";
 
-/// A channel that stays: docs/weaknesses.md says why.
+/// This channel stays: docs/weaknesses.md says why.
 #[test]
 fn runs_can_meet_at_a_futex_on_a_librarys_file() {
     if std::env::consts::ARCH != "x86_64" {

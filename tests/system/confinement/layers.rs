@@ -1,4 +1,5 @@
-//! Layers, beside those that attacks show: uids of their own, cgroups, and which can be left out.
+//! Layers that the attacks of other files don't show: uids of their own, cgroups, and which layers
+//! can be left out.
 
 use super::one_layer::LAYERS;
 use codejail_harness::Run;
@@ -12,7 +13,8 @@ use codejail_harness::{cgroups, needs_root};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What a sandbox tries on the worker that forked it, which no layer but this keeps it from there.
+/// What a sandbox tries on the worker that forked it. In this service no layer but the uid keeps
+/// the sandbox from it.
 const ON_THE_WORKER: &str = r"
 import fcntl, os, resource, socket
 worker = os.getppid()
@@ -52,7 +54,7 @@ fn a_uid_of_its_own_alone_keeps_a_sandbox_from_its_worker() {
         let globals = json!({ "worker_uid": worker_uid }).to_string();
         let run = Run::new(ON_THE_WORKER).globals(globals);
         let outcomes = service.run(&run).success()["x"].take();
-        // Renicing a whole user reaches the service itself, which shares it there.
+        // The service is the same user there, so it has a lower priority now, too.
         drop(service);
         outcomes
     };
@@ -72,7 +74,7 @@ fn a_uid_of_its_own_alone_keeps_a_sandbox_from_its_worker() {
     assert_eq!(outcomes(false), every("PermissionError"));
 }
 
-/// With all layers, as root and not: where sandbox and worker share a user seccomp keeps them
+/// With all layers, as root and not. Where sandbox and worker are one user, seccomp keeps them
 /// apart.
 #[test]
 fn a_worker_is_out_of_its_sandboxes_reach_as_root_and_as_another_user() {
@@ -111,7 +113,7 @@ fn a_worker_and_its_sandboxes_are_in_a_cgroup_of_their_own_where_that_is_to_be_h
     let family = service.processes();
     let of = |process: &Process| cgroups::of(process.pid).expect("cgroup v2");
     let groups: Vec<PathBuf> = family.iter().map(of).collect();
-    // Supervisor, spawner; then the worker and its two sandboxes.
+    // Supervisor and spawner; then the worker and its two sandboxes.
     assert!(groups[2].ends_with("worker-0"), "{groups:?}");
     assert!(
         groups[3..].iter().all(|group| *group == groups[2]),

@@ -1,9 +1,10 @@
-//! System calls that a kill does not end: what they may be given.
+//! System calls that go on after a kill, and the bounds of their arguments.
 
 use super::kernel::{both, without};
 use serde_json::json;
 
-/// Calls with more than is allowed, and with less: whether memory was short.
+/// Calls with arguments over the bounds and within them: each says whether it failed as if memory
+/// were short.
 const CALLS: &str = r"
 import ctypes, errno, mmap
 libc = ctypes.CDLL(None, use_errno=True)
@@ -33,12 +34,12 @@ del libc
 fn a_run_makes_no_call_that_goes_on_long_after_a_kill() {
     let service = without(false, "[layers]\nseccomp = 'off'");
     let open = service.value_of_x(CALLS);
-    // Kernels before 6.13 know no guards.
+    // Kernels before 6.13 have no guards.
     let guards = open["little"][0].clone();
     assert!(guards == "done" || guards == "EINVAL", "{open}");
     assert_eq!(open["much"], json!([guards, guards, "done", "done"]));
     assert_eq!(open["little"], open["much"]);
-    // `mincore` tells of pages to whoever owns a file, so where all are one user nobody may call
+    // `mincore` tells of pages to the owner of a file. Where all runs are one user, no run may call
     // it.
     for (service, asked) in both("").iter().zip(["done", "EACCES"]) {
         let confined = service.value_of_x(CALLS);

@@ -1,4 +1,4 @@
-//! What code in a sandbox can't reach, and which layer keeps it from it.
+//! What code in a sandbox can't reach, and which layer prevents that.
 
 mod boundaries;
 mod claims;

@@ -1,8 +1,8 @@
-//! What each layer is good for alone: with every other one left out, it stops what it is there for;
-//! with all of them left out, nothing is stopped. The build that allows that is a build for tests.
+//! What each layer can do alone: with all other layers left out, it stops its own attacks; with all
+//! layers left out, nothing is stopped. Only a build for tests allows that.
 //!
-//! Services run as a user without rights, so that what succeeds here harms nobody. The uid layer,
-//! which takes root and can't be left out there, is compared with that.
+//! The services run as a user without rights, so an attack that succeeds here does no harm. The uid
+//! layer takes root, so it is not among these layers.
 
 use codejail_harness::Run;
 use codejail_harness::Service;
@@ -26,8 +26,8 @@ pub const LAYERS: [&str; 6] = [
     "cgroup",
 ];
 
-/// Each defines `attack`. `decoy` is a directory of the host for everybody, `sleeper` a process of
-/// the same user, `port` somebody who listens.
+/// Each defines `attack`. `decoy` is a directory of the host that everybody may use, `sleeper` a
+/// process of the same user, `port` the port of a listener.
 const ATTACKS: &[(&str, &str)] = &[
     (
         "read a file",
@@ -71,7 +71,7 @@ const ATTACKS: &[(&str, &str)] = &[
         "make many files",
         "def attack():\n    for n in range(300): os.close(os.open(f'tmp/f{n}', os.O_CREAT))",
     ),
-    // It leads nowhere, and takes no privilege.
+    // The device leads nowhere, and to make it takes no privilege.
     (
         "make a device",
         "def attack(): os.mknod('tmp/device', 0o20600, os.makedev(0, 0))",
@@ -121,7 +121,7 @@ impl Decoys {
 
 impl Drop for Decoys {
     fn drop(&mut self) {
-        // It ends by itself too.
+        // It also ends by itself.
         let _ = self.sleeper.kill();
         let _ = self.sleeper.wait();
     }
@@ -180,7 +180,7 @@ fn stopped(service: &Service) -> BTreeSet<&'static str> {
 fn each_layer_alone_stops_what_it_is_there_for() {
     needs_root!();
     let expected: [(&[&str], &[&str]); 6] = [
-        // Nothing is stopped by what is no layer: so each of these attacks is real.
+        // Without any layer nothing is stopped: so each of these attacks is real.
         (&[], &[]),
         (
             &["namespaces"],
@@ -229,9 +229,9 @@ fn each_layer_alone_stops_what_it_is_there_for() {
         let mut attacks: BTreeSet<&str> = attacks.iter().copied().collect();
         let mut stopped = stopped(&service);
         if *layers == ["landlock"] {
-            // Linux 6.1 and 6.18 do, Debian's 6.12.117 does not.
+            // Landlock stops this on Linux 6.1 and 6.18, but not on Debian's 6.12.117.
             stopped.remove("make a device");
-            // Networks since ABI 4 (Linux 6.7), signals since ABI 6 (Linux 6.12).
+            // Landlock has networks since ABI 4 (Linux 6.7), and signals since ABI 6 (Linux 6.12).
             let abi = landlock_abi(&service);
             attacks.retain(|attack| match *attack {
                 "connect" => abi >= 4,

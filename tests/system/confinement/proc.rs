@@ -1,9 +1,9 @@
-//! `/proc` as a run sees it: closed, by each of two layers.
+//! What a run sees of `/proc`: nothing, and each of two layers hides it.
 
 use codejail_harness::{Service, needs_root};
 use serde_json::{Value, json};
 
-/// Each path and what opening it says: `open` for files, `os.listdir` for directories.
+/// Opens each path, and says what came of it: `open` for files, `os.listdir` for directories.
 const OPEN: &str = r"
 import os
 paths = ['self/cmdline', 'self/environ', 'self/maps', 'self/mem', '1/cmdline', '1/environ', 'self/attr/current',
@@ -19,7 +19,7 @@ DENIED = '[Errno 13] Permission denied'
 x = sorted({answer(open, '/proc/' + path) for path in paths} | {answer(os.listdir, '/proc' + path) for path in directories})
 ";
 
-/// And what does not open anything; also of what is not there.
+/// Asks without opening anything, also about paths that don't exist.
 const ASK: &str = r"
 paths = ['1', 'self', 'self/exe', 'self/fd/0', 'nothing', 'nothing/below', 'cpuinfo', 'sys', 'mounted', 'mounted/1']
 for ask in os.stat, os.lstat, os.readlink, os.chdir, os.statvfs, open, lambda path: os.chmod(path, 0o700):
@@ -41,7 +41,7 @@ fn every_path_below_proc_is_denied_with_and_without_landlock() {
     }
 }
 
-/// Landlock does not govern questions, so without the mounts layer some are answered.
+/// Landlock does not govern such questions, so without the mounts layer some are answered.
 #[test]
 fn nothing_below_proc_can_be_opened_without_a_root_of_its_own() {
     needs_root!();
@@ -49,7 +49,7 @@ fn nothing_below_proc_can_be_opened_without_a_root_of_its_own() {
     assert_eq!(service.value_of_x(OPEN), denied());
 }
 
-/// Where worker and sandboxes are one user, the worker has closed the directory to itself.
+/// Where worker and sandboxes are one user, the worker has closed the directory also to itself.
 #[test]
 fn every_path_below_proc_is_denied_where_sandboxes_share_a_user() {
     let service = Service::start_unprivileged("[layers]\nmounts = 'auto'");

@@ -1,5 +1,5 @@
-//! What is easy to get wrong in a service of forked interpreters, and no other file shows:
-//! docs/traps.md has all of it, and where the tests of the rest are.
+//! Mistakes that are easy to make in a service of forked interpreters, and that no other file
+//! shows. docs/traps.md has all of them, and names the tests of the others.
 
 use codejail_harness::Run;
 use codejail_harness::Setup;
@@ -15,9 +15,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// `PyOS_BeforeFork`, `PyOS_AfterFork_Parent` and `PyOS_AfterFork_Child` call what was registered
-/// for them; without them CPython 3.13 aborts, and locks stay as they were. In between it is the C
-/// library that forks: what malloc, OpenBLAS and OpenSSL told `pthread_atfork` is done.
+/// `PyOS_BeforeFork`, `PyOS_AfterFork_Parent` and `PyOS_AfterFork_Child` call the functions that
+/// were registered for them. Without these calls CPython 3.13 aborts, and locks stay as they were.
+/// In between the C library itself forks, and calls what malloc, OpenBLAS and OpenSSL gave to
+/// `pthread_atfork`.
 #[test]
 fn a_fork_is_the_interpreters_own_before_it_and_on_both_sides() {
     let hooks = r"
@@ -39,7 +40,7 @@ ctypes.CDLL(None).__register_atfork(*c_hooks, None)
         let calls: Vec<String> = serde_json::from_value(calls).expect("names");
         let (before, own) = calls.split_last_chunk::<4>().expect("its own fork");
         assert_eq!(own, &["before", "C before", "C child", "child"]);
-        // Of its elder siblings the worker's side.
+        // For each earlier sandbox the list has the worker's side.
         let siblings = before.chunks(4);
         assert!(siblings.len() > 0, "the startup checks were forked before");
         for sibling in siblings {
@@ -48,7 +49,7 @@ ctypes.CDLL(None).__register_atfork(*c_hooks, None)
     }
 }
 
-/// OpenBLAS starts its threads as numpy is imported; a process with threads must not fork.
+/// OpenBLAS starts its threads when numpy is imported, and a process with threads must not fork.
 #[test]
 fn libraries_of_linear_algebra_start_no_threads_in_the_environment_of_a_worker() {
     let preload = "import numpy, scipy.linalg";
@@ -72,7 +73,7 @@ fn libraries_of_linear_algebra_start_no_threads_in_the_environment_of_a_worker()
     }
 }
 
-/// As a developer's often does, below a home directory.
+/// A developer's Python is often such a Python, below a home directory.
 #[test]
 fn a_python_in_a_directory_that_others_cannot_enter_stops_the_start_by_name() {
     needs_root!();
@@ -91,8 +92,8 @@ fn a_python_in_a_directory_that_others_cannot_enter_stops_the_start_by_name() {
     }
 }
 
-/// Libraries go by it: what is not there is done without (ENOSYS), of processes there are too many
-/// (EAGAIN), the rest is forbidden (EACCES).
+/// Libraries act on the errno. ENOSYS: the call does not exist, and they do without it. EAGAIN:
+/// there are too many processes. EACCES: the call is forbidden.
 #[test]
 fn each_sort_of_denied_call_has_its_own_errno() {
     if std::env::consts::ARCH != "x86_64" {
@@ -158,9 +159,9 @@ x = {name: outcome(*call) for name, call in {
     );
 }
 
-/// Where `core_pattern` names a program it gets the memory of what crashes even if CORE is 0. So
-/// that must not be what stops it: here there is no such limit, and a child says whether it was
-/// dumped.
+/// Where `core_pattern` names a program, that program gets the memory of a crashed process even if
+/// CORE is 0. So another rule must prevent it. Here CORE has no limit, and a child says whether it
+/// was dumped.
 #[test]
 fn a_crash_leaves_no_memory_behind_even_where_core_dumps_have_no_limit() {
     let crash = r"
@@ -174,7 +175,7 @@ def dumped(dumpable):
     return os.WCOREDUMP(os.waitpid(pid, 0)[1])
 x = [resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), dumped(False), dumped(True)]
 ";
-    // PR_GET_DUMPABLE, and that PR_SET_DUMPABLE is denied.
+    // PR_GET_DUMPABLE; PR_SET_DUMPABLE is denied.
     let asked = "import ctypes; p = ctypes.CDLL(None).prctl; x = [p(3, 0, 0, 0, 0), p(4, 1, 0, 0, 0), p(3, 0, 0, 0, 0)]";
     assert_eq!(Service::start("").value_of_x(asked), json!([0, -1, 0]));
     needs_root!();
@@ -190,13 +191,13 @@ x = [resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 
     assert_eq!(outcome[1], json!(0));
     assert_eq!(outcome[2], json!(false), "{outcome}");
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").expect("core_pattern");
-    // To a path of the host's, which is not there for a run, nothing can be written.
+    // A path of the host does not exist for a run, so nothing can be written there.
     if !pattern.starts_with('/') {
         assert_eq!(outcome[3], json!(true), "{pattern}: {outcome}");
     }
 }
 
-/// Its process counts until the worker has waited for it.
+/// A run's process counts until the worker has waited for it.
 #[test]
 fn what_has_ended_takes_nothing_of_the_next_runs_number_of_threads() {
     let service = Service::start("sandboxes_per_worker = 1\n[limits]\nNPROC = 2");
@@ -204,7 +205,7 @@ fn what_has_ended_takes_nothing_of_the_next_runs_number_of_threads() {
                   t = threading.Thread(target=os.getuid); t.start(); t.join(); x = os.getuid()";
     let mut uids = Vec::new();
     for _ in 0..60 {
-        // It crashes with a second thread running: both have to be gone.
+        // It crashes while a second thread runs: both must be gone.
         let crash = "import os, threading, time\n\
                      threading.Thread(target=time.sleep, args=(60,)).start(); os.abort()";
         let emsg = service.execute(crash).emsg();
@@ -215,8 +216,8 @@ fn what_has_ended_takes_nothing_of_the_next_runs_number_of_threads() {
     uids.dedup();
     assert!(uids.len() < 10, "the same users again and again: {uids:?}");
     if !is_root() {
-        // All processes of the user are counted together, and the number is larger by those of the
-        // others.
+        // All processes of the user are counted together, so the limit is higher by the number of
+        // the others.
         return;
     }
     let more = "import threading, time\n\

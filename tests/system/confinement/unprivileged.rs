@@ -1,4 +1,5 @@
-//! Started by somebody who is not root, the service has one layer less and does all else the same.
+//! A service that a user who is not root has started has one layer less. Everything else is the
+//! same.
 
 use codejail_harness::python::library;
 use codejail_harness::root::is_root;
@@ -22,7 +23,8 @@ fn all_its_processes_are_one_user() {
         uids.iter().all(|uid| *uid == uids[0] && *uid != 0),
         "{uids:?}"
     );
-    // A sandbox's user namespace maps nobody; what it makes is the same user's all the same.
+    // A sandbox's user namespace maps nobody. The files that it makes still belong to the same
+    // user.
     let inside = service.value_of_x("import os; x = [os.getuid(), os.stat('tmp').st_uid]");
     assert_eq!(inside, json!([65534, 65534]));
     assert_eq!(service.value_of_x("import os; x = os.getppid()"), json!(1));

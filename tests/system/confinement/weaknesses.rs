@@ -1,5 +1,5 @@
-//! Documented weaknesses of the original, each shown to be gone: docs/weaknesses.md has the list,
-//! and where the tests of the others are.
+//! Documented weaknesses of the original: each test shows that one is gone. docs/weaknesses.md has
+//! the list, and names the tests of the others.
 
 use codejail_harness::Run;
 use codejail_harness::Setup;
@@ -18,7 +18,7 @@ use std::thread;
 fn two_runs_beside_each_other_have_each_the_whole_number_of_threads() {
     needs_root!();
     let service = Service::start("sandboxes_per_worker = 2\n[limits]\nNPROC = 15");
-    // With the main thread 14, of 15; and no more than that.
+    // 14 with the main thread, where 15 are allowed; and more are refused.
     let threads = "import os, threading, time\n\
                    done = threading.Event()\n\
                    for _ in range(13): threading.Thread(target=done.wait).start()\n";
@@ -42,7 +42,8 @@ fn two_runs_beside_each_other_have_each_the_whole_number_of_threads() {
     });
 }
 
-/// One pair: with the layer a run meets the end of its own space, without it only of each file's.
+/// A pair: with the layer a run meets the bound of its own space; without it only the bound of each
+/// file.
 #[test]
 fn a_run_cannot_take_more_space_or_files_than_it_is_given() {
     let code = "import errno, os\n\
@@ -69,13 +70,13 @@ fn a_run_cannot_take_more_space_or_files_than_it_is_given() {
     assert_eq!(unbounded.value_of_x(code), json!(["never", "never"]));
 }
 
-/// The original looks every 250 ms, so a limit of 300 ms came to up to 550.
+/// The original looks every 250 ms, so a limit of 300 ms ended a run after up to 550.
 #[test]
 fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
     let _alone = machine::alone();
     let service = Service::start("");
-    // It says how old it is, as long as it lives; each age once, or it would say more than an
-    // answer holds.
+    // The run writes its age as long as it lives, each age once: otherwise it would write more than
+    // an answer holds.
     let code = "import os, time\nstart, said = time.monotonic(), ''\nwhile True:\n    \
                 age = f'{time.monotonic() - start:.3f} '\n    \
                 if age != said: os.write(2, age.encode())\n    \
@@ -84,19 +85,18 @@ fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
         .filter_map(|_| {
             let emsg = service.run(&Run::new(code).context("short")).emsg();
             assert!(emsg.ends_with("status code: -9"), "{emsg}");
-            // On a busy machine it may not have come to say anything.
+            // On a busy machine the run may have written nothing.
             let (said, _) = emsg.rsplit_once(" ' with")?;
             let last = said.rsplit([' ', '\'']).next().expect("its last word");
             Some(last.parse::<f64>().expect("seconds") / 0.3)
         })
         .collect();
     overruns.sort_by(f64::total_cmp);
-    // The best of ten: a busy machine may hold up any one of them.
+    // The best of ten counts, since a busy machine may delay each of them.
     assert!((0.5..1.2).contains(&overruns[0]), "{overruns:?}");
 }
 
-/// The network namespace is the worker's, since one for each sandbox would cost more than it is
-/// worth.
+/// The network namespace is the worker's: one for each sandbox would cost more than it is worth.
 #[test]
 fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() {
     needs_root!();
@@ -142,8 +142,8 @@ fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() 
 #[test]
 fn nothing_gains_privileges_by_running_a_program() {
     let service = Service::start("");
-    // PR_GET_NO_NEW_PRIVS: what sudo and every other set-user-id program needs is given up for
-    // ever.
+    // PR_GET_NO_NEW_PRIVS: the process has given up for ever what sudo and every other set-user-id
+    // program needs.
     let code = "import ctypes; x = ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)";
     assert_eq!(service.value_of_x(code), json!(1));
     if is_root() {
@@ -156,13 +156,13 @@ fn nothing_gains_privileges_by_running_a_program() {
                 line.expect("a field").trim().to_owned()
             };
             assert_eq!(field("NoNewPrivs:"), "1");
-            // CAP_KILL, CAP_SETGID and CAP_SETUID, over its own sandboxes' uids.
+            // CAP_KILL, CAP_SETGID and CAP_SETUID, for the uids of its own sandboxes.
             assert_eq!(field("CapBnd:"), "00000000000000e0");
         }
     }
 }
 
-/// Two layers: no process can be made; and where one can, the worker ends it with its run.
+/// Two layers: no process can be made; where one can be made, the worker ends it with its run.
 #[test]
 fn no_process_outlives_its_run() {
     needs_root!();
@@ -185,12 +185,12 @@ fn no_process_outlives_its_run() {
     for _ in 0..20 {
         assert_eq!(without.value_of_x(code), json!(1));
     }
-    // Supervisor, spawner, worker, two sandboxes that wait.
+    // Supervisor, spawner, worker, and two sandboxes that wait.
     without.wait_for_processes(2 + 1 + 2);
     assert_eq!(without.workers(), workers);
 }
 
-/// Two layers: the call is denied; and where it is not, a worker's IPC namespace takes nothing.
+/// Two layers: the call is denied; where it is not, a worker's IPC namespace allows no such object.
 #[test]
 fn no_memory_segment_semaphore_or_queue_outlives_its_run() {
     needs_root!();
@@ -213,7 +213,7 @@ fn no_memory_segment_semaphore_or_queue_outlives_its_run() {
         drop(service);
         (made, ipc)
     };
-    // ENOSPC, EINVAL, ENOSPC: the namespace's limits are none.
+    // ENOSPC, EINVAL, ENOSPC: the namespace allows none.
     assert_eq!(without("").0, json!([-28, -22, -28]));
     let (made, host) = without("namespaces = 'off'\nmounts = 'off'");
     let made: Vec<i64> = serde_json::from_value(made).expect("numbers");

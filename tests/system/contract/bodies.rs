@@ -1,5 +1,5 @@
-//! Bodies and answers are bounded in sum, whatever their pieces are; and what is short finds room
-//! whatever others hold.
+//! Bodies and answers are bounded in sum, whatever pieces they come in. Short bodies always find
+//! room, whatever the others hold.
 
 use codejail_harness::http::{FORM, PATH, head};
 use codejail_harness::wait::{END_MAX, wait_for};
@@ -17,7 +17,7 @@ fn held(service: &Service) -> u64 {
     service.metric("codejail_bodies_bytes")
 }
 
-/// The most that the supervisor had in memory.
+/// The most memory that the supervisor has had, in KiB.
 fn peak_kib(service: &Service) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -25,7 +25,7 @@ fn peak_kib(service: &Service) -> u64 {
     number.expect("VmHWM").parse().expect("a number")
 }
 
-/// A client that has said how long its body is.
+/// A client that has announced the length of its body and has sent none of it.
 fn announce(service: &Service, bytes: usize) -> Wire {
     let mut client = Wire::open(service.address);
     let headers = format!("Content-Type: {FORM}\r\nContent-Length: {bytes}\r\n");
@@ -54,7 +54,7 @@ fn a_body_in_single_bytes_takes_no_more_memory_than_it_is_long() {
 fn bodies_find_no_more_room_together_than_there_is() {
     let service = Service::start("body_bytes_max = 4194304\nbodies_bytes_max = 4194304");
     let bytes = 3 * MIB;
-    // Announcing alone takes nothing.
+    // Bodies that are only announced take no room.
     let idle: Vec<Wire> = (0..8).map(|_| announce(&service, 4 * MIB)).collect();
     let mut first = announce(&service, bytes);
     first.say("a".repeat(bytes - 1));
@@ -67,12 +67,12 @@ fn bodies_find_no_more_room_together_than_there_is() {
     assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
     assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
     assert!(refused.ends_with(NO_ROOM), "{refused}");
-    // What is short is not refused, and what is announced alone is not held.
+    // A short body is not refused, and an announced body does not count as held.
     assert_eq!(service.value_of_x("x = 1"), json!(1));
     assert!(held(&service) < 4 * MIB as u64);
     first.say("a");
     assert!(first.rest().starts_with("HTTP/1.1 400"));
-    // The longest finds room now.
+    // Now the longest body that is allowed finds room.
     let code = format!("x = 1\n#{}", "a".repeat(4 * MIB - 2000));
     assert_eq!(service.value_of_x(&code), json!(1));
     wait_for("room", END_MAX, || (held(&service) == 0).then_some(()));

@@ -1,9 +1,9 @@
-//! What comes of code that is run: each way in which it can end.
+//! Each way in which code can end, and its answer.
 
 use codejail_harness::{Run, Service};
 use serde_json::json;
 
-/// Limits by name, for the runs that need others.
+/// Limits by name, for runs that need other limits.
 const CONTEXTS: &str = "
 [limit_overrides.cpu]
 CPU = 1
@@ -21,7 +21,7 @@ pub fn service() -> Service {
     Service::start(CONTEXTS)
 }
 
-/// The error message of a run that failed, whose input globals must come back.
+/// The error message of a run that failed. Its input globals must come back.
 pub fn emsg(service: &Service, run: Run) -> String {
     let answer = service.run(&run.globals(r#"{"given": [1, "two"]}"#));
     assert_eq!(answer.globals(), json!({"given": [1, "two"]}));
@@ -74,7 +74,7 @@ fn each_way_to_exit_has_its_status() {
 
 #[test]
 fn the_end_counts_after_the_result_was_written() {
-    // As with the original, what was written is not flushed yet by then.
+    // As with the original, the text that was written is not flushed by then.
     let code = "class End:\n def __del__(self, end=__import__('os')._exit): end(8)\nkept = End()";
     assert_eq!(
         emsg(&service(), Run::new(code)),

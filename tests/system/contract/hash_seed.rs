@@ -1,21 +1,20 @@
-//! One hash seed for a deployment: authors seed by the hash of a text.
+//! One hash seed for a deployment: authors seed generators by the hash of a text.
 
 use codejail_harness::Service;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::thread;
 
-/// An idiom of the authors' documentation, as the client's prolog has it: random2 seeds by
-/// `hash(text)`.
+/// An idiom of authors, with the client's prolog: random2 seeds by `hash(text)`.
 const IDIOM: &str = "import random2 as random\n\
                      random.seed('5afe-anonymous-student-id')\n\
                      x = [random.random(), sorted(set('abcdef')) == list(set('abcdef')), hash('text')]";
 const PRELOAD: &str = "workers = 4\nqueue_wait_max_ms = 60000\n[python]\npreload = ['random2']";
 
-/// At the same time, so that all four workers have some.
+/// So many clients at the same time, so that each of the four workers executes some runs.
 const CLIENTS: usize = 8;
 
-/// What comes of this many runs, each result once.
+/// The results of so many runs, each different result once.
 fn results(service: &Service, runs: usize) -> BTreeSet<String> {
     service.wait_for_workers(4);
     let some = || -> BTreeSet<String> {
@@ -58,7 +57,8 @@ fn another_seed_gives_other_values() {
     assert_eq!(seed("0"), seed("0"));
 }
 
-/// Python is not started with `-E`, which would keep the seed from it, and code does not see that.
+/// Python is not started with `-E`, since it would then ignore the seed. Code sees what it would
+/// see with `-E`.
 #[test]
 fn the_interpreter_looks_as_if_it_heeded_no_variable() {
     let code = "import ctypes, os, sys\n\
@@ -88,7 +88,7 @@ fn the_interpreter_looks_as_if_it_heeded_no_variable() {
     for seed in ["0", "1", "'random'"] {
         assert_eq!(seen(&format!("hash_seed = {seed}")), nothing, "{seed}");
     }
-    // A variable of the operator's is there, and Python has not heeded it.
+    // A variable of the operator is in the environment, and Python has not heeded it.
     let given = expected(serde_json::json!(["PYTHONPATH"]), "/elsewhere".into());
     assert_eq!(seen("env = { PYTHONPATH = '/elsewhere' }"), given);
 }

@@ -1,5 +1,5 @@
-//! What is decided before a payload is looked at: switches, methods, content types, sizes; and the
-//! ways in which a request can travel.
+//! Switches, methods, content types and sizes are looked at before the payload; and the ways in
+//! which a request can travel.
 
 use crate::answers::NOT_CONFIGURED;
 use codejail_harness::http::{
@@ -121,7 +121,7 @@ fn what_is_too_large_is_refused_with_the_limit() {
     assert_answer("one byte", &answer, 413, &expected);
     let answer = post(service.address, Some(FORM), padded(4096));
     assert_eq!(answer.success(), json!({"x": 1}));
-    // A chunked body announces nothing: it is cut where the limit is.
+    // A chunked body announces no length, so the service stops at the limit.
     let mut wire = Wire::open(service.address);
     let headers = format!("Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n");
     wire.say(head("POST", PATH, &headers));
@@ -148,7 +148,7 @@ fn of_duplicates_the_last_counts() {
     let answer = post(service.address, Some(MULTIPART), multipart(&parts));
     assert_eq!(answer.success(), json!({"x": "last"}));
 
-    // Of a repeated key of the payload too.
+    // The same holds for a key that the payload has twice.
     let text = r#"{"code": 5, "code": "x = 3", "globals_dict": [], "globals_dict": {}}"#;
     let answer = post_payload(service.address, text);
     assert_eq!(answer.success(), json!({"x": 3}));

@@ -1,4 +1,4 @@
-//! The limits of `CODE_JAIL` and other promises to code that the table of answers does not show.
+//! The limits of `CODE_JAIL`, and other promises to code that the table of answers does not show.
 
 use codejail_harness::Run;
 use codejail_harness::Service;
@@ -7,7 +7,7 @@ use codejail_harness::python::canonical;
 use serde_json::json;
 use std::process::Command;
 
-/// Soft and hard limits as a run sees them; none is -1.
+/// Soft and hard limits as a run sees them; -1 is no limit.
 const LIMITS: &str = "
 import resource
 x = [resource.getrlimit(getattr(resource, 'RLIMIT_' + name)) for name in ('CPU', 'AS', 'FSIZE', 'NPROC')]
@@ -23,9 +23,9 @@ fn zero_is_no_limit_but_for_files() {
     assert_eq!(none[0], json!([-1, -1]), "CPU");
     assert_eq!(none[1], json!([-1, -1]), "VMEM");
     assert_eq!(none[2], json!([0, 0]), "FSIZE");
-    // What the host gives its users, and not what a context has.
+    // NPROC is what the host gives its users, and not the limit of a context.
     assert_ne!(none[3][0], json!(9), "NPROC");
-    // Longer than the default would let it run.
+    // The default would end this run earlier.
     let code = "import time; time.sleep(1.5); x = 1";
     assert_eq!(service.value_of_x(code), json!(1));
 
@@ -41,7 +41,7 @@ fn zero_is_no_limit_but_for_files() {
 
 #[test]
 fn what_the_warm_interpreter_maps_does_not_count() {
-    // Less than a bare interpreter maps.
+    // A bare interpreter maps more than this.
     let service = Service::start("[limits]\nVMEM = 8388608");
     assert_eq!(
         service.value_of_x("x = len(bytearray(1 << 20))"),
@@ -66,7 +66,7 @@ fn unix_sockets_may_be_bound_under_tmp_and_connected_to_by_nobody() {
     assert!(emsg.contains("PermissionError: [Errno 13]"), "{emsg}");
 }
 
-/// The real one, which the tests' Python has.
+/// With the real simplejson, which the tests' Python has.
 #[test]
 fn simplejson_takes_the_place_of_json_where_the_sandbox_has_it() {
     let tests_python = std::env::var_os("CODEJAIL_TEST_PYTHON")

@@ -1,10 +1,10 @@
-//! What happens to a job that its own limits end while code and globals are loaded: that is its
-//! result, and no other sandbox gets it.
+//! A job's own limits end it while code and globals are loaded: this end is the job's result, and
+//! no other sandbox gets the job.
 
 use codejail_harness::{Run, Service};
 
-/// JSON of `bytes` bytes at least, which takes Python far more memory and time than its scan takes
-/// us.
+/// JSON of at least `bytes` bytes. Python takes far more memory and time to load it than the
+/// service takes to scan it.
 fn lists(bytes: usize) -> String {
     let mut json = "{\"a\":[[]".to_owned();
     while json.len() < bytes {

@@ -1,4 +1,4 @@
-//! Who may ask, by the address that a connection comes from.
+//! Which addresses may ask.
 
 use codejail_harness::http::{self, Answer, Connection, FORM, PATH};
 use codejail_harness::{Service, Setup};
@@ -7,10 +7,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, conn
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 
-/// Of the host's own addresses, one that a test gives to its client.
+/// An address of the host that a test gives to its client.
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 3, 5, 7);
 
-/// Asks from an address of the host.
+/// Asks from this address of the host.
 fn ask_from(from: Ipv4Addr, service: &Service, method: &str, path: &str) -> Answer {
     let SocketAddr::V4(to) = service.address else {
         panic!("{}", service.address);
@@ -65,7 +65,7 @@ fn only_networks_of_the_list_may_ask_and_others_are_counted() {
         "This address is not in peers.api of the service's configuration.\n"
     );
     assert_eq!(service.metric("codejail_peers_refused_total"), 4);
-    // One line for each list, however many ask.
+    // The log has one line for each list, however many clients ask.
     let lines = service.events("peer_refused");
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(

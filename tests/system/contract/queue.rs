@@ -1,4 +1,4 @@
-//! Clients that have to wait, are slow, or go away; and what that costs the others: nothing.
+//! Clients that wait, are slow, or go away cost the other clients nothing.
 
 use codejail_harness::http::FORM;
 use codejail_harness::http::{Answer, PATH, form, head};
@@ -9,14 +9,14 @@ use serde_json::json;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-/// Runs until it is killed, as far as a test is concerned.
+/// Runs longer than any test takes, until it is killed.
 const FOREVER: &str = "import os, time; os.mkdir('tmp/running'); time.sleep(15)";
 
 fn payload(code: &str) -> String {
     Run::new(code).payload()
 }
 
-/// A client whose execution runs until it hangs up.
+/// A client whose execution runs until the client hangs up.
 fn occupy(service: &Service) -> Wire {
     let mut client = Wire::open(service.address);
     client.post_payload(&payload(FOREVER));
@@ -50,7 +50,7 @@ fn who_waits_too_long_is_turned_away_in_time() {
 
 #[test]
 fn as_the_service_comes_a_refusal_is_there_before_the_client_gives_up() {
-    // What `serve` does if nobody says anything else.
+    // `serve` has this value by default.
     let service = Service::start("queue_wait_max_ms = 1000");
     let client = occupy(&service);
     let asked = Instant::now();
@@ -104,7 +104,7 @@ fn a_client_that_hangs_up_while_it_waits_is_never_executed() {
     length(0);
     running.hang_up();
     assert_eq!(service.value_of_x("x = 1"), json!(1));
-    // Those who hung up never had an end that could be counted.
+    // The executions of clients that hung up are not counted, since they had no end.
     assert_eq!(
         service.metric("codejail_execution_seconds_count"),
         before + 1
@@ -145,7 +145,8 @@ fn slow_clients_hold_nothing_that_others_need() {
     for n in 0..20 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
-    // Those who come to an end after all get their answers; one place, so one after the other.
+    // Clients whose body comes after all get their answers, one after the other since there is one
+    // place.
     for client in slow.iter_mut().skip(2).step_by(3) {
         sleep(Duration::from_millis(5));
         client.say(&body[body.len() / 2..]);

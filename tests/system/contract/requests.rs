@@ -1,4 +1,4 @@
-//! The tables of requests and answers that clients rely on: each status, body and wording.
+//! The tables of requests and answers that clients rely on: each status, body and text.
 
 use codejail_harness::http::{Answer, FORM, MULTIPART, multipart, post, post_payload};
 use codejail_harness::{Run, Service, Setup};
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 const JSON: &str = "application/json";
 
-/// Refused as the table says: status, body, and a content type without a character set.
+/// The request is refused as the table says: status, body, and a content type without a character
+/// set.
 fn assert_refused(case: &str, answer: &Answer, status: u16, body: &Value) {
     assert_eq!(answer.status, status, "{case}: {answer:?}");
     assert_eq!(answer.json(), *body, "{case}");
@@ -89,7 +90,7 @@ fn what_is_not_json_is_refused_in_the_words_of_python_3_11() {
             "\u{feff}{}",
             "Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)",
         ),
-        // Line, column and char count code points: é and the emoji are one each.
+        // Line, column and char count code points: é is one, and the emoji is one.
         (
             "{\"é\u{1f600}\":\n  tru}",
             "Expecting value: line 2 column 3 (char 9)",
@@ -250,7 +251,7 @@ fn what_is_not_allowed_is_refused() {
     for (name, filename, allowed) in [
         ("other.zip", "python_lib.zip", false),
         ("", "python_lib.zip", false),
-        // The form field's name is the file's name.
+        // The name of the form field is the name of the file.
         ("python_lib.zip", "another name", true),
     ] {
         let parts = [
@@ -321,7 +322,7 @@ fn answers_are_counted_by_the_originals_names() {
     counted(&wrong, "disabled.safety_checks_failed");
 }
 
-/// Each request has one thing less that is wrong with it than the one before.
+/// Each request has one mistake less than the request before.
 #[test]
 fn of_several_mistakes_the_first_of_the_table_is_reported() {
     let service = Service::start("");

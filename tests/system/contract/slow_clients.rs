@@ -1,5 +1,5 @@
-//! Clients that are slow or silent: each part of a request has its time, and however many
-//! connections say nothing, others get their turn.
+//! Clients that are slow or silent. Each part of a request has a time limit, and silent
+//! connections, however many, don't keep others from their turn.
 
 use codejail_harness::http::{FORM, MULTIPART, PATH, head};
 use codejail_harness::wait::{END_MAX, wait_for, wait_until};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Those that ask for it are one.
+/// The client that asks for the metric has a connection, too.
 fn wait_for_connections(service: &Service, count: u64) {
     wait_until("connections", END_MAX, || {
         service.metric("codejail_connections") == count + 1
@@ -26,7 +26,7 @@ fn a_head_that_does_not_come_to_its_end_ends_the_connection() {
     started.say("POST /api/v0/code-exec HTTP/1.1\r\nHost: ");
     assert_eq!(silent.rest(), "");
     assert_eq!(started.rest(), "");
-    // Each byte comes in time, and the whole does not.
+    // Each byte comes in time, but the whole head does not.
     let mut dripping = Wire::open(service.address);
     for byte in head("GET", "/livez", "").bytes().take(20) {
         if !dripping.try_say([byte]) {
@@ -35,7 +35,7 @@ fn a_head_that_does_not_come_to_its_end_ends_the_connection() {
         sleep(Duration::from_millis(50));
     }
     assert!(dripping.is_cut_off());
-    // Between two requests too.
+    // The limit also holds between two requests.
     let mut kept = service.connect();
     Run::new("x = 1").ask_over(&mut kept).success();
     assert!(kept.stays_silent());
@@ -78,7 +78,7 @@ fn silent_clients_take_no_more_connections_than_there_may_be() {
     let silent: Vec<Wire> = (0..20).map(|_| Wire::open(service.address)).collect();
     let family = service.processes();
     let descriptors = family[0].descriptors();
-    // Its turn comes as the silent ones are cut off, four at a time.
+    // The silent clients are cut off four at a time; then it is the turn of this one.
     assert_eq!(service.value_of_x("x = 1"), json!(1));
     assert_eq!(
         service.events("connections_exhausted").len(),
@@ -89,7 +89,7 @@ fn silent_clients_take_no_more_connections_than_there_may_be() {
     drop(silent);
     wait_for_connections(&service, 0);
     if let Some(descriptors) = descriptors {
-        // Root sees them: four connections, and the pipes of three sandboxes at most.
+        // Only root can count them: four connections, and the pipes of three sandboxes at most.
         assert!(descriptors < 64, "{descriptors}");
     }
 }

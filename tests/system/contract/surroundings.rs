@@ -1,4 +1,4 @@
-//! What code sees of where it is run: its globals, its library, its interpreter.
+//! What code sees of its surroundings: its globals, its library, its interpreter.
 
 use super::executions::{emsg, service};
 use crate::answers::SEE_LOGS;

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Head and body of the answer to a request without a body.
+/// Head and body of the answer to a request that has no body.
 fn ask(service: &Service, method: &str, path: &str) -> (String, String) {
     let mut wire = Wire::open(service.address);
     wire.say(head(method, path, ""));
@@ -72,13 +72,14 @@ fn a_client_that_reads_a_little_now_and_then_is_cut_off() {
     let mut cut_off = wait_until_cut_off(&service);
     let mut piece = vec![0; 1 << 16];
     while !cut_off() {
-        // Enough for the kernel, which wants no more than an acknowledgement now and then.
+        // This is enough for the kernel, which wants an acknowledgement now and then and no more.
         client.read_exact(&mut piece).expect("read");
         sleep(Duration::from_millis(80));
     }
 }
 
-/// Whether the one connection beside the one that asks is gone; fails if it stays for long.
+/// Whether only the connection of the client that asks is left. Fails if the other connection stays
+/// for long.
 fn wait_until_cut_off(service: &Service) -> impl FnMut() -> bool {
     let asked = Instant::now();
     let mut was_there = false;

@@ -1,10 +1,11 @@
-//! Values on their way in and out: the same as Python sees them, or dropped by the straw's rules.
+//! Values on their way in and out: either equal to what Python makes of them, or dropped by the
+//! rules of `json_safe`.
 
 use codejail_harness::python::canonical;
 use codejail_harness::{Run, Service};
 use serde_json::{Value, json};
 
-/// JSON texts that no map or float of another language would carry through.
+/// JSON texts that would change in the maps or floats of another language.
 fn values() -> Vec<(&'static str, String)> {
     let texts = [
         ("nan", "NaN"),
@@ -51,7 +52,7 @@ fn what_comes_in_goes_out_equal_in_value_and_type() {
     for (key, text) in values() {
         let globals = format!("{{{}: {text}}}", quoted(key));
         let expected = canonical(&format!(r#"{{"globals_dict": {globals}}}"#));
-        // Untouched, and through the code and back.
+        // Once untouched, and once read and written by the code.
         for code in [
             "",
             "for k in [k for k in globals() if k != '__builtins__']: globals()[k] = globals()[k]",
@@ -65,7 +66,7 @@ fn what_comes_in_goes_out_equal_in_value_and_type() {
             assert_eq!(answer.status, 200, "{answer:?}");
             assert_eq!(canonical(&answer.body), expected, "{key}");
         }
-        // A run that fails brings them back as they came.
+        // A run that fails brings the globals back as they came.
         let answer = service.run(&Run::new("1/0").globals(globals.as_str()));
         let body: String = answer.body;
         let (globals_out, _) = body.split_once(",\"emsg\":").expect("emsg");
@@ -109,7 +110,7 @@ fn python_ascii(text: &str) -> String {
 
 const DROPPED: Option<&str> = None;
 
-/// What code sets `x` to, and what comes back of it.
+/// Expressions for `x`, and what comes back of each.
 const RESULTS: &[(&str, Option<&str>)] = &[
     ("x = None", Some("null")),
     ("x = True", Some("true")),
@@ -222,7 +223,7 @@ fn builtins_that_are_sent_in_are_not_those_of_the_code() {
     let found = service.run(&run).success();
     assert_eq!(found["x"], json!(1));
     assert_eq!(found["y"], json!("dict"));
-    // Merged over the raw input, where they were.
+    // The result is merged over the input globals, which have this name.
     assert_eq!(found["__builtins__"], json!({"len": null}));
     let answer = service.execute("__builtins__['x'] = 1; y = 1");
     assert_eq!(answer.success(), json!({"y": 1}));

@@ -1,5 +1,5 @@
-//! Faults of the host: no space, no processes, no descriptors, a clock that jumps. Each ends in
-//! what docs/faults.md says.
+//! Faults of the host: no space, no processes, no descriptors, a clock that jumps. Each ends as
+//! docs/faults.md says.
 
 use crate::answers::SEE_LOGS;
 use codejail_harness::Run;
@@ -27,7 +27,8 @@ fn a_full_scratch_file_system_fails_what_needs_it_and_recovers() {
         scratch.path()
     );
     let service = Service::start(&overrides);
-    // A run that fills it meets the end of it, as any program would, and takes nobody along.
+    // A run that fills its scratch space gets the error that any program would get, and disturbs no
+    // other run.
     let fill = Run::new("with open('tmp/a', 'wb') as f: f.write(b'x' * 4000000)");
     let emsg = service.run(&fill).emsg();
     assert!(
@@ -35,11 +36,11 @@ fn a_full_scratch_file_system_fails_what_needs_it_and_recovers() {
         "{emsg}"
     );
     service.wait_until_it_works();
-    // Full from elsewhere: what was prepared before runs, a job with a file does not, and then
-    // nothing can be prepared.
+    // Others fill the scratch space. A sandbox that was prepared before executes code, but can't
+    // take a file. After that no sandbox can be prepared.
     scratch.wait_for_quiet();
     let filler = wait_for("a lack of space", END_MAX, || {
-        // Again and again: what ends leaves some.
+        // Filled again and again, since each run that ends frees some space.
         let filler = scratch.fill();
         let answer = service.run(&Run::new("x = 1").library(library("m", "y = 1")));
         if answer.status != 503 {
@@ -74,7 +75,7 @@ fn a_worker_that_may_not_fork_is_replaced() {
     let service = Service::start("");
     let worker = service.workers().remove(0);
     inject::limit(worker.pid, "--nproc", "1");
-    // What is ready runs; the spares that follow can't be forked.
+    // The sandboxes that are ready run. The next spare sandboxes can't be forked.
     for n in 0..4 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
@@ -92,10 +93,10 @@ fn out_of_descriptors_the_service_recovers() {
     let supervisor = codejail_harness::processes::family(service.pid()).remove(0);
     let open = supervisor.descriptors().expect("its descriptors");
     inject::limit(service.pid(), "--nofile", &format!("{}:4096", open + 4));
-    // They take the rest: connections that say nothing, as of slow clients.
+    // Silent connections, as of slow clients, take the descriptors that are left.
     let silent: Vec<Wire> = (0..10).map(|_| Wire::open(service.address)).collect();
     thread::scope(|scope| {
-        // Not accepted until there are descriptors again, and then answered.
+        // This client is accepted when there are descriptors again, and then gets its answer.
         let late = scope.spawn(|| service.execute("x = 1"));
         service.wait_for_event_with("accept_failed", "Too many open files");
         silent.into_iter().for_each(Wire::hang_up);
@@ -115,10 +116,10 @@ fn out_of_descriptors_the_service_recovers() {
     service.assert_works();
 }
 
-/// A run goes on for a second while a limit keeps its worker from getting another sandbox ready.
+/// A run goes on for a second. Meanwhile a limit keeps its worker from preparing another sandbox.
 fn run_beside_a_limit(limit: impl FnOnce(&Service)) -> Answer {
     let service = Service::start("sandboxes_per_worker = 2");
-    // Accepted before the limit.
+    // The connection is accepted before the limit holds.
     let mut connection = service.connect();
     Run::new("x = 1").ask_over(&mut connection).success();
     thread::scope(|scope| {
@@ -149,7 +150,8 @@ fn out_of_descriptors_the_service_finishes_what_it_runs() {
     assert_eq!(answer.success(), json!({"x": 1}));
 }
 
-/// A clock for LD_PRELOAD that jumps by a year and back, at each look at the time of day.
+/// A clock for LD_PRELOAD that jumps by a year and back, each time when the program asks for the
+/// time of day.
 const CLOCK: &str = r"
 #define _GNU_SOURCE
 #include <sys/syscall.h>
@@ -194,7 +196,7 @@ fn a_clock_that_jumps_changes_no_deadline_and_no_answer() {
     assert!(emsg.ends_with("status code: -9"), "{emsg}");
     assert!(asked.elapsed() >= Duration::from_millis(300));
     assert!(asked.elapsed() < Duration::from_secs(5));
-    // The clock did jump: the log's dates are a year apart.
+    // This shows that the clock did jump: the log's dates are a year apart.
     let log = service.log();
     let mut years: Vec<&str> = log.lines().filter_map(|line| line.get(..4)).collect();
     years.sort_unstable();
@@ -206,7 +208,7 @@ fn a_clock_that_jumps_changes_no_deadline_and_no_answer() {
 fn a_worker_that_has_lost_every_directory_is_replaced() {
     let overrides = "queue_wait_max_ms = 500\n[layers]\nmounts = 'off'";
     let service = Service::start(overrides);
-    // Where directories are moved to be removed.
+    // The directory into which other directories are moved before they are removed.
     let entries = fs::read_dir(service.scratch_root()).expect("scratch root");
     let mut paths = entries.map(|entry| entry.expect("an entry").path());
     let trash = paths.find(|path| path.join(".service").exists());

@@ -1,5 +1,5 @@
-//! A log that can't be written: the service serves, counts what it lost, and exit statuses stay
-//! right.
+//! A log that can't be written: the service serves and counts the lost lines, and exit statuses
+//! stay right.
 
 use codejail_harness::binary;
 use codejail_harness::python::sandbox_python;
@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 
 const LOST: &str = "codejail_log_lines_lost_total";
 
-/// Starts a service whose standard error is a pipe of one page. What comes through is passed on up
-/// to the line with the address. Then the reader goes away, or stays and takes nothing until the
-/// service has ended.
+/// Starts a service whose standard error is a pipe of one page. The reader passes on every line up
+/// to the one with the address. Then it goes away, or stays and reads nothing until the service has
+/// ended.
 const STARTER: &str = r"
 import fcntl, os, select, sys
 reads, writes = os.pipe()
@@ -63,7 +63,7 @@ fn a_service_whose_log_is_on_a_full_disk_serves_and_counts_lost_lines() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address: SocketAddr = free.local_addr().expect("its address");
     drop(free);
-    // The log has no line with the address, so the starter writes one.
+    // The real log is lost, so the starter writes the line with the address.
     let start = format!(
         "echo 'listening on {address} event=\"service_listening\"' >&2; exec \"$@\" 2>/dev/full"
     );
@@ -81,7 +81,7 @@ fn a_service_whose_log_is_on_a_full_disk_serves_and_counts_lost_lines() {
 
 #[test]
 fn a_service_whose_log_nobody_reads_any_more_serves_and_counts_lost_lines() {
-    // As `2>&1 | head -1` leaves it.
+    // `2>&1 | head -1` leaves a log like that.
     assert_serves_and_counts(&start_with_reader("goes", ""));
 }
 
@@ -95,7 +95,7 @@ fn a_service_whose_log_reader_stands_still_serves_and_counts_lost_lines() {
     assert_serves_and_counts(&service);
 }
 
-/// The exit status of codejail with this standard output and error.
+/// The exit status of codejail with this standard output and this standard error.
 fn status(arguments: &[&str], out: Stdio, err: Stdio) -> Option<i32> {
     let mut command = Command::new(binary::codejail());
     command.args(arguments).stdin(Stdio::null());
@@ -124,13 +124,13 @@ fn commands_that_cannot_say_it_end_with_the_right_status() {
             let with_config = [arguments, &["--config", config]].concat();
             status(&with_config, out, unwritable())
         };
-        // Its verdict is the status.
+        // The status alone tells the result.
         assert_eq!(of(&["serve", "--check-config"], unwritable()), Some(0));
         assert_eq!(of(&["check"], unwritable()), Some(0));
-        // Its verdict is the status of what can't be said on standard error.
+        // The status tells the mistake, which standard error can't.
         let wrong = ["serve", "--check-config", "--bind", "nowhere"];
         assert_eq!(of(&wrong, Stdio::null()), Some(78));
-        // What it prints is what it was asked for.
+        // The user asked for the printed text, so its loss is a failure.
         assert_eq!(of(&["serve", "--print-config"], unwritable()), Some(74));
         let file = service.dir().join("problem.py");
         let run = ["run", file.to_str().expect("UTF-8")];

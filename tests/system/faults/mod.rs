@@ -1,4 +1,4 @@
-//! Faults that are put in: each ends in what docs/faults.md says.
+//! Faults that tests cause: each ends as docs/faults.md says.
 
 mod host;
 mod log;

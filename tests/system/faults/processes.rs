@@ -1,7 +1,7 @@
-//! Faults of the service's own processes: each ends in what docs/faults.md says. Worker, sandbox
-//! and spawner are killed, stopped, and made to talk nonsense.
+//! Faults of the service's own processes: each ends as docs/faults.md says. Worker, sandbox and
+//! spawner are killed, stopped, and made to send nonsense.
 //!
-//! They are put in from outside, which takes root; without it these tests pass unasked.
+//! The faults come from outside, which takes root. Without root these tests are skipped.
 
 use crate::answers::{KILLED, SEE_LOGS};
 use codejail_harness::http::Answer;
@@ -20,10 +20,9 @@ use std::time::{Duration, Instant};
 
 const GARBAGE: &[u8] = &[0xff; 40];
 
-/// The idle sandboxes of a service with one worker and one place: the one that is next, and a
-/// spare.
+/// The idle sandboxes of a service with one worker and one place: the next one, and a spare.
 fn sandboxes(service: &Service) -> Vec<Process> {
-    // A third one would be an earlier run's, on its way out.
+    // A third sandbox would be that of an earlier run, which ends.
     wait_for("two ready sandboxes", START_MAX, || {
         let ready = service.get("/readyz").json()["sandboxes_ready"].as_u64();
         let worker = service.workers().pop()?;
@@ -32,7 +31,7 @@ fn sandboxes(service: &Service) -> Vec<Process> {
     })
 }
 
-/// Does something to the sandbox that executes; the answer to that execution.
+/// Does something to the sandbox that executes. Returns the answer to that execution.
 fn during_a_run(service: &Service, code: &str, act: impl FnOnce(&Process)) -> Answer {
     let idle = sandboxes(service);
     let code = format!("import os, time; os.mkdir('tmp/running'); {code}");
@@ -58,8 +57,8 @@ fn an_idle_worker_that_is_killed_is_replaced() {
     assert!(!service.workers().contains(&worker));
 }
 
-/// A service manager sends them to every process of a service. In a PID namespace the kernel keeps
-/// most of them from a worker.
+/// A service manager sends these signals to every process of a service. In a PID namespace the
+/// kernel keeps most of them from a worker.
 #[test]
 fn a_worker_outlives_what_a_service_manager_sends_to_all_also_without_a_pid_namespace() {
     needs_root!();
@@ -70,13 +69,13 @@ fn a_worker_outlives_what_a_service_manager_sends_to_all_also_without_a_pid_name
         let worker = service.workers().remove(0);
         for sent in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
             signal(&worker, sent);
-            // The next two are forked after the signal.
+            // The sandboxes of the last of these runs are forked after the signal.
             for _ in 0..4 {
                 service.assert_works();
             }
         }
         assert_eq!(service.workers(), [worker], "{layers}");
-        // Its runs have a fresh interpreter's actions.
+        // For its runs the signals have the same actions as in a fresh interpreter.
         let actions = "import signal, ctypes\n\
                        x = [str(signal.getsignal(n)) for n in (1, 3, 15)] + [signal.getsignal(2).__name__]";
         let fresh = json!(["0", "0", "0", "default_int_handler"]);
@@ -106,7 +105,7 @@ fn a_run_whose_worker_is_stopped_ends_as_it_would() {
         signal(&worker, SIGSTOP);
     });
     assert_eq!(answer.success(), json!({"id": 7, "x": 1}));
-    // Its own timer needs no worker.
+    // The run's own timer needs no worker.
     let run = Run::new("while True: pass").context("short");
     assert_eq!(service.run(&run).emsg(), KILLED);
     service.wait_for_event_with("worker_lost", "did not take an order or end a sandbox");
@@ -168,7 +167,7 @@ fn a_sandbox_that_is_stopped_ends_at_its_deadline() {
         signal(sandbox, SIGSTOP);
     });
     assert_eq!(answer.emsg(), KILLED);
-    // Before it has its job it has no timer of its own. The job is larger than its pipe.
+    // A sandbox has a timer only when it has its job. This job is larger than its pipe.
     let stopped = sandboxes(&service);
     for sandbox in &stopped {
         signal(sandbox, SIGSTOP);
@@ -186,7 +185,8 @@ fn an_idle_sandbox_that_talks_nonsense_is_killed() {
     needs_root!();
     let service = Service::start("");
     let worker = service.workers();
-    // What is no frame, half a frame, and reports that would be legal once it has a job.
+    // Bytes that are no frame, half a frame, and reports that would be legal if the sandbox had a
+    // job.
     let started = frame::encode(&SandboxReport::Started).unwrap();
     let finished = frame::encode(&SandboxReport::Finished {
         status: 0,
@@ -201,7 +201,7 @@ fn an_idle_sandbox_that_talks_nonsense_is_killed() {
             let mut status = OpenOptions::new().write(true).open(status).unwrap();
             status.write_all(nonsense).unwrap();
         }
-        // No job is to blame for it, so none pays: it goes to another sandbox.
+        // No job caused this, so no job fails: each goes to another sandbox.
         for n in 0..2 {
             let run = Run::new(format!("x = {n}")).globals(r#"{"id": 7}"#);
             assert_eq!(service.run(&run).success(), json!({"id": 7, "x": n}));
@@ -230,7 +230,7 @@ fn while_the_spawner_is_stopped_runs_go_on_and_then_wait() {
     sandboxes(&service);
     let spawner = service.spawner();
     signal(&spawner, SIGSTOP);
-    // Directories are not removed: when the worker has used all its uids, nothing is ready.
+    // Directories are not removed. When the worker has used all its uids, no sandbox is ready.
     let refused = (0..20).find_map(|n| {
         let answer = service.execute(&format!("x = {n}"));
         if answer.status != 503 {
@@ -241,7 +241,7 @@ fn while_the_spawner_is_stopped_runs_go_on_and_then_wait() {
     });
     let refused = refused.expect("refused in the end");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
-    // A worker serves, which is all that readiness asks for.
+    // A worker serves, and readiness does not ask for more.
     assert_eq!(service.get("/readyz").json()["sandboxes_ready"], json!(0));
     assert_eq!(service.get("/livez").status, 200);
     signal(&spawner, SIGCONT);
@@ -260,14 +260,14 @@ fn a_service_whose_spawner_is_stopped_can_be_told_to_end() {
     service.signal(SIGTERM);
     assert_eq!(service.wait().code(), Some(70), "{}", service.log());
     let ended_after = told.elapsed();
-    // Until then it may still have gone on.
+    // Until then the spawner could still have gone on.
     assert!(
         ended_after >= Duration::from_millis(1500),
         "{ended_after:?}"
     );
     service.wait_for_event_with("spawner_stuck", "it has not ended after 1.5s");
-    // Workers need nobody to tell them that their service is gone. Then nothing is left to the
-    // spawner but directories, and it removes them as soon as it goes on.
+    // The workers notice by themselves that their service is gone. Only directories are left, and
+    // the spawner removes them when it goes on.
     wait_for("the workers' end", END_MAX, || {
         let lives = |process: &Process| process.pid != spawner.pid && process.lives();
         (!family.iter().any(lives)).then_some(())

@@ -1,4 +1,4 @@
-//! A Python or a library that is broken: each ends in what docs/faults.md says.
+//! A Python or a library that is broken: each ends as docs/faults.md says.
 
 use crate::answers::NOT_CONFIGURED;
 use codejail_harness::Setup;
@@ -44,7 +44,8 @@ fn a_python_that_is_none_stops_the_start_with_its_words() {
 
 #[test]
 fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
-    // Not another file in its place: that would be an upgrade, after which no old worker serves on.
+    // The file of Python stays the same. Another file in its place would be an upgrade, after which
+    // no old worker serves.
     let python = OwnPython::script(&format!(
         "#!/bin/sh\n[ ! -e $0.broken ] || exit 1\nexec {} \"$@\"\n",
         sandbox_python().display()
@@ -53,7 +54,7 @@ fn a_python_that_breaks_later_costs_no_run_until_a_worker_is_needed() {
     let recycling = "max_requests = 4\nmax_requests_jitter = 0\nqueue_wait_max_ms = 500\n";
     let service = Service::start(&format!("{recycling}{}", python.overrides(&[])));
     fs::write(&broken, "").expect("write");
-    // Worn out, the last one serves on: its successor can't be started.
+    // The last worker goes on serving after its last request, since its successor can't be started.
     wait_until("a successor that can't be started", START_MAX, || {
         service.assert_works();
         !service.events("worker_launch_failed").is_empty()
@@ -133,7 +134,7 @@ fn a_start_that_fails_with_a_long_error_is_told_in_brief() {
     assert!(said.len() < 20_000, "{}", said.len());
 }
 
-/// It waits in buffers, Python's and C's, that every sandbox is born with.
+/// The text waits in buffers of Python and of C, and every sandbox is forked with them.
 #[test]
 fn what_a_preload_prints_is_in_no_answer() {
     let talks = "import ctypes, sys\nsys.stdout.write('half a line')\n\
@@ -155,7 +156,7 @@ fn a_preload_that_starts_threads_stops_the_start_by_name() {
     assert!(said.contains("2 threads run in this worker"), "{said}");
 }
 
-/// That it is given up after 120 s is not waited for here.
+/// The test does not wait until the preload is given up, after 120 s.
 #[test]
 fn while_a_preload_hangs_the_service_is_alive_and_executes_nothing() {
     let python = OwnPython::venv(&[("hangs", "import time; time.sleep(1000)")]);

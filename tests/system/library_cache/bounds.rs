@@ -1,4 +1,4 @@
-//! What the cache holds, how long, and what can't be compiled.
+//! What the cache holds and for how long, and which libraries can't be compiled.
 
 use super::same_answers::FILES;
 use super::{OFF, compiles, known, metric, value_of_x, warm};
@@ -14,7 +14,7 @@ use serde_json::json;
 fn libraries_that_can_not_be_compiled_are_tried_once_and_harm_nobody() {
     let service = Service::start("");
     let nested = format!("x = {}1\n", "-".repeat(200_000));
-    // 60 MB of zeros; 4,000 modules; a tree too large for the compiler's memory.
+    // 60 MB of zeros; 4,000 modules; a source whose tree is too large for the compiler's memory.
     let zeros = vec![0; 60 << 20];
     let many: Vec<String> = (0..4000).map(|n| format!("m{n}.py")).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|n| (&**n, b"x = 1\n".as_slice())).collect();
@@ -116,7 +116,7 @@ fn a_compilation_does_not_wear_its_worker() {
     });
 }
 
-/// Some seconds of work for the compiler.
+/// A library that takes the compiler some seconds.
 fn large_library() -> Vec<u8> {
     let function = "def f(a, b=1):\n    return [a + b for a in range(b) if a in (1, 2)]\n";
     library("lib", &function.repeat((3 << 20) / function.len()))

@@ -1,4 +1,4 @@
-//! What the compilation of course libraries may cost whoever sends no such library.
+//! What the compilation of course libraries may cost clients that send no such library.
 
 use codejail_harness::python::library;
 use codejail_harness::wait::{START_MAX, wait_for};
@@ -19,18 +19,18 @@ fn send(service: &Service, library: &[u8], times: usize) {
     }
 }
 
-/// The same library, as far as Python can tell, with other bytes.
+/// A library that is the same for Python, but has other bytes.
 fn variant(library: &[u8], number: usize) -> Vec<u8> {
     [library, format!("{number:08}").as_bytes()].concat()
 }
 
-/// Half a second of work for the compiler.
+/// A library that takes the compiler half a second.
 fn costly_library() -> Vec<u8> {
     let function = "def f(a, b=1):\n    return [a + b for a in range(b) if a in (1, 2)]\n";
     library("lib", &function.repeat((1 << 18) / function.len()))
 }
 
-/// The median of some executions that have no library, in microseconds.
+/// The median of some executions without a library, in microseconds.
 fn median(service: &Service) -> u128 {
     let mut times: Vec<u128> = (0..60)
         .map(|n| {
@@ -58,7 +58,8 @@ fn a_library_that_comes_once_is_not_compiled() {
     for number in 0..20 {
         send(&service, &variant(&own, number), 1);
     }
-    // One is compiled after the other: what was ordered before this one is compiled before it.
+    // Libraries are compiled one after the other, so all that were ordered before this one are
+    // compiled before it.
     send(&service, &own, 2);
     wait_for("a compilation", START_MAX, || {
         service.log().contains("library compiled").then_some(())
@@ -82,7 +83,7 @@ fn who_changes_a_byte_in_a_library_each_time_slows_nobody_down() {
                 thread::sleep(Duration::from_millis(100));
             }
         });
-        // Also if it panics.
+        // Stops the client, also after a panic.
         let _stop = StopAtEnd(&stop);
         let enough = || (metric(&service, "compiled") >= 1).then_some(());
         wait_for("a compilation", START_MAX, enough);
@@ -103,7 +104,8 @@ fn a_compilation_takes_no_spare_from_clients() {
     let service = Service::start("");
     service.wait_for_processes(2 + 1 + 2);
     send(&service, &costly_library(), 2);
-    // Supervisor, spawner, worker, a sandbox that would run, its spare, and the one that compiles.
+    // Supervisor, spawner and worker; a sandbox that is ready, its spare, and the sandbox that
+    // compiles.
     service.wait_for_processes(2 + 1 + 3);
     assert_eq!(metric(&service, "compiled"), 0, "it still compiles");
 }

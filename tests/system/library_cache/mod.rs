@@ -15,12 +15,12 @@ fn metric(service: &Service, name: &str) -> u64 {
     service.metric(&format!("codejail_library_cache_{name}"))
 }
 
-/// Libraries that something is known of, so far.
+/// How many libraries the cache knows something of.
 fn known(service: &Service) -> u64 {
     metric(service, "compiled_total") + metric(service, "failed_total")
 }
 
-/// Sends the library until something is known of it: at least twice.
+/// Sends the library, at least twice, until the cache knows something of it.
 fn warm(service: &Service, library: &[u8]) {
     let before = known(service);
     service.run(&Run::new("x = 1").library(library.to_vec()));
@@ -35,7 +35,7 @@ fn value_of_x(service: &Service, code: &str, library: &[u8]) -> Value {
     service.run(&run).success()["x"].take()
 }
 
-/// Which modules of the library are compiled while the code runs that follows.
+/// Which modules of the library are compiled while the following code runs.
 const WATCH: &str = "import sys\ncompiled = []\n\
     def hook(event, args):\n    \
         if event == 'compile' and str(args[1]).startswith('python_lib.zip'):\n        \

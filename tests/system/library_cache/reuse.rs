@@ -1,4 +1,4 @@
-//! Who gets which bytecode: later runs with the same library, and nobody else.
+//! Later runs with the same library get the bytecode, and no other run does.
 
 use super::{OFF, WATCH, compiles, known, metric, value_of_x, warm};
 use codejail_harness::python::library;
@@ -20,7 +20,7 @@ fn a_third_execution_does_not_compile(service: &Service) {
         .map(|name| metric(service, &format!("{name}_total")));
     assert_eq!(counted, [2, 2, 1, 0, 0]);
     assert!(metric(service, "bytes") > 100);
-    // The compilation is no execution of a client's.
+    // The compilation does not count as an execution.
     assert_eq!(service.metric("codejail_execution_seconds_count"), 4);
     assert_eq!(service.events("library_compiled").len(), 1);
 }
@@ -51,7 +51,7 @@ fn what_a_run_does_to_its_library_reaches_no_other_run() {
     let service = Service::start("[limits]\nFSIZE = 1000000");
     let library = library("lib", "def f():\n    return 5\n");
     let vandals = [
-        // What a compilation would answer; also where the status of a compilation would come from.
+        // The answer of a compilation. The next vandal sets the name that this answer has.
         "import sys\nsys.__stdout__.write('{\"bytecode\": \"AAAA\"}')\nsys.__stdout__.flush()",
         "bytecode = 'AAAA'",
         "import zipimport, marshal, builtins\n\
@@ -62,7 +62,7 @@ fn what_a_run_does_to_its_library_reaches_no_other_run() {
         "import zipimport, gc\n[o.clear() for o in gc.get_objects() if type(o) is dict and 'python_lib.zip/lib.py' in o]",
     ];
     for vandal in vandals {
-        // The second time beside the compilation.
+        // The second run may be beside the compilation.
         for _ in 0..2 {
             service.run(&Run::new(vandal).library(library.clone()));
         }
@@ -87,7 +87,7 @@ fn another_library_with_the_same_names_gets_nothing_of_the_first() {
             assert_eq!(x, json!(expected));
         }
     }
-    // The same path, by a file of the run's own.
+    // The run makes another file of the same path.
     let code = format!(
         "{WATCH}import os\nos.chdir('tmp')\nopen('python_lib.zip', 'wb').write(bytes.fromhex(other))\n\
          import lib\nx = [lib.x, len(compiled) > 0]"
@@ -113,7 +113,8 @@ fn a_library_that_is_sent_but_not_on_the_path_is_left_alone() {
 #[test]
 fn no_module_of_a_library_is_executed_to_compile_it() {
     let service = Service::start("");
-    // The names of what the compiler imports: none of these may take its place.
+    // The compiler imports modules of these names. None of the library's modules may take their
+    // place.
     let endless = b"while True:\n    pass\n".as_slice();
     let names = ["base64", "marshal", "zipfile", "warnings", "six", "lib"];
     let files = names.map(|name| (format!("{name}.py"), endless));

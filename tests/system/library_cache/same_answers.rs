@@ -5,7 +5,7 @@ use codejail_harness::python::zip;
 use codejail_harness::{Run, Service};
 use serde_json::json;
 
-/// All that a library can hold.
+/// Every kind of file that a library can hold.
 pub const FILES: &[(&str, &[u8])] = &[
     (
         "pkg/__init__.py",
@@ -47,7 +47,7 @@ pub const FILES: &[(&str, &[u8])] = &[
     ("compiled.pyc", b"not a module"),
 ];
 
-/// What a run can do with it: each sets `x` or fails.
+/// What a run can do with the library: each program sets `x` or fails.
 const PROGRAMS: &[&str] = &[
     "import pkg\nx = [pkg.km(1500), pkg.NAME, pkg.__file__, pkg.__path__, sorted(vars(pkg))]",
     "import pkg.deep.er as er\n\
@@ -91,7 +91,7 @@ const PROGRAMS: &[&str] = &[
     "import sys\nsys.setrecursionlimit(60)\nimport pkg.deep.er\nx = pkg.deep.er.km(1)",
 ];
 
-/// Answers, but for the random part of the directory's name.
+/// The answers, without the random part of the directory's name.
 fn answers(service: &Service, library: &[u8]) -> Vec<String> {
     let root = service.scratch_root();
     let root = root.to_str().expect("UTF-8");

@@ -1,4 +1,4 @@
-//! Four clients that ask while something happens to the service. Each request has its right
+//! Four clients that ask while something happens to the service. Each request must have its right
 //! answer.
 
 use codejail_harness::http::{self, Answer, Connection, FORM, PATH};
@@ -17,7 +17,7 @@ pub struct Busy {
 }
 
 impl Busy {
-    /// Waits until they have been answered so many times more.
+    /// Waits until the clients have had so many more answers.
     pub fn wait_for_answers(&self, count: usize) {
         let answered = || self.times.lock().expect("no panic").len();
         let before = answered();
@@ -38,7 +38,7 @@ impl Busy {
     }
 }
 
-/// They end with it, also if it panics.
+/// The clients end when this is dropped, also after a panic.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {
@@ -48,7 +48,7 @@ impl Drop for StopAtEnd<'_> {
 }
 
 /// Four clients ask while `act` does something, two of them over connections that they keep. Prints
-/// how long they waited. None waits as long as `longest`.
+/// how long they waited. None may wait as long as `longest`.
 pub fn notice_nothing_while(address: SocketAddr, longest: Duration, act: impl FnOnce(&Busy)) {
     let busy = Busy::default();
     thread::scope(|scope| {
@@ -69,8 +69,8 @@ pub fn notice_nothing_while(address: SocketAddr, longest: Duration, act: impl Fn
     assert!(most < longest, "{most:?}");
 }
 
-/// Asks over connections of one request each, or over one connection for as long as the service
-/// keeps it.
+/// Asks over connections of one request each, or over one connection as long as the service keeps
+/// it.
 fn ask(address: SocketAddr, kept: Option<&mut Option<Connection>>, number: usize) -> Answer {
     let payload = format!(r#"{{"code": "y = x + {number}", "globals_dict": {{"x": {number}}}}}"#);
     let body = http::form(&payload);

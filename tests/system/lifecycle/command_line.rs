@@ -1,4 +1,5 @@
-//! `check`, `run` and what `serve` prints, beside a service that runs with the same configuration.
+//! `check`, `run` and the output of `serve`, beside a service that runs with the same
+//! configuration.
 
 use codejail_harness::Service;
 use codejail_harness::binary::codejail_command;
@@ -10,7 +11,7 @@ use serde_json::json;
 use std::fs;
 use std::process::Stdio;
 
-/// How a command ended and what it said.
+/// How a command ended, and its output.
 #[derive(Debug)]
 struct Said {
     status: Option<i32>,
@@ -18,7 +19,7 @@ struct Said {
     err: String,
 }
 
-/// Runs codejail to its end; with no variable of this test's own.
+/// Runs codejail to its end, without the variables of this test's own environment.
 fn codejail(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
     let output = codejail_command()
         .args(arguments)
@@ -53,8 +54,8 @@ fn run(service: &Service, code: &str, arguments: &[&str]) -> Said {
     codejail(&all, &[])
 }
 
-/// Of the service alone: its worker, two sandboxes, the directory for what waits to be removed; no
-/// process that is not its own.
+/// Only the service's own directories are left (for its worker, for two sandboxes, and for files
+/// that wait to be removed), and only its own processes.
 fn assert_nothing_left(service: &Service) {
     wait_until("no directory of a tool", END_MAX, || {
         service.scratch_directories().len() == 4
@@ -208,7 +209,8 @@ fn check_prints_what_each_layer_got() {
 fn check_fails_where_a_service_would() {
     let service = Service::start("");
     let config = config_of(&service);
-    // A root of its own is planned from what Python answers; without one a worker is just started.
+    // Root makes a root for the worker, and asks Python for its paths before. Another user starts
+    // the worker at once.
     let (false_status, false_part) = if is_root() {
         (78, "it does not answer as a Python does (exit status: 1)")
     } else {
@@ -245,7 +247,7 @@ fn check_fails_where_a_service_would() {
         assert!(said.err.contains(part), "{name} {said:?}");
     }
     if is_root() {
-        // Without both a sandbox can list `/`.
+        // Without both layers a sandbox can list `/`.
         let off = [
             ("CODEJAIL_LAYERS__LANDLOCK", "off"),
             ("CODEJAIL_LAYERS__MOUNTS", "off"),
@@ -257,7 +259,7 @@ fn check_fails_where_a_service_would() {
         assert!(said.out.contains("check disk        expected"), "{said:?}");
         let said = codejail(&["run", "/dev/null", "--config", &config], &off);
         assert_eq!((said.status, &*said.out), (Some(69), ""), "{said:?}");
-        // In the service's range, though not in the tool's.
+        // The uid is in the service's range, but not in the tool's.
         let user = (service.uid_base() + 3).to_string();
         let said = codejail(&["check", "--config", &config], &[("CODEJAIL_USER", &user)]);
         assert_eq!(said.status, Some(78), "{said:?}");

@@ -8,7 +8,7 @@ use codejail_harness::{Run, Service, Setup};
 use std::fs;
 use std::path::PathBuf;
 
-/// As a deployment of the original has it: Django's settings beside its own.
+/// A file as a deployment of the original has it: Django's settings beside the original's own.
 const ORIGINAL: &str = r#"
 SECRET_KEY: "not for us"
 ALLOWED_HOSTS: ["*"]
@@ -33,13 +33,13 @@ CODE_JAIL:
       PROXY: 1
 "#;
 
-/// What a run sees of its limits.
+/// A run's limits, as the run sees them.
 const LIMITS: &str = "
 from resource import getrlimit, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NPROC
 x = [getrlimit(which)[0] for which in (RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NPROC)]
 ";
 
-/// The file, where every user can read it.
+/// The file, in a place where every user can read it.
 struct OriginalFile {
     _dir: TestDir,
     path: PathBuf,
@@ -59,8 +59,8 @@ impl OriginalFile {
     }
 }
 
-/// CPU, FSIZE and NPROC are these for a run. Without root the kernel counts all processes of the
-/// user together, and each run's NPROC is larger by those of the others.
+/// A run must have these limits CPU, FSIZE and NPROC. Without root the kernel counts all processes
+/// of the user together, so each run's NPROC is higher by the number of the others.
 #[track_caller]
 fn assert_limits(service: &Service, context: Option<&'static str>, expected: [u64; 3]) {
     let mut run = Run::new(LIMITS);
@@ -80,7 +80,7 @@ fn assert_limits(service: &Service, context: Option<&'static str>, expected: [u6
 #[test]
 fn the_originals_file_starts_the_service_with_the_same_limits() {
     let file = OriginalFile::write();
-    // The harness's own file gives CPU and REALTIME, which must win over the original's.
+    // The harness's own file gives CPU and REALTIME, which must go over the original's.
     let service = Service::launch(&Setup {
         env: &[("CODEJAIL_SERVICE_CFG", file.path())],
         ..Setup::default()

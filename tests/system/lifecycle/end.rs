@@ -1,4 +1,4 @@
-//! A service that is told to end ends, whatever it was waiting for.
+//! A service that is told to end ends, whatever it is waiting for.
 
 use codejail_harness::root::is_root;
 use codejail_harness::{Service, Setup};
@@ -7,16 +7,16 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-/// Where nothing else listens on a test machine.
+/// An address of a test machine at which nothing else listens.
 const NAME_SERVER: &str = "127.53.41.7";
 
 #[test]
 fn a_service_that_looks_up_a_name_ends_at_once_when_told() {
-    // Only root can give it a resolver of its own.
+    // Only root can give the service a resolver of its own.
     if !is_root() {
         return;
     }
-    // It takes questions and answers none.
+    // This name server takes questions and answers none.
     let name_server = UdpSocket::bind((NAME_SERVER, 53)).expect("port 53");
     let longest = Some(Duration::from_secs(60));
     name_server.set_read_timeout(longest).expect("a timeout");

@@ -1,6 +1,6 @@
-//! What four busy clients do not notice: a restart by a shared socket (a second service shares the
-//! socket of the first one, and when it is up the first one drains), and what a running service is
-//! told.
+//! Four busy clients notice nothing of a restart by a shared socket: a second service takes the
+//! socket of the first one, and when the second is up the first one drains. They also notice
+//! nothing of what a running service is told.
 
 use super::busy_clients::notice_nothing_while;
 use super::passed_sockets::socket;
@@ -9,10 +9,10 @@ use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Each time one service takes the place of another.
+/// How many times one service takes the place of another.
 const HANDOVERS: usize = 4;
 
-/// Answers between two things that happen.
+/// How many answers come between two events.
 const ANSWERS: usize = 50;
 
 fn start(listener: &TcpListener) -> Service {
@@ -38,7 +38,7 @@ fn four_busy_clients_notice_nothing_of_services_that_take_each_other_s_place() {
             serving.signal(SIGTERM);
             let status = serving.wait();
             assert_eq!(status.code(), Some(0), "{}", serving.log());
-            // Whoever asks from now on asks the next one.
+            // A client that asks from now on asks the next service.
             busy.wait_for_answers(ANSWERS);
             serving = next;
         }
@@ -48,7 +48,7 @@ fn four_busy_clients_notice_nothing_of_services_that_take_each_other_s_place() {
 #[test]
 fn four_busy_clients_notice_nothing_of_reloads_and_of_workers_that_come_and_go() {
     let _alone = machine::alone();
-    // Shorter, and one refusal would be a client's failure.
+    // With a shorter wait, one refusal would fail a client.
     let service = Service::start("workers = 2\nqueue_wait_max_ms = 3000");
     service.wait_for_workers(2);
     notice_nothing_while(service.address, Duration::from_secs(3), |busy| {

@@ -1,4 +1,4 @@
-//! What a service manager is told, sd_notify(3): a socket of the test stands in its place.
+//! What a service tells its manager, sd_notify(3). A socket of the test takes the manager's place.
 
 use codejail_harness::dir::{TestDir, set_mode};
 use codejail_harness::wait::{START_MAX, try_wait_for};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-/// A manager: it hears what the service says.
+/// A manager, which hears what the service says.
 pub struct Manager {
     socket: UnixDatagram,
     path: String,
@@ -21,7 +21,7 @@ impl Manager {
         let dir = TestDir::new("manager");
         let path = dir.join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        // systemd's is open to everybody too.
+        // systemd's socket is also open to everybody.
         set_mode(&path, 0o777).expect("chmod");
         Self {
             socket,
@@ -34,7 +34,7 @@ impl Manager {
         &self.path
     }
 
-    /// The next message, unless none comes within `longest`.
+    /// The next message, or none if none comes within `longest`.
     fn hear(&self, longest: Duration) -> Option<String> {
         let longest = longest.max(Duration::from_millis(1));
         self.socket
@@ -45,7 +45,8 @@ impl Manager {
         Some(String::from_utf8(message[..length].to_vec()).expect("text"))
     }
 
-    /// Waits for a message that begins so; all that came until then, with it.
+    /// Waits for a message that begins with `start`. Returns all messages until then, this one
+    /// included.
     pub fn wait_for(&self, start: &str) -> Vec<String> {
         let mut heard = Vec::new();
         let found = try_wait_for(start, START_MAX, || {
@@ -88,13 +89,22 @@ fn start(manager: &Manager, overrides: &str, watchdog_usec: Option<&str>) -> Ser
     })
 }
 
+/// The status that a manager has when it hears the last of these messages.
+fn status_before(heard: &[String]) -> &str {
+    let mut statuses = heard.iter().rev();
+    let last = statuses.find_map(|message| message.strip_prefix("STATUS="));
+    last.unwrap_or_else(|| panic!("no status: {heard:?}"))
+}
+
 #[test]
 fn a_manager_is_told_of_the_start_a_reload_and_the_end() {
     let manager = Manager::new();
     let mut service = start(&manager, "", None);
-    manager.wait_for("READY=1");
+    assert_eq!(
+        status_before(&manager.wait_for("READY=1")),
+        "1 worker serves"
+    );
     service.assert_works();
-    manager.wait_for("STATUS=1 worker serves");
 
     service.tell(SIGHUP);
     let reloading = manager.wait_for("RELOADING=1").pop().expect("a message");
@@ -109,7 +119,7 @@ fn a_manager_is_told_of_the_start_a_reload_and_the_end() {
     manager.wait_for("READY=1");
     service.wait_for_event("configuration_reloaded");
 
-    // One that is wrong changes nothing: the service is up as before.
+    // A wrong configuration changes nothing: the service is up as before.
     service.reconfigure("workers = 'many'");
     service.tell(SIGHUP);
     manager.wait_for("RELOADING=1");
@@ -129,15 +139,17 @@ fn a_manager_is_told_of_the_start_a_reload_and_the_end() {
 fn a_service_that_is_not_enabled_is_up_and_says_what_it_waits_for() {
     let manager = Manager::new();
     let service = start(&manager, "enabled = false", None);
-    manager.wait_for("READY=1");
+    assert_eq!(
+        status_before(&manager.wait_for("READY=1")),
+        "Executions are refused until `enabled` is true; 1 worker serves"
+    );
     assert_eq!(service.get("/health/").status, 200);
-    manager.wait_for("STATUS=Executions are refused until `enabled` is true; 1 worker serves");
 }
 
 #[test]
 fn a_service_that_may_not_execute_is_not_up_and_its_status_says_why() {
     let manager = Manager::new();
-    // It can connect to where it must not be able to.
+    // The service can connect to an address to which it must not be able to connect.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
     let address = listener.local_addr().expect("an address");
     let mut service = start(&manager, &format!("egress_check = '{address}'"), None);
@@ -150,7 +162,7 @@ fn a_service_that_may_not_execute_is_not_up_and_its_status_says_why() {
         heard.last().expect("a status").contains("egress"),
         "{heard:?}"
     );
-    // Repaired while it runs.
+    // The mistake is repaired while the service runs.
     drop(listener);
     service.tell(SIGHUP);
     manager.wait_for("READY=1");
@@ -159,13 +171,14 @@ fn a_service_that_may_not_execute_is_not_up_and_its_status_says_why() {
     assert_eq!(service.wait().code(), Some(0));
 }
 
-/// A service is not fed while this process of it is stopped, and is again once it goes on.
+/// While this process is stopped the service sends no sign of life. When it continues, the service
+/// sends them again.
 #[track_caller]
 fn is_fed_unless_stopped(manager: &Manager, watchdog: Duration, pid: i32) {
     let tell = |signal: Signal| kill(Pid::from_raw(pid), signal).expect("kill");
     manager.wait_for("WATCHDOG=1");
     tell(SIGSTOP);
-    // What was on its way.
+    // Messages that were on their way.
     while manager.hear(watchdog / 2).is_some() {}
     assert!(
         manager.hears_no_sign_of_life(watchdog),
@@ -183,7 +196,7 @@ fn a_service_whose_event_loop_or_spawner_is_stopped_gives_no_sign_of_life() {
     let watchdog = Duration::from_secs(4);
     is_fed_unless_stopped(&manager, watchdog, service.spawner().pid);
     is_fed_unless_stopped(&manager, watchdog, service.pid());
-    // All the while workers are no reason not to be fed: those are replaced.
+    // A stopped worker stops no signs of life, since the service replaces workers.
     is_fed_while_stopped(&manager, watchdog, service.workers()[0].pid);
     service.wait_until_it_works();
 }

@@ -1,4 +1,4 @@
-//! Mistakes on purpose: what an operator does wrong is named, with what would be right.
+//! Mistakes on purpose: each mistake of an operator is named, with what would be right.
 
 use codejail_harness::binary::codejail_command;
 use codejail_harness::dir::{TestDir, set_mode};
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// How a command ended and what it said.
+/// How a command ended, and its output.
 #[derive(Debug)]
 struct Said {
     status: Option<i32>,
@@ -25,7 +25,7 @@ impl Said {
     }
 }
 
-/// Limits that a loaded machine keeps.
+/// Limits that also suffice on a loaded machine.
 const LIMITS: &str = "[limits]\nCPU = 10\nREALTIME = 20\n";
 
 /// A configuration in a directory of its own, without a service that runs.
@@ -60,7 +60,7 @@ impl Config {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Runs codejail over it, by a starter or directly.
+    /// Runs codejail with this configuration, directly or by a starter.
     fn codejail(&self, starter: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         let file = self.file.to_str().expect("UTF-8");
         codejail(
@@ -231,9 +231,10 @@ fn two_services_have_no_uid_in_common() {
         "another service that runs on this host has uids {} to {last}",
         first.uid_base()
     );
-    // The log has it, and so has the last line, which is for whoever started the service.
+    // The error stands in the log, and in the last line, which is for the person who started the
+    // service.
     assert_eq!(said.matches(&error).count(), 2, "{said}");
-    // What is killed holds nothing any more.
+    // A service that was killed holds no uids any more.
     let spawner = first.spawner();
     drop(first);
     wait_until("its end", START_MAX, || !spawner.lives());
@@ -260,7 +261,7 @@ fn check_fails_where_what_runs_leave_stays() {
             .contains("warning           root needs CAP_DAC_OVERRIDE"),
         "{said:?}"
     );
-    // What each of these is missing keeps nothing from being removed.
+    // Everything can be removed without these capabilities.
     for (capability, warned) in [("-fowner", true), ("-sys_boot", false)] {
         let said = without(capability);
         assert_eq!(said.status, Some(0), "{said:?}");
@@ -285,7 +286,7 @@ fn a_capability_that_root_lacks_is_named() {
     assert!(service.log().contains(named), "{}", service.log());
     let health = service.get("/health/");
     assert!(health.body.contains(named), "{health:?}");
-    // Errors that may come of it name it too.
+    // Errors that may come from a missing capability name it, too.
     for (capability, named) in [
         ("chown", "CAP_CHOWN"),
         ("setgid", "CAP_SETGID"),
@@ -441,7 +442,7 @@ fn who_is_not_root_is_told_that_a_user_is_not_used_and_what_nproc_counts() {
     let said = "has no effect: not started as root, the service stays who it is";
     assert_eq!(service.log().matches(said).count(), 1, "{}", service.log());
     needs_root!();
-    // As the service's user, from its copies.
+    // As the service's user, with its copies.
     let config = service.dir().join("codejail.toml");
     let binary = service.dir().join("codejail");
     let checked = Command::new("setpriv")

@@ -1,4 +1,4 @@
-//! From start to end: configuration, checks, signals, command line.
+//! The service from start to end: configuration, checks, signals, command line.
 
 mod busy_clients;
 mod command_line;

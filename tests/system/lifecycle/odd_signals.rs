@@ -1,4 +1,4 @@
-//! Signals at moments at which, and to processes to which, nobody should have sent them.
+//! Signals that come at moments, or to processes, for which they are not meant.
 
 use codejail_harness::dir::TestDir;
 use codejail_harness::http::Answer;
@@ -19,11 +19,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq)]
 enum Whom {
     Supervisor,
-    /// And the spawner, once it catches signals.
+    /// The supervisor, and the spawner once it catches signals.
     Both,
 }
 
-/// Whether a process has handlers for `signal`, as proc(5) says.
+/// Whether a process has a handler for `signal`, as proc(5) says.
 fn catches(pid: i32, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status
@@ -33,8 +33,8 @@ fn catches(pid: i32, signal: Signal) -> bool {
     caught.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
 }
 
-/// Sends `signal` again and again to the service whose pid comes into `file`, from the moment on at
-/// which it has a child, until `stop`.
+/// Sends `signal` again and again to the service, until `stop`: it waits until `file` has the
+/// service's pid, and until the service has a child.
 fn pester(file: &std::path::Path, signal: Signal, whom: Whom, stop: &AtomicBool) {
     let pid: i32 = wait_for("the service's pid", START_MAX, || {
         fs::read_to_string(file).ok()?.trim().parse().ok()
@@ -53,8 +53,8 @@ fn pester(file: &std::path::Path, signal: Signal, whom: Whom, stop: &AtomicBool)
     }
 }
 
-/// Starts a service whose Python takes a second to say anything, and sends it `signal` all the
-/// while.
+/// Starts a service whose Python says nothing for a second, and sends `signal` to the service all
+/// the time.
 fn start_under(signal: Signal, whom: Whom) -> (Service, OwnPython) {
     let python = OwnPython::venv(&[("sitecustomize", "import time; time.sleep(1)")]);
     let dir = TestDir::new("signals");
@@ -77,7 +77,8 @@ fn start_under(signal: Signal, whom: Whom) -> (Service, OwnPython) {
     (service, python)
 }
 
-/// The signal comes while the service starts; what it asks for is done when the service is up.
+/// The signal comes while the service starts. The service does what the signal asks for when it is
+/// up.
 fn waits_until_it_is_up(signal: Signal, whom: Whom, event: &str) {
     let (service, _python) = start_under(signal, whom);
     service.wait_until_healthy();
@@ -131,7 +132,7 @@ fn no_process_of_the_service_is_born_with_signals_held_back() {
     let service = Service::start("");
     for process in service.wait_for_processes(5).iter().skip(1) {
         let status = fs::read_to_string(format!("/proc/{}/status", process.pid));
-        // A sandbox may be at its end.
+        // A sandbox may have ended meanwhile.
         let Ok(status) = status else { continue };
         let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
         assert_eq!(held.map(str::trim), Some("0000000000000000"), "{process:?}");
@@ -148,8 +149,8 @@ fn a_spawner_leaves_an_upgrade_to_the_supervisor() {
     assert_eq!(service.value_of_x("x = 1"), json!(1));
 }
 
-/// A run is under way, and another request waits for its place; then `signal` goes to every process
-/// of the service, to the sandboxes first. What both requests are answered.
+/// One request executes, and another waits for its place. Then `signal` goes to every process of
+/// the service, first to the sandboxes. Returns the answers to both requests.
 fn during_two_requests(service: &Service, signal: Signal) -> [Answer; 2] {
     thread::scope(|scope| {
         let code = "import os, time; os.mkdir('tmp/running'); time.sleep(3); x = 1";
@@ -160,7 +161,7 @@ fn during_two_requests(service: &Service, signal: Signal) -> [Answer; 2] {
             (service.metric("codejail_queue_length") == 1).then_some(())
         });
         for process in service.processes().iter().rev() {
-            // What a sandbox's end makes of the others may be quicker.
+            // A process may be gone already, because of the end of a sandbox.
             let _ = kill(Pid::from_raw(process.pid), signal);
         }
         [first, second].map(|request| request.join().expect("an answer"))
@@ -193,7 +194,7 @@ fn code_that_ends_itself_by_a_signal_is_told_so() {
     let service = Service::start("");
     for signal in [SIGTERM, SIGHUP, SIGINT, SIGUSR1] {
         let number = signal as i32;
-        // Python has a handler of its own for INT.
+        // For INT Python has a handler of its own.
         let code = format!(
             "import os, signal; signal.signal({number}, signal.SIG_DFL); os.kill(os.getpid(), {number})"
         );

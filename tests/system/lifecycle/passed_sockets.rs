@@ -1,4 +1,4 @@
-//! Sockets that a service manager listens on and passes, sd_listen_fds(3).
+//! Sockets on which a service manager listens, and which it passes on, sd_listen_fds(3).
 
 use super::manager::Manager;
 use codejail_harness::http::{self, Connection, FORM};
@@ -16,7 +16,7 @@ pub fn socket() -> TcpListener {
 #[test]
 fn a_passed_socket_is_what_the_service_listens_on_and_its_queue_stays_as_it_was() {
     let listener = socket();
-    // In the whole of a host nobody else has this one.
+    // Nobody else on the host has a queue of this length.
     let backlog = nix::sys::socket::Backlog::new(37).expect("a length");
     nix::sys::socket::listen(&listener, backlog).expect("listen");
     let service = Service::start_as(&Setup {
@@ -126,7 +126,7 @@ fn sockets_that_nothing_is_for_stop_the_start() {
         assert_eq!(status, Some(78), "{log}");
         assert!(log.contains(part), "{log}");
     }
-    // What is no socket that listens for TCP: descriptor 3 is the directory of the service.
+    // A descriptor that is no socket listening for TCP: here 3 is the directory of the service.
     let (status, log) = Service::fail_to_start_as(&Setup {
         starter: &[
             "sh",

@@ -1,4 +1,4 @@
-//! HUP applies what it can, names what it can't; a busy service stays ready.
+//! HUP applies every change that it can, and names the others. A busy service stays ready.
 
 use codejail_harness::wait::{START_MAX, wait_until};
 use codejail_harness::wire::Wire;
@@ -9,14 +9,14 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// What `/health/` says of a layer.
+/// The detail that `/health/` gives for a layer.
 fn detail(service: &Service, layer: &str) -> String {
     let mut layers = service.layers().into_iter();
     let found = layers.find(|found| found["layer"] == layer).expect(layer);
     found["detail"].as_str().expect("text").to_owned()
 }
 
-/// Whether a run can have files of so many MiB together.
+/// Whether the files of a run may have so many MiB together.
 fn fits(service: &Service, mib: usize) -> bool {
     let code = "
 try:
@@ -52,7 +52,7 @@ fn a_reload_bounds_the_files_of_new_workers() {
 #[test]
 fn a_reload_bounds_the_cgroups_of_new_workers() {
     let service = Service::start("[cgroup]\nmemory_bytes_max = 800000000");
-    // A host without controllers has nothing to bound with, and says so.
+    // A host without controllers can't bound memory, and the service says so.
     if !detail(&service, "cgroup").contains("memory.max 800000000") {
         let said = "cgroup.memory_bytes_max = 800000000 has no effect here";
         assert!(service.log().contains(said), "{}", service.log());
@@ -137,7 +137,8 @@ fn a_service_that_drains_is_not_ready() {
             service.execute("import os, time; os.mkdir('tmp/running'); time.sleep(3); x = 1")
         });
         service.wait_for_mark("running");
-        // A request whose head is under way when the service is told to end is still answered.
+        // If the head of a request is on its way when the service is told to end, the request is
+        // still answered.
         kept.say("GET /readyz HTTP/1.1\r\nHost: x\r\n");
         service.signal(SIGTERM);
         wait_until("no listener", START_MAX, || {

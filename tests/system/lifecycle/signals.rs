@@ -1,4 +1,5 @@
-//! Signals that change a service while it serves, as gunicorn has them: HUP, TTIN, TTOU, USR1.
+//! Signals that change a service while it serves, with the meanings that they have for gunicorn:
+//! HUP, TTIN, TTOU, USR1.
 
 use codejail_harness::wait::{END_MAX, wait_until};
 use codejail_harness::{Run, Service};
@@ -18,7 +19,8 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Two clients ask all the time while `act` does something: each request has its right answer.
+/// Two clients ask all the time while `act` does something. Each request must have its right
+/// answer.
 fn while_clients_ask(service: &Service, act: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     let asked = AtomicUsize::new(0);
@@ -34,7 +36,7 @@ fn while_clients_ask(service: &Service, act: impl FnOnce()) {
         for name in ["first", "second"] {
             scope.spawn(move || client(name));
         }
-        // Also if it panics.
+        // Stops the clients, also after a panic.
         let _stop = StopAtEnd(&stop);
         act();
     });
@@ -50,7 +52,7 @@ fn a_new_configuration_is_applied_and_no_request_is_lost() {
             service.reconfigure(&format!("[limits]\nCPU = {time}"));
             service.tell(SIGHUP);
             service.wait_for_events("configuration_reloaded", time);
-            // Of what is changed without a worker's help, the next request has the benefit.
+            // A change that needs no new worker holds for the next request.
             assert_eq!(service.value_of_x(CPU), json!(time));
             service.wait_for_events("worker_retired", 2 * time);
             let successors = service.wait_for_workers(2);
@@ -58,7 +60,7 @@ fn a_new_configuration_is_applied_and_no_request_is_lost() {
             workers = successors;
         }
     });
-    // Each of the eight workers passed the five checks before it served.
+    // Each of the eight workers has passed the five checks before it served.
     assert_eq!(service.events("startup_check_passed").len(), 8 * 5);
     assert!(!service.log().contains("ERROR"), "{}", service.log());
 }
@@ -134,7 +136,7 @@ fn what_takes_a_restart_is_named_and_kept() {
     }
     assert_eq!(service.events("fixed_key_changed").len(), 5);
     service.wait_for_events("worker_retired", 1);
-    // As many workers as uids were set aside for.
+    // There are as many workers as there are uids for.
     service.wait_for_workers(2);
     assert_eq!(service.get("/health/").status, 200);
     assert_eq!(service.address, address);
@@ -165,7 +167,7 @@ fn workers_come_and_go_one_at_a_time_within_bounds() {
         service.tell(SIGUSR1);
         service.wait_for_event("log_reopen_ignored");
     });
-    // The configuration's number counts again.
+    // The configuration's number of workers counts again.
     service.tell(SIGHUP);
     service.wait_for_events("worker_retired", 4);
     let last = service.wait_for_workers(1);

@@ -1,5 +1,5 @@
-//! The configurations of deploy/config, of which an operator takes one: each is started as it is,
-//! but for what a test has of its own (port, uids, user, Python) and `enabled`.
+//! The configurations of deploy/config, of which an operator takes one. Each is started as it is,
+//! except for `enabled` and for what each test has of its own (port, uids, user, Python).
 
 use codejail_harness::binary::codejail_command;
 use codejail_harness::machine;
@@ -12,9 +12,10 @@ fn path_of(size: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../deploy/config/{size}.toml"))
 }
 
-/// Starts it, waits for all of its workers, executes, and is told to end.
+/// Starts a service of this size, waits for all of its workers, executes, and tells the service to
+/// end.
 fn a_service_of_that_size_serves(size: &str, workers: u64) {
-    // Each worker takes 150 MiB, and as long to warm up as there are others at it.
+    // Each worker takes 150 MiB. Workers that warm up at the same time make each other slow.
     let _alone = machine::alone();
     let file = path_of(size);
     let checked = codejail_command()

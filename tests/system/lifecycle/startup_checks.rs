@@ -1,5 +1,5 @@
-//! The safety checks: each worker's, in its own sandboxes before it may serve, and the service's
-//! own.
+//! The safety checks: those of each worker, in its own sandboxes before it may serve, and those of
+//! the service.
 
 use crate::answers::NOT_CONFIGURED;
 use codejail_harness::own_python::OwnPython;
@@ -10,15 +10,15 @@ use nix::sys::signal::Signal::SIGKILL;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 
-/// A library with which nothing is wrong.
+/// A library that does no harm.
 const HARMLESS: &str = "";
-/// A library with which code can list `/`, as far as it can tell.
+/// A library with which code can list `/`, as far as the code can see.
 const SABOTAGE: &str = "import os; os.listdir = lambda path: ['etc']";
 
 const RECYCLING: &str = "max_requests = 3\nmax_requests_jitter = 0\n";
 
-/// A Python whose `library` does what a file of data says. A new module would be an upgrade, after
-/// which the worker that has the old one serves no more.
+/// A Python whose `library` acts as a data file says. A new module would be an upgrade, after which
+/// the worker with the old module no longer serves.
 fn python(source: &str) -> OwnPython {
     let library = "exec(open(__file__.replace('.py', '.txt')).read())";
     let python = OwnPython::venv(&[("library", library)]);
@@ -74,7 +74,8 @@ fn each_new_worker_is_checked_and_its_checks_are_no_executions() {
     for n in 0..2 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
-    // Five checks and two executions: were they counted alike, it would be worn.
+    // Five checks and two executions: if checks counted as executions, the worker would be
+    // replaced.
     assert_eq!(
         service.events("worker_warmed").len(),
         1,
@@ -127,7 +128,7 @@ fn a_worker_that_fails_is_killed_and_the_one_before_serves_on() {
             .iter()
             .any(|line| line.contains("it failed its startup checks: disk"))
     });
-    // What is wrong is reported; what runs is as safe as ever.
+    // The failure is reported. The worker that serves is as safe as before.
     assert!(service.check_failure("disk").is_some());
     wait_until_safe(&service, true);
     for n in 0..10 {
@@ -135,7 +136,7 @@ fn a_worker_that_fails_is_killed_and_the_one_before_serves_on() {
         assert!(service.workers().contains(&first[0]));
     }
     if is_root() {
-        // Without it the next one that fails is the last word.
+        // Without that worker, the failure of its successor decides.
         inject::signal(&first[0], SIGKILL);
         wait_until_safe(&service, false);
         assert_refused(&service);
@@ -182,7 +183,7 @@ fn a_service_that_can_connect_where_it_must_not_is_not_safe() {
     assert_refused(&service);
     drop(service);
 
-    // Nobody listens there any more.
+    // Nothing listens there any more.
     drop(listener);
     let service = Service::start(&overrides);
     let health = service.get("/health/").json();

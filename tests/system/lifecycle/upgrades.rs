@@ -23,7 +23,7 @@ fn wait_for_workers(service: &Service, count: usize) -> Vec<i32> {
     })
 }
 
-/// Puts a file in another's place at once, as a package manager does.
+/// Puts a file in another file's place in one step, as a package manager does.
 fn replace(file: &Path, text: &str) {
     let new = file.with_extension("py.dpkg-new");
     fs::write(&new, text).expect("write");
@@ -38,8 +38,8 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Two clients ask for `x` all the time while `act` does something; each answer must be one of
-/// `right`. How often each came.
+/// Two clients ask for `x` all the time while `act` does something. Each answer must be one of
+/// `right`. Counts how often each came.
 fn while_clients_ask(
     service: &Service,
     code: &str,
@@ -59,7 +59,7 @@ fn while_clients_ask(
                 }
             });
         }
-        // Also if it panics.
+        // Stops the clients, also after a panic.
         let _stop = StopAtEnd(&stop);
         act(&counts);
     });
@@ -82,7 +82,7 @@ fn no_run_mixes_two_versions_and_none_fails() {
     while_clients_ask(&service, code, &right, |counts| {
         wait_for_count(&counts[0]);
         for version in 2..=4 {
-            // Each order of writing has its own way to be mixed.
+            // A run could mix the versions in two ways, one for each order of writing.
             let mut names = ["warm", "cold"];
             if version == 3 {
                 names.reverse();
@@ -100,7 +100,7 @@ fn no_run_mixes_two_versions_and_none_fails() {
     assert!(!service.log().contains("ERROR"), "{}", service.log());
 }
 
-/// A venv whose standard library is a copy too; that copy.
+/// A venv whose standard library is a copy, too; and the path of that copy.
 fn with_own_library() -> (OwnPython, PathBuf) {
     let python = OwnPython::venv(&[]);
     let asked = Command::new(sandbox_python())

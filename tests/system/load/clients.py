@@ -1,9 +1,9 @@
-"""Clients that cost a service as much as they can, until standard input ends.
+"""Hostile clients, which cost a service as much as they can, until standard input ends.
 
-    seams_clients.py ADDRESS PORT PIECE BODY SENDERS READERS READERS_PER_SECOND
+    clients.py ADDRESS PORT PIECE BODY SENDERS READERS READERS_PER_SECOND
 
 SENDERS send bodies of BODY bytes in chunks of PIECE bytes, again and again. READERS ask for an answer of
-1 MiB each and read a byte of it a second.
+1 MiB each and read a byte of it each second.
 """
 
 import os
@@ -17,7 +17,7 @@ PIECE, BODY, SENDERS, READERS, READERS_PER_SECOND = map(int, sys.argv[3:8])
 
 HEAD = "POST /api/v0/code-exec HTTP/1.1\r\nHost: codejail\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 CHUNK = b"%x\r\n%s\r\n" % (PIECE, b"a" * PIECE)
-# Written at a time, however short the chunks are.
+# Bytes that are written at a time, however short the chunks are.
 BLOCK = CHUNK * max(1, (1 << 16) // PIECE)
 QUESTION = b'payload={"code": "x %3D \'y\' * (1 << 20)", "globals_dict": {}}'
 
@@ -33,13 +33,13 @@ def send_bodies():
                 stream.sendall(b"0\r\n\r\n")
                 stream.recv(1 << 16)
         except OSError:
-            # It was cut off: the next one.
+            # The service has closed this connection: the next one.
             time.sleep(0.01)
 
 
 def ask():
     stream = socket.socket()
-    # So that little of the answer fits in between.
+    # Small buffers, so that little of the answer fits into them.
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stream.connect(ADDRESS)
     stream.sendall(f"{HEAD}Content-Length: {len(QUESTION)}\r\n\r\n".encode() + QUESTION)
@@ -72,5 +72,5 @@ def read_slowly():
 for target in [*[send_bodies] * SENDERS, *[read_slowly] * bool(READERS)]:
     threading.Thread(target=target, daemon=True).start()
 sys.stdin.read()
-# Threads that wait in a system call end with the process alone.
+# Threads that wait in a system call end only with the process.
 os._exit(0)

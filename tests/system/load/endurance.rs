@@ -1,5 +1,5 @@
-//! A thousand executions over four connections, all kinds mixed, workers recycled on the way: each
-//! gets its own answer and nothing else, and the service is afterwards what it was before.
+//! A thousand executions of all kinds over four connections, while workers are recycled. Each gets
+//! its own answer and nothing else. Afterwards the service is what it was before.
 
 use codejail_harness::http::Connection;
 use codejail_harness::machine;
@@ -13,14 +13,15 @@ use std::time::Duration;
 const EXECUTIONS: usize = 1000;
 const CONNECTIONS: usize = 4;
 
-/// Until it is idle again: replaced workers must have ended, their replacements be warm.
+/// The time until it is idle again: replaced workers must have ended, and their successors must be
+/// warm.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_thousand_mixed_executions_get_their_own_answers_and_leave_nothing() {
     let _alone = machine::alone();
     let service = Service::start("workers = 2\nmax_requests = 150\nmax_requests_jitter = 20");
-    // What the first answer makes for good (a thread, a timer) belongs to the state before.
+    // The first answer makes things that stay (a thread, a timer). They belong to the state before.
     service.execute("x = 1").success();
     let before = wait_for("an idle state", IDLE_MAX, || idle_state(&service));
     let first_workers = service.workers();
@@ -30,7 +31,8 @@ fn a_thousand_mixed_executions_get_their_own_answers_and_leave_nothing() {
             let service = &service;
             scope.spawn(move || {
                 let ids = (0..EXECUTIONS).skip(client).step_by(CONNECTIONS);
-                // Half of the clients keep a connection, half open one for each call, as the LMS.
+                // Half of the clients keep a connection. The others open one for each call, as the
+                // LMS does.
                 let mut connection = (client % 2 == 0).then(|| service.connect());
                 ids.map(|id| execute_and_check(service.address, connection.as_mut(), id))
                     .count()
@@ -60,17 +62,17 @@ fn a_thousand_mixed_executions_get_their_own_answers_and_leave_nothing() {
     assert!(returned.is_ok(), "before: {before:#?}\nafter: {seen:#?}");
 }
 
-/// Processes by their place in the family, with their open descriptors; and directories.
+/// The descriptors of each process, by its place in the family; and the number of directories.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     supervisor: Option<usize>,
     spawner: Option<usize>,
-    /// Of each worker its descriptors, and those of its sandboxes.
+    /// For each worker: its descriptors, and those of its sandboxes.
     workers: Vec<(Option<usize>, Vec<Option<usize>>)>,
     directories: usize,
 }
 
-/// None while something is on its way: each worker shall have two sandboxes ready, each with its
+/// `None` while something is on its way. Each worker must have two sandboxes ready, each with its
 /// directory.
 fn idle_state(service: &Service) -> Option<State> {
     let family = service.processes();
@@ -102,13 +104,14 @@ fn idle_state(service: &Service) -> Option<State> {
         .workers
         .iter()
         .all(|(_, sandboxes)| sandboxes.len() == 2 && sandboxes.iter().all(is_ready));
-    // Of each worker and sandbox, and the one for what waits to be removed.
+    // One for each worker and each sandbox, and the one for files that wait to be removed.
     let quiet = state.workers.len() == 2 && state.directories == 2 + 4 + 1;
     (complete && quiet && family.len() == 2 + 2 + 4).then_some(state)
 }
 
-/// Three streams, status pipe, library and the second stage's ruleset; one that is still on its way
-/// has more, or can't be looked into at all. Nobody but root can look into any.
+/// A sandbox that is ready has six descriptors: three streams, status pipe, library, and the
+/// ruleset of the second stage. A sandbox that is not ready yet has more, or does not let us look.
+/// Only root may look at all.
 fn is_ready(descriptors: &Option<usize>) -> bool {
     *descriptors == is_root().then_some(6)
 }

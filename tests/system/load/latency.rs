@@ -1,4 +1,4 @@
-//! What is large keeps nobody from what is small: `/livez` answers while others have megabytes
+//! Large requests don't hold up small ones: `/livez` answers while the megabytes of others are
 //! scanned, merged and quoted, or while a run writes all it can.
 
 use codejail_harness::http::{self, FORM, post};
@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 const SAMPLES: usize = 400;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How much longer than 99 of 100 on the quiet service the longest may take: the cores are busy,
-/// but no thread that answers is. Where it was, this was 500 and more.
+/// The longest answer may take so many times as long as 99 of 100 answers of the quiet service. The
+/// cores are busy, but the threads that answer are not. When they were, the factor was 500 and
+/// more.
 const STALL_MAX: u32 = 200;
 
-/// Writes an object of so many distinct keys past the runner, as any author can.
+/// Writes an object with so many distinct keys to the real standard output, as any author can.
 const MANY_KEYS: &str = "import os
 out = b'{' + b','.join(b'\"%x\":1' % n for n in range(1500000)) + b'}'
 while out: out = out[os.write(1, out):]
@@ -26,7 +27,7 @@ fn megabytes_of_others_do_not_hold_up_what_is_small() {
     let service = Service::start("workers = 2\n[limits]\nCPU = 60\nREALTIME = 60");
     let quiet = liveness(&service);
     let done = AtomicBool::new(false);
-    // Quoted, it would be five times as long.
+    // Quoted, this text would have five times as many bytes.
     let quoted = format!(
         r#"{{"code": "", "globals_dict": "{}"}}"#,
         "\u{7f}".repeat(8 << 20)
@@ -57,7 +58,7 @@ fn megabytes_of_others_do_not_hold_up_what_is_small() {
     assert!(longest < STALL_MAX * usual, "{quiet:?}, {busy:?}");
 }
 
-/// The middle, the 99th of a hundred and the longest of many answers to `/livez`.
+/// The median, the 99th percentile and the longest of many answers to `/livez`.
 fn liveness(service: &Service) -> [Duration; 3] {
     let mut times: Vec<Duration> = (0..SAMPLES)
         .map(|_| {

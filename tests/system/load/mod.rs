@@ -1,4 +1,4 @@
-//! Many executions: each right, and nothing left of them. These run alone.
+//! Many executions: each gets its right answer, and nothing of them is left. These tests run alone.
 
 mod endurance;
 mod latency;

@@ -1,6 +1,6 @@
-//! Thousands of mixed executions while workers are recycled, clients hang up and processes are
-//! killed and stopped: each client that stays gets its one right answer, and the service is
-//! afterwards what it was before. `CODEJAIL_SOAK_EXECUTIONS` says how many.
+//! Thousands of executions of all kinds while workers are recycled, clients hang up, and processes
+//! are killed and stopped. Each client that stays gets its one right answer, and afterwards the
+//! service is what it was before. `CODEJAIL_SOAK_EXECUTIONS` says how many.
 
 use crate::answers::SEE_LOGS;
 use codejail_harness::Run;
@@ -19,23 +19,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What `make test` has patience for.
+/// As many as `make test` has time for.
 const EXECUTIONS: usize = 2000;
 const CLIENTS: usize = 4;
-/// The first of them only bring the service to its usual size.
+/// The first executions only bring the service to its usual size.
 const WARM_UP: usize = 300;
-/// Every so many clients one hangs up.
+/// One of so many clients hangs up.
 const HANG_UP_EVERY: usize = 25;
 const FAULT_EVERY: Duration = Duration::from_millis(400);
 const IDLE_MAX: Duration = Duration::from_secs(90);
-/// What an allocator may keep: far less than one leaked kilobyte for each execution of the long
-/// run.
+/// What an allocator may keep. It is far less than a leak of one kilobyte for each execution of the
+/// long run.
 const GROWTH_MAX_KIB: u64 = 6 * 1024;
 
-/// The end of what the author of a run reads that was killed.
+/// The message of a run that was killed ends with this.
 const KILLED: &str = "with status code: -9";
 
-/// What must be the same at the end; memory about the same.
+/// These figures must be the same at the end. Memory, which is not among them, must be about the
+/// same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Figures {
     processes: usize,
@@ -80,7 +81,7 @@ fn thousands_of_executions_with_faults_get_one_right_answer_each_and_leave_nothi
         answered + counts.hung_up.load(Ordering::Relaxed),
         executions
     );
-    // A killed worker takes at most its one run along.
+    // When a worker is killed, at most its one run is lost.
     assert!(counts.hit.load(Ordering::Relaxed) <= counts.faults.load(Ordering::Relaxed));
     for (before, after) in [(before_kib.0, after_kib.0), (before_kib.1, after_kib.1)] {
         assert!(
@@ -114,7 +115,7 @@ fn load(service: &Service, counts: &Counts, ids: std::ops::Range<usize>, faults:
 fn execute(service: &Service, counts: &Counts, id: usize, faults: bool) {
     let globals = json!({ "id": id });
     if id % HANG_UP_EVERY == 13 {
-        // Before, while or after it runs, as it happens.
+        // The client hangs up before, while or after its code runs.
         let mut client = Wire::open(service.address);
         let run = Run::new("import time; time.sleep(0.02); x = 1").globals(globals.to_string());
         client.post_payload(&run.payload());
@@ -125,7 +126,7 @@ fn execute(service: &Service, counts: &Counts, id: usize, faults: bool) {
     }
     let (run, expected) = execution(id);
     let answer = service.run(&run.globals(globals.to_string()));
-    // Never another's, whatever happened.
+    // The answer never belongs to another request, whatever happened.
     assert_eq!(answer.globals()["id"], json!(id), "{answer:?}");
     let right = match &expected {
         Ok(globals) => is_success(&answer, globals),
@@ -138,7 +139,7 @@ fn execute(service: &Service, counts: &Counts, id: usize, faults: bool) {
         return;
     }
     let emsg = answer.json()["emsg"].as_str().map(str::to_owned);
-    // What it had written when it was killed is shown.
+    // The message shows what the run had written before it was killed.
     let hit = emsg.is_some_and(|emsg| emsg == SEE_LOGS || emsg.ends_with(KILLED));
     assert!(hit && faults, "{id}: expected {expected:?}: {answer:?}");
     assert_eq!(answer.globals(), globals);
@@ -181,7 +182,7 @@ fn execution(id: usize) -> (Run, Result<Value, String>) {
     }
 }
 
-/// Kills and stops what belongs to the service, in turn.
+/// Kills and stops processes of the service, in turn.
 fn inject_faults(service: &Service, counts: &Counts, done: &AtomicBool) {
     for turn in 0.. {
         thread::sleep(FAULT_EVERY);
@@ -209,13 +210,13 @@ fn inject_faults(service: &Service, counts: &Counts, done: &AtomicBool) {
     }
 }
 
-/// Whether it was still there.
+/// Whether the process was still there.
 fn send(pid: i32, signal: Signal) -> bool {
     kill(Pid::from_raw(pid), signal).is_ok()
 }
 
-/// The figures once nothing is on its way, the same as `expected` if there is such; resident memory
-/// of supervisor and spawner.
+/// The figures when nothing is on its way; they must be the same as `expected`, if that is given.
+/// Also the resident memory of supervisor and spawner.
 fn idle(service: &Service, expected: Option<&Figures>) -> (Figures, (u64, u64)) {
     let mut seen = None;
     let look = || {
@@ -243,7 +244,8 @@ fn idle(service: &Service, expected: Option<&Figures>) -> (Figures, (u64, u64)) 
     )
 }
 
-/// None while something is on its way: two workers with two sandboxes each, and their directories.
+/// `None` while something is on its way: there must be two workers with two sandboxes each, and
+/// their directories.
 fn figures(service: &Service) -> Option<Figures> {
     let figures = Figures {
         processes: service.processes().len(),

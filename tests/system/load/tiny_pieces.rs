@@ -1,5 +1,5 @@
-//! A well-behaved client beside hundreds of hostile ones: what they cost it does not depend on how
-//! small they cut their bodies, and the supervisor's memory stays under the bound of
+//! A well-behaved client beside hundreds of hostile clients. However small the pieces of the
+//! hostile bodies are, they cost it the same, and the supervisor's memory stays below the bound of
 //! docs/configuration.md.
 
 use codejail_harness::python::sandbox_python;
@@ -9,18 +9,18 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How many there are, and for how long.
+/// How many hostile clients there are, and for how long.
 struct Load {
     senders: usize,
     readers: usize,
     body_bytes: usize,
-    /// `body_timeout_ms`, which ends what they do.
+    /// `body_timeout_ms`, which ends the hostile requests.
     time: Duration,
 }
 
-/// Between two requests of the well-behaved client.
+/// The pause between two requests of the well-behaved client.
 const PAUSE: Duration = Duration::from_millis(10);
-/// In turn, so that a machine that is busy otherwise is so for both.
+/// How often the two kinds of load take turns, so that other work on the machine disturbs both.
 const TURNS: usize = 2;
 
 #[test]
@@ -31,7 +31,7 @@ fn tiny_pieces_cost_others_no_more_than_large_ones() {
         body_bytes: 8 << 20,
         time: Duration::from_secs(4),
     };
-    // Few samples on a machine that tests share: the long form is the measurement.
+    // There are few samples here, on a machine that tests share. The long form is the measurement.
     assert_ratio(&load, 0.9, 3.0);
 }
 
@@ -47,8 +47,8 @@ fn tiny_pieces_cost_others_no_more_than_large_ones_whoever_sends_them_and_how_ma
     assert_ratio(&load, 0.99, 2.0);
 }
 
-/// The quantile of the well-behaved client's times beside clients that send single bytes is at most
-/// so many times that beside clients that send 64 KiB at a time.
+/// Compares the quantile of the well-behaved client's times: beside clients that send single bytes
+/// it is at most so many times what it is beside clients that send 64 KiB at a time.
 fn assert_ratio(load: &Load, quantile: f64, ratio_max: f64) {
     let timeout = load.time.as_millis();
     let service = Service::start(&format!(
@@ -84,7 +84,7 @@ fn assert_ratio(load: &Load, quantile: f64, ratio_max: f64) {
 fn beside(service: &Service, load: &Load, piece: usize) -> Vec<Duration> {
     let mut hostile = hostile_clients(service, load, piece);
     let times = ask_for(service, load.time);
-    // They end when this is closed.
+    // The hostile clients end when their input is closed.
     drop(hostile.stdin.take());
     assert!(hostile.wait().expect("wait").success());
     times
@@ -107,7 +107,7 @@ fn hostile_clients(service: &Service, load: &Load, piece: usize) -> Child {
 }
 
 fn ask_for(service: &Service, time: Duration) -> Vec<Duration> {
-    // As large as the smallest that the LMS sends.
+    // As large as the smallest code that the LMS sends.
     let code = format!("x = 1\n#{}", " ".repeat(3600));
     let started = Instant::now();
     let mut times = Vec::new();
@@ -121,7 +121,7 @@ fn ask_for(service: &Service, time: Duration) -> Vec<Duration> {
     times
 }
 
-/// The bound that docs/configuration.md states, for the keys that are at their defaults here.
+/// The bound that docs/configuration.md states, for the keys that have their defaults here.
 fn bound_mib(service: &Service) -> usize {
     let config = codejail::config::Config::default();
     let file = fs::read_to_string(service.dir().join("codejail.toml")).expect("read");

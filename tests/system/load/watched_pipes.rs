@@ -1,13 +1,13 @@
-//! A run makes each read of its standard output dear: the kernel calls all who watch a pipe
-//! whenever it is read, in the reader's time. Nobody else waits for that.
+//! A run makes each read of its standard output expensive: whenever a pipe is read the kernel calls
+//! all who watch it, in the reader's time. No other client waits for that.
 
 use codejail_harness::{Run, Service, machine};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Hangs as many watches on its standard output as its descriptors allow, half a second long at
-/// most, and floods it.
+/// Makes as many watches on its standard output as its descriptors allow, for half a second at
+/// most, and then writes all it can.
 const WATCHED: &str = "import os, resource, select, time
 end = time.monotonic() + 2.8
 side = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 32
@@ -18,22 +18,22 @@ for watcher in watchers:
 block = b'x' * 65536
 while time.monotonic() < end: os.write(1, block)";
 
-/// As busy as a run may be.
+/// A run that is as busy as a run may be.
 const BUSY: &str = "import time
 end = time.monotonic() + 2.8
 while time.monotonic() < end: pass";
 
-/// Between two questions of one asker.
+/// The pause between two questions of one asker.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What 99 of 100 take may be so much more.
+/// 99 of 100 answers may take so many times as long.
 const MORE_MAX: f64 = 1.5;
-/// So much is no delay yet: others on the machine take turns of the processor, and the longest of
-/// some 40 small runs may meet a few of the reads, which keep a processor for 20 ms each wherever
-/// they are done. Where HTTP waited for them it was 500 ms and more.
+/// A time below this is no delay: other processes on the machine take turns of the processor, and
+/// the longest of some 40 small runs may meet some of the reads. Each read keeps a processor for 20
+/// ms, whichever thread does it. When HTTP waited for the reads it was 500 ms and more.
 const NO_DELAY: Duration = Duration::from_millis(100);
-/// A fault shows in most rounds, what others on the machine do does not.
+/// A fault shows in most rounds; other work on the machine does not.
 const ROUNDS: usize = 3;
-/// Who asks for `/livez`. A single one is often answered by the thread that is free.
+/// How many clients ask for `/livez`. A single one is often answered by the thread that is free.
 const ASKERS: usize = 8;
 
 #[test]
@@ -52,7 +52,7 @@ fn a_run_whose_output_is_dear_to_read_holds_up_nobody() {
     assert!(2 * harmless > ROUNDS, "{seen:?}");
 }
 
-/// What 99 of 100 answers take beside a run of this code: of `/livez` and of small runs.
+/// The time of 99 of 100 answers beside a run of this code: of `/livez`, and of small runs.
 fn beside(service: &Service, code: &str) -> [Duration; 2] {
     let run = Run::new(code);
     let over = AtomicBool::new(false);
@@ -72,7 +72,7 @@ fn beside(service: &Service, code: &str) -> [Duration; 2] {
     })
 }
 
-/// Asks until it is over: how long each answer took.
+/// Asks until it is over. Returns how long each answer took.
 fn ask(over: &AtomicBool, question: impl Fn()) -> Vec<Duration> {
     let mut times = Vec::new();
     while !over.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The address of metrics, and how the paths beside the API take other methods.
+//! The address of metrics; and the answers of the paths beside the API to other methods.
 
 use codejail_harness::http::{Answer, Connection, PATH, get, head};
 use codejail_harness::{Run, Service};
@@ -34,7 +34,7 @@ fn metrics_and_health_have_an_address_of_their_own_on_which_nothing_is_executed(
     }
     assert_eq!(Run::new("x = 1").ask(address).status, 404);
     assert_eq!(service.get("/metrics").status, 200);
-    // At once, as the key says.
+    // It applies at once, as the document says of the key.
     service.reconfigure("metrics.on_api_address = false");
     service.tell(SIGHUP);
     service.wait_for_event("configuration_reloaded");

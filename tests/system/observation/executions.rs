@@ -1,4 +1,4 @@
-//! The one line about each execution: how it ended, by which limit, and what it used.
+//! The log's one line for each execution: how it ended, by which limit, and what it used.
 
 use super::{SHORT, ask_with, events, execution};
 use codejail_harness::http::{Connection, FORM, PATH, form, head, post_payload};
@@ -230,7 +230,7 @@ fn a_request_is_found_by_its_id_which_its_answer_carries() {
             .is_some_and(|client| client.starts_with("127.0.0.1:")),
         "{line}"
     );
-    // One without an id gets one, and so do those that are refused.
+    // A request without an id gets one, and so does a request that is refused.
     let answer = post_payload(service.address, "{");
     let id = answer.header("x-request-id").expect("an id").to_owned();
     wait_for("its line", END_MAX, || {

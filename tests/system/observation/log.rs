@@ -1,4 +1,4 @@
-//! The log as a whole: its document, its forms, its bounds, and what hostile clients can put into
+//! The log as a whole: its document, its forms, its bounds, and what hostile clients can write into
 //! it.
 
 use super::{SHORT, events, execution};
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 const DOCUMENT: &str = include_str!("../../../docs/log.md");
 
-/// The names of the fields that the document's table has.
+/// The names of the fields in the document's table.
 fn documented() -> BTreeSet<String> {
     let (_, table) = DOCUMENT
         .split_once("| field | what |\n|---|---|\n")
@@ -21,7 +21,7 @@ fn documented() -> BTreeSet<String> {
         .collect()
 }
 
-/// The lines of the document that are samples of this event.
+/// The line of the document that is the sample of this event.
 fn sample(id: &str) -> &'static str {
     let field = format!("event=\"{id}\"");
     let mut lines = DOCUMENT.lines();
@@ -30,8 +30,8 @@ fn sample(id: &str) -> &'static str {
         .unwrap_or_else(|| panic!("no sample of {id}"))
 }
 
-/// The sentence and the names of a line's fields, as text has them. Values of the lines compared
-/// hold no space.
+/// The sentence and the names of the fields of a line in text. No value of the compared lines
+/// contains a space.
 fn shape(line: &str) -> (String, Vec<String>) {
     let (_, line) = line.trim().split_once(": ").expect("a target");
     let start = line.find(" event=").expect("an event");
@@ -66,7 +66,7 @@ fn the_document_has_every_field_and_no_other_and_samples_as_real_lines_are() {
     for name in &seen {
         assert!(known.contains(name), "docs/log.md has no {name}");
     }
-    // No library of the venv is sure to be cold; `unsaid` is of refusals only.
+    // It is not sure that a library of the venv is imported cold; only refusals have `unsaid`.
     let missing: Vec<_> = known
         .difference(&seen)
         .filter(|name| !["cold_imports", "unsaid"].contains(&name.as_str()))
@@ -92,14 +92,14 @@ fn the_samples_are_as_real_lines_are() {
         let line = service.wait_for_event(id);
         assert_eq!(shape(&line), shape(sample(id)), "{line}");
     }
-    // As `sed` and others that know only fields see it: the same line in both forms.
+    // The line is the same in both forms, as `sed` and other programs that only know fields see it.
     for id in ["startup_check_passed", "service_serving"] {
         let line = service.wait_for_event(id);
         assert_eq!(shape(&line), shape(sample(id)), "{line}");
     }
 }
 
-/// A course's library with one empty module, made by the sandbox's Python.
+/// A course library with one empty module, made by the sandboxes' Python.
 fn make_library() -> std::path::PathBuf {
     let path = std::env::temp_dir().join(format!("cj-course-{}.zip", std::process::id()));
     let code = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').writestr('course.py', '')";
@@ -199,7 +199,7 @@ fn no_text_of_a_client_can_forge_a_line_or_a_field() {
 #[test]
 fn level_and_form_change_with_hup() {
     let service = Service::launch(&Setup {
-        // Else it counts.
+        // Otherwise the variable of the test's own environment would count.
         env: &[("RUST_LOG", "")],
         ..Setup::default()
     });

@@ -1,5 +1,5 @@
-//! Metrics as a whole: the list is what a service shows, bounds stand beside what they bound,
-//! labels can't grow.
+//! Metrics as a whole: the list has what a service shows, each bound stands beside the value that
+//! it bounds, and the number of labels is bounded.
 
 use super::SHORT;
 use codejail_harness::http::post_payload;
@@ -19,7 +19,7 @@ fn documented() -> BTreeSet<String> {
         .collect()
 }
 
-/// Names with their labels, without values; buckets and sums by the name of their histogram.
+/// Names with their labels, without values. Buckets and sums have the name of their histogram.
 fn series(service: &Service) -> BTreeSet<String> {
     let text = service.get("/metrics").body;
     let lines = text
@@ -42,12 +42,12 @@ fn families(service: &Service) -> BTreeSet<String> {
 fn a_service_shows_every_metric_of_the_list_and_no_other() {
     let service = Service::start(SHORT);
     service.run(&Run::new("x = 1").context("short")).success();
-    // Counted when the sandbox is gone.
+    // An execution is counted when its sandbox is gone.
     wait_until("the execution", END_MAX, || {
         service.metric("codejail_executions_total") == 1
     });
     let mut expected = documented();
-    // Shown once there was one.
+    // These are shown when they have occurred once.
     expected.remove("codejail_cold_imports_total");
     expected.remove("codejail_startup_check_failures_total");
     assert_eq!(families(&service), expected);

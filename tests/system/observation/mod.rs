@@ -1,5 +1,4 @@
-//! What an operator can see: the log's line for each execution, metrics, and the address that they
-//! have.
+//! What an operator can see: the log's line for each execution, metrics, and their address.
 
 mod addresses;
 mod executions;
@@ -13,7 +12,7 @@ use codejail_harness::http::{Answer, Connection, FORM, PATH, form, head};
 use codejail_harness::wait::{END_MAX, wait_for};
 use serde_json::Value;
 
-/// Limits that one run each can run into, and every line as JSON.
+/// Limits that a run can reach, one run for each, and a log in JSON.
 pub const SHORT: &str = r#"
 reply_bytes_max = 4096
 log.format = "json"
@@ -34,14 +33,14 @@ pub fn events(service: &Service, id: &str) -> Vec<Value> {
     lines.filter(|line| line["event"] == id).collect()
 }
 
-/// Waits until so many executions are told of; the last one.
+/// Waits until the log has so many executions. Returns the last one.
 pub fn execution(service: &Service, count: usize) -> Value {
     wait_for("a line for each execution", END_MAX, || {
         events(service, "execution").into_iter().nth(count - 1)
     })
 }
 
-/// Asks with headers of its own, each with its `\r\n`.
+/// Asks with additional headers, each with its `\r\n`.
 pub fn ask_with(service: &Service, payload: &str, headers: &str) -> Answer {
     let body = form(payload);
     let length = body.len();

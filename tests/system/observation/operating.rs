@@ -1,4 +1,5 @@
-//! docs/operating.md: each complaint is made to happen, and answered where the table says.
+//! docs/operating.md: the tests cause each complaint of the table, and look for the answer where
+//! the table says.
 
 use super::{SHORT, events, execution};
 use codejail_harness::http::post_payload;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 const DOCUMENT: &str = include_str!("../../../docs/operating.md");
 
-/// What a row of the first table says of log and metrics.
+/// What a row of the first table names of the log and of the metrics.
 fn row(complaint: &str) -> (&'static str, &'static str) {
     let start = format!("| {complaint}");
     let line = DOCUMENT.lines().find(|line| line.starts_with(&start));
@@ -27,14 +28,14 @@ fn named(cell: &str) -> impl Iterator<Item = &str> {
         .map(|part| part.split('{').next().unwrap_or(part))
 }
 
-/// Each field that the row names is in this line.
+/// This line has each field that the row names.
 fn assert_in(complaint: &str, line: &Value) {
     for field in named(row(complaint).0).filter(|name| !name.contains([' ', '=', ':'])) {
         assert!(!line[field].is_null(), "{complaint}: no {field} in {line}");
     }
 }
 
-/// Each metric that the row names is shown, and those that are named here have been counted.
+/// The service shows each metric that the row names, and has counted those in `counted`.
 fn assert_metrics(service: &Service, complaint: &str, counted: &[&str]) {
     let metrics = service.get("/metrics").body;
     for name in named(row(complaint).1) {
@@ -106,7 +107,7 @@ fn who_is_turned_away_and_what_is_slow_the_first_time() {
     assert_eq!(refused["codejail.exec.status"], "refused.busy");
     let series = "codejail_requests_refused_total{reason=\"queue_full\"}";
     assert_metrics(&service, "Requests are turned away", &[series]);
-    // Any library of the venv does; `six` must be there, but is loaded.
+    // Any library of the venv will do. `six` must be there, but is loaded.
     let slug = r#"{"code": "import numpy", "globals_dict": {}, "slug": "slow"}"#;
     post_payload(service.address, slug);
     let line = execution(&service, 2);
@@ -136,7 +137,7 @@ fn whose_request_it_was_whether_a_change_counts_and_what_confines() {
     );
     let series = "codejail_layer{layer=\"seccomp\",state=\"on\"}";
     assert_metrics(&service, "Is it confined", &[series, "codejail_safe"]);
-    // Each complaint of the table has been looked at above or in the tests before.
+    // This file's tests have looked at each complaint of the table.
     let (_, table) = DOCUMENT
         .split_once("|---|---|---|---|---|\n")
         .expect("a table");

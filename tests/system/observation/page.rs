@@ -1,5 +1,5 @@
-//! The page for people and its JSON: where they are, and what they must not show or hold on to.
-//! `make test-page` looks at it in a browser.
+//! The page for people and its JSON: where they are, and what they must not show or keep. `make
+//! test-page` looks at the page in a browser.
 
 use super::addresses::metrics_address;
 use super::ask_with;
@@ -9,7 +9,7 @@ use codejail_harness::{Run, Service};
 use nix::sys::signal::Signal::{SIGHUP, SIGTTIN};
 use serde_json::Value;
 
-/// What `supervisor/src/request/finished.rs` keeps.
+/// As many as `supervisor/src/request/finished.rs` keeps.
 const KEPT_MAX: usize = 100;
 
 fn state(service: &Service) -> Value {
@@ -39,8 +39,8 @@ fn the_page_is_on_the_address_of_metrics_and_not_on_that_of_the_api() {
 #[test]
 fn the_last_hundred_executions_are_kept_and_the_newest_comes_first() {
     let service = Service::start("metrics.bind = \"127.0.0.1:0\"");
-    // They come in the order in which their sandboxes are gone, which is not quite that of the
-    // requests.
+    // Executions are listed in the order in which their sandboxes end, which is not always that of
+    // the requests.
     let sent = KEPT_MAX + KEPT_MAX / 2;
     for number in 0..sent {
         let payload = format!(r#"{{"code": "x = 1", "globals_dict": {{}}, "slug": "{number}"}}"#);
@@ -74,7 +74,7 @@ fn neither_code_nor_globals_nor_output_nor_a_variable_of_sandboxes_is_shown() {
     });
     let shown = state(&service).to_string();
     assert!(!shown.contains("secret-of"), "{shown}");
-    // What the log was told to have, it has: so there was something to show.
+    // The log has the payload, as it was told: so there was something to show.
     assert!(service.log().contains("secret-of-the-learner"));
     assert!(shown.contains("python.env.TOKEN"));
 }

@@ -2,7 +2,7 @@
 //! themselves, on texts that a seeded generator makes. `python_json.py` answers; each test asks one
 //! child process all its questions.
 //!
-//! Never skips: a Python that is missing or of another version fails the test.
+//! No test here is skipped: a Python that is missing or of another version fails it.
 
 mod random;
 
@@ -34,7 +34,7 @@ fn texts_are_accepted_read_and_refused_as_by_python() {
         texts.iter().map(|text| question("loads", &[text])),
     );
     for (text, expected) in texts.iter().zip(&python) {
-        // Accepted, with a character whose `repr` depends on the Unicode version.
+        // Python accepts the text; it has a character whose `repr` depends on the Unicode version.
         if expected == "newer" {
             assert!(scan(text).is_ok(), "{text:?}");
         } else {
@@ -120,7 +120,7 @@ fn every_character_that_python_knows_is_shown_or_escaped_as_there() {
         };
         let text = format!("\"{char}\"");
         let is_escaped = python_repr::repr(scan(&text).unwrap()).contains('\\');
-        // What this Python does not know may have been assigned since.
+        // A character that this Python does not know may have been assigned since.
         assert!(
             letter == b'U' || is_escaped == (letter == b'E'),
             "U+{code_point:04X}"
@@ -169,7 +169,7 @@ fn schema_mismatches_are_reported_as_by_jsonschema() {
     );
 }
 
-/// What `python_json.py` would say to the question `loads`.
+/// The answer that `python_json.py` would give to the question `loads`.
 fn verdict(text: &str) -> String {
     match scan(text) {
         Ok(value) => format!("ok {}", hex(python_repr::repr(value).as_bytes())),
@@ -179,7 +179,7 @@ fn verdict(text: &str) -> String {
     }
 }
 
-/// Runs `python_json.py` on the questions; as many answers as there were questions.
+/// Asks `python_json.py` all questions. Returns as many answers.
 fn ask(python: impl Into<PathBuf>, questions: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut asked = question("version", &[]);
     asked.extend(questions);
@@ -195,8 +195,8 @@ fn ask(python: impl Into<PathBuf>, questions: impl IntoIterator<Item = String>) 
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
     let mut stdin = child.stdin.take().unwrap();
-    // Written beside the reading, or both sides would wait on full pipes. A child that fails is
-    // seen by its status.
+    // A thread writes while this one reads: otherwise both sides would wait on full pipes. If the
+    // child fails, its status shows it.
     let writer = thread::spawn(move || stdin.write_all(asked.as_bytes()));
     let output = child.wait_with_output().unwrap();
     assert!(
@@ -242,7 +242,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Every text of up to three pieces, and every beginning of one that has something of everything.
+/// Every text of up to three pieces, and every beginning of a text that contains every kind of
+/// piece.
 fn short_texts() -> Vec<String> {
     let visible = r#"" \ u { } [ ] , : 0 1 - . e + a é 😀 "a" NaN Infinity null \u00e9"#;
     let mut pieces: Vec<_> = visible.split(' ').collect();

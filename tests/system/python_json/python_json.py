@@ -1,13 +1,14 @@
-"""The other side of python_json.rs: answers each line (a JSON array: a question and its texts) with one ASCII line.
+"""The other side of the Rust tests here: it answers each line (a JSON array: a question and its texts) with one ASCII
+line.
 
-Asks CPython and jsonschema only; what is right is decided by them, never here.
+It asks CPython and jsonschema. They decide what is right, never this file.
 """
 
 import json
 import sys
 import unicodedata
 
-# As in the original's api/v0/views.py, in meaning: jsonschema's choice among errors depends on it.
+# The schema of the original's api/v0/views.py. jsonschema's choice among errors depends on it.
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -31,12 +32,12 @@ def version():
 
 
 def is_unassigned(char):
-    """Whether a newer Unicode may have made it printable; the two last characters of each plane it never will."""
+    """Whether a newer Unicode may have assigned it: any unassigned character but the last two of each plane."""
     return unicodedata.category(char) == "Cn" and ord(char) & 0xFFFE != 0xFFFE
 
 
 def loads(text):
-    """What json.loads says; of a value its repr, which tells 1, 1.0 and True apart and shows each member."""
+    """The result of json.loads: an error, or the value's repr, which tells 1, 1.0 and True apart."""
     try:
         value = json.loads(text)
         return "newer" if any(map(is_unassigned, json.dumps(value, ensure_ascii=False))) else "ok " + hexed(repr(value))
@@ -64,7 +65,7 @@ def bytes_repr(hex_bytes):
 
 
 def keys(text):
-    """The keys of an object in order, repeated ones too."""
+    """The keys of an object in their order, also those that are repeated."""
     return [key for key, _ in json.loads(text, object_pairs_hook=list)]
 
 
@@ -73,14 +74,14 @@ def merge(input_text, result_text, merged_text):
     expected = json.loads(input_text) | result
     merged = json.loads(merged_text)
     same = expected.keys() == merged.keys() and all(repr(expected[key]) == repr(merged[key]) for key in expected)
-    # No key may come from both sides: the answer would grow with each call.
+    # No key may come from both sides, or the answer would grow with each call.
     kept = [key for key in keys(input_text) if key not in result]
     same = same and keys(merged_text) == kept + keys(result_text)
     return "same" if same else "expected " + ascii(expected)
 
 
 def printable():
-    """One letter for each code point: Printable, Escaped, Unassigned as far as this Python knows."""
+    """One letter for each code point, as far as this Python knows: Printable, Escaped or Unassigned."""
 
     def letter(char):
         return "P" if char.isprintable() else "U" if is_unassigned(char) else "E"

@@ -1,8 +1,8 @@
-//! Texts to compare with Python: JSON of every shape, and what is nearly JSON.
+//! Texts to compare with Python: JSON of every shape, and text that is almost JSON.
 //!
-//! Seeded by the test, never by the clock: a test that fails must fail again.
+//! The test gives the seed, never the clock: a test that fails must fail again.
 
-/// SplitMix64, its state.
+/// The state of SplitMix64.
 pub struct Random(pub u64);
 
 impl Random {
@@ -21,7 +21,7 @@ impl Random {
         from[self.below(from.len())]
     }
 
-    /// One of those that spaces divide; one in front makes the empty one a choice too.
+    /// One of the words between spaces. A space at the front adds the empty word.
     fn word(&mut self, words: &'static str) -> &'static str {
         let words: Vec<_> = words.split(' ').collect();
         self.pick(&words)
@@ -74,7 +74,8 @@ impl Random {
         self.pick(&["", "", "", " ", "\n", "\r\n\t  "])
     }
 
-    /// From few, the empty one among them, so that keys meet again, also in another spelling.
+    /// One of few keys, among them the empty one, so that keys occur twice, also in another
+    /// spelling.
     fn key(&mut self) -> String {
         let spellings = r#" a \u0061 b é \u00e9 😀 \ud83d\ude00 \ud83d \ude00 \" \u0022"#;
         format!("\"{}\"", self.word(spellings))
@@ -109,7 +110,7 @@ impl Random {
         }
     }
 
-    /// One to three small changes, any of which may leave the text valid.
+    /// One to three small changes. The text may still be valid after any of them.
     pub fn mutation_of(&mut self, text: &str) -> String {
         let alphabet: Vec<char> =
             "\"\"\\{}[],:0123456789-+.eEnulltrfasNIy \t\n\r\0\u{1f}\u{7f}é€\u{1f600}\u{feff}\u{a0}"
@@ -130,7 +131,7 @@ impl Random {
         chars.into_iter().collect()
     }
 
-    /// Mostly usual in each field, so that each kind of mismatch is sometimes the only one.
+    /// Each field is mostly usual, so that each kind of mismatch sometimes occurs alone.
     pub fn payload(&mut self) -> String {
         if self.below(50) == 0 {
             return self.value(2);

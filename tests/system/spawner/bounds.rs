@@ -1,4 +1,4 @@
-//! What a supervisor may ask for: workers of its own range, and no more.
+//! What a supervisor may ask for: workers of its own range of uids, and no more.
 
 use super::{Spawner, UIDS, assert_launched, assert_refused};
 use codejail_harness::binary::codejail;
@@ -13,7 +13,7 @@ use std::process::Command;
 #[test]
 fn no_worker_is_root_and_none_has_a_uid_outside_the_range() {
     let spawner = Spawner::start(1);
-    // The second is a sandbox's.
+    // `base + 1` is the uid of a sandbox.
     let base = spawner.uids.uid_base();
     let mut refused = vec![Some(0), Some(base - 1), Some(base + 1), Some(base + UIDS)];
     if is_root() {

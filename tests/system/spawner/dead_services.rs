@@ -1,5 +1,5 @@
-//! What a service leaves whose spawner was killed, the next one of this host removes, and nothing
-//! else.
+//! A service whose spawner was killed leaves files. The next service of this host removes them, and
+//! nothing else.
 
 use super::{Spawner, assert_launched};
 use codejail_harness::binary::codejail;
@@ -16,7 +16,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
 
-/// A spawner whose scratch root is another's.
+/// A spawner that uses the scratch root of another.
 fn start_in(tag: u8, root: &Path, layers: LayerMode) -> Spawner {
     let (own, named) = (TestDir::new("spawner"), root.to_path_buf());
     let command = Command::new(codejail());
@@ -62,7 +62,8 @@ fn what_living_services_have_and_what_has_no_lock_is_left_alone() {
     let living = start_in(42, &root, LayerMode::Off);
     assert_launched(&living.launch(living.uid(0)));
     make_left(&root, &living.name(30));
-    // Of a name that some service may have, and without what a service makes in it.
+    // The names are those that a service could have, but the directories lack what a service makes
+    // in them.
     let unlocked = [0, 30].map(|number| ScratchName::from_random([36, 1, 2, 3, 0, 0, 0, number]));
     for name in &unlocked {
         make_left(&root, name);
@@ -106,7 +107,7 @@ fn a_directory_of_somebody_elses_stays_whatever_its_name_is() {
     }
 }
 
-/// Anybody can see a service's tag below `/tmp`, and make a directory of such a name.
+/// Everybody can see a service's tag below `/tmp`, and make a directory of such a name.
 fn make_foreign(root: &Path, name: &ScratchName) {
     make_left(root, name);
     let nobody = Some(65_534);
@@ -124,7 +125,7 @@ fn the_cgroup_of_a_killed_spawner_is_removed_and_that_of_a_living_one_is_not() {
     }
     drop(dead.kill());
     assert_eq!(cgroups::named(left.as_str()).len(), 1);
-    // Its worker dies with it, and a cgroup with a process in it is left alone.
+    // The worker of the dead service ends with it. Until then its cgroup has a process, and stays.
     wait_until("the cgroup of the dead one gone", END_MAX, || {
         let next = Spawner::start(49);
         next.end();

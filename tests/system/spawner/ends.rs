@@ -1,4 +1,4 @@
-//! A worker's end is reported when its sandboxes are gone too, and nobody else waits for that.
+//! A worker's end is reported when its sandboxes are gone, too. Nothing else waits for that.
 
 use super::{Spawner, assert_launched, assert_refused};
 use codejail_harness::binary::codejail;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A worker that leaves a process behind, which does not end by itself: its number is in `FILE`.
+/// A worker that leaves a process behind, which does not end by itself. `FILE` gets its number.
 fn leaves_a_process(file: &Path) -> OwnPython {
     OwnPython::shell(&format!(
         "sleep 1000 <&- >&- 2>&- &\necho $! > {0}.new\nmv {0}.new {0}\n",
@@ -45,7 +45,7 @@ fn without_a_pid_namespace_a_uid_is_free_when_its_last_process_is_gone() {
     wait_until("the worker's end", END_MAX, || {
         !Path::new(&format!("/proc/{pid}")).exists()
     });
-    // Its place is not free: neither its number nor its uid.
+    // The worker's place is not free yet: neither its number nor its uid.
     assert_refused(&spawner.launch(spawner.uid(0)));
     kill(Pid::from_raw(orphan), Signal::SIGKILL).expect("kill");
     let report = spawner.hear();
@@ -65,7 +65,7 @@ fn a_cgroup_that_can_not_be_removed_holds_nobody_up() {
     let Some(cgroup) = cgroups::named(spawner.name(0).as_str()).pop() else {
         skip!("needs cgroups of version 2");
     };
-    // The kernel removes no cgroup that has one below.
+    // The kernel does not remove a cgroup that has a cgroup below it.
     let worker = cgroup.join("worker-1");
     fs::create_dir(worker.join("child")).expect("mkdir");
     let asked = Instant::now();
@@ -90,7 +90,7 @@ fn a_log_that_takes_nothing_ends_no_spawner() {
     let mut command = Command::new(codejail());
     command.stderr(full());
     let spawner = Spawner::start_with(52, command);
-    // It is no directory, so the spawner has to say at its end that it stays.
+    // This is no directory, so the spawner leaves it, and has to say so at its end.
     let stays = spawner.root.join(spawner.name(30).as_str());
     fs::write(&stays, "").expect("write");
     let (status, root) = spawner.leave();
@@ -112,7 +112,7 @@ fn signals_to_a_whole_service_do_not_disturb_a_spawner_that_gets_ready() {
     let command = Command::new(codejail());
     let spawner = Spawner::begin(53, command, root, named, python.bin.clone());
     let pid = Pid::from_raw(spawner.process.id().cast_signed());
-    // Opening it waits until the script has it open too: Python is being asked.
+    // This open waits until the script has the file open, too: then Python is being asked.
     let open = OpenOptions::new().write(true).open(&gate);
     for signal in [
         Signal::SIGHUP,

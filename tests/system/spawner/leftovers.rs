@@ -1,4 +1,4 @@
-//! However a launch, a run or the spawner itself ends, nothing stays.
+//! However a launch, a run or the spawner itself ends, nothing is left.
 
 use super::{Spawner, assert_launched, assert_refused, entries};
 use codejail_harness::binary::codejail;
@@ -20,7 +20,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Of a name, up to the end of the tag.
+/// The length of a name up to the end of its tag.
 const TAGGED: usize = codejail_protocol::name::PREFIX.len() + codejail_protocol::name::TAG_CHARS;
 
 #[test]
@@ -35,7 +35,7 @@ fn a_spawner_that_is_left_while_it_gets_ready_leaves_nothing() {
     ));
     let command = Command::new(codejail());
     let mut spawner = Spawner::begin(9, command, root, named, python.bin.clone());
-    // Opening it waits until the script has it open too.
+    // This open waits until the script has the file open, too.
     let open = OpenOptions::new().write(true).open(&gate);
     let (gone, theirs) = PacketSocket::pair().expect("socketpair");
     drop((std::mem::replace(&mut spawner.socket, gone), theirs));
@@ -48,8 +48,8 @@ fn wherever_a_launch_fails_nothing_stays() {
     let spawner = Spawner::start(10);
     let uid = spawner.uid(0);
     let pid = i32::try_from(spawner.process.id()).expect("a pid");
-    // Those of the request can be received. One descriptor more each time: it fails at one step
-    // after the other.
+    // The spawner can receive the descriptors of the request. Each time it may have one more, so it
+    // fails at one step after the other.
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
     let first = open.count() as u64 + 2;
     let launched = (first..first + 100).find(|descriptors| {
@@ -125,8 +125,8 @@ fn directories_are_removed_however_deep_and_closed_they_are() {
     spawner.end();
 }
 
-/// More than a listing holds (65,536 names), so that the removal comes back to it. It takes part of
-/// a second at least, in which a worker is launched.
+/// More names than one listing holds (65,536), so the removal has to list again. It takes part of a
+/// second at least, and meanwhile a worker is launched.
 #[test]
 fn directories_are_removed_however_full_they_are_and_nobody_waits_for_it() {
     let _alone = machine::alone();

@@ -1,4 +1,4 @@
-//! The spawner keeps its bounds whatever the supervisor has become: here the test is the
+//! The spawner keeps its bounds, whatever the supervisor has become. In these tests the test is the
 //! supervisor.
 
 mod bounds;
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-/// For five workers, each with as many seats.
+/// Enough for five workers, each with as many seats.
 const UIDS: u32 = 5 * 199;
 
 /// A spawner whose supervisor is the test.
@@ -38,8 +38,8 @@ struct Spawner {
     root: TestDir,
     uids: UidRange,
     tag: [u8; 4],
-    /// What workers print to: a full pipe, so that one stays, since it can't say that its module is
-    /// none.
+    /// The workers print to this: a full pipe. So a worker stays, since it can't print that its
+    /// module is no module.
     log: (OwnedFd, OwnedFd),
 }
 
@@ -56,8 +56,8 @@ impl Spawner {
         spawner
     }
 
-    /// One that is told its configuration. Below `root` is what it makes; `named` is the
-    /// configuration's name for that.
+    /// A spawner that gets its configuration. It makes everything below `root`; the configuration
+    /// has `named` as the path of `root`.
     fn begin(
         tag: u8,
         command: Command,
@@ -93,7 +93,7 @@ impl Spawner {
         };
         spawner.say(&SpawnerRequest::Configure(SpawnerConfig {
             python_bin,
-            // Any file will do: no worker gets as far as loading it.
+            // Any file will do: no worker gets far enough to load it.
             worker_module: PathBuf::from("/etc/passwd"),
             env: Vec::new(),
             hash_seed: None,
@@ -103,7 +103,7 @@ impl Spawner {
             uid_count: UIDS,
             uids_per_worker: UIDS / 5,
             shares_uids: false,
-            // Where the interpreter's own libraries are.
+            // The places of the interpreter's own libraries.
             read_paths: ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
                 .map(PathBuf::from)
                 .to_vec(),
@@ -129,13 +129,14 @@ impl Spawner {
         self.socket.send(order, &[]).expect("send");
     }
 
-    /// The uid of a number within its range; none where it is not root's, which has none to give.
+    /// The uid of this number within the range; `None` if the test is not root, since a worker then
+    /// has no uid of its own.
     fn uid(&self, number: u32) -> Option<u32> {
         is_root().then_some(self.uids.uid_base() + number)
     }
 
-    /// The next report, but for those of directories that are out of the way already, and what is
-    /// said.
+    /// The next report, except reports about directories that were removed, and messages for the
+    /// operator.
     fn hear(&self) -> SpawnerReport {
         loop {
             let packet = self.socket.receive().expect("receive");
@@ -149,7 +150,7 @@ impl Spawner {
     /// A name with this service's tag.
     fn name(&self, number: u8) -> ScratchName {
         let [a, b, c, d] = self.tag;
-        // There are 37 characters.
+        // A name has 37 different characters.
         ScratchName::from_random([a, b, c, d, 0, 0, number / 37, number % 37])
     }
 
@@ -176,7 +177,7 @@ impl Spawner {
         self.hear()
     }
 
-    /// What the spawner says to the operator next; reports that come before it are lost.
+    /// The next message of the spawner for the operator. Reports before it are dropped.
     fn hear_said(&self) -> (SaidLevel, String) {
         let deadline = Instant::now() + END_MAX;
         loop {
@@ -191,7 +192,7 @@ impl Spawner {
         }
     }
 
-    /// `kill -9`; what it has left stays, and its directory is the caller's.
+    /// Kills the spawner (`kill -9`). Returns the directory with what it has left.
     fn kill(mut self) -> TestDir {
         self.process.kill().expect("kill");
         self.process.wait().expect("wait");
@@ -204,14 +205,14 @@ impl Spawner {
         })
     }
 
-    /// Closes the socket; how the spawner ends then, and its directory.
+    /// Closes the socket. Returns how the spawner ends then, and its directory.
     fn leave(mut self) -> (ExitStatus, TestDir) {
         let (gone, _theirs) = PacketSocket::pair().expect("socketpair");
         drop(std::mem::replace(&mut self.socket, gone));
         (self.wait(), self.root)
     }
 
-    /// Closes the socket, and sees that the spawner ends well and leaves nothing.
+    /// Closes the socket. The spawner must end well and leave nothing.
     fn end(self) {
         let (status, root) = self.leave();
         assert!(status.success(), "{status}");
@@ -238,7 +239,8 @@ fn assert_refused(report: &SpawnerReport) {
     );
 }
 
-/// Of one test's service, in one process of tests: its cgroup has this name on the whole host.
+/// The tag of one test's service, in one process of tests: its cgroup has this name on the whole
+/// host.
 fn tag_bytes(test: u8) -> [u8; 4] {
     let pid = std::process::id().to_le_bytes();
     [test, pid[0] % 37, pid[1] % 37, pid[2] % 37]

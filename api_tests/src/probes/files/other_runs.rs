@@ -2,7 +2,7 @@
 
 use crate::probe::{Probe, ProbePlan};
 
-/// A run that waits to be found, for less than a second.
+/// Code that waits to be found, for less than a second.
 const VICTIM: &str = "import time; open('tmp/secret', 'w').close(); time.sleep(0.7); x = 1";
 
 /// The probes of this file.

@@ -4,10 +4,9 @@ use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards times of files that are open to all.
-const TIMES: &str = "no content is changed; every user of the host may touch such a file; a run may set the \
-                     times of its own files, and only a layer that hides the file or decides by paths can \
-                     tell them apart";
+/// Why one layer is enough to protect times of files that are open to all.
+const TIMES: &str = "no content is changed: every user of the host may touch such a file; a run may set times \
+                     of its own files, and no layer but one that hides the file or mediates paths can tell them apart";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[

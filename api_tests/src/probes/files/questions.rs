@@ -3,10 +3,10 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards names, sizes and places of files.
-const METADATA: &str = "no content is read; it only shows that a file is there, and its size";
+/// Why one layer is enough to protect names, sizes and places of files.
+const METADATA: &str = "no content is read: it tells that a file is there, and its size";
 
-/// A question about a decoy: name, what it shows, which decoy, and the code that asks.
+/// A question about a decoy: name, what it shows, the decoy, and the code that asks.
 macro_rules! question {
     ($name:literal, $shows:literal, $decoy:literal => $code:literal) => {
         Probe::surface($name, $shows, METADATA, $code).needs(&[Decoy($decoy)])

@@ -4,9 +4,9 @@ use super::harm_to;
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards what `/proc` shows a run of itself.
-const OF_ITSELF: &str = "it shows a run its own process, mounts and network; the namespaces and ownership \
-                         hide those of others";
+/// Why one layer is enough to protect what `/proc` tells a run of itself.
+const OF_ITSELF: &str = "it tells a run of its own process, mounts and network; those of others are hidden by \
+                         the namespaces and by ownership";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[

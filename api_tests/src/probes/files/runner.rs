@@ -1,9 +1,9 @@
-//! The run's own directory: the runner, and everything except `tmp`.
+//! The run's own directory: the runner, and everything but `tmp`.
 
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards what concerns only the run's own files.
-const OWN: &str = "it concerns only the run's own files";
+/// Why one layer is enough to protect the run's own files.
+const OWN: &str = "it concerns no file but the run's own";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[

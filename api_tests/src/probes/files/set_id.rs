@@ -4,9 +4,9 @@
 use crate::probe::Need::Limit;
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards them.
-const NOBODY: &str = "the file belongs to the run; with the mounts layer the kernel ignores the bits; and a \
-                      program with them would only run as the run's own user";
+/// Why one layer is enough against these attacks.
+const NOBODY: &str = "the file is the run's own, and where there are mounts the kernel does not heed \
+                      the bits; a program with them would only run as the run's own user";
 
 macro_rules! ways {
     ($($name:literal, $shows:literal, $code:literal;)*) => {
@@ -25,7 +25,7 @@ macro_rules! ways {
     };
 }
 
-/// The probes of this file.
+/// The probes of set-user-id and set-group-id bits.
 pub const PROBES: &[Probe] = ways![
     "deny_set_user_id_by_path", "A file can't be made to run as its owner.",
     "empty_file()\nx = outcome(lambda: os.chmod('tmp/program', SET_USER_ID) or bits())";
@@ -43,21 +43,21 @@ pub const PROBES: &[Probe] = ways![
          call('fchmodat2', HERE, b'tmp/program', SET_USER_ID, NO_FOLLOW)\n    \
          return bits()\n\
      x = outcome(change)";
-    "deny_set_user_id_on_a_new_file", "No new file can run as its owner.",
+    "deny_set_user_id_on_a_new_file", "A new file can't have a mode with which it runs as its owner.",
     "x = outcome(lambda: os.open('tmp/program', os.O_CREAT | os.O_EXCL | os.O_WRONLY, SET_USER_ID) and bits())";
-    "deny_set_group_id_on_a_new_file", "No new file can run as its group.",
+    "deny_set_group_id_on_a_new_file", "A new file can't have a mode with which it runs as its group.",
     "x = outcome(lambda: os.open('tmp/program', os.O_CREAT | os.O_EXCL | os.O_WRONLY, SET_GROUP_ID) and bits())";
-    "deny_set_user_id_on_a_nameless_file", "No new file without a name, which could get a name later, can run as its owner.",
+    "deny_set_user_id_on_a_nameless_file", "A file without a name, which could get one, can't have a set-user-id mode.",
     "file = lambda: os.open('tmp', os.O_TMPFILE | os.O_WRONLY, SET_USER_ID)\n\
      x = outcome(lambda: os.fstat(file()).st_mode & 0o6000)";
-    "deny_set_user_id_by_the_oldest_call", "The oldest call for new files makes no file that runs as its owner.",
+    "deny_set_user_id_by_the_oldest_call", "The oldest call for new files can't give a set-user-id mode.",
     "SYSTEM_CALLS['creat'] = (85, None)\n\
      x = outcome(lambda: call('creat', b'tmp/program', SET_USER_ID) and bits())";
-    "deny_set_user_id_on_a_node", "The call for nodes makes no file that runs as its owner.",
+    "deny_set_user_id_on_a_node", "A file that is made as a node can't have a set-user-id mode.",
     "x = outcome(lambda: os.mknod('tmp/program', 0o100000 | SET_USER_ID) or bits())";
-    "deny_set_user_id_on_a_pipe", "No named pipe can be made with the mode of a file that runs as its owner.",
+    "deny_set_user_id_on_a_pipe", "A pipe with a name can't have a set-user-id mode.",
     "x = outcome(lambda: os.mkfifo('tmp/program', SET_USER_ID) or bits())";
-    "deny_set_user_id_on_a_socket", "No socket in the file system can have the mode of a file that runs as its owner.",
+    "deny_set_user_id_on_a_socket", "A socket that gets a name can't have a set-user-id mode.",
     "def bind():\n    \
          made = socket.socket(socket.AF_UNIX)\n    \
          os.fchmod(made.fileno(), SET_USER_ID)\n    \

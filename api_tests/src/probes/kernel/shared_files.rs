@@ -1,16 +1,14 @@
-//! What a run can do to files that all runs read and that it may only read: those of Python and its
-//! libraries.
+//! Files that a run can only read, and that all runs read: Python's and its libraries'.
 
 use crate::probe::Probe;
 
-/// Why it is enough that one layer guards the page cache and the disk.
-const COSTS: &str =
-    "nothing is read or changed; it only costs others time, or shows what they read";
-/// Why it is enough that one layer guards communication between two runs that both want it.
-const MEETING: &str = "it shows nothing that a run did not want to show";
+/// Why one layer is enough to protect the page cache and the disk.
+const COSTS: &str = "nothing is read or changed; it takes time of others, or tells what they read";
+/// Why one layer is enough against exchange between two runs that both want it.
+const MEETING: &str = "it tells nothing that a run did not mean to tell";
 
-/// A call that a layer may deny, or answer as done although the kernel has not seen it. With its
-/// arguments the kernel's own answer would be an error.
+/// A call that a layer may deny, or answer as if it were done. Its arguments are such that the
+/// kernel shows whether it got the call.
 macro_rules! unseen {
     ($($name:literal, $shows:literal, $reached:literal, $code:literal;)*) => {
         &[$(Probe::surface($name, $shows, COSTS, concat!(
@@ -20,7 +18,7 @@ macro_rules! unseen {
     };
 }
 
-/// Calls with wrong arguments: the answer shows whether the kernel has seen the call.
+/// Calls that ask for something.
 pub const UNSEEN: &[Probe] = unseen![
     "deny_advice_about_cached_pages", "What the page cache holds of a library can't be dropped.", "('EBADF',)",
     "call('fadvise64', -1, 0, 0, os.POSIX_FADV_DONTNEED)";
@@ -36,7 +34,7 @@ pub const UNSEEN: &[Probe] = unseen![
     "call('msync', 0, 4096, 4)";
 ];
 
-/// Calls on a real file: it can be seen whether they had an effect.
+/// What can be seen of a file.
 pub const SEEN: &[Probe] = &[
     Probe::surface(
         "deny_reading_past_the_page_cache",
@@ -46,7 +44,7 @@ pub const SEEN: &[Probe] = &[
     ),
     Probe::surface(
         "deny_turning_to_the_disk_itself",
-        "A library's file that is open already can't be read from the disk itself.",
+        "A library's file that was opened before can't be read from the disk itself.",
         COSTS,
         "import fcntl, json\nshared = os.open(json.__file__, os.O_RDONLY)\n\
          def turn():\n    \

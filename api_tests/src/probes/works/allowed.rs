@@ -63,7 +63,7 @@ pub const PROBES: &[Probe] = &[
     .original("allow_write_in_own_sandbox"),
     Probe::works(
         "allow_removing_own_files",
-        "Own files can be removed.",
+        "Files of the run's own can be removed.",
         "[]",
         "import os\n\
          with open('tmp/file', 'w') as file: file.write('y')\n\
@@ -140,7 +140,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::works(
         "allow_unix_sockets_of_any_kind_bound_below_tmp",
-        "A unix socket that was asked for as a raw one can be made, bound below tmp, and listened on.",
+        "A unix socket that was asked for as a raw one can be bound below tmp.",
         "true",
         "import socket\n\
          bound = socket.socket(socket.AF_UNIX, socket.SOCK_RAW)\n\

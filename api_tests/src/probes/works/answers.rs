@@ -1,4 +1,4 @@
-//! Whole answers: the globals that come back, and no others.
+//! Whole answers: the globals that come back, and no other globals.
 
 use crate::probe::{Asked, Expected, Probe};
 

@@ -1,11 +1,10 @@
-//! How Python shows a denial: the errors that the original's own API tests demand, character by
-//! character.
+//! The errors of denials, exactly as the original's own API tests demand them.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Asked, Expected, Probe};
 
-/// Code that fails: the original's test that runs such code, the probe's name, what it shows, the
-/// error that the test demands, and the code.
+/// Code that fails, the test of the original that runs such code, and the error that the test
+/// demands.
 macro_rules! errors {
     ($($original:literal, $name:literal, $shows:literal, $error:expr, $code:literal;)*) => {
         &[$(Probe::fails($name, $shows, $error, $code).original($original)),*]
@@ -13,15 +12,15 @@ macro_rules! errors {
 }
 
 const DENIED: &str = "PermissionError: [Errno 13] Permission denied";
-/// The original demands this error or `DENIED`, since it limits processes. Here it is this error in
-/// every sandbox, whichever layers it has.
+/// The original demands this error or `DENIED`: its limit on processes decides. Here it is this
+/// error in every sandbox, whichever layers it has.
 const NO_PROCESS: &str = "BlockingIOError: [Errno 11] Resource temporarily unavailable";
 
 /// Files and directories.
 pub const FILES: &[Probe] = errors![
     "deny_read_os_files", "support_errors_of_denied_files", "Python shows a denied file as the original does.",
-    "PermissionError: [Errno 13] Permission denied: \\'/etc/hosts\\'",
-    "with open('/etc/hosts') as file: file.read()";
+    "PermissionError: [Errno 13] Permission denied: \\'/etc/passwd\\'",
+    "with open('/etc/passwd') as file: file.read()";
     "deny_read_os_files", "support_errors_of_denied_files_of_processes", "Python shows a denied file of another process as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/proc/1/cmdline\\'",
     "with open('/proc/1/cmdline') as file: file.read()";
@@ -34,16 +33,16 @@ pub const FILES: &[Probe] = errors![
     "deny_list_os_dirs", "support_errors_of_listing_temporary_files", "Python shows the denied listing of other users' temporary files as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/tmp\\'",
     "import os\nx = os.listdir('/tmp')";
-    "deny_list_os_dirs", "support_errors_of_listing_the_directory_above", "Python shows the denied listing of the directory above its own as the original does.",
+    "deny_list_os_dirs", "support_errors_of_listing_the_directory_above", "Python shows the denied listing of the directory above as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'../\\'",
     "import os\nx = os.listdir('../')";
-    "deny_write_outside_sandbox", "support_errors_of_writing_to_temporary_files", "Python shows a denied new file beside other users' temporary ones as the original does.",
+    "deny_write_outside_sandbox", "support_errors_of_writing_to_temporary_files", "Python shows a denied new file among temporary files as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'/tmp/codejail-api-test.txt\\'",
     "with open('/tmp/codejail-api-test.txt', 'w') as file: file.write('x')\nimport os\nos.remove(file.name)";
-    "deny_write_outside_sandbox", "support_errors_of_writing_to_the_directory_above", "Python shows a denied new file in the directory above its own as the original does.",
+    "deny_write_outside_sandbox", "support_errors_of_writing_to_the_directory_above", "Python shows a denied new file in the directory above as the original does.",
     "PermissionError: [Errno 13] Permission denied: \\'../codejail-api-test.txt\\'",
     "with open('../codejail-api-test.txt', 'w') as file: file.write('x')\nimport os\nos.remove(file.name)";
-    "deny_elsewhere", "support_errors_of_unix_sockets_bound_elsewhere", "Python shows a unix socket that can't be bound outside as the original does.",
+    "deny_elsewhere", "support_errors_of_unix_sockets_bound_elsewhere", "Python shows a unix socket that may not be bound outside as the original does.",
     DENIED,
     "import os, socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_RAW).bind('/tmp/codejail-api-test')\n\
      os.remove('/tmp/codejail-api-test')";
@@ -64,7 +63,7 @@ pub const PROCESSES: &[Probe] = errors![
     "deny_subprocess", "support_errors_of_programs_that_list", "Python shows a denied program that would list files as the original does.",
     NO_PROCESS,
     "import subprocess\nsubprocess.run('/usr/bin/ls')";
-    "deny_subprocess", "support_errors_of_running_its_own_python", "Python shows its own Python, denied as a program, as the original does.",
+    "deny_subprocess", "support_errors_of_running_its_own_python", "Python shows that its own program is denied as the original does.",
     NO_PROCESS,
     "import subprocess, sys\nsubprocess.run(sys.executable)";
     "deny_subprocess", "support_errors_of_programs_that_are_not_there", "Python shows a program that does not exist as the original does.",
@@ -98,7 +97,7 @@ pub const NETWORK: &[Probe] = errors![
     "import urllib.request\nurllib.request.urlopen('http://www.example.org/')";
 ];
 
-/// The whole answer of a run that is ended at REALTIME: its globals as they were given.
+/// The end of a run at REALTIME. The globals are as they were given.
 const KILLED: Expected = Expected::Answer {
     globals: "{\"given\":1}",
     emsg: Some("Couldn't execute jailed code: stdout: b'', stderr: b'' with status code: -9"),
@@ -133,7 +132,7 @@ pub const BOUNDS: &[Probe] = &[
     .original("deny_long_running_code"),
     Probe::answers(
         "support_the_answer_at_the_end_of_its_time_with_handlers",
-        "A run that handles signals is killed at REALTIME, and is not asked to end before.",
+        "A run is not asked to end before it is killed, since it could ignore that.",
         KILLED,
         Asked::with_globals(
             "{\"given\":1}",

@@ -39,7 +39,7 @@ pub const PROBES: &[Probe] = &[
     Probe::fails(
         "support_exceptions_with_the_original_s_traceback",
         "An exception shows the author's line, and no frame of the service.",
-        // From 3.13 on, there are marks below the line above.
+        // From 3.13 on there are marks below the line above.
         "\\n  File \"<string>\", line 1, in <module>\\n\
          ZeroDivisionError: division by zero\\n' with status code: 1",
         "1 / 0",

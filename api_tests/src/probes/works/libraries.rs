@@ -3,8 +3,8 @@
 use crate::probe::Need::{Limit, Module};
 use crate::probe::Probe;
 
-/// A library that must work if the sandbox's Python has it: its module, its name, what the probe
-/// shows, the value of `x` that the code must give, and the code.
+/// A library that must work if the sandbox's Python has it: its module, the name of the probe, what
+/// the probe shows, the value that the code must give `x`, and the code.
 macro_rules! library {
     ($module:literal, $name:literal, $shows:literal, $x:literal => $code:literal) => {
         Probe::works($name, $shows, $x, $code).needs(&[Module($module)])

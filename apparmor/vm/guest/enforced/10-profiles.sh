@@ -1,5 +1,5 @@
-# Every profile that this parser has the language for compiles without a warning and
-# is loaded, enforced.
+# Each profile for which this parser has the language compiles without a warning, and is loaded in
+# enforce mode.
 # shellcheck shell=bash source=apparmor/vm/guest/lib.sh
 /payload/deploy/apparmor.sh compile
 /payload/deploy/apparmor.sh load host

@@ -1,5 +1,5 @@
-# Files are AppArmor's alone to guard where Landlock and the namespaces are off.
-# The pair: without AppArmor too, the service finds out that it is not safe.
+# Where Landlock and the namespaces are off, AppArmor alone protects files. The other half of the
+# pair: without AppArmor, too, the service finds that it is not safe.
 # shellcheck shell=bash disable=SC2034,SC2154
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
 no_harm --limit SPACE=0 --limit INODES=0 --group files --group processes --group network
@@ -7,7 +7,7 @@ stop_service
 
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
 
-# There is no way back: not to the worker's profile, not to none.
+# A sandbox can't go back: neither to the worker's profile, nor to no profile.
 for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec codejail-worker'; do
     file=current
     [ "${order%% *}" = changeprofile ] || file="exec"
@@ -15,7 +15,7 @@ for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec co
     say "$order: $answer"
     grep -q 'PermissionError' <<<"$answer" || fail "a sandbox must not $order"
 done
-# What Landlock has no word for: a program's pages from a file of its own making.
+# Landlock has no right for this: a program's pages from a file that the run has made.
 answer=$(execute "
 import mmap
 f = open('tmp/x', 'w+b')
@@ -25,7 +25,7 @@ say "executable mapping of a file in tmp: $answer"
 grep -q 'PermissionError' <<<"$answer" || fail "files in tmp must not be mapped to be executed"
 stop_service
 
-# From a path that no profile is attached to.
+# From a path to which no profile is attached.
 install -d /srv/elsewhere
 install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /srv/elsewhere/
 codejail=/srv/elsewhere/codejail
@@ -33,4 +33,4 @@ if start_service 'apparmor = "off"' 'landlock = "off"' 'mounts = "off"' 'namespa
     end_all
     fail "with neither the root directory can be listed, and the service must see that"
 fi
-grep 'startup check failed' "$log" | grep -q disk || fail "the check of the disk must have failed"
+grep 'event="startup_check_failed"' "$log" | grep -q 'check="disk"' || fail "the check of the disk must have failed"

@@ -1,5 +1,5 @@
-# Under a container's profile and no_new_privs, as a container runtime starts it: the
-# deployed name, and workers and sandboxes stacked over it.
+# Under a container's profile and no_new_privs, as a container runtime starts the service: the
+# supervisor has the deployed name, and workers and sandboxes are stacked over it.
 # shellcheck shell=bash disable=SC2034,SC2154
 /payload/deploy/apparmor.sh load container
 preload=$every_library

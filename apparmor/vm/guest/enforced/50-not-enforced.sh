@@ -1,5 +1,5 @@
-# A required layer that is not enforced stops the start; a wanted one is said to be
-# missing and the service serves.
+# If a required layer is not enforced, the service does not start. If the layer is `auto`, the
+# service says that it is missing, and serves.
 # shellcheck shell=bash disable=SC2034,SC2154
 say "one profile in complain mode:"
 apparmor_parser --replace --Complain /etc/apparmor.d/codejail-sandbox
@@ -13,7 +13,7 @@ stop_service
 say "a profile that goes into complain mode while the service runs:"
 start_service 'apparmor = "require"'
 apparmor_parser --replace --Complain /etc/apparmor.d/codejail-sandbox
-# The sandboxes that wait are as they were; a new one sees what it is under.
+# The sandboxes that wait are as before. A new sandbox sees the profile that it is under.
 deadline=$((SECONDS + patience_seconds))
 until grep -q 'layer apparmor' "$log"; do
     execute 'x = 1' >/dev/null

@@ -1,19 +1,19 @@
-# The checks would notice: with one rule of a profile changed, they fail.
+# With one rule of a profile changed the checks must fail: this shows that they would notice.
 # shellcheck shell=bash disable=SC2034,SC2154
 rules=/etc/apparmor.d/codejail.d
-# What must work with files and the like; each library is not worth its time here.
+# Programs that must work with files and the like. To try each library would take too long here.
 works=(allow_)
 
 #   red WHAT FILE PATTERN TEXT
-# Takes the lines with PATTERN out of FILE, and expects the checks to fail and to
-# say TEXT: to fail for another reason shows nothing.
+# Removes the lines with PATTERN from FILE. The checks must then fail with TEXT: a failure for
+# another reason shows nothing.
 red() {
     local what=$1 file=$2 pattern=$3 text=$4
     cp "$rules/$file" /tmp/rules
     grep -vF -- "$pattern" /tmp/rules >"$rules/$file" || true
     ! cmp -s /tmp/rules "$rules/$file" || fail "no rule has $pattern"
     apparmor_parser --replace /etc/apparmor.d/codejail-{supervisor,spawner,worker,sandbox}
-    # At once: what comes after a script that failed loads them again.
+    # Restored at once: the next script loads the profiles again, also if this one fails.
     cp /tmp/rules "$rules/$file"
     noticed "$what" "$text" legitimate 'apparmor = "require"'
 }
@@ -27,7 +27,7 @@ noticed() {
         fail "nobody noticed: $what"
     fi
     end_all
-    # Whatever failed first, these tell of the rule.
+    # Whatever failed first, the denials tell which rule is missing.
     denials >>"$logs/mutation"
     if ! grep -m 1 -F -- "$text" "$logs/mutation"; then
         cat "$logs/mutation"
@@ -43,7 +43,7 @@ red "a worker may not stack the sandbox's profile" worker 'change_profile -> &co
 red "a sandbox may not be killed by its worker" sandbox 'set=(kill, exists) peer=codejail-worker,' \
     'operation="signal"'
 
-# And a rule too many, which takes away what AppArmor guards.
+# Also with a rule too many, which takes away the protection of AppArmor.
 mkdir -p /etc/apparmor.d/local
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-sandbox
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-worker

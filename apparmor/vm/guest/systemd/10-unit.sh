@@ -1,5 +1,5 @@
-# The unit starts, is up once a worker has passed its checks, has every layer, reloads,
-# refuses a wrong reload, and ends.
+# The unit starts, is up when a worker has passed its checks, has every layer, reloads, refuses a
+# wrong reload, and ends.
 # shellcheck shell=bash source=apparmor/vm/guest/systemd.sh disable=SC2154
 source ./systemd.sh
 install_package

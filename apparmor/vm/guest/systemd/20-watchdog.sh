@@ -1,4 +1,4 @@
-# A service whose spawner or whose supervisor is stopped is restarted by systemd.
+# If the spawner or the supervisor of a service is stopped, systemd restarts the service.
 # shellcheck shell=bash source=apparmor/vm/guest/systemd.sh disable=SC2154
 source ./systemd.sh
 install_package

@@ -1,4 +1,4 @@
-# What hardened.conf takes away takes no layer away, and nothing that must work.
+# hardened.conf takes away no layer, and nothing that must work.
 # shellcheck shell=bash source=apparmor/vm/guest/systemd.sh disable=SC2154
 source ./systemd.sh
 install_package

@@ -92,6 +92,25 @@ fn the_originals_file_means_what_it_meant() {
 }
 
 #[test]
+fn a_toml_file_that_overrides_the_originals_settings_is_named_in_the_log() {
+    let yaml = "CODEJAIL_ENABLED: true\nCODE_JAIL: {limits: {CPU: 7, REALTIME: 2, VMEM: 1000}}";
+    let given = given()
+        .yaml(yaml)
+        .toml("enabled = false\nlimits.CPU = 3\nlimits.REALTIME = 2.0")
+        .variable("CODEJAIL_LIMITS__VMEM", "2000");
+    let loaded = given.load();
+    let [yaml, toml] = [0, 1].map(|file| given.files[file].display());
+    let said = [
+        ("CODEJAIL_ENABLED = true", "enabled = false"),
+        ("CODE_JAIL.limits.CPU = 7", "limits.CPU = 3"),
+    ]
+    .map(|(old, new)| Note::Warning(format!("{yaml}: {old} does not count: {toml} has {new}")));
+    // What is equal is no loss, and a variable is set on purpose.
+    assert_eq!(loaded.notes, said);
+    assert_eq!(loaded.config.limits(None).cpu_s, 3);
+}
+
+#[test]
 fn what_is_printed_makes_the_same_configuration_and_names_its_sources() {
     let first = given()
         .yaml("CODE_JAIL: {limits: {CPU: 7}, limit_overrides: {'a b': {CPU: 2}}}")

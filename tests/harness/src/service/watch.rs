@@ -29,14 +29,14 @@ impl Service {
         processes::family(self.pid())
     }
 
-    /// All its processes, once there are as many: some sandboxes may still be on their way out.
+    /// All its processes, when there are so many: some sandboxes may still be ending.
     pub fn wait_for_processes(&self, count: usize) -> Vec<Process> {
         wait_for("the usual number of processes", END_MAX, || {
             Some(self.processes()).filter(|family| family.len() == count)
         })
     }
 
-    /// The workers, once there are as many, and all serve.
+    /// The workers, when there are so many and all serve.
     pub fn wait_for_workers(&self, count: usize) -> Vec<Process> {
         wait_for("the workers", START_MAX, || {
             let serving = self.get("/health/").json()["workers"].as_u64()?;
@@ -45,7 +45,7 @@ impl Service {
         })
     }
 
-    /// Pids of those that stay: supervisor, spawner and workers.
+    /// The pids of supervisor, spawner and workers, which stay.
     #[must_use]
     pub fn lasting_pids(&self) -> Vec<i32> {
         let workers = self.workers().into_iter().map(|worker| worker.pid);
@@ -55,7 +55,7 @@ impl Service {
             .collect()
     }
 
-    /// Directories that hold something: on the host, and on the file systems that only a worker
+    /// Directories that are not empty: on the host, and on the file systems that only a worker
     /// sees.
     #[must_use]
     pub fn scratch_directories(&self) -> Vec<PathBuf> {
@@ -76,7 +76,7 @@ impl Service {
             .join(directory.file_name().expect("a name"))
     }
 
-    /// The directory of a run that makes `name` in its `tmp`, once it has.
+    /// Waits until a run has made `name` in its `tmp`. Returns the run's directory.
     pub fn wait_for_mark(&self, name: &str) -> PathBuf {
         let marked = |dir: &PathBuf| dir.join("tmp").join(name).exists();
         wait_for("a mark of the run", START_MAX, || {
@@ -84,14 +84,14 @@ impl Service {
         })
     }
 
-    /// What became of its layers, by what `/health/` says.
+    /// The state of each layer, as `/health/` tells it.
     #[must_use]
     pub fn layers(&self) -> Vec<Value> {
         let health = self.get("/health/").json();
         health["layers"].as_array().expect("layers").clone()
     }
 
-    /// Why a startup check failed, by what `/health/` says; none if it passed, or has not run.
+    /// Why a startup check failed, as `/health/` tells it; `None` if it passed or has not run.
     #[must_use]
     pub fn check_failure(&self, id: &str) -> Option<String> {
         let health = self.get("/health/").json();
@@ -100,7 +100,7 @@ impl Service {
         check["failure"].as_str().map(str::to_owned)
     }
 
-    /// What `/health/` says, once all startup checks have run.
+    /// The answer of `/health/`, when all startup checks have run.
     #[must_use]
     pub fn wait_for_checks(&self) -> Value {
         wait_for("the startup checks", START_MAX, || {
@@ -110,8 +110,8 @@ impl Service {
     }
 }
 
-/// What a worker with a root of its own has below the scratch root, through the kernel's link to
-/// that root; a worker that ends meanwhile has nothing.
+/// The seats of a worker that has a root of its own, seen through the kernel's link to that root. A
+/// worker that ends meanwhile has none.
 fn seats(worker: i32, scratch_root: &Path) -> Vec<PathBuf> {
     let root = PathBuf::from(format!("/proc/{worker}/root"));
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
