@@ -6,13 +6,13 @@ mod shared_files;
 use crate::probe::{Denial, Probe, ProbePlan};
 
 /// Why one layer is enough against calls that the kernel allows only to root.
-const ROOTS: &str = "the kernel itself wants a capability, which no sandbox has";
+const ROOTS: &str = "the kernel itself asks for a capability, which no sandbox has";
 /// Why one layer is enough against calls that are only more kernel code, which can have bugs.
-const CODE: &str = "it reaches nobody; it is kernel code that can have bugs";
+const CODE: &str = "it reaches no other process; it is only more kernel code that can have bugs";
 /// Why one layer is enough against namespaces.
-const NAMESPACE: &str = "what is in a new namespace is under the same layers";
+const NAMESPACE: &str = "a process in a new namespace is under the same layers";
 /// Why one layer is enough against calls whose effect stays inside the process.
-const ITSELF: &str = "it concerns the run's own process alone";
+const ITSELF: &str = "it concerns only the run's own process";
 
 macro_rules! calls {
     ($($name:literal, $shows:literal, $reason:expr, $code:literal;)*) => {

@@ -5,10 +5,10 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough against the making of a socket.
-const SOCKET: &str = "a socket alone sends nothing: sending is denied by itself";
+const SOCKET: &str = "a socket alone sends nothing, and sending is denied too";
 /// Why one layer is enough where a network of the run's own makes the call harmless.
 const OWN_NETWORK: &str =
-    "in a network namespace of its own a run is alone with a loopback interface that is down";
+    "in its own network namespace, a run has only a loopback interface that is down";
 /// Why one layer is enough for what stays inside the run.
 const INSIDE: &str = "both ends are the run's own";
 

@@ -4,7 +4,7 @@ use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
 
 /// Why one layer is enough for a limit.
-const BOUND: &str = "it bounds what a run takes, which is gone with the run";
+const BOUND: &str = "it bounds what a run takes, and the end of the run gives that back";
 
 /// The probes of the group.
 pub const PROBES: &[Probe] = &[

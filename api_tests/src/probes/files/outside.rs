@@ -5,8 +5,9 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect times of files that are open to all.
-const TIMES: &str = "no content is changed: every user of the host may touch such a file; a run may set times \
-                     of its own files, and no layer but one that hides the file or mediates paths can tell them apart";
+const TIMES: &str = "no content is changed; every user of the host may touch such a file; a run may set the \
+                     times of its own files, and only a layer that hides the file or decides by paths can \
+                     tell them apart";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[

@@ -4,7 +4,7 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect names, sizes and places of files.
-const METADATA: &str = "no content is read: it tells that a file is there, and its size";
+const METADATA: &str = "no content is read; it only shows that a file is there, and its size";
 
 /// A question about a decoy: name, what it shows, the decoy, and the code that asks.
 macro_rules! question {
