@@ -33,18 +33,18 @@ pub enum Command {
         /// Check the configuration, say "configuration ok", and end; the host is not looked at
         #[arg(long, conflicts_with = "print_config")]
         check_config: bool,
-        /// Print the effective configuration as TOML, with the source of what is no default, and
-        /// end
+        /// Print the effective configuration as TOML, with the source of each value that is not the
+        /// default, and end
         #[arg(long)]
         print_config: bool,
     },
     /// Say whether a service would serve here, and how confined
     ///
-    /// Say whether a service with this configuration would serve on this host, and how confined: a
-    /// worker is started as `serve` would, and the safety checks are run. A service that runs is
-    /// not disturbed. Exits with 0 if it would serve, 78 if configuration or host must be changed
-    /// for it to start, 69 if it would start and not serve. Lines that begin with "warning" change
-    /// no status.
+    /// Say whether a service with this configuration would serve on this host, and how confined.
+    /// This starts a worker as `serve` does, and runs the safety checks. It does not disturb a
+    /// service that runs. Exits with 0 if the service would serve, 78 if configuration or host must
+    /// be changed so that it can start, 69 if it would start but not serve. Lines that begin with
+    /// "warning" do not change the status.
     Check {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -52,10 +52,10 @@ pub enum Command {
     },
     /// Execute a file in a sandbox and print its globals
     ///
-    /// Execute a file as a request would: same configuration, limits and confinement, in a sandbox
-    /// started for it. Prints the resulting globals as JSON and exits with 0; or prints what the
-    /// author of a problem would read to standard error and exits with 1. `enabled` does not
-    /// matter.
+    /// Execute a file as a request would: with the same configuration, limits and confinement, in a
+    /// sandbox that is started for it. If the code ends well, prints the resulting globals as JSON
+    /// and exits with 0. If it fails, prints to standard error what the author of a problem would
+    /// read, and exits with 1. `enabled` does not matter.
     Run {
         /// Where the configuration comes from
         #[command(flatten)]
@@ -74,25 +74,25 @@ pub enum Command {
     },
     /// Turn the original's settings into a configuration
     ///
-    /// Turn the original's settings, YAML or Python, into a configuration in TOML, which is
-    /// printed. Standard error has a line for each key: taken, of no effect here, or not
-    /// understood. `serve` reads the YAML as it is; this is for who wants TOML, for settings in
-    /// Python, and to see that nothing is lost. Exits with 0 if each key was taken or is known to
-    /// have no effect, and with 1 if not, which is what the last lines name.
+    /// Turn the original's settings, YAML or Python, into a configuration in TOML, and print it.
+    /// Standard error has a line for each key: taken, of no effect here, or not understood. `serve`
+    /// reads the YAML as it is. Use this command if you want TOML, if your settings are in Python,
+    /// or to see that nothing is lost. Exits with 0 if each key was taken or is known to have no
+    /// effect. Exits with 1 if not; the last lines name the other keys.
     ///
-    /// A file whose name ends in `.py` is executed, as Django does with it, by the user who types
-    /// this: import your own settings only. What it imports from codejail_service need not be
-    /// installed. What CODEJAIL_SERVICE_CFG names is not read: import that file too. Any other name
-    /// is a YAML file.
+    /// A file whose name ends in `.py` is executed, as Django does, as the user who types this:
+    /// import only your own settings. codejail_service, from which the file imports, need not be
+    /// installed. The file that CODEJAIL_SERVICE_CFG names is not read: import it too. A file with
+    /// any other name is read as YAML.
     ImportSettings {
         /// The settings file
         file: PathBuf,
-        /// A configuration in TOML that the settings go over: the TOML that is printed has its
-        /// keys, too
+        /// A configuration in TOML that the settings are added to: the printed TOML has its keys,
+        /// too
         #[arg(long, value_name = "TOML")]
         over: Option<PathBuf>,
-        /// The Python that executes a settings file in Python, 3.9 or newer; one that has what the
-        /// file imports
+        /// The Python that executes a settings file in Python: 3.9 or newer, with the modules that
+        /// the file imports
         #[arg(long, value_name = "PROGRAM", default_value = "python3")]
         python: PathBuf,
     },
@@ -104,7 +104,7 @@ pub enum Command {
 /// Where the configuration comes from, beside the environment.
 #[derive(Args)]
 pub struct SourceArgs {
-    /// The configuration, in TOML; without it what CODEJAIL_CONFIG names
+    /// The configuration, in TOML; without it the file that CODEJAIL_CONFIG names
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
