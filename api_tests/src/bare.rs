@@ -37,7 +37,7 @@ impl Bare {
     /// another user.
     ///
     /// # Errors
-    /// It would run as root, or the directory can't be written to.
+    /// It would run as root, or can't write to the directory.
     pub fn new(python: PathBuf, uid: Option<u32>, dir: &Path) -> Result<Self> {
         let effective = uid.map_or_else(geteuid, Uid::from_raw);
         ensure!(

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// also asks, may take some seconds for each of many requests.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
-/// Largest answer that is read: above any bound of the service that makes sense for its clients.
+/// Largest answer that is read. It is larger than every sensible bound of the service.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// Stands between the parts of a body. No part contains it.

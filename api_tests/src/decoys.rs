@@ -102,10 +102,10 @@ impl Listeners {
 
 impl Decoys {
     /// Makes a directory and its content. The files and the process belong to `uid`, for which the
-    /// caller must be root; without it they belong to the caller.
+    /// caller must be root. Without `uid` they belong to the caller.
     ///
     /// # Errors
-    /// The directory is there already, or something can't be made; what was made before may be
+    /// The directory exists already, or something can't be made. What was made before that may be
     /// left.
     pub fn create(dir: &Path, uid: Option<u32>) -> Result<Self> {
         fs::create_dir(dir).with_context(|| format!("{}: mkdir", dir.display()))?;

@@ -1,4 +1,4 @@
-//! Black-box probes of a running codejail: what is denied, what is allowed, what is supported.
+//! Black-box probes of a running codejail: what it denies, what it allows, what it supports.
 //!
 //! The probes know only the address of the service and the v0 API. They can also be run in a bare
 //! Python, where each attack must succeed.

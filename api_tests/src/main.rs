@@ -1,4 +1,4 @@
-//! Runs the probes against a service and prints what a test runner prints.
+//! Runs the probes against a service, and prints the results as a test runner does.
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -137,7 +137,7 @@ fn main() -> ExitCode {
 
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "must be a number")?;
-    // More than any attack or patience needs.
+    // More than any attack or wait needs.
     match number > 0.0 && number <= 1000.0 {
         true => Ok(number),
         false => Err("must be above 0, and 1000 at most".to_owned()),

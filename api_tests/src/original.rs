@@ -9,7 +9,7 @@ use crate::probe::{Group, Probe};
 use crate::probes::GROUPS;
 use std::fmt::Write;
 
-/// Its test functions by file, as of 2026-05 (`api_tests/test_*.py`), without `test_`.
+/// The test functions by file, as of 2026-05 (`api_tests/test_*.py`), without `test_`.
 pub const TESTS: &[(&str, &[&str])] = &[
     ("environment", &["deny_environment_leakage"]),
     (

@@ -19,7 +19,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// One word, for reports.
+    /// The outcome in one word, for reports.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -201,7 +201,7 @@ impl ProbeReply {
         }
     }
 
-    /// Why a request was refused.
+    /// The error of a refused request.
     fn error(&self) -> Option<&str> {
         self.parsed().get("error")?.as_str()
     }
@@ -210,7 +210,7 @@ impl ProbeReply {
         self.globals()?.get("x")
     }
 
-    /// The exit status in the error of a run that failed.
+    /// The exit status in the error of a failed run.
     fn exit_status(&self) -> Option<i32> {
         let (_, status) = self.emsg()?.rsplit_once("with status code: ")?;
         status.trim().parse().ok()

@@ -5,7 +5,7 @@
 pub struct Group {
     /// One word, for reports.
     pub name: &'static str,
-    /// Its probes, in parts by theme.
+    /// The probes, in parts by theme. Each part is a constant of its own.
     pub parts: &'static [&'static [Probe]],
 }
 
@@ -61,7 +61,7 @@ impl ProbeKind {
 pub enum Denial {
     /// The code sets `x` to what `outcome` of the prelude returned.
     Reported,
-    /// The run is ended with one of these statuses before its code could report.
+    /// The run is ended with one of these statuses before its code can report.
     Ended(&'static [i32]),
     /// The answer has at most so many bytes.
     AnswerBytesMax(usize),
@@ -74,7 +74,7 @@ pub enum Expected {
     X(&'static str),
     /// It fails with this in its error.
     Error(&'static str),
-    /// The whole answer: the globals are this JSON and nothing else, and so is the error.
+    /// The whole answer: exactly these globals, and exactly this error.
     Answer {
         /// All globals.
         globals: &'static str,
@@ -198,7 +198,7 @@ impl Probe {
         )
     }
 
-    /// An attack that is judged beside a victim.
+    /// An attack that is judged only beside a victim.
     #[must_use]
     pub const fn cost(
         name: &'static str,

@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// Whether a probe has the right outcome.
 pub type Passes = fn(&Probe, &Outcome) -> bool;
 
-/// A JSON list with an object for each probe.
+/// The JSON report: a list with an object for each probe.
 #[must_use]
 pub fn json(all: &[Finished], passes: Passes) -> String {
     let entries: Vec<Value> = all
@@ -38,7 +38,7 @@ pub fn json(all: &[Finished], passes: Passes) -> String {
     format!("{:#}\n", Value::from(entries))
 }
 
-/// JUnit's XML, a test suite for each group, as test runners write it and CI systems read it.
+/// JUnit's XML, with a test suite for each group. Test runners write it, and CI systems read it.
 #[must_use]
 pub fn junit(all: &[Finished], passes: Passes) -> String {
     let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();

@@ -22,7 +22,7 @@ pub struct Finished {
     pub group: &'static str,
     /// Its outcome.
     pub outcome: Outcome,
-    /// What a victim beside it saw, if there was one.
+    /// The figures of a victim beside it, if there was one.
     pub figures: Option<Value>,
     /// How long it took.
     pub took: Duration,
@@ -89,7 +89,7 @@ pub fn run_all(
                         break;
                     };
                     let finished = run(target, group, probe, facts);
-                    // The receiver stays until all senders are gone.
+                    // The receiver lives until all senders are gone.
                     let _ = sends.send((index, finished));
                 }
             });

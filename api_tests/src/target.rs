@@ -1,4 +1,4 @@
-//! Where the code of probes is run: by a service over HTTP, or by a bare Python (`bare.rs`).
+//! What runs the code of probes: a service over HTTP, or a bare Python (`bare.rs`).
 
 use crate::client::{self, Client};
 use crate::probe::{Asked, LOOKS, ProbePlan};
@@ -11,30 +11,30 @@ use std::time::{Duration, Instant};
 /// One execution to ask for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What is run.
+    /// The code to run.
     pub code: String,
     /// Its input globals, an object.
     pub globals: Value,
-    /// They as text, where they are too many to be kept as a value.
+    /// The input globals as JSON text, where they are too many to be kept as a value.
     pub globals_text: Option<String>,
-    /// JSON.
+    /// `python_path` of the payload.
     pub python_path: Value,
-    /// A file's name, and what is in it.
+    /// The name and the content of the file that is sent along.
     pub file: Option<(&'static str, &'static [u8])>,
 }
 
 /// What came back.
 #[derive(Debug, Clone)]
 pub struct ProbeReply {
-    /// HTTP's.
+    /// The status of HTTP.
     pub status: u16,
-    /// As it came.
+    /// The body as it came.
     pub body: String,
     parsed: Value,
 }
 
 impl ProbeReply {
-    /// Of a status and a body, which need not be JSON.
+    /// A reply with this status and body. The body need not be JSON.
     #[must_use]
     pub fn new(status: u16, body: String) -> Self {
         let parsed = serde_json::from_str(&body).unwrap_or_default();
@@ -45,13 +45,13 @@ impl ProbeReply {
         }
     }
 
-    /// What the author reads of a run that failed.
+    /// The text that the author reads if the run failed.
     #[must_use]
     pub fn emsg(&self) -> Option<&str> {
         self.parsed.get("emsg")?.as_str()
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null where it is not JSON.
     #[must_use]
     pub fn parsed(&self) -> &Value {
         &self.parsed
@@ -64,15 +64,15 @@ impl ProbeReply {
     }
 }
 
-/// Where the code of probes is run.
+/// What runs the code of probes.
 pub trait Target: Sync {
-    /// Runs steps one after the other, `kept` of one's globals handed to the next.
+    /// Runs the steps one after the other. If a step leaves a global `kept`, the next step gets it.
     ///
     /// # Errors
     /// There was no answer.
     fn run(&self, steps: &[Request]) -> Result<Vec<ProbeReply>>;
 
-    /// Runs a probe's code: the answers in the order that `Outcome::of` expects.
+    /// Runs a probe's code. Returns the answers in the order that `Outcome::of` expects.
     ///
     /// # Errors
     /// There was no answer.
@@ -112,23 +112,25 @@ pub trait Target: Sync {
     }
 }
 
-/// Integers that a body within the service's bound can hold, urlencoded.
+/// Most integers that fit into a body, urlencoded (`body_bytes_max`).
 const INTEGERS_MAX: f64 = 7.5e6;
-/// One more level than a list whose nesting needs no second look (`json_safe`).
+/// One level more than `SHALLOW_MAX` of `worker/src/execute.rs`, so that the globals must pass
+/// through `json_safe`.
 const DEEP: usize = 101;
 
-/// So many integers, at most as many as a body takes, each with a comma.
+/// This many integers, each with a comma; at most as many as fit into a body.
 #[must_use]
 pub fn integers_text(count: f64) -> String {
     "1,".repeat(count.clamp(1.0, INTEGERS_MAX) as usize)
 }
 
-/// These globals, so many integers, at most as many as a body takes, and a deep list.
+/// `globals` with two lists added: this many integers (at most as many as fit into a body), and a
+/// list that is nested [`DEEP`] times.
 fn many(globals: &Value, integers: f64) -> String {
     let (opening, closing) = ("[".repeat(DEEP), "]".repeat(DEEP));
     let list = integers_text(integers);
     let globals = globals.to_string();
-    // An object that has some.
+    // `globals` is an object with at least one member, so this is its text without the `{`.
     let others = &globals[1..];
     format!("{{\"deep\":{opening}{closing},\"list\":[{list}1],{others}")
 }
@@ -148,7 +150,8 @@ impl Asked {
     }
 }
 
-/// A zip archive with `course_lib.py`: `def double(n): return 2 * n`, stored, of 1980.
+/// A zip archive with `course_lib.py`: `def double(n): return 2 * n`. The file is not compressed,
+/// and its date is in 1980.
 const COURSE_LIBRARY: &[u8] = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0#\xdfE\x16\x1c\0\0\0\x1c\0\0\0\x0d\0\0\0\
     course_lib.pydef double(n): return 2 * n\n\
     PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0!\0#\xdfE\x16\x1c\0\0\0\x1c\0\0\0\x0d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0course_lib.py\
@@ -161,27 +164,27 @@ pub struct Service {
     host: String,
 }
 
-/// How long a service that is busy is asked again.
+/// For how long a request is repeated that the service refuses because it is busy (503).
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long to wait between two tries: what the service's `Retry-After` says at least.
+/// How long to wait between two tries. The service's `Retry-After` says one second too.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Service {
-    /// Of an address, with the name by which it is known.
+    /// The service at this address, with the name for the `Host` header.
     #[must_use]
     pub fn new(address: SocketAddr, host: String) -> Self {
         Self { address, host }
     }
 
-    /// Whether somebody answers there at all.
+    /// The status of `/health/`.
     ///
     /// # Errors
-    /// Nobody does.
+    /// Nobody answers at this address.
     pub fn answers(&self) -> Result<u16> {
         Ok(self.client().ask(&client::Request::get("/health/"))?.0)
     }
 
-    /// A client of it, with a connection for each request as the LMS has.
+    /// A client of the service. Like the LMS, it makes a connection for each request.
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.address, false).named(self.host.clone())

@@ -21,7 +21,7 @@ use watch::{Seen, watch};
 /// How often an attack with slow answers is measured. A busy machine makes an answer slow now and
 /// then, but never fast, so the best counts.
 const TRIES: usize = 3;
-/// When nothing of an attack may be left.
+/// After this time, nothing of an attack may be left.
 const GONE: Duration = Duration::from_secs(2);
 /// How long to wait until a service is as before, after an attack that cost others something.
 const SETTLED_MAX: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
-"""A course's `python_lib.zip`, generated: the size of MITx's grading library (40 modules, 140 kB as zip),
-and as much to compile. The same bytes each time.
+"""Generates a course's `python_lib.zip`. It is as large as MITx's grading library (40 modules, 140 kB as
+zip), and takes as long to compile. The bytes are the same each time.
 
-Each module has functions and classes of its own; the package imports them all, as graders' packages do.
+Each module has functions and classes of its own. The package imports all modules, as graders' packages do.
 """
 
 import io
@@ -9,9 +9,9 @@ import random
 import zipfile
 
 MODULES = 40
-# With which importing it compiles for as long as MITx's does, some 100 ms.
+# With so many, the import compiles for as long as that of MITx's library, some 100 ms.
 FUNCTIONS_PER_MODULE = 8
-# With which the archive has its 140 kB: half of a grader's text is documentation.
+# With so many, the archive has its 140 kB: half of a grader's text is documentation.
 DETAIL_WORDS = 100
 
 NOUNS = "answer attempt bound credit domain entry formula grade hint input kernel limit matrix norm option".split()
@@ -85,7 +85,7 @@ def fields(source):
 
 
 def module(source, number):
-    """Its text. The first has what the others build on."""
+    """The text of a module. The first module has what the others build on."""
     parts = [
         f'"""{words(source, 20).capitalize()}."""\n\nimport math\nimport re\nfrom collections import OrderedDict\n'
     ]
@@ -115,6 +115,6 @@ def library():
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in files.items():
-            # Without the time of day two archives are the same bytes.
+            # The time is fixed, so that two archives have the same bytes.
             archive.writestr(zipfile.ZipInfo(path), text, zipfile.ZIP_DEFLATED)
     return data.getvalue()

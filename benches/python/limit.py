@@ -1,8 +1,8 @@
-"""What no service can beat: code executed in an interpreter that is already running, its libraries
-imported, behind a pipe. No sandbox, no fresh process, nothing forgotten between two runs.
+"""The limit, which no service can beat: an interpreter behind a pipe, already running, with its libraries
+imported. It has no sandbox and no fresh process, and forgets nothing between two runs.
 
-Arguments: the modules to import first, and the course library's path. Each line of standard input is a
-job, `[code, globals]`, each line of standard output its globals, or an exception's text.
+Arguments: the course library's path, then the modules to import first. Each line of standard input is a
+job, `[code, globals]`. Each line of standard output has the job's globals, or an exception's text.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def main(library, *preload):
     jobs, answers = os.fdopen(0, "r"), os.fdopen(os.dup(1), "w")
     sys.path.append(library)
     for module in preload:
-        # One that is not there is for the service to report, which has the same list.
+        # The service has the same list, and reports modules that are missing.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     sys.stdout = open(os.devnull, "w")

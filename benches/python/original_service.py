@@ -1,8 +1,8 @@
-"""The original as a service: codejail's own `safe_exec` behind gunicorn, with an application that does
-what codejail-service does with a request, and no more.
+"""The original as a service: `safe_exec` of edx-codejail behind gunicorn. The application does what
+codejail-service does with a request, and no more.
 
-It is installed as its README says, by sudo, in a mount namespace of its own (tests/fidelity/original.py).
-Started in that namespace as root with an order in JSON, it prints its port and serves until it is killed.
+It is installed as its README says, with sudo, in a mount namespace of its own (tests/fidelity/original.py).
+It is started in that namespace as root, with an order in JSON. It prints its port and serves until it is killed.
 """
 
 import json
@@ -13,13 +13,12 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests/fidelity"), str(REPOSITORY / "tests/system/python_json")]
-# As in the original's service, which has no simplejson.
+# The original's service has no simplejson either.
 sys.modules["simplejson"] = None
 
 import gunicorn.app.base
 
-# Gunicorn imports these when it needs them, which is when this process may not read this venv any
-# more.
+# Gunicorn would import these two later, when this process may no longer read this venv.
 import gunicorn.glogging
 import gunicorn.workers.sync
 import jsonschema
@@ -28,7 +27,7 @@ from multipart import parse_form_data
 from original import become_caller
 from python_json import SCHEMA
 
-# The globals that are measured with have 10 MB; a form makes more of them.
+# The largest globals that are measured have 10 MB, and a form makes them longer.
 BODY_BYTES_MAX = 64 << 20
 
 LIBRARY = "python_lib.zip"
@@ -59,7 +58,7 @@ def answer_to(environ):
 
 
 def execution(payload, python_path, extra_files):
-    """The globals as they came if it failed."""
+    """The answer. If the run fails, it has the globals as they came."""
     globals_dict = payload["globals_dict"].copy()
     try:
         safe_exec(
@@ -79,12 +78,12 @@ def execution(payload, python_path, extra_files):
 
 
 class Service(gunicorn.app.base.BaseApplication):
-    """Gunicorn with its defaults, but for the number of workers."""
+    """Gunicorn with its defaults, except the number of workers."""
 
     def __init__(self, order, listener):
         self._options = {
             "workers": order["workers"],
-            # Whom this process is already; by default gunicorn takes whom it was started as.
+            # The user of this process. By default gunicorn takes the user that it was started as.
             "user": order["app"],
             "group": order["app"],
             "bind": f"fd://{listener.fileno()}",

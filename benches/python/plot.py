@@ -1,5 +1,5 @@
-"""Draws the medians of `results.json` as SVG: a dot for each contender and workload, times on a log
-scale. On a ground of its own, so that it can be read on light and dark pages.
+"""Draws the medians of `results.json` as SVG: a dot for each contender and workload, on a logarithmic
+scale of times. It has a background of its own, so that it can be read on light and dark pages.
 
     plot.py RESULTS.JSON OUTPUT.SVG
 """
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 GROUND, INK, FAINT = "#fbfaf8", "#24292f", "#d5d3cf"
-# Colours that the colour-blind can tell apart, and a mark of its own each.
+# Colours that colour-blind people can tell apart. Each contender also has a mark of its own.
 MARKS = {
     "limit": ("#8a8a8a", "|"),
     "codejail": ("#0072b2", "o"),
@@ -57,7 +57,7 @@ def draw(results, path):
     legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(MARKS), frameon=False)
     for text in legend.get_texts():
         text.set_color(INK)
-    # Without the date and with fixed ids, the same results are the same file.
+    # There is no date and the ids are fixed, so that the same results give the same file.
     matplotlib.rcParams["svg.hashsalt"] = "codejail"
     figure.savefig(path, metadata={"Date": None})
 

@@ -1,8 +1,8 @@
-"""What is executed, as JSON: name, code, globals, whether it gets the course library, and what must
-come of it. With it the library itself, in hex, and the script that the original starts Python with.
+"""Prints the workloads as JSON: name, code, globals, whether they get the course library, and what the
+answer must be. Prints also the library itself, in hex, and the script that the original starts Python with.
 
-The prolog is the real client's own, taken from its package (PyPI `xblocks-contrib`), the script is what
-`edx-codejail` would have run.
+The prolog is that of the real client, taken from its package (PyPI `xblocks-contrib`). The script is the
+one that `edx-codejail` would have run.
 """
 
 import json
@@ -15,7 +15,7 @@ from codejail.safe_exec import safe_exec
 from course_library import library
 from django.conf import settings
 
-# A warning about `fs`, of which nothing is used here, is not for this output.
+# Importing the client warns about `fs`, which is not used here.
 warnings.simplefilter("ignore")
 settings.configure(STATIC_URL="/static/")
 from xblocks_contrib.problem.capa.safe_exec.safe_exec import CODE_PROLOG, LAZY_IMPORTS
@@ -29,8 +29,8 @@ def as_the_client_sends(code):
 
 CONTEXT = {"seed": SEED, "anonymous_student_id": "5afe5d9bb03796557ee2614f5c9611fb"}
 
-# By name: code, globals, whether the library goes along, and some globals of the answer or, as
-# text, the last line of standard error.
+# For each name: the code, the globals, whether the library is sent along, and some globals of the
+# answer. If the run must fail: a text, the last line of standard error.
 WORKLOADS = {
     "trivial": ("x = 1 + 1", {}, False, {"x": 2}),
     "problem": (
@@ -125,7 +125,7 @@ WORKLOADS = {
 
 
 class Captured(Exception):
-    """The script, taken before it runs."""
+    """The script that the original would run, taken before it runs."""
 
 
 def original_script(python_path):

@@ -1,5 +1,5 @@
-//! Those that execute the same code: the original, a bare Python, this service, and what none can
-//! beat.
+//! The contenders: programs that execute the same code. They are the original, a bare Python, this
+//! service, and the limit, which no service can beat.
 
 mod bare;
 mod limit;
@@ -18,21 +18,22 @@ use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Seconds of CPU and of the wall clock that a run may take, everywhere: no workload comes near on
-/// a loaded machine either, since one that is killed would be a wrong answer.
+/// The limit of every run, in seconds of CPU time and of the wall clock. No workload comes near it,
+/// also on a loaded machine. A killed run would be a wrong answer.
 pub const LIMIT_S: u64 = 30;
 
 /// Executes workloads, one at a time.
 pub trait Contender {
-    /// Executes and checks the answer: how long it took, the check not included.
+    /// Executes the workload and checks the answer. Returns how long the execution took, without
+    /// the check.
     fn execute(&mut self, workload: &Workload) -> Result<Duration>;
 }
 
-/// An HTTP service with one client. The request of a workload is built once.
+/// An HTTP service with one client. The request of a workload is built once and then sent again.
 pub struct Http {
     client: Client,
     request: Option<(String, Vec<u8>)>,
-    /// The last answer that was right: the same bytes need no second look.
+    /// The last right answer. The same bytes need not be checked again.
     right: Vec<u8>,
 }
 
@@ -80,9 +81,9 @@ fn terminate(process: &mut Child) -> Result<std::process::ExitStatus> {
     Ok(process.wait()?)
 }
 
-/// Kills what is still there: for what must not outlive an error.
+/// Kills a process that may still run, so that it does not outlive an error.
 fn kill(process: &mut Child) {
-    // Both do nothing after a `wait`.
+    // Both calls do nothing after a `wait`.
     let _ = process.kill();
     let _ = process.wait();
 }

@@ -1,7 +1,7 @@
-//! Measures the service from outside, as its clients see it, beside three others that execute the
-//! same code; and its parts, one by one.
+//! Measures the service from outside, as its clients see it, beside three other contenders that
+//! execute the same code. Also measures parts of the service, one by one.
 //!
-//! `make bench` runs it all and writes docs/bench. The guards in `tests` use the same parts.
+//! `make bench` runs all of it and writes docs/bench. The tests in `tests` use the same parts.
 
 #![forbid(unsafe_code)]
 

@@ -1,18 +1,18 @@
-//! Where and when something was measured.
+//! On which machine, and when, something was measured.
 
 use crate::results::Machine;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::Command;
 
-/// `Python 3.11.2` and the like.
+/// The version of a Python, like `Python 3.11.2`.
 pub fn version(python: &Path) -> Result<String> {
     let output = Command::new(python).arg("-V").output();
     let output = output.with_context(|| python.display().to_string())?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Processor, kernel and day, without which figures mean nothing.
+/// Processor, kernel and day. Without them figures mean nothing.
 pub fn describe(python: &Path) -> Result<Machine> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
     let models: Vec<&str> = cpuinfo

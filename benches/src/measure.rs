@@ -1,4 +1,4 @@
-//! The measurements, one file each, and what they share: who is there, and how long to measure.
+//! The measurements, one file each, and what they share: the contenders, and how long to measure.
 
 pub mod before;
 pub mod cost;
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Names of the contenders in tables.
+/// Names of the contenders in tables; this service.
 pub const OURS: &str = "codejail";
-/// The same with one connection for all requests.
+/// This service, with one connection for all requests.
 pub const OURS_KEPT: &str = "codejail, connection kept";
 /// An earlier build of this service.
 pub const BEFORE: &str = "before";
@@ -30,50 +30,51 @@ pub const BARE: &str = "bare Python";
 /// A running interpreter.
 pub const LIMIT: &str = "limit";
 
-/// Between two requests of one client to this service: a sandbox's successor is made meanwhile and
-/// not while the next run is measured. (`throughput` measures without a pause.)
+/// Time between two requests of one client to this service. In it the next sandbox is made, so that
+/// this does not happen while the next run is measured. (`throughput` measures without a pause.)
 pub const PAUSE: Duration = Duration::from_millis(15);
 
-/// Tells on standard error what is done now, and how long all has taken so far.
+/// Says on standard error what is being measured, and how long everything has taken so far.
 pub fn say(what: &str) {
     static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
     eprintln!("{:>4} s  {what}", STARTED.elapsed().as_secs());
 }
 
-/// Where things are, and how thorough to be.
+/// Where the programs are, and how thorough to be.
 #[derive(Debug, Clone)]
 pub struct BenchPlan {
     /// The `codejail` executable.
     pub codejail: PathBuf,
-    /// That of an earlier build, where there is one to compare with.
+    /// The executable of an earlier build, if there is one to compare with.
     pub before: Option<PathBuf>,
     /// The sandbox venv's interpreter.
     pub python: PathBuf,
-    /// Those of other venvs: this build on each is compared with this build on `python`.
+    /// The interpreters of other venvs. This build on each of them is compared with this build on
+    /// `python`.
     pub other_pythons: Vec<PathBuf>,
-    /// The interpreter of the venv with gunicorn; without it the original is left out.
+    /// The interpreter of the venv with gunicorn. Without it the original is left out.
     pub original_python: Option<PathBuf>,
     /// Everything that takes time is divided by this.
     pub quickness: u32,
 }
 
 impl BenchPlan {
-    /// This long, or shorter in a quick run.
+    /// This time, or a shorter one in a quick run.
     pub fn time(&self, full: Duration) -> Duration {
         full / self.quickness
     }
 
-    /// This many, or fewer in a quick run, but some.
+    /// This number, or a smaller one in a quick run, but at least 3.
     pub fn count(&self, full: usize) -> usize {
         (full / self.quickness as usize).max(3)
     }
 
-    /// A service of ours: TOML over the development configuration.
+    /// This service with the development configuration, changed by this TOML.
     pub fn ours(&self, overrides: &str) -> Result<Ours> {
         Self::build(&self.codejail, &self.python, overrides)
     }
 
-    /// The same of the earlier build, where there is one.
+    /// The same for the earlier build, if there is one.
     pub fn before(&self, overrides: &str) -> Result<Option<Ours>> {
         let before = self.before.as_deref();
         before
@@ -89,7 +90,7 @@ impl BenchPlan {
         })
     }
 
-    /// The original, where it is wanted.
+    /// The original, if it is wanted.
     pub fn original(&self) -> Result<Option<Original>> {
         let python = self.original_python.as_deref();
         python
@@ -98,13 +99,13 @@ impl BenchPlan {
     }
 }
 
-/// Those that run all the time: what each measurement asks in turn.
+/// The contenders that run all the time. Each measurement asks them in turn.
 pub struct Field {
     /// This service with the development configuration.
     pub ours: Ours,
-    /// An earlier build of it, where there is one.
+    /// An earlier build of this service, if there is one.
     pub before: Option<Ours>,
-    /// The original, where it is wanted.
+    /// The original, if it is wanted.
     pub original: Option<Original>,
     /// Fresh interpreters.
     pub bare: Bare,
@@ -113,7 +114,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// Starts them, and has a bare Python say what each workload must answer.
+    /// Starts them. A bare Python says what the answer to each workload must be.
     pub fn start(plan: &BenchPlan, suite: &mut Suite) -> Result<Self> {
         let bare = Bare::new(&plan.python, &suite.scripts)?;
         for workload in &mut suite.workloads {
@@ -129,7 +130,8 @@ impl Field {
         })
     }
 
-    /// Each with its name and how many times it is asked in a round: the quick ones more often.
+    /// The contenders, each with its name and how many times it is asked in a round: the quick ones
+    /// more often.
     fn entrants(&mut self) -> Vec<Entrant<'_>> {
         let ours = self.ours.address();
         let mut entrants = vec![
@@ -159,7 +161,7 @@ impl Field {
         entrants
     }
 
-    /// Stops what must be stopped in good order.
+    /// Stops the contenders that must end in good order.
     pub fn stop(self) -> Result<()> {
         if let Some(original) = self.original {
             original.stop()?;
@@ -171,7 +173,7 @@ impl Field {
     }
 }
 
-/// One that is asked in turn.
+/// A contender that is asked in turn.
 pub struct Entrant<'a> {
     /// Its name in tables.
     pub name: String,
@@ -182,7 +184,7 @@ pub struct Entrant<'a> {
 }
 
 impl<'a> Entrant<'a> {
-    /// Asked so many times in a round, with a pause before each.
+    /// A contender that is asked so many times in a round, with a pause before each.
     pub fn new(
         name: &str,
         calls_per_round: usize,

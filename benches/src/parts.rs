@@ -1,5 +1,5 @@
-//! The service's pure parts, one closure each: for Criterion, which takes their time, and for
-//! callgrind, which counts their instructions. They panic where a part does not do what it should.
+//! The service's pure parts, one closure each. Criterion measures their time, and callgrind counts
+//! their instructions. A closure panics if its part does not do what it should.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -32,7 +32,7 @@ use std::sync::{Arc, Once};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// One part, ready to run as often as wanted.
+/// One part. It can run as often as wanted.
 pub struct Part {
     /// Its name in tables and bounds.
     pub name: &'static str,
@@ -40,7 +40,7 @@ pub struct Part {
     pub run: Box<dyn FnMut()>,
 }
 
-/// Bytes that the service's configuration allows, and more than any part has.
+/// A bound of the service's configuration, larger than all that any part has.
 const BYTES_MAX: usize = 32 << 20;
 
 /// All parts.
@@ -52,17 +52,18 @@ pub fn all() -> Vec<Part> {
     parts
 }
 
-/// What is done for the log, for metrics and for the page in one execution that ends well, from the
-/// request's head to a line that goes nowhere and a place among the last executions.
+/// What one execution that ends well costs for the log, the metrics and the page: from the head of
+/// the request to a line that goes nowhere and a place among the last executions.
 fn of_the_log() -> Part {
     static BEGIN: Once = Once::new();
     let request = Request::builder().body(()).expect("a request");
     let (head, ()) = request.into_parts();
     let slug = scan(r#""the problem""#).expect("JSON").as_string();
-    // The service has both before the request comes, and copies them.
+    // The service has both before the request comes, and copies them for each.
     let (bounds, image) = (bounds(), Arc::from("3.11.2-0a1b2c"));
     part("tell of 100 executions", move || {
-        // A hundred, since to begin takes some ten million, and never the same.
+        // A hundred, because the beginning takes some ten million instructions, and never the same
+        // number.
         BEGIN.call_once(begin_to_tell);
         for _ in 0..100 {
             tell(&head, slug, bounds, &image);
@@ -107,7 +108,7 @@ fn tell(head: &Parts, slug: Option<RawString<'_>>, bounds: Bounds, image: &Arc<s
     black_box(id);
 }
 
-/// A log that goes nowhere, a recorder, and what the page keeps.
+/// Starts a log that goes nowhere and the metrics, and keeps executions for the page.
 fn begin_to_tell() {
     finished::begin_keeping();
     log::start_into("info", false, std::io::sink);
@@ -143,7 +144,7 @@ fn part(name: &'static str, run: impl FnMut() + 'static) -> Part {
     }
 }
 
-/// What the smallest real request holds: a prolog and a few lines, some 4 kB.
+/// Code like that of the smallest real request: a prolog and a few lines, some 4 kB.
 fn code() -> String {
     let line = "answer = round(random.uniform(0.1, 0.4) * g, 2)  # in \"m/s\" \\ 'SI'\n";
     line.repeat(56)
@@ -225,7 +226,7 @@ fn read(content_type: &str, body: &str) {
     black_box(form.check().expect("a job").code);
 }
 
-/// A future that has nothing to wait for.
+/// The result of a future that has nothing to wait for.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {

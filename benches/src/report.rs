@@ -81,7 +81,7 @@ fn globals(results: &Results) -> String {
     series_table(&results.globals, "globals", OURS)
 }
 
-/// Percentiles of each, and how much slower it is than the reference.
+/// Percentiles of each series, and how much slower it is than the reference.
 fn series_table(all: &[Series], of: &str, reference: &str) -> String {
     let mut rows = Vec::new();
     for name in names(all) {
@@ -115,7 +115,7 @@ fn series_table(all: &[Series], of: &str, reference: &str) -> String {
     )
 }
 
-/// The median of the rounds; each ratio is a round's own.
+/// The comparisons: medians of the rounds, and ratios within each round.
 fn before(results: &Results) -> String {
     let rows: Vec<_> = (results.before.iter())
         .map(|comparison| {

@@ -1,31 +1,32 @@
-//! What was measured, as it is written to `results.json`. All times are microseconds.
+//! The results of a run, as they are written to `results.json`. All times are microseconds.
 
 use crate::sampling::percentile;
 use serde::Serialize;
 
-/// Where and when.
+/// Where and when the run was.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
-    /// As the kernel names it.
+    /// The processor's name, from the kernel.
     pub processor: String,
-    /// Those that this process may use.
+    /// Processors that this process may use.
     pub cores: usize,
-    /// Its release.
+    /// The kernel's release.
     pub kernel: String,
-    /// The sandboxes' and the original's.
+    /// The Python of the sandboxes and of the original.
     pub python: String,
     /// Year, month, day.
     pub date: String,
-    /// Of the last minute before the run: of a machine that is not quiet the figures say little.
+    /// The load average of the last minute before the run. On a busy machine the figures say
+    /// little.
     pub load_average: f64,
 }
 
 /// Times of one contender with one workload.
 #[derive(Debug, Clone, Serialize)]
 pub struct Series {
-    /// Which workload, or which size.
+    /// The workload's name, or the size.
     pub workload: String,
-    /// Who executed.
+    /// The contender's name.
     pub contender: String,
     /// Each execution's time, in ascending order.
     pub sorted_us: Vec<u32>,
@@ -42,83 +43,83 @@ impl Series {
         }
     }
 
-    /// Milliseconds below which this share of the executions was.
+    /// Milliseconds; this percentage of the executions took at most so long.
     pub fn ms(&self, percent: f64) -> f64 {
         f64::from(percentile(&self.sorted_us, percent)) / 1e3
     }
 }
 
-/// Clients that ask again as soon as they have their answer.
+/// Many clients, each of which asks again as soon as it has its answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Throughput {
-    /// Which workload.
+    /// The workload's name.
     pub workload: String,
-    /// Who executed.
+    /// The contender's name.
     pub contender: String,
-    /// How many at a time.
+    /// The number of clients.
     pub clients: usize,
     /// Executions per second.
     pub per_second: f64,
-    /// How long each took.
+    /// The time of each execution.
     pub times: Series,
 }
 
 /// Requests that come at random moments, half as many as the contender can take at most.
 #[derive(Debug, Clone, Serialize)]
 pub struct HalfLoad {
-    /// Which workload.
+    /// The workload's name.
     pub workload: String,
-    /// Who executed.
+    /// The contender's name.
     pub contender: String,
     /// Arrivals per second.
     pub per_second: f64,
-    /// How long each took, from the moment it was due.
+    /// The time of each execution, from the moment at which its request was due.
     pub times: Series,
 }
 
-/// What one execution uses, in all processes of the contender.
+/// What one execution uses in all processes of the contender together.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cost {
-    /// Which workload.
+    /// The workload's name.
     pub workload: String,
-    /// Who executed, with what preloaded.
+    /// The contender's name, or what was preloaded.
     pub contender: String,
-    /// CPU, user and system.
+    /// CPU time, user and system.
     pub cpu_us: f64,
     /// Page faults that needed no disk.
     pub faults: f64,
-    /// Over so many.
+    /// The number of executions.
     pub executions: usize,
 }
 
-/// Memory of all processes.
+/// Memory of all processes of a contender.
 #[derive(Debug, Clone, Serialize)]
 pub struct Memory {
-    /// Whose.
+    /// The contender's name.
     pub contender: String,
-    /// Whether the sandboxes wait, or run something.
+    /// Whether the sandboxes wait or run something.
     pub state: String,
-    /// Sandboxes, or fresh interpreters.
+    /// The number of sandboxes, or of fresh interpreters.
     pub sandboxes: usize,
-    /// The proportional set size of all processes.
+    /// The sum of the processes' proportional set sizes.
     pub pss_bytes: u64,
 }
 
-/// This build beside another contender, round by round.
+/// This build compared with another contender, round by round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// With whom.
+    /// The other contender's name.
     pub contender: String,
-    /// Which workload.
+    /// The workload's name.
     pub workload: String,
     /// What is compared, with its unit.
     pub what: String,
-    /// Of each round what was found of this build and of the other one.
+    /// For each round the figure of this build, and the figure of the other contender.
     pub rounds: Vec<[f64; 2]>,
 }
 
 impl Comparison {
-    /// No round yet.
+    /// A comparison without rounds.
     pub fn new(contender: &str, workload: &str, what: &str) -> Self {
         Self {
             contender: contender.to_owned(),
@@ -128,17 +129,17 @@ impl Comparison {
         }
     }
 
-    /// One more round: of this build, and of the other one.
+    /// Adds a round: the figure of this build, and the figure of the other contender.
     pub fn add(&mut self, found: [f64; 2]) {
         self.rounds.push(found);
     }
 
-    /// The median of this build's figures, or of the other one's.
+    /// The median of this build's figures (0), or of the other contender's (1).
     pub fn median(&self, which: usize) -> f64 {
         self.median_by(|round| round[which])
     }
 
-    /// This build's figure by the other one's: the median of the rounds.
+    /// This build's figure divided by the other one's: the median of the rounds.
     pub fn ratio(&self) -> f64 {
         self.median_by(|[ours, before]| ours / before)
     }
@@ -162,63 +163,63 @@ impl Comparison {
     }
 }
 
-/// From a start to the first answer.
+/// The time from a start to the first answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Start {
-    /// Who, with what preloaded.
+    /// The contender's name, or what was preloaded.
     pub contender: String,
-    /// Each start's time, in ascending order.
+    /// The time of each start, in ascending order.
     pub times: Series,
-    /// CPU of all processes up to then, the median.
+    /// CPU time of all processes until then, the median.
     pub cpu_us: f64,
 }
 
-/// What the issue asks for, and what was found.
+/// A target of the issue, and the figure that was found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Target {
-    /// What must be so.
+    /// The target in words.
     pub what: String,
     /// The bound, with its unit.
     pub bound: String,
-    /// What was found, with the same unit.
+    /// The figure that was found, with the same unit.
     pub found: String,
-    /// Whether that is within the bound.
+    /// Whether the figure is within the bound.
     pub met: bool,
 }
 
-/// All of one run. What was not measured is empty.
+/// Everything that one run has measured. A measurement that was left out is empty.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
-    /// Where and when.
+    /// Where and when the run was.
     pub machine: Machine,
-    /// Whether it was a short run, whose figures are rough.
+    /// Whether it was a short run; its figures are rough.
     pub quick: bool,
     /// Seconds that the whole run took.
     pub took_s: u64,
-    /// One client.
+    /// Times with one client.
     pub latency: Vec<Series>,
-    /// Many clients.
+    /// Times with many clients.
     pub throughput: Vec<Throughput>,
-    /// Beside an earlier build, or on other Pythons.
+    /// This build beside an earlier build, or on other Pythons.
     pub before: Vec<Comparison>,
-    /// Half as many as could be.
+    /// Times at half load.
     pub half_load: Vec<HalfLoad>,
     /// CPU and page faults per execution.
     pub cost: Vec<Cost>,
-    /// The same, by what is preloaded; `x = 1 + 1` and the times of it.
+    /// Times by what is preloaded. Their CPU time and page faults are in `cost`.
     pub preload: Vec<Series>,
     /// Memory.
     pub memory: Vec<Memory>,
-    /// Starts.
+    /// Times of starts.
     pub start: Vec<Start>,
-    /// By the size of the globals.
+    /// Times by the size of the globals.
     pub globals: Vec<Series>,
     /// The issue's targets.
     pub targets: Vec<Target>,
 }
 
 impl Results {
-    /// Nothing yet.
+    /// Results without any measurement.
     pub fn of(machine: Machine, quick: bool) -> Self {
         Self {
             machine,

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// The value below which this share of the values lie (nearest rank); 0 of none.
+/// The value that so many per cent of the values do not exceed (nearest rank); 0 if there are no
+/// values.
 pub fn percentile(sorted_us: &[u32], percent: f64) -> u32 {
     let rank = (sorted_us.len() as f64 * percent / 100.0).ceil() as usize;
     sorted_us.get(rank.saturating_sub(1)).copied().unwrap_or(0)
 }
 
-/// The value in the middle, of values in any order.
+/// The value in the middle. The values can be in any order.
 pub fn median(values: &[u32]) -> u32 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

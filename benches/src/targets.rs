@@ -1,11 +1,11 @@
-//! What issue 8 asks for. Each target is looked up in what was measured; without the measurement it
-//! is not listed.
+//! The targets of issue 8. Each is compared with the results. A target whose measurement is missing
+//! is left out.
 
 use crate::measure::half_load::best;
 use crate::measure::{LIMIT, OURS};
 use crate::results::{Results, Target};
 
-/// All targets that the results can answer.
+/// All targets whose measurements were made.
 pub fn check(results: &Results) -> Vec<Target> {
     let mut targets = Vec::new();
     for (workload, bound) in [("trivial", 0.6), ("numpy + scipy", 0.7)] {
@@ -25,7 +25,8 @@ pub fn check(results: &Results) -> Vec<Target> {
         let what = format!("p99 at half load, {}", load.workload);
         let found = load.times.ms(99.0);
         let own = latency_at(results, &load.workload, LIMIT, 99.0).unwrap_or(0.0);
-        // A script that computes for longer than that can't be meant.
+        // The target of 3 ms can't be meant for a script that computes for longer than a
+        // millisecond.
         if own < 1.0 {
             targets.push(at_most(&what, 3.0, found, "ms"));
         } else {

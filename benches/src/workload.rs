@@ -1,4 +1,4 @@
-//! What is executed, and what must come of it.
+//! The workloads: code to execute, and what the answer must be.
 
 use anyhow::{Context, Result, bail, ensure};
 use codejail_api_tests::client::Request;
@@ -16,7 +16,7 @@ pub struct Workload {
     pub code: String,
     /// The input globals.
     pub globals: Value,
-    /// A `python_lib.zip` that goes along.
+    /// The `python_lib.zip` that is sent along.
     pub library: Option<Vec<u8>>,
     expected: Expected,
 }
@@ -24,23 +24,23 @@ pub struct Workload {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Expected {
-    /// These globals among others.
+    /// These globals must be in the answer, among others.
     Globals(Map<String, Value>),
-    /// It fails, with this as last line of standard error.
+    /// The run must fail, with this as the last line of standard error.
     Failure(String),
 }
 
-/// What came of it.
+/// The result of an execution.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// It came to its end: all globals.
+    /// The run came to its end: all globals.
     Globals(Value),
-    /// It failed: the text that tells why.
+    /// The run failed: the text that says why.
     Failure(String),
 }
 
 impl Reply {
-    /// What the body of an answer says.
+    /// Reads the body of an answer.
     pub fn of(body: &[u8]) -> Result<Self> {
         let mut body: Value = serde_json::from_slice(body)?;
         Ok(match body.get("emsg") {
@@ -50,23 +50,23 @@ impl Reply {
     }
 }
 
-/// What the original starts Python with.
+/// The scripts that the original starts Python with.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Scripts {
-    /// Without a library on the path.
+    /// The script without a library on the path.
     pub plain: String,
-    /// With `python_lib.zip` on it.
+    /// The script with `python_lib.zip` on the path.
     pub with_library: String,
 }
 
-/// All that is executed.
+/// All workloads, and what contenders need for them.
 #[derive(Debug, Clone)]
 pub struct Suite {
     /// The workloads, in the order of the tables.
     pub workloads: Vec<Workload>,
     /// The course library's bytes.
     pub library: Vec<u8>,
-    /// For a bare Python.
+    /// The scripts for a bare Python.
     pub scripts: Scripts,
 }
 
@@ -87,7 +87,7 @@ struct DescribedWorkload {
 }
 
 impl Workload {
-    /// A workload of its own: code over globals, with globals that must be in the answer.
+    /// A workload that is made here: code, globals, and globals that must be in the answer.
     pub fn new(name: &str, code: &str, globals: Value, expected: Value) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
@@ -103,7 +103,7 @@ impl Workload {
         Self::new("trivial", "x = 1 + 1", json!({}), json!({ "x": 2 }))
     }
 
-    /// As the real client sends it.
+    /// The request, as the real client sends it.
     pub fn request(&self) -> Request {
         let payload = json!({
             "code": self.code,
@@ -116,10 +116,10 @@ impl Workload {
         Request::execute(&payload.to_string(), self.library.as_deref())
     }
 
-    /// Whether an answer is right.
+    /// Checks an answer.
     ///
     /// # Errors
-    /// It is not: a benchmark of wrong answers measures nothing.
+    /// The answer is wrong: a benchmark of wrong answers measures nothing.
     pub fn check(&self, answer: &Reply) -> Result<()> {
         match (&self.expected, answer) {
             (Expected::Globals(expected), Reply::Globals(globals)) => {
@@ -144,7 +144,7 @@ impl Workload {
         }
     }
 
-    /// From now on an answer must be this one, whole: a fresh interpreter's.
+    /// From now on, the whole answer must be this one, which a fresh interpreter gave.
     pub fn must_answer(&mut self, answer: Reply) -> Result<()> {
         self.check(&answer)?;
         if let Reply::Globals(Value::Object(globals)) = answer {
@@ -155,7 +155,7 @@ impl Workload {
 }
 
 impl Suite {
-    /// As `benches/python/workloads.py` describes it. `python` has the real client and the
+    /// Makes the workloads of `benches/python/workloads.py`. `python` has the real client and the
     /// original.
     pub fn load(python: &Path) -> Result<Self> {
         let output = Command::new(python)

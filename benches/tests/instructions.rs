@@ -1,26 +1,28 @@
-//! What the service's pure parts cost in instructions, which no other load on the machine changes.
+//! Instructions of the service's pure parts. Other load of the machine does not change their
+//! number.
 
 use codejail_harness::binary::optimised_codejail;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What each part took when it was last looked at: `instructions.toml` tells how.
+/// The number of each part when it was last noted. `instructions.toml` says how.
 const EXPECTED: &str = include_str!("instructions.toml");
 
-/// Compilers and C libraries differ by some per cent. What is lost or won by more is to be seen: a
-/// bound far above what is needed would guard nothing.
+/// Compilers and C libraries change the number by some per cent. A larger change must be noticed: a
+/// bound far above the real number would guard nothing.
 const TOLERANCE: f64 = 0.3;
 
-/// Of the smallest parts that is a handful of instructions, which an update of the compiler may
-/// bring.
+/// For the smallest parts the share above is only a few instructions, and an update of the compiler
+/// may bring so many.
 const TOLERANCE_MIN: f64 = 200.0;
 
-/// How often a part is counted that seems wrong. The part that begins a log calibrates a clock at
-/// its start, which now and then takes ten million instructions more; a change shows in each count.
+/// How often a part with a wrong number is counted. A log calibrates a clock when it begins, and
+/// now and then that takes ten million instructions more. A real change shows in each count.
 const TRIES: usize = 3;
 
-/// As `make build` makes it, beside the service: unoptimised code says nothing.
+/// The program as `make build` makes it, beside the service. The number of unoptimised code would
+/// mean nothing.
 fn binary() -> PathBuf {
     optimised_codejail().with_file_name("codejail-bench-parts")
 }
@@ -41,8 +43,8 @@ fn instructions(part: &str, times: u32) -> f64 {
     count.trim().parse().expect("a number")
 }
 
-/// The difference of two counts is free of what starting costs, where starting costs the same
-/// twice.
+/// Instructions of one run: the difference of two counts. It does not contain the cost of the
+/// start, if that is the same in both.
 fn per_time(part: &str) -> f64 {
     (instructions(part, 30) - instructions(part, 10)) / 20.0
 }

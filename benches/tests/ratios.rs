@@ -1,4 +1,5 @@
-//! What was reached, as ratios within one run and as counts: a machine's speed is in neither.
+//! The speed that was reached, as ratios within one run and as counts. The speed of the machine is
+//! in neither.
 
 use codejail_benches::contender::{Bare, Contender, Http, Options, Ours};
 use codejail_benches::measure::cost;
@@ -8,7 +9,7 @@ use codejail_harness::binary::optimised_codejail;
 use codejail_harness::python::{sandbox_python, test_python};
 use serde_json::json;
 
-/// Rounds in which each is asked once; a median of so many is not moved by what else runs.
+/// Rounds in which each contender is asked once. Other load does not move the median of so many.
 const ROUNDS: usize = 15;
 
 /// Executions over which page faults are counted.
@@ -24,12 +25,12 @@ fn service(overrides: &str) -> Ours {
 }
 
 fn suite() -> Suite {
-    // Paths of workloads are the project's.
+    // The paths of workloads begin at the project's directory.
     std::env::set_current_dir("..").expect("the project's directory");
     Suite::load(&test_python()).expect("workloads")
 }
 
-/// Medians in microseconds, asked in turn.
+/// Medians in microseconds. The contenders are asked in turn.
 fn medians(workload: &Workload, contenders: &mut [&mut dyn Contender]) -> Vec<u32> {
     let mut times_us = vec![Vec::new(); contenders.len()];
     for _ in 0..ROUNDS {
@@ -40,7 +41,7 @@ fn medians(workload: &Workload, contenders: &mut [&mut dyn Contender]) -> Vec<u3
     times_us.iter().map(|times_us| median(times_us)).collect()
 }
 
-/// Page faults per execution: what a child has to copy and to map, which is most of what it costs.
+/// Page faults per execution: pages that a child has to copy or to map. They are most of its cost.
 fn faults(service: &Ours, workload: &Workload) -> f64 {
     let client = &mut Http::new(service.address(), false);
     cost::of_service(service.pid(), client, workload, EXECUTIONS)
@@ -53,8 +54,8 @@ fn executions_cost_a_fraction_of_a_fresh_interpreters() {
     let suite = suite();
     let service = service("max_requests = 0");
     let mut bare = Bare::new(&sandbox_python(), &suite.scripts).expect("a directory");
-    // Seen on two loaded cores (2026-11-26): 18, 93, 21 (without what sympy imports late: 3.2) and
-    // 6.6. Without what is preloaded, or cached, it is 1 to 2.
+    // Ratios on two loaded cores (2026-11-26): 18, 93, 21 (3.2 without the modules that sympy
+    // imports late) and 6.6. Without preloading or caching the ratio is 1 to 2.
     for (name, bound) in [
         ("trivial", 4.0),
         ("numpy + scipy", 15.0),
@@ -63,7 +64,7 @@ fn executions_cost_a_fraction_of_a_fresh_interpreters() {
     ] {
         let workload = suite.workload(name).expect("a workload");
         let mut ours = Http::new(service.address(), false);
-        // Compiles the library, for those that follow.
+        // This execution has the library compiled for those that follow.
         ours.execute(workload).expect("an answer");
         let times_us = medians(workload, &mut [&mut ours, &mut bare]);
         let ratio = f64::from(times_us[1]) / f64::from(times_us[0]);
@@ -105,14 +106,16 @@ fn with_tables() -> Workload {
     Workload::new("tables", "x = len(rows)", globals, json!({ "x": 300 })).expect("a workload")
 }
 
-/// Per execution of `x = 1 + 1`, its successor's preparation included: 772 and a third more
-/// (2026-11-26, Linux 6.18, Python 3.11). A first part of the runner that is executed in each
-/// child, as it was once, costs 240 more.
+/// Page faults per execution of `x = 1 + 1`, the preparation of the next sandbox included: 772, and
+/// a third more for safety (2026-11-26, Linux 6.18, Python 3.11). If each child executed the first
+/// part of the runner, as it once did, there would be 240 more.
 const FAULTS_EVERYTHING_MAX: f64 = 1_000.0;
 
-/// How much an execution grows with what is preloaded and not used: 1.5 times (2026-11-26).
+/// How much an execution grows with libraries that are preloaded and not used: 1.5 times
+/// (2026-11-26).
 const GROWTH_MAX: f64 = 2.0;
 
-/// What many small objects may add: 133 and twice as much (2026-11-26). They lie in new memory; in
-/// what was left free all over the warm image they cost 1,609 (see `worker/src/heap.rs`).
+/// Page faults that many small objects may add: 133 were seen (2026-11-26), the bound is three
+/// times as many. The objects lie in new memory. In the free blocks all over the warm image they
+/// would cost 1,609 (see `worker/src/heap.rs`).
 const FAULTS_TABLES_MAX: f64 = 400.0;

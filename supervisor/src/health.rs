@@ -1,9 +1,9 @@
-//! Whether executing is safe: what the checks of each worker and of the service itself found.
+//! Whether executing is safe: the results of the checks of each worker and of the service itself.
 //!
-//! Executing is safe once a worker has passed its checks. It becomes unsafe again if a new worker
-//! fails them while no checked worker is serving, and while no worker has served for a long time: a
-//! host that can't start a worker may be broken in any way. A worker that fails never serves; while
-//! others serve, its failure is only reported.
+//! Executing is safe once a worker has passed its checks. It becomes unsafe again in two cases. The
+//! first: a new worker fails its checks while no checked worker serves. The second: no worker has
+//! served for a long time, since a host that can't start a worker may be broken in any way. A
+//! worker that fails never serves. While others serve, its failure is only reported.
 
 use codejail_protocol::SABOTAGE;
 use codejail_protocol::control::LayerState;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 /// between two attempts to start one.
 const UNSERVED_MAX: Duration = Duration::from_secs(30);
 
-/// One check and what it found.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
     /// The original's name for it.
@@ -28,33 +28,33 @@ pub struct Check {
     pub failure: Option<String>,
 }
 
-/// All that is known.
+/// Everything that is known.
 #[derive(Debug, Default)]
 pub struct Health(RwLock<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Workers that have passed and serve.
+    /// Workers that have passed their checks and serve.
     serving: BTreeSet<WorkerId>,
-    /// Since when none serves, once one has.
+    /// Since when no worker serves; none before the first has served.
     unserved: Option<Instant>,
-    /// Whether the last news of workers was good.
+    /// Whether the last result of a worker was good.
     workers_safe: bool,
     /// The checks of each keeper's last worker. A failure stays until a worker of that keeper
     /// passes.
     keepers: BTreeMap<usize, Vec<Check>>,
-    /// Of the service itself; none until they have run.
+    /// The checks of the service itself; none until they have run.
     own: Option<Vec<Check>>,
-    /// What became of the layers: the service's, then the last warm worker's.
+    /// The states of the layers: first the service's, then those of the last warm worker.
     layers: [Vec<LayerState>; 2],
-    /// What the operator should know of this host.
+    /// Warnings about this host, for the operator.
     warnings: Vec<String>,
-    /// Somebody may wait until it is safe.
+    /// Wakes tasks that wait until executing is safe.
     checked: watch::Sender<()>,
 }
 
-/// A sabotage build executes even after failed checks: otherwise no test could show what a missing
-/// layer lets pass.
+/// Whether all checks have passed. A sabotage build executes even after failed checks. Otherwise no
+/// test could show what a missing layer lets pass.
 fn all_passed(checks: &[Check]) -> bool {
     SABOTAGE || checks.iter().all(|check| check.failure.is_none())
 }
@@ -67,7 +67,7 @@ impl State {
         self.workers_safe && served && self.own.as_deref().is_some_and(all_passed)
     }
 
-    /// Each check once, with a failure if there is any.
+    /// Each check once. If it has failed anywhere, with that failure.
     fn checks(&self) -> Vec<Check> {
         let mut merged: Vec<Check> = Vec::new();
         for check in self.keepers.values().chain(&self.own).flatten() {
@@ -100,7 +100,7 @@ impl Health {
     pub async fn until_safe(&self) {
         let mut checked = self.0.read().checked.subscribe();
         while !self.is_safe() {
-            // The sender lives as long as this.
+            // The sender lives as long as this object.
             let _ = checked.changed().await;
         }
     }
@@ -113,7 +113,8 @@ impl Health {
         state.show();
     }
 
-    /// What the checks of a new worker found, and whether all have passed: then it serves.
+    /// Notes the results of a new worker's checks. Returns whether all have passed; then the worker
+    /// serves.
     pub fn worker_checked(&self, keeper: usize, worker: WorkerId, checks: Vec<Check>) -> bool {
         let mut state = self.0.write();
         let passed = all_passed(&checks);
@@ -128,7 +129,7 @@ impl Health {
         passed
     }
 
-    /// What became of the layers that are the same for all workers; logged where that is news.
+    /// Notes the states of the layers that are the same for all workers. Changes are logged.
     pub fn set_layers(&self, layers: Vec<LayerState>) {
         let mut state = self.0.write();
         let mut news = layers.clone();
@@ -137,12 +138,12 @@ impl Health {
         state.layers[0] = layers;
     }
 
-    /// What the operator should know of this host, and what stops no service.
+    /// Notes warnings about this host. They stop no service.
     pub fn set_warnings(&self, warnings: &[String]) {
         self.0.write().warnings = warnings.to_owned();
     }
 
-    /// What became of a worker's own layers; logged where that is news.
+    /// Notes the states of a worker's own layers. Changes are logged.
     pub fn set_worker_layers(&self, layers: Vec<LayerState>) {
         let mut state = self.0.write();
         if state.layers[1] != layers {
@@ -151,7 +152,7 @@ impl Health {
         }
     }
 
-    /// What became of each layer.
+    /// The state of each layer.
     #[must_use]
     pub fn layers(&self) -> Vec<LayerState> {
         self.0.read().layers.concat()
@@ -163,7 +164,7 @@ impl Health {
         self.0.read().serving.len()
     }
 
-    /// A worker serves no more.
+    /// Notes that a worker no longer serves.
     pub fn worker_left(&self, worker: WorkerId) {
         let mut state = self.0.write();
         if state.serving.remove(&worker) && state.serving.is_empty() {
@@ -171,7 +172,7 @@ impl Health {
         }
     }
 
-    /// A keeper has ended, and what its workers said goes with it.
+    /// Notes that a keeper has ended. The results of its workers are forgotten.
     pub fn keeper_left(&self, keeper: usize) {
         let mut state = self.0.write();
         state.keepers.remove(&keeper);
@@ -184,18 +185,18 @@ impl Health {
         self.0.read().checks()
     }
 
-    /// What the operator should know of this host.
+    /// Warnings about this host, for the operator.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.0.read().warnings.clone()
     }
 
-    /// Body of `/health/`: the original's key `status`, and more.
+    /// The body of `/health/`: the original's key `status`, and more keys.
     #[must_use]
     pub fn body(&self) -> String {
         let state = self.0.read();
         let status = if state.is_safe() { "OK" } else { "UNAVAILABLE" };
-        // Null until a worker has been checked.
+        // It is null until a worker has been checked.
         let checks = (!state.keepers.is_empty()).then(|| state.checks());
         let workers = state.serving.len();
         let layers = state.layers.concat();
@@ -207,7 +208,7 @@ impl Health {
     }
 }
 
-/// One line for each; what `auto` could not get is a warning.
+/// Logs a line for each layer. A layer with `auto` that the host does not give is a warning.
 fn log_layers(layers: &[LayerState]) {
     for LayerState { layer, on, detail } in layers {
         if *on {
@@ -280,7 +281,7 @@ mod tests {
         assert!(health.is_safe());
         health.worker_left(SECOND);
         advance(UNSERVED_MAX / 2).await;
-        // Its task says so too.
+        // Its task calls this too.
         health.worker_left(SECOND);
         assert!(health.is_safe());
         advance(UNSERVED_MAX / 2).await;
@@ -295,7 +296,7 @@ mod tests {
         let health = Health::default();
         health.own_checked(Vec::new());
         assert!(health.worker_checked(0, FIRST, checks(None)));
-        // A moment without a serving worker is not unsafe.
+        // A moment without a serving worker does not make the service unsafe.
         health.worker_left(FIRST);
         assert!(health.is_safe());
         assert!(!health.worker_checked(0, SECOND, checks(Some("listed /"))));

@@ -1,6 +1,6 @@
-//! From the command line to an exit status: configuration, and one of the commands.
+//! From the command line to an exit status: reads the configuration, and runs one of the commands.
 #![forbid(unsafe_code)]
-// They panic where they can't write, and a panic is an abort: `say` has what doesn't.
+// These macros panic if they can't write, and a panic aborts the process. Use `say` instead.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let command = match CommandLine::try_parse() {
         Ok(line) => line.command,
         Err(answer) => {
-            // Help and version come here too, and are no mistake.
+            // Help and version come here too. They are not mistakes.
             let _ = answer.print();
             return ExitCode::from(if answer.use_stderr() { EX_USAGE } else { 0 });
         }
@@ -81,14 +81,14 @@ fn main() -> ExitCode {
         }
         Command::Spawner => match codejail_spawner::run() {
             Ok(()) => ExitCode::SUCCESS,
-            // The supervisor was told, and says it.
+            // The supervisor got this error too, and reports it.
             Err(SpawnerError::Configure(_)) => ExitCode::from(EX_CONFIG),
             Err(error) => fail(&error, EX_SOFTWARE),
         },
     }
 }
 
-/// Loads the configuration for a command, or says what is wrong with it.
+/// Loads the configuration for a command, or prints what is wrong with it.
 fn with_config<const N: usize>(
     args: SourceArgs,
     flags: [(&'static str, &'static str, Option<String>); N],
@@ -110,7 +110,7 @@ fn with_config<const N: usize>(
     }
 }
 
-/// What stops nobody and is worth a look, for whoever sees no log.
+/// Prints notes on the configuration, for a user who sees no log. They stop nothing.
 fn tell(notes: &[Note]) {
     for note in notes {
         complain!("codejail: {}", note.text());
@@ -138,7 +138,7 @@ fn serve(loaded: Loaded, sources: &Sources) -> ExitCode {
 }
 
 fn check(loaded: Loaded) -> ExitCode {
-    // What it finds is printed; the log would say it again.
+    // The command prints what it finds; the log would repeat it.
     log::start("off", false);
     match check::run(loaded) {
         Ok(true) => ExitCode::SUCCESS,
@@ -191,7 +191,7 @@ fn import_settings(file: &Path, python: &Path, over: Option<&Path>) -> ExitCode 
     }
 }
 
-/// Prints what the command was asked for.
+/// Prints the result of the command.
 fn produce(text: &str) -> ExitCode {
     match say::product(text) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,10 @@
-//! The threads on which the pipes of old runs are read: apart from those that answer HTTP.
+//! The threads on which the pipes of old runs are read, apart from the threads that answer HTTP.
 //!
-//! A sandbox can make reads of its pipes expensive. Before a read returns, the kernel calls, with
-//! interrupts off, all watchers of the pipe's other end, and a run can hang 100,000 epoll watches
-//! on its own standard output. It takes a run some 1.3 microseconds to make one, and a read 0.1 to
-//! call it. So the age of a run bounds what a read of its pipes can cost: those of young runs stay
-//! where their requests are, since to change threads would cost a small execution a twentieth of
-//! its time.
+//! A sandbox can make reads of its pipes expensive. Before a read returns, the kernel calls all
+//! watchers of the pipe's other end, with interrupts off, and a run can hang 100,000 epoll watches
+//! on its own standard output. It takes a run some 1.3 microseconds to make a watch, and a read 0.1
+//! to call it. So the age of a run bounds the cost of a read. The pipes of young runs stay on the
+//! threads of their requests: a change of threads would make a small execution 5 % slower.
 
 use std::io;
 use std::thread::available_parallelism;
@@ -35,19 +34,19 @@ impl OldRuns {
         Ok(Self(runtime))
     }
 
-    /// How tasks get there.
+    /// The handle by which tasks get to these threads.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.0.handle().clone()
     }
 
-    /// Drops all tasks, and waits at most so long for threads that are not done.
+    /// Drops all tasks, and waits at most so long for threads that are busy.
     pub fn end(self, longest: Duration) {
         self.0.shutdown_timeout(longest);
     }
 }
 
-/// A task on other threads, which is dropped with this.
+/// A task on other threads. It is dropped together with this value.
 #[derive(Debug)]
 pub struct Away<T>(JoinHandle<T>);
 
@@ -57,7 +56,7 @@ impl<T: Send + 'static> Away<T> {
         Self(threads.spawn(task))
     }
 
-    /// Waits for its end; none if its threads have ended before, as they do with the service.
+    /// Waits for the result; none if the threads end first, as they do at the end of the service.
     pub async fn end(mut self) -> Option<T> {
         (&mut self.0).await.ok()
     }

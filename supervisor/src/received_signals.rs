@@ -1,6 +1,6 @@
 //! Which signals this service was sent, and when. A service manager may send its signal to every
-//! process of the service (systemd's `KillMode=control-group`): it ends runs too, and no author is
-//! to blame.
+//! process of the service (systemd's `KillMode=control-group`). Such a signal ends runs too, and no
+//! author is to blame for that.
 
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-/// How far apart the processes of a service may get the same signal: they get it one after the
+/// How far apart the processes of a service may get the same signal. They get it one after the
 /// other, on a host that may be busy.
 const SPREAD: Duration = Duration::from_secs(1);
-/// How long the answer to a run that ended by a signal waits for word that the service got it too.
-/// A run that sends itself such a signal is answered so much later.
+/// How long the answer to a run that ended by a signal waits for the news that the service got the
+/// signal too. If a run sends itself such a signal, its answer comes so much later.
 const WORD_MAX: Duration = Duration::from_millis(100);
 
-/// What is sent to a whole service by those who end or control it.
+/// Signals that people and programs send to a whole service to end or control it.
 const MANAGERS: [Signal; 6] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -25,20 +25,20 @@ const MANAGERS: [Signal; 6] = [
     Signal::SIGTERM,
 ];
 
-/// When each signal came last; at most one entry for each there is.
+/// When each signal came last. There is at most one entry for each signal.
 #[derive(Debug, Default)]
 pub struct ReceivedSignals(watch::Sender<BTreeMap<i32, Instant>>);
 
 impl ReceivedSignals {
-    /// One has just come.
+    /// Notes a signal that has just come.
     pub fn note(&self, signal: i32) {
         self.0.send_modify(|received| {
             received.insert(signal, Instant::now());
         });
     }
 
-    /// Whether a run that took so long, and has just ended with this status, was ended by a signal
-    /// that the whole service was sent.
+    /// Whether a signal that the whole service was sent has ended this run. The run took `elapsed`,
+    /// and has just ended with this status.
     pub async fn have_ended(&self, status: i32, elapsed: Duration) -> bool {
         let signal = -status;
         if !MANAGERS.iter().any(|manager| *manager as i32 == signal) {

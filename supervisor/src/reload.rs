@@ -9,16 +9,16 @@ use crate::service::Service;
 use crate::startup_check;
 use std::sync::Arc;
 
-/// Changed keys that one reload names: every key that there is, and the limits of some twenty
+/// Most changed keys that one reload names: all keys that exist, and the limits of some twenty
 /// courses.
 const CHANGES_SAID_MAX: usize = 150;
 
-/// Reads the configuration anew and applies what can be applied; what can't is named. One that is
-/// wrong changes nothing. Workers are replaced by such that have the new one, each once its
-/// successor serves: no request is lost.
+/// Reads the configuration anew and applies everything that can be applied. Other changes are named
+/// in the log. A configuration with a mistake changes nothing. Each worker is replaced by one with
+/// the new configuration. It stops when its successor serves, so no request is lost.
 pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     let sources = sources.clone();
-    // Files may lie on a disk that is slow.
+    // The files may lie on a slow disk.
     let loaded = match tokio::task::spawn_blocking(move || sources.load()).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(error)) => {
@@ -56,7 +56,7 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     service.config.set_settings(loaded.settings);
     service.config.set(Arc::new(config));
     if let Err(error) = host.spawner.bound(bounds).await {
-        // The service ends: there is none without its spawner.
+        // The service ends, since it can't work without its spawner.
         tracing::error!(event = "reload_failed", %error, "HUP: new workers can't get their limits");
         return;
     }
@@ -71,13 +71,13 @@ pub async fn reload(sources: &Sources, host: &Host, service: &Service) {
     );
 }
 
-/// A configuration was read that does not count.
+/// Notes a configuration that was read and does not count.
 fn refused(service: &Service) {
     service.config.refused();
     count_reload(false);
 }
 
-/// Says, as loudly as the log can, that it holds what learners and authors wrote.
+/// Warns that the log will contain what learners and authors wrote.
 pub fn say_payloads(config: &Config) {
     if config.log.payloads {
         tracing::warn!(
@@ -88,8 +88,8 @@ pub fn say_payloads(config: &Config) {
     }
 }
 
-/// The configuration that counts from now on: what takes a restart stays as it was. Says which keys
-/// have changed, and which of them wait.
+/// The configuration that counts from now on. Keys that take a restart keep their old values. Logs
+/// which keys have changed, and which of them wait.
 fn settled(mut loaded: Config, host: &Host, service: &Service) -> Option<Config> {
     let now = service.config.get();
     let (most, wanted) = (host.config.workers_max(), loaded.workers);
@@ -135,7 +135,7 @@ fn settled(mut loaded: Config, host: &Host, service: &Service) -> Option<Config>
     Some(config)
 }
 
-/// Says each change, as far as the log is no worse for it.
+/// Logs each change, up to a bound.
 fn say(changes: &[Change], line: impl Fn(&Change)) {
     changes.iter().take(CHANGES_SAID_MAX).for_each(line);
     let more = changes.len().saturating_sub(CHANGES_SAID_MAX);
@@ -148,7 +148,7 @@ fn say(changes: &[Change], line: impl Fn(&Change)) {
     }
 }
 
-/// One worker more, or one less: the signals that gunicorn has for it.
+/// Adds a worker, or removes one, as gunicorn does at the same signals.
 pub fn add_workers(service: &Service, change: isize) {
     let Some(pool) = service.pool.get() else {
         return;
@@ -175,7 +175,7 @@ pub fn add_workers(service: &Service, change: isize) {
     }
 }
 
-/// As many executions at a time as the workers can have.
+/// Admits as many executions at a time as so many workers can have.
 fn resize(service: &Service, workers: usize) {
     service.admission.set(&service.config.get(), workers);
 }

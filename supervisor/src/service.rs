@@ -1,4 +1,4 @@
-//! What requests share. It holds the parts and decides nothing.
+//! The parts that all requests share. This file decides nothing.
 
 use crate::config::current::Current;
 use crate::health::Health;
@@ -11,22 +11,22 @@ use crate::request::admission::Admission;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
-/// What requests share.
+/// The parts that all requests share.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// The configuration, which a reload changes.
     pub config: Arc<Current>,
-    /// Who may execute.
+    /// The queue before the pool.
     pub admission: Arc<Admission>,
     /// Ready sandboxes; none until the first worker is warm.
     pub pool: Arc<OnceLock<Pool>>,
-    /// Cancelled when the service finishes what it has and ends.
+    /// Cancelled when the service shall finish its executions and end.
     pub drain: CancellationToken,
     /// Whether executing is safe.
     pub health: Arc<Health>,
     /// Which signals the service was sent.
     pub signals: Arc<ReceivedSignals>,
-    /// What is held of bodies and answers.
+    /// The bytes of bodies and answers that are held.
     pub bodies: Arc<Budget>,
     /// How fast bodies may come in tiny pieces.
     pub pace: Arc<Pace>,

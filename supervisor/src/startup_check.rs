@@ -1,5 +1,5 @@
-//! The original's safety checks and one more: each new worker's, run through its own sandboxes
-//! before it may serve, and the service's own.
+//! The safety checks: the original's, and one more. Each new worker must pass its checks in its own
+//! sandboxes before it may serve. The service itself has a check too.
 
 use crate::config::{CodeJailLimits, Config};
 use crate::execution::{Attempt, CaptureBounds, Job, run_somewhere};
@@ -12,19 +12,19 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// One probe: its name, its code, and what must come of it.
+/// One probe: its name, its code, and the result that it must have.
 struct Probe {
     id: &'static str,
-    /// The original's name for it in its log.
+    /// Its name in the original's log.
     name: &'static str,
     code: &'static str,
     expected: Expected,
 }
 
 enum Expected {
-    /// It ends well with these globals.
+    /// The run ends well with these globals.
     Globals(&'static str),
-    /// It is denied: one of these is in its error.
+    /// The run is denied: its error contains one of these texts.
     Denied(&'static [&'static str]),
 }
 
@@ -44,8 +44,9 @@ const PROBES: &[Probe] = &[
         code: "import os\nret = os.listdir('/')",
         expected: Expected::Denied(&[PERMISSION]),
     },
-    // Not one of the original's. Who can write beside its own `tmp` owns its worker's files, and so
-    // those of every other run: where sandboxes share a uid, Landlock alone keeps them apart.
+    // The original does not have this check. A run that can write beside its own `tmp` can change
+    // its worker's files, and so the files of all other runs. Where sandboxes share a uid, only
+    // Landlock keeps them apart.
     Probe {
         id: "files",
         name: "Block writes beside the run's own files",
@@ -72,10 +73,10 @@ const EGRESS: &str = "Block egress from webapp";
 /// How many sandboxes the checks of one worker take.
 pub const SANDBOXES_TAKEN: u64 = PROBES.len() as u64;
 
-/// How long a probe may take: a sandbox is ready within 10 s or its worker is given up, and no
-/// probe computes.
+/// How long a probe may take. A sandbox is ready within 10 s, or its worker is given up. No probe
+/// computes for long.
 const PROBE_MAX: Duration = Duration::from_secs(30);
-/// How long a connection may take that must not come about: one that is let through takes
+/// How long to wait for a connection that must be denied. Where it is not denied, it takes
 /// milliseconds.
 const EGRESS_MAX: Duration = Duration::from_secs(2);
 
@@ -111,7 +112,8 @@ pub async fn of_worker(worker: WorkerId, shelf: &Shelf, config: &Config) -> Vec<
     checks
 }
 
-/// The checks of the service itself: whether it is kept from the network, where that is asked for.
+/// The check of the service itself: whether it is kept from the network, if the configuration asks
+/// for that.
 pub async fn of_service(config: &Config) -> Vec<Check> {
     let Some(target) = &config.egress_check else {
         return Vec::new();
@@ -121,7 +123,8 @@ pub async fn of_service(config: &Config) -> Vec<Check> {
         Ok(Ok(_)) => Some(format!(
             "the service could connect to {target}, which egress_check forbids"
         )),
-        // Refused, unreachable, no such name, or no answer at all.
+        // Denied: the connection was refused, there was no route or no such name, or nothing
+        // answered.
         Ok(Err(_)) | Err(_) => None,
     };
     match &failure {
@@ -162,7 +165,8 @@ impl Probe {
         }
     }
 
-    /// As a request's job, but past admission: nobody else takes from this shelf.
+    /// Executes the code as a request's job, but without admission: only the checks take from this
+    /// shelf.
     async fn execute(&self, shelf: &Shelf, config: &Config) -> Result<Answer, String> {
         let code = serde_json::Value::from(self.code).to_string();
         let globals = scan::scan("{}").map_err(|error| error.to_string())?;
@@ -186,8 +190,8 @@ impl Probe {
     }
 }
 
-/// What came of a run of the service's own, in an operator's words. What a limit did is said by its
-/// key.
+/// The result of an own run of the service, for an operator. If a limit ended the run, its key is
+/// named.
 #[must_use]
 pub fn told(answer: &Answer, limits: &CodeJailLimits) -> String {
     match answer {
@@ -204,7 +208,7 @@ pub fn told(answer: &Answer, limits: &CodeJailLimits) -> String {
     }
 }
 
-/// The limit that ends a run like this, where there is one.
+/// The key of the limit that ends a run like this, if there is one.
 fn limit_behind(emsg: &str, limits: &CodeJailLimits) -> Option<String> {
     if emsg.ends_with("with status code: -9") && limits.REALTIME > 0.0 {
         Some(format!("limits.REALTIME = {}", limits.REALTIME))

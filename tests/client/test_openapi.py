@@ -16,7 +16,7 @@ def document(service):
 
 
 def resolved(document, value):
-    """What a reference leads to."""
+    """The value that a `$ref` leads to; any other value as it is."""
     while isinstance(value, dict) and "$ref" in value:
         place = document
         for name in value["$ref"].removeprefix("#/").split("/"):
@@ -26,9 +26,9 @@ def resolved(document, value):
 
 
 def assert_described(document, path, answer):
-    """The answer is one that the document has for its path, method and status."""
+    """The document describes this answer for its path, method and status."""
     item = document["paths"][path]
-    # Methods that are not described are answered as one that is.
+    # A method that is not described gets an answer that a described method of the path can get.
     method = answer.request.method.lower()
     operations = [item[method]] if method in item else list(item.values())
     found = [operation["responses"].get(str(answer.status_code)) for operation in operations]

@@ -1,4 +1,4 @@
-"""What the import of a library changes in the process: in the runs that import it, and in no other."""
+"""What a library changes in the process at its import is seen by the runs that import it, and by no other."""
 
 import re
 
@@ -96,7 +96,7 @@ def test_nothing_that_the_usual_libraries_change_is_seen_by_a_run_that_does_not_
 
 
 def test_what_a_library_changes_is_seen_by_a_run_that_imports_it(tmp_path):
-    """But for the two that late_random.py's table of differences names."""
+    """Two changes are exceptions: `once` and the C environment, in the table of late_random.py."""
     (tmp_path / "lib.py").write_text(
         VANDAL.replace("sys.stdin = open(os.devnull)", "sys.stdin = open(os.devnull, 'r+')")
     )

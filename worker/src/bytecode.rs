@@ -1,44 +1,47 @@
-//! A course library's bytecode, which the service compiled before: zipimport gets it where it would
-//! compile a module of `python_lib.zip`.
+//! A course library's bytecode, which the service has compiled before. zipimport gets it instead of
+//! compiling the modules of `python_lib.zip`.
 //!
-//! It comes from a sandbox that saw this library alone, and is given to executions of this library
-//! alone, whose code runs there anyway. So what is in it need not be trusted, but it must be right:
-//! a module's is used only for the very source that it was made of.
+//! The bytecode comes from a sandbox that saw only this library, and only executions of this
+//! library get it. The library's own code runs there anyway. So the bytecode need not be trusted,
+//! but it must be right: the bytecode of a module is used only if its source is the one that was
+//! compiled.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Key of the hash of a source, the same in `supervisor/src/library_cache/compile.py`. Python's own
-/// for `.pyc` files changes with its version.
+/// Key for the hash of a source, the same as in `supervisor/src/library_cache/compile.py`. Python
+/// has a key of its own for `.pyc` files, which changes with the version.
 const HASH_KEY: u64 = 0;
 
-/// The library's bytecode, and what it takes to use it, kept from before the author's code runs.
+/// The library's bytecode, and what its use takes. All of it is kept from before the author's code
+/// runs.
 struct Library {
     builtins: Py<PyAny>,
     compile: Py<PyAny>,
     loads: Py<PyAny>,
     source_hash: Py<PyAny>,
     marshalled: Py<PyBytes>,
-    /// By file name: the hash of the source, and the marshalled code. Unmarshalled when first
-    /// needed.
+    /// For each file name, the hash of the source and the marshalled code. The dict is unmarshalled
+    /// when it is first needed.
     modules: PyOnceLock<Option<Py<PyDict>>>,
-    /// What was given last: the entry, and the code. An import asks twice in a row, since zipimport
-    /// compiles a module to learn its file's name too, and throws that away.
+    /// The entry and the code that were given last. An import asks twice in a row: zipimport first
+    /// compiles a module to learn the name of its file, and throws the result away.
     last: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
 }
 
-/// Makes zipimport find `bytecode`: the magic number of the Python that made it, and a marshalled
+/// Makes zipimport use `bytecode`: the magic number of the Python that made it, and a marshalled
 /// dict.
 ///
-/// zipimport looks `compile` up in its own namespace, then among the builtins. The one that it is
-/// given has no frame, so no traceback shows it.
+/// zipimport looks the name `compile` up in its own namespace, then among the builtins. The
+/// function that is put there has no frame, so no traceback shows it.
 pub fn offer(py: Python<'_>, bytecode: &[u8]) -> PyResult<()> {
     let external = py.import("_frozen_importlib_external")?;
     let magic = external.getattr("MAGIC_NUMBER")?;
     let Some(marshalled) = bytecode.strip_prefix(magic.extract::<&[u8]>()?) else {
-        // A worker has another Python now: that of before was replaced under the same name.
+        // The bytecode is from a Python that has been replaced since, and this worker has the new
+        // one.
         return Ok(());
     };
     let builtins = py.import("builtins")?;
@@ -58,8 +61,8 @@ pub fn offer(py: Python<'_>, bytecode: &[u8]) -> PyResult<()> {
 }
 
 impl Library {
-    /// In place of `compile(source, file_name, "exec", dont_inherit=True)`. Where the run has put
-    /// its own `compile` among the builtins, that is asked.
+    /// Stands in for `compile(source, file_name, "exec", dont_inherit=True)`. If the run has put
+    /// its own `compile` among the builtins, that function is called.
     fn compile(
         &self,
         args: &Bound<'_, PyTuple>,
@@ -67,7 +70,7 @@ impl Library {
     ) -> PyResult<Py<PyAny>> {
         let compile = self.builtins.bind(args.py()).getattr("compile")?;
         if compile.is(&self.compile)
-            // What can't be unmarshalled is as if it were not there.
+            // Bytecode that can't be unmarshalled is ignored.
             && let Ok(Some(code)) = self.find(args)
         {
             return Ok(code.unbind());
@@ -104,7 +107,7 @@ impl Library {
         Ok(Some(code))
     }
 
-    /// Never held while Python runs.
+    /// The lock is never held while Python runs.
     fn last(&self) -> MutexGuard<'_, Option<(Py<PyAny>, Py<PyAny>)>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The worker's own confinement, before it imports anything that an operator named.
+//! How the worker confines itself, before it imports any library that an operator named.
 
 use crate::layers::apparmor::AppArmor;
 use crate::layers::landlock::{self, Landlock};
@@ -9,23 +9,23 @@ use codejail_protocol::control::{LayerMode, LayerState, SANDBOXES_MAX, WorkerCon
 use nix::unistd::getuid;
 use std::path::PathBuf;
 
-/// What sandboxes of this worker will be confined with.
+/// What is ready for the confinement of this worker's sandboxes.
 #[derive(Debug)]
 pub struct Confined {
     /// AppArmor, where it is in use.
     pub apparmor: Option<AppArmor>,
     /// Landlock, where the kernel has it and the operator wants it.
     pub landlock: Option<Landlock>,
-    /// Compiled once for all of them; none only in a build for tests.
+    /// Compiled once for all sandboxes; none only in a build for tests.
     pub filters: Option<Filters>,
-    /// Whether jobs get their limits; not so only in a build for tests.
+    /// Whether jobs get their limits; false only in a build for tests.
     pub rlimits: bool,
-    /// What to say of each.
+    /// The state of each layer, for the operator.
     pub layers: Vec<LayerState>,
 }
 
-/// Layers that every host has can be left out by a build for tests alone, whatever the supervisor
-/// says.
+/// Whether a layer that every host has is wanted. Only a build for tests can leave such a layer
+/// out, whatever the supervisor says.
 fn wanted(layer: &'static str, mode: LayerMode) -> Result<bool, LayerError> {
     match mode {
         LayerMode::Require | LayerMode::Auto => Ok(true),
@@ -35,7 +35,7 @@ fn wanted(layer: &'static str, mode: LayerMode) -> Result<bool, LayerError> {
 }
 
 /// The first and the last uid of this worker's sandboxes. They follow the worker's own uid, which
-/// the spawner chose. How many there are is the supervisor's word, up to a bound.
+/// the spawner chose. The supervisor says how many there are; the number has a bound.
 fn sandbox_uids(config: &WorkerConfig) -> Result<Option<(u32, u32)>, LayerError> {
     if config.sandboxes_max > SANDBOXES_MAX {
         return Err(LayerError::refused(
@@ -48,7 +48,7 @@ fn sandbox_uids(config: &WorkerConfig) -> Result<Option<(u32, u32)>, LayerError>
     Ok(config.own_uids.then_some(range))
 }
 
-/// Confines this process, in this order: nothing later may need what something earlier denies.
+/// Confines this process. The order matters: no step may need what an earlier step denies.
 pub fn worker(config: &WorkerConfig, own_paths: Vec<PathBuf>) -> Result<Confined, LayerError> {
     let readable = [own_paths, config.read_paths.clone()].concat();
     let apparmor = AppArmor::find(config.apparmor.as_ref())?;

@@ -11,7 +11,7 @@ const CONTROL: RawFd = 3;
 /// Why the conversation ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The socket failed or carried something that is no order.
+    /// The socket failed, or a packet on it was not an order.
     #[error("control socket: {0}")]
     Packet(#[from] PacketError),
     /// An order that is not legal in this state.

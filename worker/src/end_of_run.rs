@@ -1,6 +1,7 @@
 //! The end of a run as `Py_RunMain` and `Py_FinalizeEx` make it (Python/pylifecycle.c, 3.8 to
-//! 3.13), but for taking the interpreter itself down, which costs tens of milliseconds. What that
-//! would let run, the `__del__` of what modules other than `__main__` hold, is left out.
+//! 3.13), except that the interpreter itself is not taken down, which would cost tens of
+//! milliseconds. So one thing is left out: the `__del__` of objects that modules other than
+//! `__main__` hold.
 
 use crate::finders::WarmFinders;
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
@@ -11,8 +12,8 @@ use std::{io, ptr};
 /// Exit status of an interpreter that could not flush its streams (Modules/main.c).
 const FLUSH_FAILED: i32 = 120;
 
-/// What an interpreter sets to None before modules go (`sys_deletes`, Python/pylifecycle.c), so
-/// that `__del__` can't import any more.
+/// Names that an interpreter sets to None before it removes modules (`sys_deletes`,
+/// Python/pylifecycle.c). From then on `__del__` can't import.
 const SYS_CLEARED: &[&str] = &[
     "path",
     "argv",
@@ -27,8 +28,8 @@ const SYS_CLEARED: &[&str] = &[
     "meta_path",
 ];
 
-/// Does what an interpreter does between the script's last line and its exit, and returns the exit
-/// status. A run that was interrupted ends here, by SIGINT.
+/// Does what an interpreter does between the script's last line and its exit. Returns the exit
+/// status. A run that was interrupted ends in this function, by SIGINT.
 pub fn finish(
     py: Python<'_>,
     result: PyResult<Bound<'_, PyAny>>,
@@ -40,7 +41,7 @@ pub fn finish(
         Ok(_) => 0,
         Err(error) if error.is_instance_of::<PySystemExit>(py) => system_exit(py, &error),
         Err(error) => {
-            // Only the class itself, no subclass (`run_eval_code_obj`, Python/pythonrun.c).
+            // The class itself, not a subclass (`run_eval_code_obj`, Python/pythonrun.c).
             interrupted = error
                 .get_type(py)
                 .is(PyType::new::<PyKeyboardInterrupt>(py));
@@ -60,8 +61,8 @@ pub fn finish(
     if flushed { status } else { FLUSH_FAILED }
 }
 
-/// Touches what the end of a run writes to, ahead of it and without an effect: see `prefault` in
-/// `python/warm_up/load_job.py`.
+/// Touches the memory that the end of a run writes to, before the request comes and without any
+/// effect: see `prefault` in `python/warm_up/load_job.py`.
 pub fn prefault(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     flush(py);
     let sys = py.import("sys")?;
@@ -75,8 +76,9 @@ pub fn prefault(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     Ok(())
 }
 
-/// What `SystemExit` asks for, as `handle_system_exit` in Python/pythonrun.c reads it: nothing is
-/// 0, an integer is itself (the kernel keeps its low byte), anything else is printed and is 1.
+/// The exit status of a `SystemExit`, as `handle_system_exit` in Python/pythonrun.c reads it.
+/// Nothing is 0. An integer is the status (the kernel keeps its low byte). Anything else is
+/// printed, and the status is 1.
 fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     let Ok(code) = error.value(py).getattr("code") else {
         return 1;
@@ -85,7 +87,7 @@ fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
         return 0;
     }
     if code.is_instance_of::<PyInt>() {
-        // Out of range it is C's -1 with an error set, and the exit status 255.
+        // A number out of range becomes -1 with an error set in C, so the exit status is 255.
         let low_bits = code.extract::<i64>().unwrap_or(-1);
         return i32::from(low_bits.to_le_bytes()[0]);
     }
@@ -93,8 +95,8 @@ fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     1
 }
 
-/// To `sys.stderr`, and past it where it isn't there; what can't be printed is not, but the line
-/// ends.
+/// Prints to `sys.stderr`, or to descriptor 2 without it. If the object can't be printed, only the
+/// end of the line is.
 fn print_exit_code(py: Python<'_>, code: &Bound<'_, PyAny>) {
     let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr"));
     let write = |text: &Bound<'_, PyAny>| match &stderr {
@@ -112,7 +114,7 @@ fn write_raw(text: &str) -> PyResult<()> {
     Ok(())
 }
 
-/// In 3.12 no thread can be started from here on, also by exit functions; 3.13 took that back
+/// In 3.12 no thread can be started from here on, not even by exit functions. 3.13 took that back
 /// (`interp->finalizing`, Python/pylifecycle.c and Modules/_threadmodule.c).
 fn forbid_threads(py: Python<'_>) -> PyResult<()> {
     let version = py.version_info();
@@ -136,7 +138,7 @@ fn forbid_threads(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Waits for non-daemon threads; past the deadline the kill timer ends it.
+/// Waits for non-daemon threads. If that takes too long, the kill timer ends the process.
 fn join_threads(py: Python<'_>) -> PyResult<()> {
     let modules = py.import("sys")?.getattr("modules")?;
     match modules.get_item("threading") {
@@ -147,16 +149,16 @@ fn join_threads(py: Python<'_>) -> PyResult<()> {
 
 fn run_exit_functions(py: Python<'_>) -> PyResult<()> {
     let done = py.import("atexit")?.call_method0("_run_exitfuncs");
-    // Before 3.10 it raises the last error, which it has printed (`call_py_exitfuncs`).
+    // Before 3.10 this raises the last error, which it has printed already (`call_py_exitfuncs`).
     match py.version_info() < (3, 10) {
         true => Ok(()),
         false => done.map(drop),
     }
 }
 
-/// Flushes `sys.stdout` and `sys.stderr`; whether both could be, as `flush_std_files` judges it:
-/// one that isn't there or is closed has nothing to flush, and of standard error's trouble only the
-/// status tells.
+/// Flushes `sys.stdout` and `sys.stderr`. Returns whether both could be flushed, as
+/// `flush_std_files` judges it. A stream that is not there or is closed has nothing to flush. An
+/// error of standard error is not printed; only the exit status shows it.
 fn flush(py: Python<'_>) -> bool {
     let stream = |name| {
         let stream = py.import("sys").and_then(|sys| sys.getattr(name)).ok()?;
@@ -182,9 +184,9 @@ fn is_closed(stream: &Bound<'_, PyAny>) -> bool {
         .unwrap_or(false)
 }
 
-/// Lets go of the run's objects, so that what their `__del__` does still happens: the exception
-/// first, then `__main__`'s names, then cycles. What the run
-/// wrote and did not flush goes out last: it is nobody's fault any more if it can't.
+/// Releases the run's objects, so that their `__del__` still runs: first the exception, then the
+/// names of `__main__`, then cycles. Last, flushes what the run has written since. If that fails,
+/// nobody is told, as in an interpreter.
 fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     let sys = py.import("sys")?;
     let gc = py.import("gc")?;
@@ -203,8 +205,8 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     Ok(())
 }
 
-/// The names of `__main__` in the order of `_PyModule_ClearDict` (Objects/moduleobject.c). One that
-/// is no text, or holds lone surrogates, is left out: the original's ends as late.
+/// The names of `__main__` in the order of `_PyModule_ClearDict` (Objects/moduleobject.c). Names
+/// that are not text, or hold lone surrogates, are left out: the original clears them as late.
 fn names_to_clear(main: &Bound<'_, PyDict>) -> impl Iterator<Item = String> {
     let names = main.keys().into_iter();
     let names = names.filter_map(|name| name.extract::<String>().ok());
@@ -219,8 +221,9 @@ fn flush_c_library() {
     unsafe { libc::fflush(ptr::null_mut()) };
 }
 
-/// `finalize_modules_delete_special`. No module can be imported any more by then, not even one that
-/// was: `sys.modules` is empty. Emptying it here would write to the pages of every module.
+/// `finalize_modules_delete_special`. From here on no module can be imported, not even an imported
+/// one: the interpreter has emptied `sys.modules`. To empty it here would write to the pages of
+/// every module.
 fn forbid_imports(sys: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = sys.py();
     for name in SYS_CLEARED {
@@ -256,7 +259,7 @@ fn interrupt() {
     }
 }
 
-/// As the interpreter does with errors at its end: print and go on.
+/// Prints the error and goes on, as the interpreter does with errors at its end.
 fn unraisable(py: Python<'_>, result: PyResult<()>) {
     if let Err(error) = result {
         error.write_unraisable(py, None);

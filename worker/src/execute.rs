@@ -1,7 +1,7 @@
 //! One execution, in its sandbox: lock down, wait for the job, run it, report, end.
 //!
-//! What the author's code does is an outcome, never an error. An error here is ours; it is reported
-//! and the process ends, so no half-confined sandbox ever runs anything.
+//! What the author's code does is an outcome, never an error. An error here is a fault of ours. It
+//! is reported and the process ends, so no half-confined sandbox ever runs code.
 
 use crate::bytecode;
 use crate::confine::Confined;
@@ -24,14 +24,14 @@ use pyo3::types::{PyBytes, PyDict};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// Nesting that is far from Python's recursion limit, 1000: a level of nesting takes one or two of
-/// them.
+/// Nesting that is far from Python's recursion limit of 1000. Each level of nesting takes one or
+/// two levels of recursion.
 const SHALLOW_MAX: usize = 100;
 
-/// Between the last report and the exit. The kernel keeps a processor for milliseconds to take down
-/// a large image. The supervisor, which sends the answer, and a client on this host, which waits
-/// for it, may need that very processor. The GIL is held, so no thread of the code goes on
-/// meanwhile.
+/// The time between the last report and the exit. At the exit the kernel takes down a large image,
+/// which keeps a processor busy for milliseconds. The supervisor that sends the answer, and a
+/// client on this host that waits for it, may need that processor. The GIL is held meanwhile, so no
+/// thread of the code goes on.
 const EXIT_DELAY: Duration = Duration::from_millis(1);
 
 /// Exit status of a worker that could not start: EX_UNAVAILABLE of sysexits(3).
@@ -41,7 +41,7 @@ pub const CANNOT_START: i32 = 69;
 pub struct Inherited<'a> {
     /// The warm interpreter's tools.
     pub warm: &'a Warm,
-    /// What to be confined with.
+    /// The profiles, rulesets and filters with which a sandbox is confined.
     pub confined: &'a Confined,
     /// The signals that the worker ignores.
     pub ignored: &'a Ignored,
@@ -54,15 +54,15 @@ pub fn run(
     spec: SandboxSpec,
     status: Result<OwnedFd, LayerError>,
 ) -> ! {
-    // Without its status pipe it can tell nobody; its exit tells enough.
+    // A sandbox without its status pipe can't report; its exit tells enough.
     let Ok(pipe) = status else { exit(1) };
     let mut status = Status::new(pipe);
     match prepare(py, inherited, spec) {
         Ok(sandbox) => {
             status.report(&SandboxReport::Prepared { used: used() });
             let result = serve_job(py, inherited, sandbox, &mut status);
-            // No whole job came, because the supervisor is gone or has closed the pipe; or the
-            // sandbox could not close around it.
+            // No whole job came, because the supervisor is gone or has closed the pipe. Or a step
+            // of the second stage of confinement failed.
             if let Err(error) = result {
                 status.report(&SandboxReport::PrepareFailed { error });
             }
@@ -72,21 +72,21 @@ pub fn run(
     exit(1)
 }
 
-/// What this process has used so far, getrusage(2). Asked before there is a job, where the time
-/// does not count.
+/// What this process has used so far, getrusage(2). It is asked before there is a job, when the
+/// time does not count.
 fn used() -> Usage {
     let micros = |time: TimeVal| {
         let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
         u64::try_from(micros).unwrap_or(0)
     };
-    // It has no reason to fail; then a run seems to use what its preparation did.
+    // The call has no reason to fail. If it does, the preparation counts as a part of the run.
     getrusage(UsageWho::RUSAGE_SELF).map_or(Usage::default(), |usage| Usage {
         cpu_us: micros(usage.user_time()) + micros(usage.system_time()),
         resident_kib_max: usage.max_rss().unsigned_abs(),
     })
 }
 
-/// All that can be done before there is a job.
+/// Everything that can be done before there is a job.
 fn prepare(
     py: Python<'_>,
     inherited: &Inherited<'_>,
@@ -106,14 +106,15 @@ fn prepare(
     Ok(sandbox)
 }
 
-/// Does ahead of the request what every run does: see `prefault` in `python/warm_up/load_job.py`.
+/// Does once, before the request comes, what every run does: see `prefault` in
+/// `python/warm_up/load_job.py`.
 fn prefault(py: Python<'_>, inherited: &Inherited<'_>) -> PyResult<()> {
     inherited.warm.prefault.call0(py)?;
     end_of_run::prefault(py, &py.import("__main__")?.dict())
 }
 
 /// Makes the interpreter believe that it was started in the sandbox's directory, with the script
-/// there: up to Python 3.8 its name stays as it was given.
+/// that lies there. In Python 3.8 the script's name stays as it was given.
 fn stand_in_place(py: Python<'_>, inherited: &Inherited<'_>, sandbox: &Sandbox) -> PyResult<()> {
     let file = match py.version_info() >= (3, 9) {
         true => sandbox.path().join(JAILED_CODE),
@@ -131,7 +132,7 @@ fn stand_in_place(py: Python<'_>, inherited: &Inherited<'_>, sandbox: &Sandbox) 
     inherited.warm.runner.rename(py, file)
 }
 
-/// Reads the job, closes the sandbox around it and runs it. Returns only if that was not possible.
+/// Reads the job, closes the sandbox around it and runs it. Returns only if one of these failed.
 fn serve_job(
     py: Python<'_>,
     inherited: &Inherited<'_>,
@@ -146,8 +147,8 @@ fn serve_job(
     sandbox
         .close(job.python_lib.as_deref(), &job.header.limits)
         .map_err(|error| error.to_string())?;
-    // The job's limits hold from here on. Whatever ends the process now is the job's own end, also
-    // while the job is loaded.
+    // The job's limits hold from here on. From here on also, any end of the process is the result
+    // of the job, even while the job is being loaded.
     status.report(&SandboxReport::Closed);
     let loaded = load(py, inherited, &job, &main);
     drop(job);
@@ -161,8 +162,8 @@ fn serve_job(
             status.report(&SandboxReport::Unloadable { message });
             exit(0)
         }
-        // Too little memory is left, for example: the run ends with it as with an error of its
-        // code.
+        // For example, too little memory is left. The run then ends with that error, as if its code
+        // had raised it.
         Err(error) => {
             status.report(&SandboxReport::Started);
             Err(error)
@@ -178,13 +179,13 @@ fn serve_job(
     exit(code)
 }
 
-/// Whether Python's `json` refused the texts: too many digits are a ValueError, too deep nesting is
-/// a RecursionError.
+/// Whether Python's `json` refused the texts. Too many digits are a ValueError; nesting that is too
+/// deep is a RecursionError.
 fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyRecursionError>(py)
 }
 
-/// Puts `code` and `g_dict` where the runner finds them, and the library on the path.
+/// Puts `code` and `g_dict` where the runner finds them, and puts the library on the path.
 fn load(
     py: Python<'_>,
     inherited: &Inherited<'_>,
@@ -211,7 +212,8 @@ fn load(
     Ok(())
 }
 
-/// Ends at once: no destructor, no exit handler, nothing of the warm image is taken down by hand.
+/// Ends at once: no destructor and no exit handler runs, and nothing of the warm image is taken
+/// down by hand.
 pub fn exit(status: i32) -> ! {
     // SAFETY: _exit(2) takes a number and does not return.
     unsafe { libc::_exit(status) }

@@ -1,9 +1,10 @@
 //! The finders in `sys.path_importer_cache`, one for each directory that modules were imported
 //! from.
 //!
-//! The end of a run sets that attribute to None, as an interpreter's end does. Where nothing else
-//! holds the dict (Python 3.12 and later) it would free every finder of the warm image, page by
-//! page. Nobody can see whether it does: a finder does nothing when it goes.
+//! The end of a run sets that attribute to None, as the end of an interpreter does. If nothing else
+//! holds the dict (Python 3.12 and later), every finder of the warm image would be freed, and each
+//! writes to a page. So the dict is kept. No code can notice that: a finder does nothing when it is
+//! freed.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -14,14 +15,14 @@ use std::ptr;
 #[derive(Debug)]
 pub struct WarmFinders {
     cache: Py<PyDict>,
-    /// Addresses of the finders in the dict's order, to be compared and never followed.
+    /// Addresses of the finders in the order of the dict. They are compared, never followed.
     finders: Vec<usize>,
     /// The import system's own classes, which have no `__del__`.
     classes: Vec<Py<PyAny>>,
 }
 
 impl WarmFinders {
-    /// Notes what is there now.
+    /// Notes what the dict holds now.
     pub fn note(py: Python<'_>) -> PyResult<Self> {
         let cache = py.import("sys")?.getattr("path_importer_cache")?;
         let cache = cache.cast_into::<PyDict>()?;
@@ -43,8 +44,9 @@ impl WarmFinders {
         })
     }
 
-    /// Keeps the dict for ever, if it holds what it held and what the import system has added. One
-    /// that holds an object of the run's is the run's to free: that object's `__del__` may be seen.
+    /// Keeps the dict for ever, if it holds only what it held before and what the import system has
+    /// added since. If it holds an object of the run, it is freed with the run: the `__del__` of
+    /// that object may be noticed.
     pub fn keep(&self, py: Python<'_>) {
         let cache = self.cache.bind(py);
         let mut values = values(cache);
@@ -65,13 +67,14 @@ impl WarmFinders {
     }
 }
 
-/// The values as borrowed references. To count each up and down would write to its page.
+/// The values as borrowed references. To count references up and down would write to the page of
+/// each value.
 fn values<'a>(dict: &'a Bound<'_, PyDict>) -> impl Iterator<Item = *mut ffi::PyObject> + 'a {
     let mut position = 0;
     std::iter::from_fn(move || {
         let mut value = ptr::null_mut();
-        // SAFETY: the GIL is held by whoever has a bound dict; position and value are live places
-        // of the right types, and a null place for the key is allowed.
+        // SAFETY: whoever has a bound dict holds the GIL. Position and value are live places of the
+        // right types, and the place for the key may be null.
         let more = unsafe {
             ffi::PyDict_Next(
                 dict.as_ptr(),

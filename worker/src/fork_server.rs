@@ -21,10 +21,10 @@ pub enum ForkServerError {
     /// The conversation broke.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// A system call that has no reason to fail did.
+    /// A system call failed that has no reason to fail.
     #[error("{0}: {1}")]
     System(&'static str, Errno),
-    /// The kernel does not say which children there are.
+    /// The kernel does not say which children this process has.
     #[error("list children: {0}")]
     Children(#[from] std::io::Error),
     /// Processes of a run that is over come faster than they are killed.
@@ -74,7 +74,7 @@ pub fn run(
                     image_bytes,
                     descriptors_max: config.descriptors_max,
                     user_namespace: uid.is_none() && config.user_namespaces,
-                    // The worker and its other sandboxes.
+                    // The worker and its other sandboxes count too.
                     uid_sharers: uid.map_or(config.sandboxes_max.into(), |_| 0),
                 };
                 match fork(py, inherited, spec, packet.descriptors) {
@@ -104,7 +104,8 @@ fn failed(sandbox: SandboxId, dir: &ScratchName, errno: Errno) -> WorkerReport {
     WorkerReport::PrepareFailed { sandbox, error }
 }
 
-/// Waits for an order or an end: whether an order waits, and which children have ended.
+/// Waits for an order or for the end of a child. Returns whether an order waits, and which children
+/// have ended.
 fn wait(control: &Control, children: &[Child]) -> Result<(bool, Vec<usize>), ForkServerError> {
     let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
     let mut polled: Vec<PollFd<'_>> = children
@@ -123,8 +124,9 @@ fn wait(control: &Control, children: &[Child]) -> Result<(bool, Vec<usize>), For
     Ok((ready(&polled[children.len()]), ended))
 }
 
-/// Forks one sandbox, with CPython's own preparation around it: without the pair 3.13 aborts, and
-/// malloc, OpenBLAS and OpenSSL rely on libc's fork for theirs. The child never returns from here.
+/// Forks one sandbox. CPython's calls before and after a fork are needed: without them 3.13 aborts.
+/// The fork must be libc's: malloc, OpenBLAS and OpenSSL have hooks there. The child never returns
+/// from here.
 fn fork(
     py: Python<'_>,
     inherited: &Inherited<'_>,
@@ -148,7 +150,7 @@ fn fork(
     match pidfd_open(pid) {
         Ok(pidfd) => Ok((pid, pidfd)),
         Err(errno) => {
-            // A child that can't be watched can't be kept.
+            // A child that can't be watched must not live.
             let child = nix::unistd::Pid::from_raw(pid);
             nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL)?;
             nix::sys::wait::waitpid(child, None)?;
@@ -157,7 +159,8 @@ fn fork(
     }
 }
 
-/// pidfd_open(2), Linux 5.3: a child's end as something to poll, without signals.
+/// pidfd_open(2), Linux 5.3: makes a descriptor on which the end of a child can be polled, without
+/// signals.
 fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd, Errno> {
     // SAFETY: the call takes two numbers; the descriptor it returns is new and ours.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
@@ -173,7 +176,7 @@ fn kill(child: &Child) -> Result<(), ForkServerError> {
     }
 }
 
-/// Reaps one child that has ended; wait4(2) gives its resource usage along.
+/// Reaps one child that has ended. wait4(2) also returns its resource usage.
 fn reap(child: &Child) -> Result<Exited, ForkServerError> {
     let mut status = 0;
     // SAFETY: an all-zero rusage is a valid one.
@@ -197,12 +200,12 @@ fn reap(child: &Child) -> Result<Exited, ForkServerError> {
     })
 }
 
-/// Ends what a run has left, before its user and its seat are another's. A run can have no children
-/// (seccomp); this holds where it could. In a PID namespace, whose first process the worker is,
-/// they come to it.
+/// Ends processes that a run has left, before its user and its seat go to another run. seccomp
+/// keeps a run from having children; this is for a sandbox without that filter. The worker is the
+/// first process of a PID namespace, so orphans become its children.
 fn end_orphans(own_process: &OwnProcess, children: &[Child]) -> Result<(), ForkServerError> {
-    /// Each turn ends all there are; only what is forked meanwhile makes another one, and NPROC
-    /// bounds that.
+    /// Each turn ends all orphans that are there. Another turn is needed only for processes that
+    /// were forked meanwhile, and NPROC bounds their number.
     const TURNS_MAX: usize = 1000;
     for _ in 0..TURNS_MAX {
         let mut orphans = own_process.children()?;
@@ -220,8 +223,9 @@ fn end_orphans(own_process: &OwnProcess, children: &[Child]) -> Result<(), ForkS
     Err(ForkServerError::Orphans)
 }
 
-/// The supervisor is gone or wants no more: nothing of this worker outlives it. In a PID namespace
-/// the kernel sees to that; elsewhere this does, and PR_SET_PDEATHSIG behind it.
+/// Ends all children: the supervisor is gone, or wants no more sandboxes, and nothing of this
+/// worker may outlive it. In a PID namespace the kernel would end them too; elsewhere
+/// PR_SET_PDEATHSIG would.
 fn end_all(children: &[Child]) -> Result<(), ForkServerError> {
     for child in children {
         kill(child)?;

@@ -1,12 +1,13 @@
-//! The warm image's move into huge pages, where it does not lie in a sealed file (`image.rs`).
+//! Moves the warm image into huge pages, where it does not lie in a sealed file (`image.rs`).
 //!
-//! A fork copies a page table entry for each page that a worker has written, and the child's end
-//! takes it down again: of an image of 127 MB, 31,000 entries, 8 ms a cycle. A huge page is one
-//! entry; the kernel splits it up in a child that writes to it, and copies a small page, as ever.
-//! Measured with all usual libraries preloaded (2026-11-26, two shared cores, Linux 6.18): CPU per
-//! trivial execution 15.5 ms without, 10.7 ms with 84 of 125 MB moved; the kernel refuses the rest.
+//! A fork copies a page table entry for each page that a worker has written, and the end of the
+//! child takes the entries down again: for an image of 127 MB, 31,000 entries, 8 ms for both. A
+//! huge page has one entry. When a child writes to it, the kernel splits it up and copies a small
+//! page, as always. Measured with all usual libraries preloaded (2026-11-26, two shared cores,
+//! Linux 6.18): CPU per trivial execution 15.5 ms without, 10.7 ms with 84 of 125 MB moved; the
+//! kernel refuses the rest.
 //!
-//! Nothing here is needed for anything but speed: what the kernel refuses stays as it is.
+//! All of this is only for speed: what the kernel refuses stays as it is.
 
 use crate::mappings::{self, Mapping};
 use std::ops::Range;
@@ -14,12 +15,13 @@ use std::ops::Range;
 /// Bytes of a huge page on x86-64, and on aarch64 with pages of 4 KiB.
 const HUGE: usize = 2 << 20;
 
-/// Asks for every huge page that fits into a mapping of the process's own memory. To be called when
-/// all that stays is there, before the first fork: a page that two processes share can't be moved.
+/// Asks for every huge page that fits into a mapping of the process's own memory. It must be called
+/// before the first fork, since a page that two processes share can't be moved, and after all
+/// lasting memory was written.
 ///
-/// MADV_COLLAPSE (Linux 6.1) does it at once or not at all, whatever `enabled` says under
-/// `/sys/kernel/mm/transparent_hugepage`; it fails for a range with nothing in it, which so stays
-/// empty.
+/// MADV_COLLAPSE (Linux 6.1) works at once or not at all, whatever
+/// `/sys/kernel/mm/transparent_hugepage/enabled` says. It fails for an empty range, so an empty
+/// range stays empty.
 pub fn collapse(smaps: &str) {
     for range in anonymous(smaps) {
         let mut start = range.start.next_multiple_of(HUGE);
@@ -32,7 +34,8 @@ pub fn collapse(smaps: &str) {
     }
 }
 
-/// Mappings of memory that is this process's alone and no file's; not its stack, which moves.
+/// Mappings that belong to this process alone and to no file. The stack is left out, since it
+/// grows.
 fn anonymous(smaps: &str) -> impl Iterator<Item = Range<usize>> {
     let own = |m: &Mapping<'_>| m.is_private_writable() && m.inode == 0 && !m.is_the_kernels();
     mappings::parse(smaps).filter(own).map(|m| m.range())

@@ -1,13 +1,14 @@
 //! The warm image in a sealed file of its own, which every sandbox maps privately.
 //!
-//! A fork copies the page tables of memory that no file holds, and the child's end takes them down
-//! again: of an image of 140 MB, 35,000 entries. Of a private mapping of a file that nobody has
-//! written to, it copies nothing; a child's page faults find the pages. So the worker writes all
-//! that is its own into a file in memory, at the offset that is its address, and maps the file at
-//! the same addresses (decision 23). As offsets go with addresses, neighbours become one mapping.
+//! A fork copies the page tables of memory that no file holds, and the end of the child takes them
+//! down again: for an image of 140 MB, 35,000 entries. If a private mapping of a file was never
+//! written to, a fork copies nothing of it; page faults of the child find the pages. So the worker
+//! writes all of its own memory into a file in memory, each byte at the offset that is its address,
+//! and maps the file at the same addresses (decision 23). Because offsets equal addresses,
+//! neighbours become one mapping.
 //!
-//! Between the reading of the mappings and the last of the moves this process has one thread, takes
-//! no signal and no memory. What can't be moved stays as it is, and works as before.
+//! Between the reading of the mappings and the last move, this process has one thread, takes no
+//! signal and allocates no memory. What can't be moved stays as it is, and works as before.
 
 mod copy;
 mod error;
@@ -20,11 +21,11 @@ use nix::sys::signal::SigSet;
 use plan::Step;
 use std::os::fd::OwnedFd;
 
-/// Moves the image: how many bytes the file holds. To be called when all that stays is there,
-/// before the first fork.
+/// Moves the image. Returns how many bytes the file holds. It must be called before the first fork,
+/// and after all lasting memory was written.
 ///
 /// # Errors
-/// What moved before an error stays moved: the file is sealed all the same.
+/// What was moved before an error stays moved. The file is sealed all the same.
 pub fn seal(own_process: &OwnProcess) -> Result<u64, ImageError> {
     let file = memfd_create(
         c"codejail-image",
@@ -46,10 +47,11 @@ pub fn seal(own_process: &OwnProcess) -> Result<u64, ImageError> {
     moved
 }
 
-/// Buffers that are large enough for the mappings and the steps. Both stay until the image has
-/// moved, so that no mapping of the plan goes away meanwhile.
+/// Buffers that are large enough for the mappings and the steps. Both stay allocated until the
+/// image has moved, so that no mapping of the plan goes away meanwhile.
 fn room(own_process: &OwnProcess) -> Result<(String, Vec<Step>), ImageError> {
-    /// How much the two buffers, and what is freed after the first reading, can add.
+    /// So many mappings can be added by the two buffers, and by what is freed after the first
+    /// reading.
     const MAPPINGS_MORE: usize = 64;
     const TEXT_MORE: usize = MAPPINGS_MORE * 1024;
     let text = own_process.mappings()?;
@@ -83,8 +85,8 @@ fn move_all(
     Ok(bytes)
 }
 
-/// Nobody can write to the file any more, nor change its size, nor take a seal away. The descriptor
-/// is closed before the first fork: no sandbox has one.
+/// Seals the file: from here on no process can write to it, change its size, or remove a seal. The
+/// descriptor is closed before the first fork, so no sandbox has one.
 fn seal_file(file: &OwnedFd) -> Result<(), ImageError> {
     use nix::fcntl::{FcntlArg, SealFlag, fcntl};
     let seals = SealFlag::F_SEAL_WRITE

@@ -1,12 +1,13 @@
-//! Questions to the interpreter that this worker runs in.
+//! What the worker asks its interpreter, and the kernel about its own process.
 
 use pyo3::prelude::*;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
-/// Directories that Python itself reads: the venv, the standard library, the base installation's
-/// libraries. Known here without importing a module that a fresh interpreter would not have.
+/// Directories that Python itself reads: the venv, the standard library, and the libraries of the
+/// base installation. They are found without an import of a module that a fresh interpreter would
+/// not have.
 pub fn own_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     let sys = py.import("sys")?;
     let prefix: PathBuf = sys.getattr("prefix")?.extract()?;
@@ -16,8 +17,8 @@ pub fn own_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     Ok(vec![prefix, base.join("lib"), stdlib])
 }
 
-/// Where it imports from, but for paths that depend on the working directory. Bounded, since it
-/// goes into one frame: a venv has four.
+/// The directories that Python imports from, except paths that depend on the working directory. The
+/// number is bounded, since all must fit into one frame: a venv has four.
 pub fn import_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     const PATHS_MAX: usize = 32;
     const PATH_BYTES_MAX: usize = 512;
@@ -27,13 +28,14 @@ pub fn import_paths(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     Ok(paths.filter(short).take(PATHS_MAX).collect())
 }
 
-/// `3.11.2` and the like.
+/// The version, like `3.11.2`.
 pub fn version(py: Python<'_>) -> PyResult<String> {
     let text: String = py.import("sys")?.getattr("version")?.extract()?;
     Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
-/// What the kernel says of this process, opened before Landlock closes `/proc`.
+/// Files in which the kernel describes this process. They are opened before Landlock closes
+/// `/proc`.
 #[derive(Debug)]
 pub struct OwnProcess {
     stat: File,
@@ -56,7 +58,7 @@ impl OwnProcess {
         })
     }
 
-    /// The pids of all children, zombies included; none where the kernel does not tell.
+    /// The pids of all children, also of zombies; empty if the kernel does not say.
     pub fn children(&self) -> io::Result<Vec<i32>> {
         let Some(children) = &self.children else {
             return Ok(Vec::new());
@@ -66,12 +68,12 @@ impl OwnProcess {
         pids.collect::<Result<_, _>>().map_err(io::Error::other)
     }
 
-    /// Its mappings, `smaps` of proc(5); empty where the kernel does not tell.
+    /// The mappings of this process, `smaps` of proc(5); empty if the kernel does not say.
     pub fn mappings(&self) -> io::Result<String> {
         self.smaps.as_ref().map_or(Ok(String::new()), read_again)
     }
 
-    /// The same into `text`, which takes memory only if it has too little.
+    /// The same, into `text`, which allocates only if it is too small.
     pub fn mappings_into(&self, text: &mut String) -> io::Result<()> {
         text.clear();
         let Some(mut smaps) = self.smaps.as_ref() else {
@@ -81,14 +83,15 @@ impl OwnProcess {
         smaps.read_to_string(text).map(drop)
     }
 
-    /// Threads of this process: the 18th field after the command's closing parenthesis.
+    /// The number of threads of this process: the 18th field after the closing parenthesis of the
+    /// command.
     pub fn threads(&self) -> io::Result<u64> {
         let stat = read_again(&self.stat)?;
         let after_command = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
         number(after_command, 17)
     }
 
-    /// Bytes of address space mapped now.
+    /// Bytes of address space that are mapped now.
     pub fn image_bytes(&self) -> io::Result<u64> {
         let pages = number(&read_again(&self.statm)?, 0)?;
         // SAFETY: sysconf(3) reads no memory of ours.
@@ -97,7 +100,7 @@ impl OwnProcess {
     }
 }
 
-/// A file that a kernel may be built without; any other error is one.
+/// A file that some kernels do not have. Any other error is an error.
 fn if_there(opened: io::Result<File>) -> io::Result<Option<File>> {
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -105,7 +108,7 @@ fn if_there(opened: io::Result<File>) -> io::Result<Option<File>> {
     }
 }
 
-/// The kernel writes these files anew for each read from their beginning.
+/// Reads the file from its beginning. The kernel writes these files anew for each such read.
 fn read_again(mut file: &File) -> io::Result<String> {
     let mut text = String::new();
     file.rewind()?;

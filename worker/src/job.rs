@@ -1,5 +1,5 @@
-//! Reads one job from standard input: the header, then the blobs that it announces, to the end of
-//! the pipe. It looks at nothing of their content.
+//! Reads one job from standard input: the header, then the blobs that the header announces, to the
+//! end of the pipe. It does not look at their content.
 
 use crate::layers::{LayerError, descriptors};
 use crate::sandbox::Sandbox;
@@ -10,7 +10,7 @@ use nix::unistd::read;
 
 /// A job as it came in.
 pub struct ReceivedJob {
-    /// What it consists of and what it may use.
+    /// Which blobs follow, and the limits.
     pub header: JobHeader,
     /// The JSON text of the code.
     pub code: Vec<u8>,
@@ -28,10 +28,10 @@ pub enum JobError {
     /// The pipe failed.
     #[error("job pipe: {0}")]
     Read(#[from] Errno),
-    /// What came is no header.
+    /// The bytes are not a header.
     #[error("job pipe: {0}")]
     Frame(#[from] frame::FrameError),
-    /// The header and what follows it don't agree, or exceed their bound.
+    /// The header and the bytes after it don't agree, or exceed their bound.
     #[error("job pipe: it ended inside a job, or went on after one")]
     Length,
     /// The kernel would not start the timer of the job's wall-clock limit.
@@ -39,8 +39,8 @@ pub enum JobError {
     Clock(LayerError),
 }
 
-/// Reads the job. The clock starts as soon as the job's limits are known; without a clock no job is
-/// read.
+/// Reads the job. The clock starts as soon as the job's limits are known. If the clock can't start,
+/// the job is not read.
 pub fn read_job(sandbox: &mut Sandbox) -> Result<ReceivedJob, JobError> {
     let mut prefix = [0; PREFIX_BYTES];
     read_exactly(&mut prefix)?;
@@ -58,7 +58,8 @@ pub fn read_job(sandbox: &mut Sandbox) -> Result<ReceivedJob, JobError> {
         python_lib: header.python_lib_bytes.map(read_blob).transpose()?,
         bytecode: header.bytecode_bytes.map(read_blob).transpose()?,
     };
-    // The code finds its standard input at its end, as behind the original's `json.load`.
+    // Reads the end of the pipe: the code must find its standard input at its end, as it does
+    // behind the original's `json.load`.
     match read(descriptors::job_input(), &mut [0])? {
         0 => Ok(job),
         _ => Err(JobError::Length),

@@ -1,6 +1,7 @@
 //! How deep a JSON text is nested.
 
-/// Levels of arrays and objects, `[]` being one. Of a text that is no JSON it says nothing.
+/// Levels of arrays and objects; `[]` is one level. The result means nothing if the text is not
+/// JSON.
 pub fn json_depth(text: &[u8]) -> usize {
     let mut deepest = 0;
     let mut open = 0_usize;
@@ -9,7 +10,7 @@ pub fn json_depth(text: &[u8]) -> usize {
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_string = !in_string,
-            // The next one is part of the string, a quotation mark too.
+            // The next byte is a part of the string, even if it is a quotation mark.
             b'\\' if in_string => drop(bytes.next()),
             b'[' | b'{' if !in_string => {
                 open += 1;

@@ -1,7 +1,7 @@
 //! The layers of confinement, one file each, and the one error that names them.
 //!
-//! A layer is a few functions that do their step or say why not; which steps and in which order is
-//! `confine.rs`'s business for the worker and `sandbox.rs`'s for a sandbox.
+//! A layer is a few functions. Each does its step, or says why it could not. Which steps there are,
+//! and their order, is in `confine.rs` for the worker and in `sandbox.rs` for a sandbox.
 
 pub mod apparmor;
 pub mod descriptors;
@@ -15,7 +15,7 @@ pub mod seccomp;
 
 use std::fmt::Display;
 
-/// A layer that could not be put in place. Whoever sees it gives up: there is no second best.
+/// A layer that could not be put in place. The caller must give up, never go on without the layer.
 #[derive(Debug, thiserror::Error)]
 #[error("layer {layer}: {step}: {cause}")]
 pub struct LayerError {
@@ -25,12 +25,12 @@ pub struct LayerError {
 }
 
 impl LayerError {
-    /// What is asked for can't be right.
+    /// The request can't be right.
     pub fn refused(layer: &'static str, step: &'static str) -> Self {
         Self::at(layer, step)("refused")
     }
 
-    /// For `map_err`: keeps what failed beside why.
+    /// For `map_err`: the error names the step that failed, and keeps the reason.
     fn at<E: Display>(layer: &'static str, step: &'static str) -> impl FnOnce(E) -> Self {
         move |cause| Self {
             layer,

@@ -1,8 +1,8 @@
 //! A worker: the sandbox venv's own Python, warmed up and confined, which forks sandboxes.
 //!
-//! This is a Python extension module with one function, `serve`. The bootstrap that the spawner
-//! starts installs it as `sys.excepthook` and raises: so no Python frame lies below the code that a
-//! sandbox runs, and `inspect.stack()` shows what a fresh interpreter would show.
+//! This is a Python extension module with one function, `serve`. The spawner starts a bootstrap
+//! script, which installs `serve` as `sys.excepthook` and raises. So no Python frame lies below the
+//! code that a sandbox runs, and `inspect.stack()` shows what a fresh interpreter would show.
 
 mod bytecode;
 mod cold_imports;
@@ -37,13 +37,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use signals::Ignored;
 
-/// One worker's life. Called by the interpreter as its exception hook; never returns.
+/// The whole life of a worker. The interpreter calls it as its exception hook; it never returns.
 #[pyfunction]
 #[pyo3(signature = (*_exception))]
 fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
     let control = Control::inherited();
     if let Err(error) = live(py, &control) {
-        // Nobody may be listening any more; standard error reaches the service's log.
+        // Nobody may listen any more, but standard error reaches the service's log.
         eprintln!("worker: {error}");
         let _ = control.report(&WorkerReport::StartFailed { error });
         execute::exit(execute::CANNOT_START);
@@ -51,7 +51,8 @@ fn serve(py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
     execute::exit(0)
 }
 
-/// Confine, warm up, say hello, fork until the supervisor closes the conversation.
+/// Confines this process, warms it up, says hello, and forks until the supervisor closes the
+/// conversation.
 fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     let ignored = Ignored::ignore().map_err(text)?;
     start::as_with_e(py).map_err(text)?;
@@ -81,7 +82,7 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
         memory,
     };
     control.report(&WorkerReport::Hello(hello)).map_err(text)?;
-    // What this function freed; children would join it.
+    // Joins what this function has freed; otherwise each child would do it.
     heap::join_freed_blocks();
     let inherited = Inherited {
         warm: &warm,
@@ -91,8 +92,8 @@ fn live(py: Python<'_>, control: &Control) -> Result<(), String> {
     fork_server::run(py, control, &config, &inherited, &own_process, image_bytes).map_err(text)
 }
 
-/// Forking beside other threads would copy locks that nobody holds. After warm-up nothing but this
-/// module runs in a worker, so once is enough.
+/// A fork beside other threads would copy locks whose owners do not exist in the child. After
+/// warm-up only this module runs in a worker, so one look is enough.
 fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Result<(), String> {
     match own_process.threads().map_err(text)? {
         1 => Ok(()),
@@ -104,7 +105,7 @@ fn refuse_threads(own_process: &OwnProcess, failed: &[(String, String)]) -> Resu
     }
 }
 
-/// The runner imports it, as the original's does.
+/// The runner imports `six`, as the original's does.
 fn require_six(failed: &[(String, String)]) -> Result<(), String> {
     match failed.iter().find(|(module, _)| module == "six") {
         None => Ok(()),

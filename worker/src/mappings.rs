@@ -1,4 +1,4 @@
-//! The mappings of this process, as `smaps` of proc(5) lists them. It changes none.
+//! The mappings of this process, as `smaps` of proc(5) lists them. This file changes none of them.
 
 use std::ops::Range;
 
@@ -9,7 +9,8 @@ pub struct Mapping<'a> {
     pub start: usize,
     /// The address after its last.
     pub end: usize,
-    /// `r`, `w`, `x` or `-` in their places, then `p` where what this process writes is its own.
+    /// `r`, `w`, `x` or `-` in their places, then `p` if what this process writes is seen by this
+    /// process only.
     pub permissions: &'a str,
     /// Where in its file it begins, in bytes.
     pub offset: usize,
@@ -21,9 +22,9 @@ pub struct Mapping<'a> {
     pub name: &'a str,
     /// Bytes that are in memory now.
     pub resident_bytes: usize,
-    /// Of them, what no file holds.
+    /// The part of them that no file holds.
     pub anonymous_bytes: usize,
-    /// Of those, what lies in huge pages.
+    /// The part of those that lies in huge pages.
     pub huge_bytes: usize,
     /// `VmFlags`: two letters each.
     pub flags: &'a str,
@@ -35,18 +36,19 @@ impl Mapping<'_> {
         self.start..self.end
     }
 
-    /// Whether this process may write to it and alone sees what it writes.
+    /// Whether this process may write to it, and no other process sees what it writes.
     pub fn is_private_writable(&self) -> bool {
         self.permissions == "rw-p"
     }
 
-    /// The main thread's stack, which grows, and what the kernel maps itself.
+    /// Whether it is the main thread's stack, which grows, or a mapping that the kernel makes
+    /// itself.
     pub fn is_the_kernels(&self) -> bool {
         self.name.starts_with("[stack") || self.name.starts_with("[v")
     }
 }
 
-/// Reads them, one after the other, without taking memory for them.
+/// Reads all mappings, one after the other, without allocating memory.
 pub fn parse(smaps: &str) -> impl Iterator<Item = Mapping<'_>> {
     let mut lines = smaps.lines().peekable();
     std::iter::from_fn(move || {
@@ -95,7 +97,7 @@ fn hexadecimal(text: &str) -> Option<usize> {
     usize::from_str_radix(text, 16).ok()
 }
 
-/// ` 12 kB`; anything else counts as nothing.
+/// ` 12 kB`; any other text counts as nothing.
 fn bytes(value: &str) -> usize {
     let kib = value.trim().strip_suffix(" kB");
     kib.and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0) << 10

@@ -6,7 +6,7 @@ use crate::{huge_pages, image, mappings};
 use codejail_protocol::control::{ImageMemory, WorkerConfig};
 use std::io;
 
-/// Moves it, and says what came of it. To be called when all that stays is there.
+/// Moves the image, and reports the result. It must be called when all lasting memory was written.
 pub fn settle(own_process: &OwnProcess, config: &WorkerConfig) -> io::Result<ImageMemory> {
     let own_bytes = total(own_process, |mapping| mapping.anonymous_bytes)?;
     let sealed = config.sealed_image.then(|| image::seal(own_process));

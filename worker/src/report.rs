@@ -1,17 +1,17 @@
-//! Bounds on texts in reports: what a library says of its own failure can be of any length, and a
+//! Bounds on texts in reports. What a library says of its own failure can have any length, and a
 //! report that does not fit into a frame can't be sent.
 
 use codejail_protocol::control::{Hello, WorkerReport};
 
-/// Of one text. `python/warm_up/imports.py` has cut the texts of failed imports before.
+/// Longest text. `python/warm_up/imports.py` has already cut the texts of failed imports.
 const CHARACTERS_MAX: usize = 500;
 
-/// Of all failures in one report: with the names of libraries (500 of 64 bytes at most,
-/// `python/warm_up/libraries.py`) and the layers they take less than a frame.
+/// Bytes of all failures in one report. Together with the names of libraries (500 of 64 bytes at
+/// most, `python/warm_up/libraries.py`) and the layers they take less than a frame.
 const FAILURES_BYTES_MAX: usize = 16 * 1024;
 
-/// The failures of imports, each with the module's name, as many as a report can hold; the last one
-/// says how many are missing.
+/// The failed imports, each with the module's name: as many as a report can hold. The last one says
+/// how many are missing.
 pub fn bounded(failed: &[(String, String)]) -> Vec<(String, String)> {
     let mut room = FAILURES_BYTES_MAX;
     let mut kept = Vec::new();
@@ -33,7 +33,7 @@ pub fn cut(text: &str) -> String {
     text.chars().take(CHARACTERS_MAX).collect()
 }
 
-/// The same report with texts that fit.
+/// The same report, with texts that are short enough.
 pub fn shortened(report: &WorkerReport) -> WorkerReport {
     match report.clone() {
         WorkerReport::Hello(hello) => WorkerReport::Hello(Hello {

@@ -1,5 +1,5 @@
-//! A sandbox locks itself down, in two steps: before there is a job, and when the job's files are
-//! in place. The security order is the code.
+//! A sandbox locks itself down in two steps: before there is a job, and when the job's files are in
+//! place. The order of the calls is the order of security.
 
 use crate::confine::Confined;
 use crate::layers::identity::{self, SandboxUid};
@@ -26,29 +26,31 @@ pub struct Sandbox {
     uid_sharers: u64,
 }
 
-/// What one sandbox is to be made of.
+/// What a new sandbox is made of.
 #[derive(Debug)]
 pub struct SandboxSpec {
     /// Its directory.
     pub scratch: PathBuf,
-    /// Whether that is there, on a file system of its own, or is to be made.
+    /// Whether the directory exists already, on a file system of its own; otherwise the sandbox
+    /// makes it.
     pub seat: bool,
     /// Its own user.
     pub uid: SandboxUid,
     /// The process that forks it.
     pub worker: Pid,
-    /// What the warm image maps.
+    /// Bytes of address space that the warm image takes.
     pub image_bytes: u64,
     /// How many descriptors it may have.
     pub descriptors_max: u64,
-    /// Other processes of the same user, which count in its NPROC.
+    /// Number of other processes of the same user, which count in the sandbox's NPROC.
     pub uid_sharers: u64,
-    /// Whether it enters a user namespace of its own, in which there are none.
+    /// Whether the sandbox enters a user namespace of its own, where no other process counts.
     pub user_namespace: bool,
 }
 
-/// First step, in a fresh child that is still the worker's user. Its standard streams and status
-/// pipe are in place; all other descriptors go as soon as no rule needs them any more.
+/// The first step, in a fresh child that is still the worker's user. Its standard streams and its
+/// status pipe are in place. All other descriptors are closed as soon as no step needs them any
+/// more.
 pub fn enter(
     spec: SandboxSpec,
     jailed_code: &[u8],
@@ -106,12 +108,13 @@ impl Sandbox {
         self.scratch.path()
     }
 
-    /// The clock starts: called when the job's header, and so its limit, is known.
+    /// Starts the clock. To be called when the job's header, and so its limit, is known.
     pub fn start_clock(&mut self, limits: &Limits) -> Result<(), LayerError> {
         self.clock.start(limits.realtime_ms)
     }
 
-    /// Second step, when the job is there: its limits hold from here on, and nothing can be undone.
+    /// The second step, when the job is there. The job's limits hold from here on, and no step can
+    /// be undone.
     pub fn close(self, library: Option<&[u8]>, limits: &Limits) -> Result<(), LayerError> {
         self.scratch.place_library(library)?;
         identity::leave_worker_group(self.uid)?;

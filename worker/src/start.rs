@@ -1,9 +1,9 @@
 //! Makes the interpreter look as if it had been started by `python -E -B jailed_code`, as the
 //! original's is.
 //!
-//! `-E` is missing because it would keep Python from its hash seed
-//! (`codejail_protocol::environment`). Python has heeded no other variable, so what is left to do
-//! is what shows.
+//! It was started without `-E`, which would keep Python from its hash seed
+//! (`codejail_protocol::environment`). Python has heeded no other variable. So only what can be
+//! seen must be set right.
 
 use codejail_protocol::environment::{HASH_SEED, true_name};
 use pyo3::exceptions::PyRuntimeError;
@@ -15,10 +15,10 @@ use std::ffi::{CStr, c_int};
 const IGNORE_ENVIRONMENT: isize = 7;
 const HASH_RANDOMIZATION: isize = 11;
 
-/// The interpreter's own copies in C, which libraries can read. Later versions drop them.
+/// The interpreter's own copies in C, which libraries can read. Later versions do not have them.
 const C_FLAGS: [&CStr; 2] = [c"Py_IgnoreEnvironmentFlag", c"Py_HashRandomizationFlag"];
 
-/// Puts flags, arguments and environment in order, before anything else runs.
+/// Sets flags, arguments and environment right, before any other code runs.
 pub fn as_with_e(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     set_flags(py, &sys.getattr("flags")?)?;
@@ -29,15 +29,15 @@ pub fn as_with_e(py: Python<'_>) -> PyResult<()> {
     restore_environment(&py.import("os")?.getattr("environ")?)
 }
 
-/// With `-E`, Python ignores the environment and takes a random seed.
+/// What the flags say under `-E`: Python ignores the environment and takes a random seed.
 fn set_flags(py: Python<'_>, flags: &Bound<'_, PyAny>) -> PyResult<()> {
     for (place, name) in [
         (IGNORE_ENVIRONMENT, "ignore_environment"),
         (HASH_RANDOMIZATION, "hash_randomization"),
     ] {
         let one = 1_i32.into_pyobject(py)?.into_any().unbind();
-        // SAFETY: the object is a structure sequence with more places than these, and the call
-        // takes the reference to the new value over. What was there before is a small number.
+        // SAFETY: the object is a structure sequence with more places than these. The call takes
+        // over the reference to the new value. The old value is a small number.
         unsafe { pyo3::ffi::PyStructSequence_SetItem(flags.as_ptr(), place, one.into_ptr()) };
         if flags.getattr(name)?.extract::<i32>()? != 1 {
             let error = format!("sys.flags.{name} lies elsewhere in this Python");
@@ -57,7 +57,7 @@ fn set_flags(py: Python<'_>, flags: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// Takes the seed away, and gives variables that were held back their names.
+/// Removes the seed's variable, and gives the variables that were held back their names again.
 fn restore_environment(environ: &Bound<'_, PyAny>) -> PyResult<()> {
     environ.del_item(HASH_SEED)?;
     let items = environ.call_method0("copy")?.call_method0("items")?;
@@ -66,7 +66,7 @@ fn restore_environment(environ: &Bound<'_, PyAny>) -> PyResult<()> {
     if all.iter().all(|(name, _)| true_name(name) == name) {
         return Ok(());
     }
-    // All anew, so that they are in the order in which they were given.
+    // All are set anew, so that they are in the order in which they were given.
     environ.call_method0("clear")?;
     for (name, value) in all {
         environ.set_item(true_name(&name), value)?;

@@ -18,9 +18,9 @@ impl Status {
         Self(pipe.into())
     }
 
-    /// Sends one report; what does not fit into a frame goes with shorter texts. A supervisor that
-    /// is gone, or a pipe that the code closed, cannot be told anything; the process ends all the
-    /// same, and its exit says enough.
+    /// Sends one report. If it does not fit into a frame, it goes with shorter texts. If the
+    /// supervisor is gone, or the code has closed the pipe, nobody can be told. The process ends
+    /// all the same, and its exit says enough.
     pub fn report(&mut self, report: &SandboxReport) {
         let frame = frame::encode(report).or_else(|_| frame::encode(&shortened(report)));
         if let Ok(frame) = frame {

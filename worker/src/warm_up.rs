@@ -1,5 +1,5 @@
-//! Makes the interpreter warm: preloads, makes what was preloaded indistinguishable from fresh,
-//! starts what every sandbox runs.
+//! Makes the interpreter warm: preloads libraries, makes them look as if nothing had been imported,
+//! and starts the runner that every sandbox continues.
 
 use crate::cold_imports::ColdLibraries;
 use crate::finders::WarmFinders;
@@ -7,7 +7,7 @@ use crate::runner::Runner;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyCFunction, PyDict, PyModule};
 
-/// Loads the modules: see there.
+/// The module that loads the others; see its text.
 const IMPORTER: &str = include_str!("python/importer.py");
 
 /// Name and text of one module of the package.
@@ -36,24 +36,25 @@ const MODULES: [(&str, &str); 12] = [
     module!("shelf"),
 ];
 
-/// The warm interpreter's private tools.
+/// The tools that this worker keeps from warm-up. The author's code can't reach them.
 #[derive(Debug)]
 pub struct Warm {
     /// Modules that could not be preloaded, with the error.
     pub failed: Vec<(String, String)>,
-    /// What the sandbox venv has: top-level names.
+    /// The top-level names of all libraries in the sandbox venv.
     pub libraries: Vec<String>,
-    /// Those of them of which nothing is loaded.
+    /// The libraries of which no module is loaded.
     pub cold: ColdLibraries,
-    /// `make_own()`: fresh entropy for every unseeded generator, and the number of the main thread.
+    /// `make_own()`: seeds every unseeded generator with fresh entropy, and sets the number of the
+    /// main thread.
     pub make_own: Py<PyAny>,
-    /// `load(code, globals, shallow)`: what the runner runs, from a job's two JSON texts.
+    /// `load(code, globals, shallow)`: makes of a job's two JSON texts what the runner runs.
     pub load_job: Py<PyAny>,
-    /// `prefault()`: what every run does, once ahead of the request.
+    /// `prefault()`: does once, before the request comes, what every run does.
     pub prefault: Py<PyAny>,
-    /// What the import system has found directories with.
+    /// The finders by which the import system has searched directories.
     pub finders: WarmFinders,
-    /// What every sandbox runs.
+    /// The runner that every sandbox continues.
     pub runner: Runner,
 }
 
@@ -99,8 +100,8 @@ fn load<'py>(py: Python<'py>, names: [&str; 3]) -> PyResult<[Bound<'py, PyAny>; 
     load.call1((MODULES.into_py_dict(py)?, names))?.extract()
 }
 
-/// What preloaded modules printed goes to the log: every sandbox would be born with it in its
-/// buffers and find it in its answer.
+/// Flushes what preloaded modules have printed to the log. Otherwise every sandbox would have it in
+/// its buffers, and it would be a part of its answer.
 fn flush_buffers(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     for name in ["__stdout__", "__stderr__"] {
@@ -111,9 +112,9 @@ fn flush_buffers(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// `first_of(one, other)`: a function that gives what `one` does with its arguments, or if that is
-/// None, what `other` does. As it is no Python, it has no frame: what stands in for a part of the
-/// import system with it shows in no traceback.
+/// `first_of(one, other)`: a function that calls `one` with its arguments. If that gives None, it
+/// calls `other`. It is not a Python function, so it has no frame: in the place of a part of the
+/// import system it shows in no traceback.
 #[pyfunction]
 fn first_of<'py>(
     py: Python<'py>,
@@ -129,7 +130,7 @@ fn first_of<'py>(
     })
 }
 
-/// Takes from `__main__` and `sys` what the bootstrap and its exception left there.
+/// Removes from `__main__` and `sys` what the bootstrap and its exception left there.
 fn forget_bootstrap(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     sys.setattr("excepthook", sys.getattr("__excepthook__")?)?;

@@ -8,12 +8,13 @@
 use super::long_calls::LONG_CALLS;
 use crate::probe::{Probe, ProbePlan};
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[
     ENDS, LONG_CALLS, WATCHES, ACCOUNTS, SHARED, LOADING, CHANNELS,
 ];
 
-/// Code that costs others something: its name, what a victim beside it shows, what it uses up.
+/// An attack that costs others something: its name, what a victim beside it shows, what it uses up,
+/// and the code.
 macro_rules! costs {
     ($($name:literal, $shows:literal, $uses_up:literal, $code:literal;)*) => {
         &[$(Probe::cost($name, $shows, $uses_up, $code)),*]
@@ -47,7 +48,7 @@ def split():
     return number, len(copies)
 x = outcome(split)
 ";
-    "deny_a_long_end_by_locks_on_a_library", "So does one that does it to the C library's file.",
+    "deny_a_long_end_by_locks_on_a_library", "A run that splits a record lock on the C library's file 200,000 times ends as soon as others.",
     "whoever starts a program or opens the file looks at the list of locks, too",
     r"
 import fcntl
@@ -66,7 +67,7 @@ x = outcome(split)
 ";
 ];
 
-/// In wait queues.
+/// Costs in wait queues.
 const WATCHES: &[Probe] = costs![
     "deny_watches_on_the_output", "A flood of output is read as fast as ever when 230,000 watches hang on it.",
     "whoever reads the pipe wakes them all, and that is the service",
@@ -282,7 +283,7 @@ x = outcome(find)
 ";
 ];
 
-/// In the service, before code runs.
+/// Costs in the service, before code runs.
 const LOADING: &[Probe] = &[Probe::cost(
     "deny_slow_globals",
     "Globals that take longer to load than a run has are tried once.",

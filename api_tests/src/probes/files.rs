@@ -9,7 +9,7 @@ mod set_id;
 
 use crate::probe::{Need, Probe};
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[
     reading::PROBES,
     runner::PROBES,

@@ -6,13 +6,13 @@ mod shared_files;
 use crate::probe::{Denial, Probe, ProbePlan};
 
 /// Why one layer is enough against calls that the kernel allows only to root.
-const ROOTS: &str = "the kernel itself wants a capability, which no sandbox has";
+const ROOTS: &str = "the kernel itself asks for a capability, which no sandbox has";
 /// Why one layer is enough against calls that are only more kernel code, which can have bugs.
-const CODE: &str = "it reaches nobody; it is kernel code that can have bugs";
+const CODE: &str = "it reaches no other process; it is only more kernel code that can have bugs";
 /// Why one layer is enough against namespaces.
-const NAMESPACE: &str = "what is in a new namespace is under the same layers";
+const NAMESPACE: &str = "a process in a new namespace is under the same layers";
 /// Why one layer is enough against calls whose effect stays inside the process.
-const ITSELF: &str = "it concerns the run's own process alone";
+const ITSELF: &str = "it concerns only the run's own process";
 
 macro_rules! calls {
     ($($name:literal, $shows:literal, $reason:expr, $code:literal;)*) => {
@@ -20,10 +20,10 @@ macro_rules! calls {
     };
 }
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[CALLS, OTHERS, shared_files::UNSEEN, shared_files::SEEN];
 
-/// One system call each.
+/// Probes of one system call each.
 const CALLS: &[Probe] = calls![
     "deny_mount", "Nothing can be mounted.", ROOTS,
     "x = outcome(lambda: call('mount', None, None, None, 0, None), ('EACCES',), ('EFAULT', 'EPERM'))";
@@ -81,14 +81,14 @@ const CALLS: &[Probe] = calls![
     "import mmap\nPAGEOUT = 21\n\
      x = outcome(lambda: mmap.mmap(-1, 4096).madvise(PAGEOUT) or 'it was advised', CALLS, ('EINVAL',))";
     "deny_asking_whether_a_file_is_in_memory", "A read can't tell whether a library's file is in memory.",
-    "how long an ordinary read takes tells it too",
+    "the time of an ordinary read shows it too",
     "library = os.open(os.__file__, os.O_RDONLY)\n\
      x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, os.RWF_NOWAIT), CALLS, ('EAGAIN', 'ENOTSUP'))";
     "deny_reads_that_take_a_file_out_of_memory", "A read can't take a library's file out of memory for others.", "it only costs time",
     "DONTCACHE = 0x80\nlibrary = os.open(os.__file__, os.O_RDONLY)\n\
      x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, DONTCACHE), CALLS, ('ENOTSUP',))";
     "deny_writes_that_wait_for_the_disk", "A write can't make the disk flush what it holds.",
-    "only where a run's files are on a disk is there something to wait for",
+    "there is something to wait for only if a run's files are on a disk",
     "file = os.open('tmp/file', os.O_RDWR | os.O_CREAT)\n\
      x = outcome(lambda: os.pwritev(file, [b'x'], 0, os.RWF_SYNC), CALLS, ('ENOTSUP', 'EFBIG'))";
     "deny_rings", "No ring for input and output can be made, past all filters of calls.", CODE,
@@ -102,7 +102,7 @@ const CALLS: &[Probe] = calls![
     "deny_handling_page_faults", "Page faults can't be handled by the process.", CODE,
     "USER_MODE_ONLY, UNKNOWN = 1, 4\n\
      x = outcome(lambda: call('userfaultfd', USER_MODE_ONLY | UNKNOWN), CALLS, ('EINVAL',))";
-    "deny_files_in_memory", "No file without a file system can be made.", "running it is denied by itself",
+    "deny_files_in_memory", "No file without a file system can be made.", "to run it is denied too",
     "x = outcome(lambda: call('memfd_create', b'probe', 0))";
     "deny_loading_modules", "No kernel module can be loaded.", ROOTS,
     "x = outcome(lambda: call('init_module', None, 0, None), ('EACCES',), ('EPERM', 'ENOSYS'))";
@@ -191,11 +191,11 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('sched_setattr', 0, None, 0), CALLS, ('EINVAL',))";
     "deny_pinning_itself", "The process can't choose its processor.", ITSELF,
     "x = outcome(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))";
-    "deny_flushing_disks", "The host's disks can't be made to write.", "it takes their time, and nothing else",
+    "deny_flushing_disks", "The host's disks can't be made to write.", "it only costs their time",
     "x = outcome(lambda: call('sync'))";
-    "deny_putting_input_into_terminals", "No input can be put into a terminal.", "no terminal is there",
+    "deny_putting_input_into_terminals", "No input can be put into a terminal.", "there is no terminal",
     "import fcntl\nTIOCSTI = 0x5412\nx = outcome(lambda: fcntl.ioctl(os.pipe()[0], TIOCSTI, b'x'), CALLS, ('ENOTTY',))";
-    "deny_consoles", "The console can't be asked for its contents.", "no console is there",
+    "deny_consoles", "The console can't be asked for its contents.", "there is no console",
     "import fcntl\nTIOCLINUX = 0x541C\nx = outcome(lambda: fcntl.ioctl(os.pipe()[0], TIOCLINUX, b'\\2'), CALLS, ('ENOTTY',))";
     "deny_leases", "No lease on a file can be taken.", CODE,
     "import fcntl\nfile = open('tmp/leased', 'w')\n\

@@ -3,9 +3,9 @@
 use crate::probe::Probe;
 
 /// Why one layer is enough for facts that only tell an attacker about the host.
-const ORIENTS: &str = "it holds nothing of anybody's; it tells an attacker about the host";
+const ORIENTS: &str = "it contains no data of users; it only tells an attacker about the host";
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     Probe::harm(
         "deny_the_services_environment",

@@ -18,7 +18,7 @@ x = place if place[0] == 'denied' else outcome(
     ),
     Probe::cost(
         "deny_asking_which_pages_of_a_great_range_are_there",
-        "So does one that asks which pages of 1 TiB are there.",
+        "A run that asks which pages of 1 TiB are there ends as soon as others.",
         "the kernel looks at each, whether the process is to end or not",
         r"
 PROT_NONE, READ_WRITE, RESERVED_NOWHERE = 0, 3, 0x4022
@@ -32,7 +32,7 @@ x = outcome(ask, ('ENOMEM', 'EACCES'))
     ),
     Probe::cost(
         "deny_moving_a_great_range",
-        "So does one that moves 256 GiB of addresses by less than a page table's reach.",
+        "A run that moves 256 GiB of addresses by less than a page table's reach ends as soon as others.",
         "the kernel moves each page's entry, whether the process is to end or not",
         r"
 PROT_NONE, READ_WRITE, RESERVED_NOWHERE, MAYMOVE_FIXED = 0, 3, 0x4022, 3

@@ -5,14 +5,14 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough against the making of a socket.
-const SOCKET: &str = "a socket alone sends nothing: sending is denied by itself";
+const SOCKET: &str = "a socket alone sends nothing, and sending is denied too";
 /// Why one layer is enough where a network of the run's own makes the call harmless.
 const OWN_NETWORK: &str =
-    "in a network namespace of its own a run is alone with a loopback interface that is down";
+    "in its own network namespace, a run has only a loopback interface that is down";
 /// Why one layer is enough for what stays inside the run.
 const INSIDE: &str = "both ends are the run's own";
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_tcp_sockets",
@@ -29,7 +29,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_raw_sockets",
         "No raw IPv4 socket can be asked for.",
-        "the kernel itself wants a capability for one",
+        "the kernel itself asks for a capability for it",
         "x = outcome(lambda: socket_of(socket.AF_INET, socket.SOCK_RAW, 255), ('EACCES',), ('EPERM',))",
     ),
     Probe::surface(
@@ -75,7 +75,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_packet_sockets",
         "No socket for packets of the wire can be asked for.",
-        "the kernel itself wants a capability for one",
+        "the kernel itself asks for a capability for it",
         "x = outcome(lambda: socket_of(socket.AF_PACKET, socket.SOCK_RAW), ('EACCES',), ('EPERM', 'EAFNOSUPPORT'))",
     ),
     Probe::surface(
@@ -87,7 +87,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_sockets_to_the_kernels_ciphers",
         "The kernel's cryptography can't be called.",
-        "it is attack surface of the kernel, and nothing else",
+        "it is only attack surface of the kernel",
         "x = outcome(lambda: socket_of(38, socket.SOCK_SEQPACKET), CALLS, ('EAFNOSUPPORT',))",
     ),
     Probe::surface(
@@ -217,7 +217,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_connecting_to_itself",
-        "Not even a socket of the run's own can be connected to.",
+        "A socket of the run's own can't be connected to.",
         INSIDE,
         "listener = socket.socket(socket.AF_UNIX)\n\
          listener.bind('tmp/socket')\n\
@@ -300,7 +300,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_packet_filters",
         "No filter program can be given to a socket.",
-        "it sees the socket's own messages alone; it is a compiler in the kernel",
+        "it sees only the messages of the socket; it is a compiler in the kernel",
         "SO_ATTACH_FILTER, ACCEPT = 26, struct.pack('HBBI', 6, 0, 0, 0xFFFF)\n\
          program = ctypes.create_string_buffer(ACCEPT)\n\
          filter = struct.pack('HP', 1, ctypes.addressof(program))\n\

@@ -4,7 +4,7 @@ use crate::probe::Need::Module;
 use crate::probe::{Probe, ProbePlan};
 
 /// Why one layer is enough for what is inside a process.
-const FRESH: &str = "each run has a process of its own: no layer but that one could hold";
+const FRESH: &str = "each run has a process of its own; no other layer could stop this";
 
 macro_rules! inside {
     ($name:literal, $shows:literal, $plant:expr, $look:expr) => {
@@ -24,7 +24,7 @@ macro_rules! outside {
     };
 }
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     outside!(
         "deny_leaving_files_in_the_hosts_tmp",

@@ -7,5 +7,5 @@ mod signals;
 
 use crate::probe::Probe;
 
-/// The group, part by part.
+/// The probes of each file. Together they are the group `processes`.
 pub const PARTS: &[&[Probe]] = &[new::PROBES, signals::PROBES, others::PROBES, itself::PROBES];

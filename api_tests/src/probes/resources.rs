@@ -4,9 +4,9 @@ use crate::probe::Need::Limit;
 use crate::probe::{Denial, Probe};
 
 /// Why one layer is enough for a limit.
-const BOUND: &str = "it bounds what a run takes, which is gone with the run";
+const BOUND: &str = "it bounds what a run takes, and the end of the run gives that back";
 
-/// The group.
+/// The probes of the group.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_running_on_after_the_wall_clock_limit",
@@ -186,7 +186,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_core_dumps",
         "A run that crashes can't leave its memory on the disk.",
-        "the process is not dumpable besides",
+        "the process is also not dumpable",
         "import resource\n\
          def raise_it():\n    \
              try:\n        \

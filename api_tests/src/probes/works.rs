@@ -8,7 +8,7 @@ mod libraries;
 
 use crate::probe::Probe;
 
-/// The group, part by part.
+/// The probes of the group, in parts.
 pub const PARTS: &[&[Probe]] = &[
     language::PROBES,
     answers::PROBES,

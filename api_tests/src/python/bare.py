@@ -1,8 +1,8 @@
 """Runs steps as a service without any confinement would: one after the other, in one interpreter.
 
 Standard input is a JSON list of {"code", "globals_dict", "directory"}. Each step has a fresh dictionary and makes
-its directory, with `jailed_code` and `tmp`. Each answer is a line on standard output. `kept` of a step's
-globals is handed to the next step. The process that runs the steps has a parent of the same user.
+its directory, with `jailed_code` and `tmp`. Each answer is a line on standard output. If a step leaves a global
+`kept`, the next step gets it. The process that runs the steps has a parent of the same user.
 """
 
 import json
@@ -22,7 +22,7 @@ class DevNull:
 
 
 def survives(value):
-    """Whether JSON can carry it, as far as these probes need."""
+    """Whether JSON can hold the value. This is exact enough for these probes."""
     try:
         json.dumps(value)
     except (TypeError, ValueError):
@@ -31,7 +31,7 @@ def survives(value):
 
 
 def run(code, g_dict):
-    """One execution; its answer as the service gives it."""
+    """Runs one execution. Returns the answer in the service's form."""
     given = dict(g_dict)
     try:
         exec(code, g_dict)
@@ -56,7 +56,7 @@ def run_all(steps):
 
 
 def pass_on(status):
-    """Ends this process as its child ended."""
+    """Ends this process in the same way as its child."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None

@@ -1,5 +1,5 @@
-"""What stands above the code of every deny probe. `decoy`, `limits` and `scale` are the run's input
-globals."""
+"""This text comes before the code of every deny probe. `decoy`, `limits` and `scale` are input globals
+of the run."""
 
 import ctypes
 import errno
@@ -14,8 +14,8 @@ import time
 limits = globals()["limits"]
 STARTED = time.monotonic()
 
-# How layers say no to each kind of attack. What hides its target (a mount, PID or network
-# namespace) says that it is not there; the harness makes sure that it is.
+# The errors of layers for each kind of attack. A layer that hides the target (a mount, PID or
+# network namespace) answers that it does not exist. The harness makes sure that it exists.
 CALLS = ("EACCES", "EPERM", "ENOSYS")
 FILES = ("EACCES", "EPERM", "ENOENT", "EROFS", "EXDEV", "EFBIG")
 PROCESSES = ("EACCES", "EPERM", "ENOSYS", "ESRCH", "ENOENT")
@@ -24,15 +24,15 @@ NETWORK = ("EACCES", "EPERM", "ENETUNREACH", "EADDRNOTAVAIL", "ECONNREFUSED", "E
 
 
 class Skip(Exception):
-    """This probe says nothing here."""
+    """This probe can show nothing on this host."""
 
 
 def outcome(attack, denied=CALLS, reached=()):
-    """Makes an attack and says what came of it: a word, and how.
+    """Makes an attack. Returns its outcome in a word, and the evidence.
 
-    `denied` and `reached` are names of errors: of a layer's no, and of the kernel's own complaint about a call
-    that got through to it. Any other exception is neither: the probe is broken. An attack that returns nothing
-    has succeeded by not failing; one that searches and returns an empty result has found nothing.
+    `denied` has the names of errors by which layers deny the attack. `reached` has the names of errors by which
+    the kernel itself refuses a call that has reached it. After any other exception the probe is broken. An attack
+    that returns None has succeeded, since it has not failed. A search that returns an empty result has found nothing.
     """
     try:
         evidence = attack()
@@ -51,7 +51,7 @@ def outcome(attack, denied=CALLS, reached=()):
 
 
 def still(find):
-    """Finds again and again for as long as a run may wait for what is about to be removed."""
+    """Calls `find` again and again, while a run may wait for something that is about to be removed."""
     for _ in range(20):
         found = find()
         time.sleep(0.02)
@@ -73,7 +73,7 @@ def call(name, *arguments):
 
 
 class Returned(int):
-    """What a system call returned; true, because it got through."""
+    """What a system call returned. It is true, because the call has reached the kernel."""
 
     def __bool__(self):
         return True
@@ -90,7 +90,7 @@ def write(path, mode="a"):
 
 
 def new_name(directory):
-    """A file's name that no other probe uses."""
+    """A name for a file that no other probe uses."""
     return f"{directory}/codejail-probe-{os.getpid()}-{os.urandom(4).hex()}"
 
 
@@ -100,7 +100,7 @@ def make_and_remove(make, path, remove=os.unlink):
 
 
 def other_runs():
-    """The `tmp` of runs beside this one that have a secret there; waits for one to start."""
+    """The `tmp` directories of runs beside this one that hold a secret. Waits for such a run to start."""
     above, own = os.path.split(os.path.dirname(os.path.abspath("jailed_code")))
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
@@ -113,24 +113,24 @@ def other_runs():
 
 
 def descriptors(most):
-    """How many descriptors can be opened for an attack that wants so many."""
+    """How many descriptors an attack can open if it wants so many."""
     resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
     return int(min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 64))
 
 
 def affordable(seconds):
-    """Processor time that an attack takes, which leaves it some to report."""
+    """Processor time that an attack may take so that it can still report."""
     return min(seconds, 0.7 * limits["CPU"]) if limits["CPU"] else seconds
 
 
 def spent(seconds):
-    """Whether so much processor time is used, or so much of the run's time that it has to report."""
+    """Whether so much processor time is used, or so much of the run's time, that it must report now."""
     late = limits["REALTIME"] and time.monotonic() - STARTED > 0.6 * limits["REALTIME"]
     return bool(late) or time.process_time() > affordable(seconds)
 
 
 def wait(seconds):
-    """As long as a run may, and no longer than that: what it holds it holds meanwhile."""
+    """Sleeps for as long as a run may, and keeps what it holds meanwhile."""
     time.sleep(min(seconds, 0.4 * limits["REALTIME"]) if limits["REALTIME"] else seconds)
 
 
@@ -142,8 +142,8 @@ def child(pid):
     return "a process was made"
 
 
-# What a program that should not run is told to say: as globals, so that it counts as the run's
-# answer.
+# The output of a program that should not run. It has the form of globals, so that it counts as the
+# run's answer.
 SAY = '{"x": ["succeeded", "another program ran"]}'
 SHELL = ["sh", "-c", "echo '" + SAY + "'"]
 
@@ -153,7 +153,7 @@ def socket_of(family, kind, protocol=0):
     return "a socket was made"
 
 
-# Each with its number on x86_64 and on aarch64 (-: it has none).
+# Each call with its number on x86_64 and on aarch64 (-: it does not exist).
 SYSTEM_CALL_NUMBERS = """
 acct 163 89, add_key 248 217, adjtimex 159 171, bpf 321 280, capset 126 91, chroot 161 51, clock_adjtime 305 266,
 clock_settime 227 112, clone 56 220, clone3 435 435, delete_module 176 106, fadvise64 221 223, fallocate 285 47,
@@ -177,7 +177,7 @@ sync_file_range 277 84, syncfs 306 267, syslog 103 116, tee 276 77, tgkill 234 1
 timer_delete 226 111, timer_settime 223 110, timerfd_create 283 85, tkill 200 130, umount2 166 39, unshare 272 97,
 userfaultfd 323 282, vhangup 153 58, vmsplice 278 75
 """
-# By name: both numbers.
+# Both numbers of each call.
 SYSTEM_CALLS = {
     name: tuple(None if number == "-" else int(number) for number in numbers)
     for name, *numbers in map(str.split, SYSTEM_CALL_NUMBERS.split(","))

@@ -1,4 +1,4 @@
-//! Whether an attack costs others more than the processor time that its limits give it.
+//! Decides whether an attack costs others more than the processor time that its limits give it.
 
 use super::watch::{Samples, Seen};
 use serde_json::{Value, json};
@@ -13,13 +13,13 @@ const SLACK: Duration = Duration::from_millis(6);
 /// The measurements of one attack.
 #[derive(Debug)]
 pub struct Measured {
-    /// Shortly before.
+    /// Shortly before the attack.
     pub quiet: Seen,
-    /// Beside as many runs of `while True: pass`, and shortly after.
+    /// Beside the reference, the same number of runs of `while True: pass`, and shortly after.
     pub reference: Seen,
     /// Beside the attack, and shortly after.
     pub attack: Seen,
-    /// Two seconds after it.
+    /// Two seconds after the attack.
     pub after: Seen,
     /// Workers that were given up meanwhile.
     pub workers_lost: u64,

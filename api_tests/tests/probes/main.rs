@@ -1,4 +1,4 @@
-//! The probes themselves: against real services, where nothing confines them, and by their binary.
+//! Tests of the probes: against real services, without any confinement, and by their program.
 
 mod command_line;
 mod every_probe;

@@ -1,4 +1,4 @@
-//! The counterparts of the original's API tests where a host gives fewer layers.
+//! The counterparts of the original's API tests, on a host that gives fewer layers.
 
 use super::runs::{All, described, run_these};
 use super::services::{LIMITS, Probed};

@@ -2,7 +2,7 @@
 //! This shows which layer stops which attack. `make sabotage` runs everything and writes
 //! docs/sabotage.md. Otherwise the short form runs: one layer left out at a time.
 //!
-//! Where the uid layer is left out the service runs as a user without rights, never as root.
+//! If the uid layer is left out, the service runs as a user without rights, never as root.
 
 use super::runs::run_all;
 use super::services::{LIMITS, Probed};
@@ -250,12 +250,14 @@ impl Matrix {
         let columns = [LAYERS.as_slice(), &[UID]].concat();
         let mut text = format!(
             "# Which layer stops which attack\n\n\
-             Written by `make sabotage`: every attack of `codejail-api-tests` against services of a build in\n\
-             which layers can be left out. **x**: the layer stops it alone, every other left out. *rests on*:\n\
-             layers without which it succeeds although all others are there. Harm never rests on one. \
-             *process*: stopped\nwith every layer left out, by what a sandbox is: a process of its own for one \
-             run, not dumpable, without\nothers' descriptors and environment, ended by a timer; or by the owner of \
-             Python's files, root.\n\n\
+             `make sabotage` writes this file. It runs every attack of `codejail-api-tests` against services of a \
+             build in\nwhich layers can be left out.\n\n\
+             - **x**: this layer stops the attack alone, with all other layers left out.\n\
+             - *process*: the attack is stopped with every layer left out. Either it is stopped by what a sandbox is: \
+             a process\n  of its own for one run, not dumpable, without descriptors and environment of others, ended \
+             by a timer. Or it\n  is stopped because root owns Python's files.\n\
+             - *rests on*: without this layer the attack succeeds, although all other layers are there. Harm never \
+             rests on one\n  layer.\n\n\
              | attack | kind | {} | process | rests on |\n|---|---|{}---|---|\n",
             columns.join(" | "),
             "---|".repeat(columns.len())

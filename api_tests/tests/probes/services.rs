@@ -24,7 +24,7 @@ NPROC = 15
 preload = ["numpy", "scipy", "sympy", "calc", "chem.chemcalc"]
 "#;
 
-/// `CODE_JAIL`'s limits of these services.
+/// The limits of `CODE_JAIL` in these services.
 pub const LIMITS: &[(&str, u64)] = &[
     ("CPU", 2),
     ("REALTIME", 3),
@@ -45,8 +45,8 @@ pub struct Probed {
 }
 
 impl Probed {
-    /// Starts a service without these layers, as another user than root if `unprivileged`, and
-    /// waits until it is ready.
+    /// Starts a service without these layers, and waits until it is ready. If `unprivileged`, it
+    /// runs as a user other than root.
     pub fn start(unprivileged: bool, off: &[&str]) -> Self {
         let layers = off.iter().map(|layer| format!("{layer} = 'off'\n"));
         let layers = format!("[layers]\n{}", layers.collect::<String>());

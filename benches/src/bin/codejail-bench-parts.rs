@@ -1,4 +1,5 @@
-//! Runs one of the service's parts so many times and does nothing else: what callgrind counts.
+//! Runs one of the service's parts so many times, and does nothing else, so that callgrind can
+//! count it.
 //!
 //!     codejail-bench-parts PART TIMES     (without arguments: lists the parts)
 

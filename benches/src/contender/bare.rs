@@ -1,5 +1,5 @@
-//! A fresh `python -E -B` for each run, with the original's runner: what the original does, without
-//! its sudo, its limits and its HTTP.
+//! A fresh `python -E -B` for each run, with the original's runner. It does what the original does,
+//! but without sudo, limits and HTTP.
 
 use super::Contender;
 use crate::workload::{Reply, Scripts, Workload};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Starts Pythons.
+/// Starts a Python for each execution.
 pub struct Bare {
     python: PathBuf,
     scripts: Scripts,
@@ -18,7 +18,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// In a directory of its own, which goes with it.
+    /// Works in a directory of its own, which is removed with it.
     pub fn new(python: &Path, scripts: &Scripts) -> Result<Self> {
         let dir = TestDir::try_new("bare")?;
         std::fs::create_dir(dir.join("tmp"))?;
@@ -29,7 +29,7 @@ impl Bare {
         })
     }
 
-    /// What it answers to a workload: what any other must answer.
+    /// The answer to a workload. All other contenders must give the same.
     pub fn answer(&self, workload: &Workload) -> Result<Reply> {
         self.run(workload).map(|(_, answer)| answer)
     }
@@ -71,8 +71,8 @@ impl Bare {
             .with_context(|| self.python.display().to_string())
     }
 
-    /// Starts so many that execute code, say `ready` on standard error and stay until their input
-    /// ends.
+    /// Starts so many Pythons. Each executes the code, says `ready` on standard error, and stays
+    /// until its input ends.
     pub fn hold(&self, code: &str, count: usize) -> Result<Vec<Child>> {
         let script = format!(
             "import sys, six, json\n{code}\nsys.stderr.write('ready\\n')\nsys.stdin.read()\n"

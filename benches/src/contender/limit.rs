@@ -1,4 +1,4 @@
-//! An interpreter that is already running, behind a pipe: see `benches/python/limit.py`.
+//! The limit: an interpreter that is already running, behind a pipe. See `benches/python/limit.py`.
 
 use super::ours::development_configuration;
 use super::{Contender, kill};
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running one.
+/// The interpreter while it runs.
 pub struct Limit {
     process: Child,
     jobs: ChildStdin,
@@ -19,7 +19,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Starts one that imports what the development configuration preloads.
+    /// Starts it. It imports what the development configuration preloads.
     pub fn start(python: &Path, library: &[u8]) -> Result<Self> {
         let config = development_configuration(python)?;
         let preload = config["python"]["preload"].as_array().context("preload")?;
@@ -32,7 +32,7 @@ impl Limit {
             .arg(&path)
             .args(preload.iter().filter_map(toml::Value::as_str))
             .env("OPENBLAS_NUM_THREADS", "1")
-            // What code writes, matplotlib's list of fonts for one, goes there.
+            // Files that the code writes go there, for example matplotlib's list of fonts.
             .current_dir(&*dir)
             .env("TMPDIR", &*dir)
             .stdin(Stdio::piped())
@@ -53,7 +53,7 @@ impl Limit {
         Ok(limit)
     }
 
-    /// Its pid.
+    /// The pid of the interpreter.
     pub fn pid(&self) -> i32 {
         self.process.id().cast_signed()
     }

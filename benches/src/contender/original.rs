@@ -1,4 +1,5 @@
-//! The original behind gunicorn, by sudo: see `benches/python/original_service.py`.
+//! The original behind gunicorn. It changes users by sudo: see
+//! `benches/python/original_service.py`.
 
 use super::{Http, LIMIT_S, kill, terminate};
 use crate::contender::Contender;
@@ -11,14 +12,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Gunicorn's workers, as many as its documentation would have at least on two cores.
+/// Gunicorn's workers. Its documentation advises two to four for each core; this is the least for
+/// two cores.
 pub const WORKERS: usize = 4;
 
-/// A running one.
+/// The original while it runs.
 pub struct Original {
     process: Child,
     address: SocketAddr,
-    /// From its start to its first right answer.
+    /// The time from its start to its first right answer.
     pub warm_up: Duration,
     _uids: UidRange,
 }
@@ -41,8 +43,8 @@ impl Original {
             .arg(venv_python)
             .arg(std::path::absolute("benches/python/original_service.py")?)
             .arg(order.to_string())
-            // Gunicorn goes to where it was started, which may be hidden from it by then, or closed
-            // to it.
+            // Gunicorn changes to the directory in which it was started. Any other directory may be
+            // hidden from it by then, or closed to it.
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -68,7 +70,7 @@ impl Original {
         Ok(original)
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -78,7 +80,7 @@ impl Original {
         self.process.id().cast_signed()
     }
 
-    /// Ends it.
+    /// Ends the original.
     pub fn stop(mut self) -> Result<()> {
         terminate(&mut self.process)?;
         Ok(())
@@ -87,7 +89,7 @@ impl Original {
 
 impl Drop for Original {
     fn drop(&mut self) {
-        // By TERM first: gunicorn's workers would outlive its death by a second.
+        // TERM comes first: after KILL, gunicorn's workers would live on for a second.
         if matches!(self.process.try_wait(), Ok(None)) {
             let _ = terminate(&mut self.process);
         }

@@ -1,4 +1,4 @@
-//! This service, with the development configuration: the build that is measured, or an earlier one.
+//! This service with the development configuration. It is the measured build, or an earlier one.
 
 use super::LIMIT_S;
 use anyhow::{Context, Result, ensure};
@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// How a service is to be started.
+/// How to start a service.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The `codejail` executable, with the worker module beside it.
     pub codejail: PathBuf,
     /// The sandbox venv's interpreter.
     pub python: PathBuf,
-    /// TOML over the development configuration.
+    /// TOML that changes the development configuration.
     pub overrides: String,
 }
 
 /// A running service.
 pub struct Ours {
     running: Running,
-    /// From its start to its first healthy answer.
+    /// The time from its start to its first healthy answer.
     pub warm_up: Duration,
 }
 
@@ -44,10 +44,11 @@ pub fn development_configuration(python: &Path) -> Result<toml::Table> {
 }
 
 impl Ours {
-    /// Starts one and waits until it is healthy.
+    /// Starts a service, and waits until it is healthy.
     pub fn start(options: &Options) -> Result<Self> {
         let mut base = development_configuration(&options.python)?;
-        // The original lets clients wait as long as they like: beside it nobody is sent away.
+        // The original lets clients wait as long as they like. To be comparable, this service must
+        // send no client away.
         let limits = format!(
             "queue_wait_max_ms = {LIMIT_S}000\n[limits]\nCPU = {LIMIT_S}\nREALTIME = {LIMIT_S}\n"
         );
@@ -65,7 +66,7 @@ impl Ours {
         Ok(Self { running, warm_up })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.running.address()
     }
@@ -80,7 +81,7 @@ impl Ours {
         self.running.wait_for_sandboxes(count)
     }
 
-    /// Ends it as a service manager would.
+    /// Ends the service as a service manager would.
     pub fn stop(self) -> Result<()> {
         self.running.stop()
     }

@@ -1,9 +1,9 @@
-//! This build beside another contender, an earlier build or this one on another Python, in rounds.
-//! Each round starts both anew and asks them in turn.
+//! This build compared with another contender, in rounds. The other contender is an earlier build,
+//! or this build on another Python. Each round starts both anew and asks them in turn.
 //!
-//! What else the machine does hits both alike, so the ratio of a round says more than either
-//! figure; two services of one build differ too (by the huge pages that each one got), so the
-//! median of the rounds says more than a single ratio.
+//! Other load of the machine hits both alike, so the ratio of a round says more than either figure.
+//! Two services of the same build differ too (in the huge pages that each got), so the median of
+//! the rounds says more than a single ratio.
 
 use super::cost::{NEVER_REPLACED, of_service};
 use super::{BEFORE, BenchPlan, PAUSE, say};
@@ -16,28 +16,29 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// In half of them this build comes first, in the other half the other one.
+/// In half of the rounds this build comes first, in the other half the other one.
 const ROUNDS: usize = 8;
 
-/// Of each, in each round: a median of so many moves little.
+/// Calls of each in each round: the median of so many moves little.
 const CALLS: usize = 100;
 
-/// Of each, in each round: some 900 ms of CPU, of which the kernel's ticks are one per cent.
+/// Executions of each in each round. They take some 900 ms of CPU time, and the kernel counts it in
+/// ticks of about one per cent of that.
 const EXECUTIONS: usize = 300;
 
-/// One that this build is compared with.
+/// A contender that this build is compared with.
 #[derive(Debug)]
 pub struct Rival {
     name: String,
     codejail: PathBuf,
     python: PathBuf,
-    /// With the answers that its Python gives.
+    /// The workloads, with the answers that its Python gives.
     suite: Suite,
 }
 
 impl Rival {
-    /// An earlier build where there is one, and this build on each other Python. `answered` has the
-    /// answers of the Python that all else is measured with, `plain` has none yet.
+    /// An earlier build, if there is one, and this build on each other Python. `answered` has the
+    /// answers of the Python that everything else is measured with; `plain` has no answers yet.
     pub fn all(plan: &BenchPlan, answered: &Suite, plain: &Suite) -> Result<Vec<Self>> {
         let earlier = plan.before.iter().map(|codejail| Self {
             name: BEFORE.to_owned(),
@@ -69,7 +70,8 @@ impl Rival {
         Comparison::new(&self.name, &workload.name, what)
     }
 
-    /// Each workload as this build's Python and as the rival's is to answer it.
+    /// Each workload twice: with the answer of this build's Python, and with the answer of the
+    /// rival's.
     fn workloads<'a>(&'a self, suite: &'a Suite) -> impl Iterator<Item = [&'a Workload; 2]> {
         suite
             .workloads
@@ -79,10 +81,10 @@ impl Rival {
     }
 }
 
-/// Two services: this build's, and the other one's.
+/// Two running services: this build's and the other one's.
 struct Pair {
     services: [Ours; 2],
-    /// Which of them comes first in this round.
+    /// The order in which the two are asked in this round.
     order: [usize; 2],
 }
 
@@ -134,7 +136,7 @@ impl Pair {
         Ok(Self { services, order })
     }
 
-    /// Medians in microseconds, each call of the one followed by a call of the other.
+    /// Medians in microseconds. Each call of one service is followed by a call of the other.
     fn medians(&self, workloads: [&Workload; 2], calls: usize) -> Result<[u32; 2]> {
         let mut clients = self.clients();
         for (client, workload) in clients.iter_mut().zip(workloads) {
@@ -150,8 +152,8 @@ impl Pair {
         Ok(times_us.map(|times_us| median(&times_us)))
     }
 
-    /// CPU and page faults per execution, one after the other: a service's figures are its whole
-    /// processes'.
+    /// CPU time and page faults per execution. The two services are measured one after the other,
+    /// because the figures are those of whole processes.
     fn costs(&self, workloads: [&Workload; 2], executions: usize) -> Result<[(Duration, f64); 2]> {
         let mut clients = self.clients();
         let mut costs = [(Duration::ZERO, 0.0); 2];

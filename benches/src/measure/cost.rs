@@ -1,5 +1,6 @@
-//! CPU and page faults per execution: the sum over all processes of a contender, those included
-//! that have ended, before and after a number of executions (`codejail_harness::processes`).
+//! CPU time and page faults per execution. Both are sums over all processes of a contender, also
+//! over those that have ended (`codejail_harness::processes`). The sums are read before and after a
+//! number of executions.
 
 use super::{BARE, BEFORE, BenchPlan, Field, LIMIT, ORIGINAL, OURS, PAUSE, say};
 use crate::contender::{Contender, Http};
@@ -9,13 +10,13 @@ use anyhow::Result;
 use codejail_harness::processes::{Usage, ended_children, settled_usage};
 use std::time::Duration;
 
-/// Of each: enough that 10 ms of one process are little.
+/// Executions of each contender. With so many, 10 ms more or less of one process do not matter.
 const EXECUTIONS: usize = 300;
-/// Of those that start an interpreter each time, and so use much more.
+/// Executions of a contender that starts an interpreter each time, and so uses much more.
 const EXECUTIONS_SLOW: usize = 12;
 
-/// Without replacing workers, whose share `start` has: one that fell into some runs would hide the
-/// rest.
+/// No worker is replaced during the measurement: the cost of one replacement would hide the cost of
+/// the executions. `start.rs` measures what a new worker costs.
 pub(super) const NEVER_REPLACED: &str = "max_requests = 0";
 
 /// Measures each workload with each contender.
@@ -76,14 +77,14 @@ pub fn measure(plan: &BenchPlan, field: &mut Field, suite: &Suite) -> Result<Vec
     Ok(all)
 }
 
-/// Of a service that is this process and all below it.
+/// CPU time and page faults per execution of a service: this process and all below it.
 pub fn of_service(
     pid: i32,
     client: &mut impl Contender,
     workload: &Workload,
     executions: usize,
 ) -> Result<(Duration, f64)> {
-    // The first one may do what is done once.
+    // The first execution may do work that later ones need not repeat.
     client.execute(workload)?;
     of(
         || settled_usage(pid),

@@ -1,4 +1,4 @@
-//! How time grows with the size of the globals.
+//! How the time of an execution grows with the size of the globals.
 
 use super::{BenchPlan, Field, say};
 use crate::results::Series;
@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Bytes of JSON.
+/// Names and bytes of JSON.
 const SIZES: [(&str, usize); 5] = [
     ("1 kB", 1_000),
     ("10 kB", 10_000),
@@ -16,7 +16,7 @@ const SIZES: [(&str, usize); 5] = [
     ("10 MB", 10_000_000),
 ];
 
-/// For each size.
+/// The time for each size.
 const TIME: Duration = Duration::from_secs(6);
 
 /// Measures each size with all contenders.
@@ -35,7 +35,7 @@ pub fn measure(plan: &BenchPlan, field: &mut Field) -> Result<Vec<Series>> {
     Ok(all)
 }
 
-/// A table, as long as it takes to have this size as JSON, and its rows.
+/// A table whose JSON has this size, and the number of its rows.
 fn globals(bytes: usize) -> (Value, usize) {
     let row = json!([17, 0.25, "a text of some words", true, null]);
     let rows = bytes / (row.to_string().len() + 1);

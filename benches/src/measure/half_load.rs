@@ -11,14 +11,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// For each contender and workload, in rounds.
+/// The time for each contender and workload, divided among the rounds.
 const TIME: Duration = Duration::from_secs(10);
 const ROUNDS: u64 = 4;
 
-/// Clients that wait for a request to be due. At half load no more than a few are busy.
+/// Clients that wait until a request is due. At half load only a few are busy at a time.
 const CLIENTS: usize = 24;
 
-/// Measures those of which throughput was measured, contenders in turn.
+/// Measures each workload whose throughput was measured. The contenders take turns.
 pub fn measure(
     plan: &BenchPlan,
     field: &Field,
@@ -58,7 +58,7 @@ pub fn measure(
     Ok(all)
 }
 
-/// The most executions per second that were seen.
+/// The most executions per second that the measurement of throughput has seen.
 pub fn best(throughput: &[Throughput], workload: &str, contender: &str) -> Result<f64> {
     let runs = throughput
         .iter()
@@ -67,7 +67,7 @@ pub fn best(throughput: &[Throughput], workload: &str, contender: &str) -> Resul
     most.with_context(|| format!("no throughput of {contender}"))
 }
 
-/// When requests are due: a Poisson process, the same each time.
+/// The times at which requests are due: a Poisson process, the same for each seed.
 fn arrivals(per_second: f64, time: Duration, seed: u64) -> Vec<Duration> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut due = Vec::new();
@@ -93,7 +93,8 @@ fn arrive(address: SocketAddr, workload: &Workload, due: &[Duration]) -> Result<
         let mut client = Http::new(address, false);
         let mut times_us = Vec::new();
         while let Some(due) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // One that found no client free has waited already; a client that woke late has not.
+            // If no client was free, the request has waited since it was due, and that counts. If a
+            // client only woke up late, it does not.
             let wait = due.saturating_sub(started.elapsed());
             std::thread::sleep(wait);
             let late = if wait.is_zero() {

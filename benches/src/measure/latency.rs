@@ -1,5 +1,5 @@
-//! Time per execution, one client: all in turn, round by round, so that what else the machine does
-//! hits all alike.
+//! Time per execution with one client. The contenders take turns, round by round. So other load of
+//! the machine hits all of them alike.
 
 use super::{BenchPlan, Entrant, Field, say};
 use crate::results::Series;
@@ -8,13 +8,13 @@ use crate::workload::{Suite, Workload};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
-/// For each workload: what it takes to see a p99 of the quick ones.
+/// For each workload. It is enough for the p99 of the quick contenders.
 const TIME: Duration = Duration::from_secs(24);
 
-/// However slow they are: a median needs some values.
+/// Rounds that are made even if they take longer than [`TIME`]: a median needs some values.
 const ROUNDS_MIN: usize = 3;
 
-/// The part of the time after which a slow contender's turn ends early, or it would take all.
+/// A turn gets at most the whole time divided by this. Otherwise a slow contender would take all.
 const TURNS: u32 = 40;
 
 /// Measures each workload.
@@ -27,8 +27,8 @@ pub fn measure(plan: &BenchPlan, field: &mut Field, suite: &Suite) -> Result<Vec
     Ok(all)
 }
 
-/// Asks all in turn for as long as given. The first answers are not counted: they have what is done
-/// once.
+/// Asks all contenders in turn for this time. The first answer of each is not counted: it includes
+/// work that is done once.
 pub fn in_turn(
     mut entrants: Vec<Entrant<'_>>,
     workload: &Workload,
@@ -53,7 +53,7 @@ pub fn in_turn(
     Ok(entrants.into_iter().map(series).collect())
 }
 
-/// At least one call.
+/// One contender's calls of a round. It ends early after `time`, but makes at least one call.
 fn turn(entrant: &mut Entrant<'_>, workload: &Workload, time: Duration) -> Result<()> {
     let deadline = Instant::now() + time;
     for _ in 0..entrant.calls_per_round {

@@ -14,13 +14,13 @@ use std::io::{BufRead, BufReader};
 use std::process::Child;
 use std::time::Duration;
 
-/// Sandboxes at a time, in one worker.
+/// Numbers of sandboxes in one worker.
 pub const SANDBOXES: [usize; 3] = [2, 10, 50];
 
-/// All of them, on a loaded machine.
+/// How long it may take until all of them run, on a loaded machine.
 const ALL_RUN_MAX: Duration = Duration::from_secs(60);
 
-/// What each of them executes before it waits.
+/// The code that each sandbox executes before it waits.
 const CODE: &str = "import numpy, scipy.integrate\n\
                     x = scipy.integrate.quad(numpy.cos, 0, 1)[0] + numpy.eye(3).sum()\n";
 
@@ -53,16 +53,17 @@ pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Memory>> {
     Ok(all)
 }
 
-/// While nothing runs.
+/// The memory while no execution runs.
 fn of_ready(ours: &Ours) -> Result<u64> {
-    // A sandbox may end between the list and the look: one that failed its check, say.
+    // A sandbox may end between the list and the look at its memory, for example if it failed its
+    // check.
     try_wait_for("processes that stay", ALL_RUN_MAX, || {
         let pids = family(ours.pid()).into_iter().map(|process| process.pid);
         Ok(pss_bytes(pids).ok())
     })
 }
 
-/// While each runs something that waits.
+/// The memory while each sandbox runs code that waits.
 fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
     let code = format!("{CODE}import sys, time\ntime.sleep(20)");
     let workload = Workload::new("held", &code, json!({}), json!({}))?;
@@ -76,12 +77,12 @@ fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
         Ok((asleep.count() >= sandboxes).then_some(()))
     })?;
     let bytes = of_ready(ours)?;
-    // A client that hangs up ends its execution.
+    // When a client hangs up, its execution ends.
     drop(connections);
     Ok(bytes)
 }
 
-/// Whether a process is in `time.sleep`: nothing else of the service uses that call.
+/// Whether a process is in `time.sleep`. No other process of the service uses that call.
 fn sleeps_in_a_timer(process: &Process) -> bool {
     const CLOCK_NANOSLEEP: &str = if cfg!(target_arch = "x86_64") {
         "230 "
@@ -103,7 +104,7 @@ fn of_bare(bare: &Bare, count: usize) -> Result<u64> {
     pss_bytes(held.0.iter().map(|process| process.id().cast_signed()))
 }
 
-/// Processes that end with this.
+/// Processes that are killed when this is dropped.
 struct Held(Vec<Child>);
 
 impl Drop for Held {

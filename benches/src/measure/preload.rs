@@ -1,5 +1,5 @@
-//! How time and cost grow with what is preloaded. The same `x = 1 + 1` each time, and numpy where
-//! it is there.
+//! How time and cost grow with the libraries that are preloaded. The code is always `x = 1 + 1`;
+//! where numpy is preloaded, also code with numpy.
 
 use super::cost::of_service;
 use super::latency::in_turn;
@@ -10,7 +10,7 @@ use crate::workload::{Suite, Workload};
 use anyhow::Result;
 use std::time::Duration;
 
-/// What is preloaded: a name, and TOML over the development configuration.
+/// What is preloaded: a name, and TOML that changes the development configuration.
 pub const PRELOADS: [(&str, &str); 4] = [
     ("nothing", "python.preload = []"),
     (
@@ -24,11 +24,11 @@ pub const PRELOADS: [(&str, &str); 4] = [
     ("everything", ""),
 ];
 
-/// For all together.
+/// The time for all of them together.
 const TIME: Duration = Duration::from_secs(15);
 const EXECUTIONS: usize = 300;
 
-/// Times and costs with each list; the list's name is the contender's.
+/// Times and costs with each list. The name of the list takes the place of the contender's.
 pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<(Vec<Series>, Vec<Cost>)> {
     let mut services = Vec::new();
     for (name, overrides) in PRELOADS {

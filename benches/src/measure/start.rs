@@ -1,4 +1,5 @@
-//! From start to healthy: what a deployment waits for, and what a worker that is replaced costs.
+//! The time from start to healthy. A deployment waits for it, and it shows the cost of a worker
+//! that is replaced.
 
 use super::preload::PRELOADS;
 use super::{BenchPlan, ORIGINAL, say};
@@ -7,10 +8,10 @@ use crate::sampling::micros;
 use anyhow::Result;
 use codejail_harness::processes::usage;
 
-/// Of each.
+/// Starts of each contender.
 const STARTS: usize = 5;
 
-/// Starts each some times, in turn.
+/// Starts each contender several times, in turn.
 pub fn measure(plan: &BenchPlan) -> Result<Vec<Start>> {
     let mut all: Vec<(String, Vec<u32>, Vec<u32>)> = Vec::new();
     let names = PRELOADS.iter().map(|(name, _)| format!("{name} preloaded"));

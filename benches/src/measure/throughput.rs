@@ -1,5 +1,5 @@
-//! Executions per second: clients that ask again as soon as they have their answer, each time on a
-//! new connection, as the LMS does.
+//! Executions per second. Each client asks again as soon as it has its answer, on a new connection,
+//! as the LMS does.
 
 use super::{BenchPlan, Field, ORIGINAL, OURS, say};
 use crate::contender::{Contender, Http};
@@ -10,17 +10,17 @@ use anyhow::{Result, anyhow};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Clients at a time.
+/// Numbers of clients.
 const CLIENTS: [usize; 5] = [1, 2, 4, 8, 16];
 
-/// What is executed: nothing, a course script, and one that computes.
+/// The workloads: a trivial one, a course script, and one that computes.
 const WORKLOADS: [&str; 3] = ["trivial", "numpy + scipy", "sympy"];
 
-/// For each contender, workload and number of clients, in rounds.
+/// The time for each contender, workload and number of clients, divided among the rounds.
 const TIME: Duration = Duration::from_secs(4);
 const ROUNDS: u32 = 2;
 
-/// Measures each number of clients, contenders in turn.
+/// Measures each number of clients. The contenders take turns.
 pub fn measure(plan: &BenchPlan, field: &Field, suite: &Suite) -> Result<Vec<Throughput>> {
     let mut all = Vec::new();
     for name in WORKLOADS {
@@ -80,8 +80,8 @@ impl Runs {
     }
 }
 
-/// Keeps so many clients busy. Returns when the last one, too, has its answer, and how long that
-/// took.
+/// Keeps so many clients busy. Returns when the last client has its answer too; the result says how
+/// long all of it took.
 pub fn saturate(
     address: SocketAddr,
     clients: usize,

@@ -1,4 +1,4 @@
-//! Cells and tables of Markdown, and what is looked up for them.
+//! Cells and tables in Markdown, and how their values are found.
 
 use crate::results::Series;
 
@@ -15,7 +15,7 @@ pub fn find<'a>(all: &'a [Series], workload: &str, contender: &str) -> Option<&'
         .find(|series| series.workload == workload && series.contender == contender)
 }
 
-/// Three digits are what such figures are good for.
+/// Three digits: the figures are not more precise.
 pub fn cell(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
@@ -25,12 +25,12 @@ pub fn cell(value: Option<f64>) -> String {
     }
 }
 
-/// How many times the base a value is.
+/// A value divided by the base.
 pub fn ratio(value: Option<f64>, base: Option<f64>) -> String {
     cell(value.zip(base).map(|(value, base)| value / base))
 }
 
-/// A table, or nothing where there are no rows.
+/// A table; empty text if there are no rows.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return String::new();

@@ -6,7 +6,7 @@ use crate::measure::{BARE, LIMIT, ORIGINAL, OURS};
 use crate::results::Results;
 use anyhow::{Context, Result};
 
-/// What README shows: the median of each workload, and how many times faster than the original.
+/// The table of README.md: the median of each workload, and how many times slower the original is.
 pub fn short(results: &Results) -> String {
     let mut rows = Vec::new();
     for workload in names(&results.latency) {
@@ -46,10 +46,10 @@ pub fn short(results: &Results) -> String {
     )
 }
 
-/// A text with this between its marks.
+/// `text`, with this table between its marks.
 ///
 /// # Errors
-/// It has no marks.
+/// The text has no marks.
 pub fn insert(text: &str, table: &str) -> Result<String> {
     const MARKS: [&str; 2] = ["<!-- bench -->", "<!-- /bench -->"];
     let (before, rest) = text.split_once(MARKS[0]).context(MARKS[0])?;

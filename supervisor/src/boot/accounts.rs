@@ -1,5 +1,4 @@
-//! Accounts of this host, as far as `/etc/passwd` has them: none of them should have a sandbox's
-//! uid.
+//! The accounts in `/etc/passwd`. No account should have the uid of a sandbox.
 
 use crate::config::Config;
 use crate::config::mapped_ids::{BASES, MappedIds};
@@ -17,7 +16,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether its uid or its group lies in a range.
+    /// Whether its uid or its group is in this range.
     #[must_use]
     pub fn is_in(&self, range: &Range<u64>) -> bool {
         [self.uid, self.gid]
@@ -26,12 +25,13 @@ impl Account {
     }
 }
 
-/// Distance of the first uids that are suggested: more than 256 workers with a sandbox each need.
+/// The distance between the first uids that are suggested. More than 256 workers with a sandbox
+/// each fit into it.
 const STEP: u32 = 10_000;
-/// How many are looked at.
+/// Most suggestions that are tried.
 const STEPS_MAX: u32 = 100;
 
-/// All of them; none where there is no such file. What a directory service has is not asked for:
+/// All accounts; none if there is no such file. Accounts in a directory service are not looked up:
 /// that could take minutes for a large range.
 #[must_use]
 pub fn all() -> Vec<Account> {
@@ -47,7 +47,7 @@ fn account(line: &str) -> Option<Account> {
     Some(Account { name, uid, gid })
 }
 
-/// A `sandbox.uid_base` with whose range neither an account nor one of `others` has anything to do.
+/// A `sandbox.uid_base` whose range contains no account and overlaps none of `others`.
 #[must_use]
 pub fn free_base(config: &Config, accounts: &[Account], others: &[u32]) -> Option<u32> {
     let count = {

@@ -9,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 
 /// What can end the service.
 pub struct Ending {
-    /// Stop accepting, finish what runs.
+    /// Cancelled when the service shall accept nothing more and finish what runs.
     pub drain: CancellationToken,
-    /// Don't even finish.
+    /// Cancelled when it shall not even finish that.
     pub quick: CancellationToken,
-    /// There is no service without its spawner.
+    /// Cancelled when the spawner is gone: the service can't go on.
     pub spawner_gone: CancellationToken,
-    /// Which signals came, of these and of those that a running service obeys.
+    /// The signals that came: these, and those that a running service obeys.
     pub signals: Arc<ReceivedSignals>,
 }
 
 impl Ending {
-    /// Listens to signals, as gunicorn does: TERM drains, INT and QUIT end at once.
+    /// Listens to signals as gunicorn does: TERM drains, INT and QUIT end at once.
     ///
     /// # Errors
-    /// The system refuses a signal handler, which it has no reason to.
+    /// The system refuses a signal handler. It has no reason to.
     pub fn listen() -> Result<Self, BootError> {
         let ending = Self {
             drain: CancellationToken::new(),
@@ -52,10 +52,10 @@ impl Ending {
         Ok(ending)
     }
 
-    /// Waits for `work`, unless something ends it first.
+    /// Waits for the result of `work`, unless the service is ended first.
     ///
     /// # Errors
-    /// A signal came, or the spawner went; or the work's error.
+    /// A signal came, or the spawner is gone; or the error of `work`.
     pub async fn unless<T>(
         &self,
         work: impl Future<Output = Result<T, BootError>>,

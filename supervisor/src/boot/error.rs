@@ -9,10 +9,10 @@ use std::io;
 /// Why a service could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    /// It can't run as whom it was started.
+    /// The service can't run as the user that started it.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
-    /// The spawner could not be started or worked with.
+    /// The spawner could not be started, or does not work.
     #[error(transparent)]
     Spawner(#[from] SpawnerLinkError),
     /// The first worker did not start: a service that cannot boot stops instead of looping.
@@ -21,23 +21,23 @@ pub enum BootError {
     /// The address can't be listened on.
     #[error("bind = {0}: {1}")]
     Bind(std::net::SocketAddr, #[source] io::Error),
-    /// What the service manager passes is nothing to listen on.
+    /// The service manager passed something that can't be listened on.
     #[error(transparent)]
     Passed(#[from] PassedError),
-    /// The system refused something that has no reason to fail.
+    /// The system refused something that it has no reason to refuse.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
     /// Metrics could not be set up.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// A signal came before a single run or check was done.
+    /// A signal came before the run or the check was done.
     #[error("interrupted")]
     Interrupted,
 }
 
 impl BootError {
-    /// By sysexits(3): EX_CONFIG for what a configuration or a host must change, EX_UNAVAILABLE
-    /// when it cannot boot, EX_TEMPFAIL if it was told to stop, EX_SOFTWARE for the rest.
+    /// The exit status by sysexits(3). EX_CONFIG: the configuration or the host must be changed.
+    /// EX_UNAVAILABLE: it can't boot. EX_TEMPFAIL: it was told to stop. EX_SOFTWARE: all others.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -51,7 +51,7 @@ impl BootError {
     }
 }
 
-/// Names the step of a system's error.
+/// For `map_err`: the error names the step.
 pub fn system(what: &'static str) -> impl FnOnce(io::Error) -> BootError {
     move |error| BootError::System(what, error)
 }

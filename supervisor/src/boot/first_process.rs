@@ -1,17 +1,16 @@
-//! What the first process of a container owes: it reaps the processes that others leave behind.
+//! The duty of a container's first process: it reaps the processes that others leave behind.
 //!
-//! What `docker exec` or a health check starts has its parent outside of the container. When such a
-//! process ends before its own children do, the kernel gives these to process 1, and who does not
-//! reap them keeps them as zombies, each of which counts against the container's limit on
-//! processes.
+//! A process that `docker exec` or a health check starts has its parent outside of the container.
+//! If it ends before its own children, the kernel gives them to process 1. If process 1 does not
+//! reap them, they stay as zombies, and each counts against the container's limit on processes.
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid};
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Reaps children that this process did not start, from now on, if it is the first. The spawner is
-/// waited for at the end of the service, with its status.
+/// If this process is the first, reaps from now on the children that it did not start. The service
+/// waits for the spawner itself at its end, to get its status.
 ///
 /// # Errors
 /// The system allows no handler for SIGCHLD.
@@ -21,7 +20,7 @@ pub fn reap_strangers(spawner: Pid) -> io::Result<()> {
     }
     let mut ended = signal(SignalKind::child())?;
     tokio::spawn(async move {
-        // Those that came and went before the handler was there, too.
+        // Also those that ended before the handler was there.
         loop {
             reap_all_but(spawner);
             if ended.recv().await.is_none() {
@@ -32,7 +31,8 @@ pub fn reap_strangers(spawner: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// Up to the spawner: once that has ended, the service is about to.
+/// Reaps ended children until it finds the spawner. If the spawner has ended, the service is about
+/// to end.
 fn reap_all_but(spawner: Pid) {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let next = || match waitid(Id::All, look) {

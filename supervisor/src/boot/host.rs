@@ -1,4 +1,4 @@
-//! A host made ready for workers, and what it takes from there to a service that could execute.
+//! A host that is ready for workers, and the way from there to a service that could execute.
 
 use super::ending::Ending;
 use super::error::{BootError, system};
@@ -25,9 +25,9 @@ use tokio::runtime::Handle;
 
 /// A host on which workers can be started.
 pub struct Host {
-    /// The configuration as the service was started; a reload measures by it what may change.
+    /// The configuration of the start. A reload compares with it what may change.
     pub config: Arc<Config>,
-    /// The configuration as it is now.
+    /// The current configuration.
     pub current: Arc<Current>,
     /// The way to the spawner.
     pub spawner: Arc<SpawnerLink>,
@@ -74,7 +74,7 @@ impl Host {
         })
     }
 
-    /// What became of the layers that are the same for all workers, with the bounds of new workers.
+    /// The states of the layers that are the same for all workers, and the bounds of new workers.
     #[must_use]
     pub fn layers(&self, config: &Config) -> Vec<LayerState> {
         let mut layers = vec![privileges::layer(self.own_uids)];
@@ -106,7 +106,7 @@ impl Host {
         }
     }
 
-    /// What an operator should know of this host, and what stops no service.
+    /// Warnings about this host, for the operator. They stop no service.
     #[must_use]
     pub fn notes(&self, config: &Config, workers: usize) -> Vec<Note> {
         let layers = self.spawner.layers();
@@ -124,7 +124,7 @@ impl Host {
         self.spawner.cgroup_bounds() && config.cgroup.memory_bytes_max != 0
     }
 
-    /// What answers requests; it has no pool yet and refuses to execute.
+    /// The service that answers requests. It has no pool yet, and refuses to execute.
     #[must_use]
     pub fn service(&self) -> Service {
         let health = Health::default();
@@ -143,8 +143,8 @@ impl Host {
         }
     }
 
-    /// Starts the pool and runs the service's own checks; executions are refused until these and a
-    /// worker's have passed.
+    /// Starts the pool, and runs the service's own checks. Executions are refused until these and
+    /// the checks of a worker have passed.
     ///
     /// # Errors
     /// The first worker could not be started.
@@ -171,12 +171,12 @@ impl Host {
             ),
             startup_check::of_service(&self.config),
         );
-        // It is set once, here, and before anything is safe.
+        // This is the only place that sets it, and it comes before executing can be safe.
         let pool = pool?;
         let libraries = Arc::clone(&service.libraries);
         let (config, watching) = (Arc::clone(&service.config), pool.clone());
         tokio::spawn(async move {
-            // Their bytecode is another Python's.
+            // The bytecode was made by another Python.
             let forget = || libraries.reset(config.get().library_cache.bytes_max);
             watching.at_each_change_of_python(forget).await;
         });
@@ -186,7 +186,7 @@ impl Host {
     }
 }
 
-/// The pool knows no request and no answer; the checks need both.
+/// The function with the checks: they need requests and answers, which the pool does not know.
 fn check_worker() -> CheckWorker {
     CheckWorker(Box::new(|worker, shelf, config| {
         Box::pin(async move { startup_check::of_worker(worker, &shelf, &config).await })
@@ -202,7 +202,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
         scratch_root: config.sandbox.scratch_dir.clone(),
         scratch_tag,
         uid_base: config.sandbox.uid_base,
-        // Checked to end below 2^32.
+        // The range was checked: it ends below 2^32.
         uid_count: u32::try_from(config.uid_count()).unwrap_or(u32::MAX),
         uids_per_worker: u32::try_from(config.uids_per_worker()).unwrap_or(u32::MAX),
         shares_uids: config.is_tool,
@@ -217,7 +217,7 @@ fn spawner_config(config: &Config, scratch_tag: ScratchName) -> Result<SpawnerCo
     })
 }
 
-/// What a worker and its sandboxes may use.
+/// The bounds of a worker together with its sandboxes.
 #[must_use]
 pub fn worker_bounds(config: &Config) -> WorkerBounds {
     WorkerBounds {
@@ -230,7 +230,7 @@ pub fn worker_bounds(config: &Config) -> WorkerBounds {
     }
 }
 
-/// The module of the same build lies beside the executable.
+/// The path of the worker module. The module of the same build lies beside the executable.
 fn worker_module(config: &Config) -> io::Result<PathBuf> {
     if let Some(path) = &config.python.worker_module {
         return Ok(path.clone());

@@ -1,4 +1,4 @@
-//! What one run can take of the kernel's memory: no limit of a process counts it, only a memory
+//! How much of the kernel's memory one run can take. No limit of a process counts it; only a memory
 //! cgroup does.
 
 use std::fs;
@@ -10,15 +10,16 @@ const PAGE_BYTES: u64 = 4096;
 
 /// The bounds that the host sets.
 struct Host {
-    /// What a socket may be given to send, socket(7). The kernel doubles it.
+    /// Most bytes that a socket's send buffer may be set to, socket(7). The kernel doubles it.
     wmem_max: u64,
-    /// Pages in pipes of one user, pipe(7); beyond them pipes are small.
+    /// Most pages in the pipes of one user, pipe(7). Beyond it, new pipes are small.
     pipe_pages: u64,
-    /// Epoll watches of one user, epoll(7).
+    /// Most epoll watches of one user, epoll(7).
     watches: u64,
 }
 
-/// How much that is for a run with so many descriptors, by kind; none if this host does not say.
+/// The memory that a run with so many descriptors can take, by kind. None if this host does not
+/// tell its bounds.
 #[must_use]
 pub fn unbounded(descriptors: u64) -> Option<String> {
     let host = Host {

@@ -1,13 +1,13 @@
-//! Whether the memory that runs take is bounded on this host, and whether the bound is any good.
+//! Whether the memory of runs is bounded on this host, and whether the bound is small enough.
 
 use crate::config::Config;
 
-/// What to tell the operator, if there is anything. `unbounded` says why no cgroup bounds a worker,
-/// where none does.
+/// A warning for the operator, if there is a reason. `unbounded` says why no cgroup bounds a
+/// worker, if none does.
 #[must_use]
 pub fn note(config: &Config, workers: usize, unbounded: Option<&str>) -> Option<String> {
     let bytes = config.cgroup.memory_bytes_max;
-    // Of one process; a run has one.
+    // The limit of one process; a run is one process.
     let anything = match config.limits.VMEM {
         0 => "; with limits.VMEM = 0 one execution may take all memory of this host",
         _ => "",
@@ -32,7 +32,7 @@ fn more_than_there_is(bytes: u64, workers: usize, total: u64) -> Option<String> 
     })
 }
 
-/// The host's memory in bytes, as proc(5) has it.
+/// The host's memory in bytes, from proc(5).
 fn total() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text

@@ -29,48 +29,48 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the runtime's end waits for threads that are not done. All tasks have ended before;
-/// what is left is a look-up of a name, which nobody needs any more, or work on a large body.
+/// How long the end of the runtime waits for threads that are busy. All tasks have ended before.
+/// What may still run is a look-up of a name, which is no longer needed, or work on a large body.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(200);
-/// How long the spawner may at least take to kill and remove everything at the end, however little
-/// `graceful_timeout_ms` is: it takes some 50 ms.
+/// The least time that the spawner gets at the end to kill and remove everything, even if
+/// `graceful_timeout_ms` is smaller. It takes some 50 ms.
 const SPAWNER_END_MIN: Duration = Duration::from_secs(1);
 
-/// Runs `job` on a host made ready for it. When this returns no process and no directory stays,
-/// unless the spawner itself was killed: then directories do.
+/// Runs `job` on a host that is made ready for it. When this returns, no process and no directory
+/// is left. If the spawner itself was killed, directories may be left.
 ///
 /// # Errors
-/// The host could not be made ready, or lost its spawner; or the job's error.
+/// The host could not be made ready, or lost its spawner; or the error of the job.
 pub fn run<T>(
     config: Config,
     job: impl AsyncFnOnce(Host) -> Result<T, BootError>,
 ) -> Result<T, BootError> {
     let own_uids = privileges::own_uids(config.layers.uid)?;
-    // First of all, while this is root and has one thread.
+    // This comes first, while this process is root and has one thread.
     let (socket, spawner) = start_spawner()?;
     let became = privileges::become_app_user(&config);
     let current = Arc::new(Current::new(Arc::new(config)));
     let result = became
         .map_err(BootError::from)
         .and_then(|()| in_runtime(&current, socket, &spawner, own_uids, job));
-    // The runtime and with it the socket are gone: the spawner removes all there is, and ends.
+    // The runtime is gone, and its socket with it. So the spawner removes everything and ends.
     let ended = wait_for_spawner(spawner, end_max(&current));
     match (result, ended) {
         (Ok(value), Ok(())) => Ok(value),
-        // That it was told to end is no news; that it could not is.
+        // An interruption was asked for: a bad end of the spawner is the error to report.
         (Ok(_) | Err(BootError::Interrupted), Err(error)) => Err(error),
         (Err(error), _) => Err(error),
     }
 }
 
-/// How long the end may take, by the configuration as it is now: a reload may have changed it.
+/// How long the end may take, by the current configuration, which a reload may have changed.
 fn end_max(current: &Current) -> Duration {
     Duration::from_millis(current.get().graceful_timeout_ms).max(SPAWNER_END_MIN)
 }
 
-/// Waits for the spawner's end, and whether it was a good one. A spawner that is stopped or stuck
-/// can't be waited for, and must not be killed either, where that could be done at all: it alone
-/// can remove what there is, and does so when it goes on, since its socket is closed.
+/// Waits for the spawner's end. An error says that the end was bad. A spawner that is stopped or
+/// stuck can't be waited for. It must not be killed either, even where that is possible: only the
+/// spawner can remove what is left. It does so when it goes on, since its socket is closed.
 fn wait_for_spawner(mut spawner: Child, longest: Duration) -> Result<(), BootError> {
     let (tell, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(spawner.wait()));
@@ -98,7 +98,7 @@ fn start_spawner() -> Result<(PacketSocket, Child), BootError> {
     let mut command = Command::new(executable);
     command.arg("spawner");
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
-    // They are for this process alone.
+    // These variables are for this process alone.
     for variable in service_manager::VARIABLES {
         command.env_remove(variable);
     }
@@ -125,7 +125,7 @@ fn in_runtime<T>(
         let host = Host::prepare(Arc::clone(current), socket, own_uids, handle).await?;
         job(host).await
     });
-    // Dropping them drops every task, and with the last of them the spawner's socket.
+    // This drops every task, and with the last of them the spawner's socket.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
     old_runs.end(RUNTIME_END_MAX);
     result

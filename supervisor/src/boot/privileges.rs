@@ -1,4 +1,4 @@
-//! Who the service is: what it may give its workers, and how it gives up its own rights.
+//! The users of a service: which users it can give to workers, and how it gives up its own rights.
 
 use super::accounts::{self, Account};
 use super::user_namespace::{self, NotMapped};
@@ -14,7 +14,7 @@ use nix::unistd::{
 };
 use std::ops::Range;
 
-/// Why the service can't run as whom it was started.
+/// Why the service can't run as the user that started it, or become its user.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
     /// The user of the configuration does not exist.
@@ -23,10 +23,11 @@ pub enum PrivilegeError {
     /// The user of the configuration is root.
     #[error("user = {0:?}: the part that speaks HTTP must not be root")]
     Root(String),
-    /// To the system it means that nothing is to change.
+    /// The system uses this number for "no change".
     #[error("user = {0:?}: no user can have this number; give another number, or a name")]
     NoNumber(String),
-    /// It must be somebody that no worker or sandbox is, and in no group that one of them is in.
+    /// The user must not have the uid of a worker or sandbox, and must not be in one of their
+    /// groups.
     #[error(
         "user = {user:?}: its {what} {id} lies in the range of workers and sandboxes, {}: choose \
          another user, or set sandbox.uid_base{}",
@@ -40,15 +41,15 @@ pub enum PrivilegeError {
         what: &'static str,
         /// Its number.
         id: u32,
-        /// From `sandbox.uid_base` on.
+        /// The range from `sandbox.uid_base` on.
         range: Range<u64>,
-        /// From which on as many are free.
+        /// The start of a free range of the same size, if there is one.
         base: Option<u32>,
     },
-    /// This is a user namespace without some id.
+    /// This is a user namespace in which an id does not exist.
     #[error(transparent)]
     NotMapped(#[from] NotMapped),
-    /// The system said that it gave up its rights, and did not.
+    /// The system said that the process gave up its rights, but it still has them.
     #[error("the service is still {0} after it changed to its user, so it refuses to serve")]
     NotDropped(String),
     /// A required layer is missing.
@@ -81,7 +82,7 @@ pub fn own_uids(mode: LayerMode) -> Result<bool, PrivilegeError> {
     }
 }
 
-/// What to say of the layer.
+/// The state of the layer, for the operator.
 #[must_use]
 pub fn layer(own_uids: bool) -> LayerState {
     if own_uids {
@@ -93,8 +94,9 @@ pub fn layer(own_uids: bool) -> LayerState {
     }
 }
 
-/// Becomes the configured user, for good: no root, no capability, no group but its own. Started as
-/// somebody else than root, the service stays who it is. Must run before there is any thread.
+/// Becomes the configured user, for good: not root, no capability, and in no group but that user's
+/// own. A service that was not started as root keeps its user. It must run while the process has
+/// one thread.
 ///
 /// # Errors
 /// There is no such user, or the system refused.
@@ -111,7 +113,7 @@ pub fn become_app_user(config: &Config) -> Result<(), PrivilegeError> {
     nix::sys::prctl::set_dumpable(false).map_err(refused("PR_SET_DUMPABLE"))
 }
 
-/// Makes sure that it is this user in every respect, and that there is no way back.
+/// Makes sure that the process is this user in every respect, and can't become another one.
 fn assert_dropped(uid: Uid, gid: Gid) -> Result<(), PrivilegeError> {
     let refused = |step| move |errno| PrivilegeError::System(step, errno);
     let users = getresuid().map_err(refused("getresuid"))?;
@@ -133,10 +135,10 @@ fn assert_dropped(uid: Uid, gid: Gid) -> Result<(), PrivilegeError> {
     Ok(())
 }
 
-/// Whom the service would become; nobody else where it was not started as root.
+/// The user that the service would become; none if it was not started as root.
 ///
 /// # Errors
-/// There is no such user, or it is one that the service must not be.
+/// There is no such user, or the service must not be that user.
 pub fn check_user(config: &Config) -> Result<Option<(Uid, Gid)>, PrivilegeError> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -177,7 +179,7 @@ fn check_ids(
     Ok(())
 }
 
-/// What an operator should know of users on this host, and what stops no service.
+/// Warnings about the users of this host, for the operator. They stop no service.
 #[must_use]
 pub fn notes(loaded: &Loaded) -> Vec<Note> {
     let config = &loaded.config;
@@ -260,7 +262,7 @@ mod tests {
                 "its uid 349590000 lies in the range of workers and sandboxes, 349590000 to",
             ),
             (1000, last, "its gid 349590107 lies in the range"),
-            // The next round number is too near to an account.
+            // The next round number is too close to an account.
             (
                 last,
                 last,

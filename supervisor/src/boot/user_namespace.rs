@@ -1,29 +1,29 @@
-//! In a user namespace only what its maps have can be anybody's id: the kernel refuses any other,
-//! by then with a word (EINVAL) that tells nobody why.
+//! In a user namespace only the ids in its maps exist. The kernel refuses any other id, but late,
+//! and with an error (EINVAL) that does not say why. So ids are checked here.
 
 use crate::config::Config;
 use crate::config::mapped_ids::MappedIds;
 use nix::unistd::{Gid, Uid};
 
-/// Somebody would have an id that this user namespace has not.
+/// The configuration needs an id that does not exist in this user namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{what}: this user namespace has only the ids {mapped} (/proc/self/uid_map and gid_map): \
      {remedy}"
 )]
 pub struct NotMapped {
-    /// Key and value.
+    /// The key and its value.
     what: String,
-    /// What there is.
+    /// The ids that exist.
     mapped: MappedIds,
     /// What would be right.
     remedy: String,
 }
 
-/// Whether workers, sandboxes and the HTTP side's user can be whom they are to be.
+/// Checks that the ids of workers, of sandboxes and of the HTTP side's user exist.
 ///
 /// # Errors
-/// One of them can't: with the key to change.
+/// One of them does not. The error names the key to change.
 pub fn check(config: &Config, uid: Uid, gid: Gid, mapped: &MappedIds) -> Result<(), NotMapped> {
     let not_mapped = |what, remedy| {
         let mapped = mapped.clone();
@@ -72,7 +72,7 @@ mod tests {
         for (uid_base, user, mapped, part) in [
             (349_590_000, 10_001, &pod, "only the ids 0 to 65535"),
             (349_590_000, 10_001, &pod, "set sandbox.uid_base to 40000"),
-            // It would reach nobody's uid.
+            // This range contains nobody's uid, 65534.
             (65_400, 10_001, &pod, "with uids 65400 to 65561"),
             (40_000, 100_000, &pod, "choose another user"),
             (40_000, 0, &alone, "map 162 ids more, in one stretch"),

@@ -1,7 +1,8 @@
-//! `codejail check`: would a service with this configuration serve on this host, and how confined?
+//! `codejail check`: would a service with this configuration serve on this host, and how well would
+//! it be confined?
 //!
-//! It starts a worker as the service would, which has to pass the safety checks, and then lets a
-//! sandbox say what it has. Only the port is not touched.
+//! It starts a worker as the service would. The worker has to pass the safety checks. Then an
+//! execution reports what it sees of its sandbox. Only the port is not opened.
 
 use super::fairness::{self, Finding};
 use super::venv;
@@ -22,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Says what it sees of itself.
+/// Code that reports what it sees of its own sandbox.
 const PROBE: &str = "
 import os, resource
 uid, pid = os.getuid(), os.getpid()
@@ -31,11 +32,11 @@ limits = {name: resource.getrlimit(getattr(resource, 'RLIMIT_' + name))[0]
 del os, resource
 ";
 
-/// How long the sandboxes of the checks may take to be gone, and what they left with them.
+/// How long it may take until the sandboxes of the checks, and what they have left, are gone.
 const CLEANINGS_MAX: Duration = Duration::from_secs(10);
 
-/// Checks, and prints a line for each thing found; whether a service would serve. What is worth a
-/// look and stops no service is printed as a warning.
+/// Checks the host, and prints a line for each thing found. Returns whether a service would serve.
+/// A fault that stops no service is printed as a warning.
 ///
 /// # Errors
 /// The service could not even start.
@@ -67,7 +68,7 @@ async fn check(host: &Host, workers: usize) -> Result<bool, BootError> {
         }
     }
     let mut serves = service.health.is_safe();
-    // No worker may serve; why is below.
+    // The reasons are printed below if no worker may serve.
     let mut seen = Value::Null;
     if serves {
         let probed = seen_by_a_sandbox(host, &service).await;
@@ -117,7 +118,7 @@ fn print_python(config: &Config, hello: &Hello) {
         "python            {}, {bin}; six is installed",
         hello.python
     );
-    // Another build's would have been refused.
+    // A module of another build would have been refused.
     say!("worker module     of this build");
     let wanted = config.python.preload.len();
     let failed = hello.preload_failed.len();
@@ -151,8 +152,7 @@ fn print_python(config: &Config, hello: &Hello) {
     }
 }
 
-/// The globals that the probe leaves; or why there are none, when no execution like it would end
-/// well.
+/// The globals that the probe leaves. An error says why an execution like it can't end well.
 async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Result<Value, String> {
     let payload = serde_json::json!({ "code": PROBE, "globals_dict": {} }).to_string();
     let limits = &host.config.limits;
@@ -166,10 +166,10 @@ async fn seen_by_a_sandbox(host: &Host, service: &Service) -> Result<Value, Stri
     }
 }
 
-/// Waits until what the sandboxes so far have left is gone.
+/// Waits until everything that the sandboxes have left so far is gone.
 async fn emptied(host: &Host) -> Result<(), String> {
     let mut cleanings = host.spawner.cleanings();
-    // The probe's is one more.
+    // The sandboxes of the checks, and the probe's.
     let all = SANDBOXES_TAKEN + 1;
     let done = timeout(
         CLEANINGS_MAX,
@@ -197,11 +197,11 @@ async fn emptied(host: &Host) -> Result<(), String> {
     ))
 }
 
-/// A line for each layer: what was got, or why nothing.
+/// Prints a line for each layer: what it gives, or why it is not there.
 fn print_layers(host: &Host, layers: &[LayerState], seen: &Value) {
     for LayerState { layer, on, detail } in layers {
         let seen = match layer.as_str() {
-            // None ran, or there is nothing to see.
+            // No probe ran, or it can't see this layer.
             _ if !on || seen.is_null() => String::new(),
             "uid" => format!("; a sandbox had {}", seen["uid"]),
             "namespaces" => format!("; a sandbox was process {}", seen["pid"]),

@@ -1,6 +1,6 @@
-//! "Is this host fair?": what makes the times of executions unsteady, or executions unsafe, and is
-//! the host's to change. It is read from the kernel's files; what a container or a virtual machine
-//! does not show is passed over.
+//! "Is this host fair?": the properties of a host that make the times of executions unsteady, or
+//! executions unsafe, and that only the host's operator can change. They are read from the kernel's
+//! files. Files that a container or a virtual machine does not have are left out.
 
 use std::fs;
 use std::path::Path;
@@ -8,28 +8,28 @@ use std::path::Path;
 /// Most processors that are looked at: the kernel's own bound for x86_64 (NR_CPUS).
 const PROCESSORS_MAX: usize = 8192;
 
-/// What was found of one thing.
+/// The result of one look.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It is as it should be.
+    /// The property is as it should be.
     Fair {
-        /// What was looked at.
+        /// The property.
         what: &'static str,
-        /// How it is.
+        /// Its value.
         is: String,
     },
-    /// It is not.
+    /// The property is not as it should be.
     Unfair {
-        /// What is, and what comes of it.
+        /// The value, and its effect.
         why: String,
-        /// What to do.
+        /// What to do about it.
         remedy: String,
     },
 }
 
 use Finding::{Fair, Unfair};
 
-/// Everything that this host shows, with its files below `root`.
+/// All findings of this host, whose files are below `root`.
 pub fn findings(root: &Path) -> Vec<Finding> {
     [
         huge_pages(root),
@@ -60,7 +60,7 @@ fn unfair(why: impl Into<String>, remedy: impl Into<String>) -> Option<Finding> 
     Some(Unfair { why, remedy })
 }
 
-/// The one in brackets, of words of which one is chosen.
+/// The word in brackets: of several words, the kernel marks the chosen one.
 fn chosen(text: &str) -> Option<&str> {
     Some(text.split_once('[')?.1.split_once(']')?.0)
 }
@@ -108,7 +108,7 @@ fn governor(root: &Path) -> Option<Finding> {
     }
 }
 
-/// The first line is a heading.
+/// The first line of the file is a heading.
 fn swap(root: &Path) -> Option<Finding> {
     match read(root, "proc/swaps")?.lines().count() {
         0 | 1 => fair("swap", "none"),
@@ -175,8 +175,8 @@ fn clock(root: &Path) -> Option<Finding> {
     )
 }
 
-/// Documentation/admin-guide/hw-vuln. Code of strangers runs here, beside what it is to know
-/// nothing of.
+/// Documentation/admin-guide/hw-vuln. Code of strangers runs here, beside data that it must not
+/// learn.
 fn vulnerabilities(root: &Path) -> Vec<Finding> {
     let directory = root.join("sys/devices/system/cpu/vulnerabilities");
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

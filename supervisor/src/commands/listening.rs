@@ -1,4 +1,4 @@
-//! Where requests come from: a socket that the service manager passes, or one of the service's own.
+//! The sockets of a service: passed by the service manager, or made by the service itself.
 
 use crate::boot::{BootError, system};
 use crate::config::Config;
@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The API's socket. Whoever has passed one may have passed it to another service too, which
-/// executes: so nobody is to be accepted over it before this one can. Over its own socket the
-/// service says at once how it is: then `accepts` is cancelled here.
+/// The API's socket. A passed socket may also have been passed to another service, which executes.
+/// So this service must accept no connection on it before it can execute. On its own socket, the
+/// service answers at once: then `accepts` is cancelled here.
 ///
 /// # Errors
 /// The address can't be listened on.
@@ -41,8 +41,8 @@ pub async fn for_api(
     Ok(listener)
 }
 
-/// The socket of the address of metrics, if there is one: that `metrics.bind` names, or in its
-/// place the one that was passed for it.
+/// The socket of the address of metrics, if there is one: the address of `metrics.bind`, or the
+/// socket that was passed in its place.
 ///
 /// # Errors
 /// The address can't be listened on.

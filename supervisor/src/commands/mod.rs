@@ -1,5 +1,5 @@
-//! The commands. Three start a host, each behind `boot`, so that none is less confined: `serve`,
-//! `check` and `run_file`. The others start nothing of the kind.
+//! The commands. Three start workers: `serve`, `check` and `run_file`. All three do it by `boot`,
+//! so none is less confined than the others. The other commands start no worker.
 
 pub mod check;
 mod fairness;

@@ -1,4 +1,5 @@
-//! `codejail run FILE`: one execution as a request would have it, for whoever writes or debugs one.
+//! `codejail run FILE`: one execution, as a request would have it, for people who write or debug
+//! code.
 
 use crate::boot::{self, BootError};
 use crate::config::Config;
@@ -16,24 +17,24 @@ use std::path::{Path, PathBuf};
 pub struct Request {
     /// The code; `-` is standard input.
     pub file: PathBuf,
-    /// JSON, or `@` and a file with it.
+    /// A JSON object, or `@` and the name of a file with one.
     pub globals: String,
     /// The course's library.
     pub python_lib: Option<PathBuf>,
-    /// What picks the limits.
+    /// The context that picks the limits.
     pub context: Option<String>,
 }
 
-/// How it ended.
+/// How the execution ended.
 #[derive(Debug)]
 pub enum Ran {
     /// The globals, as JSON.
     Globals(String),
-    /// What the author reads.
+    /// It failed: the text that the author reads.
     Failed(String),
     /// It could not be run.
     Refused(String),
-    /// The safety checks did not pass, so nothing is run: which failed, and why.
+    /// The safety checks did not pass, so nothing was run: which checks failed, and why.
     Unsafe(Vec<String>),
 }
 
@@ -46,13 +47,13 @@ pub enum RunError {
     /// Code and globals must be UTF-8.
     #[error("{0}: it is not UTF-8")]
     Encoding(PathBuf),
-    /// The globals are no JSON object.
+    /// The globals are not a JSON object.
     #[error("--globals: must be a JSON object, such as {{\"seed\": 1}}, or @FILE with one: {0}")]
     Globals(String),
 }
 
 impl RunError {
-    /// By sysexits(3): EX_NOINPUT, EX_DATAERR.
+    /// The exit status by sysexits(3): EX_NOINPUT, EX_DATAERR.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -62,17 +63,18 @@ impl RunError {
     }
 }
 
-/// Makes the form that a client would post. Done first, as whoever typed the names.
+/// Makes the form that a client would post. This is done first, while the process is still the user
+/// who typed the names.
 ///
 /// # Errors
-/// A file can't be read, or holds what can't be posted.
+/// A file can't be read, or its content can't be posted.
 pub fn form(request: &Request) -> Result<Form, RunError> {
     let code = text(&request.file)?;
     let globals = match request.globals.strip_prefix('@') {
         Some(file) => text(Path::new(file))?,
         None => request.globals.clone(),
     };
-    // The text goes into the payload as it is: nothing here could hold Python's numbers.
+    // The text goes into the payload as it is, since no type here could hold Python's numbers.
     match scan::scan(&globals) {
         Ok(value) if value.kind() == JsonType::Object => {}
         Ok(_) => return Err(RunError::Globals("it is another value".to_owned())),

@@ -31,13 +31,13 @@ const OBEYED: [Number; 6] = [
     Number::SIGWINCH,
 ];
 
-/// Keeps the signals of `OBEYED` waiting: the kernel delivers them when the service is able to
-/// obey. Without this they would end or stop a process that has no handlers yet. It must be called
-/// while the process has one thread: threads that are made later hold them too, as the spawner does
-/// until it has handlers.
+/// Keeps the signals of `OBEYED` waiting. The kernel delivers them when the service is able to
+/// obey. Otherwise they would end or stop a process that has no handlers yet. This must be called
+/// while the process has one thread: threads that are made later hold the signals too, and so does
+/// the spawner until it has handlers.
 ///
 /// # Errors
-/// The system refuses a signal mask, which it has no reason to.
+/// The system refuses a signal mask. It has no reason to.
 pub fn hold_signals() -> Result<(), BootError> {
     let held = SigSet::from_iter(OBEYED).thread_block();
     held.map_err(|errno| system("pthread_sigmask")(errno.into()))
@@ -50,7 +50,7 @@ pub fn hold_signals() -> Result<(), BootError> {
 pub fn run(config: Config, settings: Settings, sources: &Sources) -> Result<(), BootError> {
     say_start(&config, sources);
     let result = match listen_and_serve(config, settings, sources) {
-        // Told to end before it served: that is what it did.
+        // The service was told to end before it served, and did so.
         Err(BootError::Interrupted) => Ok(()),
         done => done,
     };
@@ -66,7 +66,7 @@ fn listen_and_serve(
     settings: Settings,
     sources: &Sources,
 ) -> Result<(), BootError> {
-    // While this process has one thread and no child.
+    // This is done while the process has one thread and no child.
     let passed = Passed::take()?;
     boot::run(config, async move |host: Host| {
         host.current.set_settings(settings);
@@ -74,7 +74,7 @@ fn listen_and_serve(
     })
 }
 
-/// Which build starts, what it was told, and what executions may use.
+/// Logs which build starts, how it was configured, and what executions may use.
 fn say_start(config: &Config, sources: &Sources) {
     let version = env!("CARGO_PKG_VERSION");
     let limits = &config.limits;
@@ -157,7 +157,7 @@ async fn serve(host: Host, sources: &Sources, mut passed: Passed) -> Result<(), 
     Ok(())
 }
 
-/// Waits for what still runs; how long, the configuration says.
+/// Waits for what still runs, as long as the configuration says.
 async fn drain(service: &Service, ending: &Ending, http: &mut JoinHandle<()>) {
     let graceful = Duration::from_millis(service.config.get().graceful_timeout_ms);
     tokio::select! {
@@ -185,7 +185,7 @@ fn say_serving(service: &Service) {
     );
 }
 
-/// How much there still is to finish; nothing of it is, where the end is to come `at_once`.
+/// Logs how much is still to finish. If the end comes `at_once`, nothing is.
 fn say_draining(service: &Service, at_once: bool) {
     let queue = service.admission.now();
     tracing::info!(
@@ -199,7 +199,7 @@ fn say_draining(service: &Service, at_once: bool) {
     );
 }
 
-/// Answers on the address of metrics to the very end: also while requests drain.
+/// Answers on the address of metrics to the very end, also while requests drain.
 fn serve_metrics(host: &Host, service: &Service, listener: TcpListener) {
     begin_keeping();
     let router = router::metrics_router(service.clone(), host.metrics.clone());
@@ -214,7 +214,7 @@ fn serve_metrics(host: &Host, service: &Service, listener: TcpListener) {
     ));
 }
 
-/// Serves once it may; not at all if it is to end before.
+/// Serves as soon as the service may accept. If it is to end before, it never serves.
 async fn once_it_accepts(
     http: impl Future<Output = ()>,
     accepts: CancellationToken,
@@ -227,7 +227,7 @@ async fn once_it_accepts(
     }
 }
 
-/// A service that is not `enabled` is up as well.
+/// Tells the service manager that the service is up. A service that is not `enabled` is up as well.
 async fn say_ready_once_safe(
     service: Service,
     notifier: Arc<Notifier>,
@@ -274,8 +274,8 @@ async fn obey(
                  upgrade it"
             );
         }
-        // A terminal says it with each change of its size. gunicorn too has this line for debugging
-        // only.
+        // A terminal sends it with each change of its size. gunicorn logs this line for debugging
+        // only, too.
         ServiceSignal::NewWindow => {
             tracing::debug!(event = "window_ignored", "WINCH: workers stay as they are");
         }
@@ -305,7 +305,7 @@ impl ServiceSignal {
     }
 }
 
-/// The signals that gunicorn has for it. Those that come before the service is up wait until it is.
+/// The same signals as gunicorn's. Those that come before the service is up wait until it is.
 struct ServiceSignals {
     hup: Signal,
     ttin: Signal,
@@ -316,8 +316,8 @@ struct ServiceSignals {
 }
 
 impl ServiceSignals {
-    /// Listens, and lets those come that were held. The calling thread must live as long as the
-    /// service: the kernel delivers signals to it, since all other threads hold them.
+    /// Listens, and lets through the signals that were held. The calling thread must live as long
+    /// as the service: the kernel delivers the signals to it, since all other threads hold them.
     fn listen() -> Result<Self, BootError> {
         let listen =
             |number| signal(SignalKind::from_raw(number as i32)).map_err(system("sigaction"));

@@ -1,18 +1,18 @@
-//! What is wrong with the sandboxes' venv and stops no service: `codejail-venv create` makes it
-//! right.
+//! Faults of the sandboxes' venv that stop no service. `codejail-venv create` makes a venv without
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Most directories that are looked into: the venv of Open edX has 2,000.
+/// Most directories that are searched. The venv of Open edX has 2,000.
 const DIRECTORIES_MAX: usize = 20_000;
 
-/// One file in so many may be without bytecode: some libraries carry test files in Python 2, which
+/// One of so many files may be without bytecode: some libraries have test files in Python 2, which
 /// do not compile.
 const COMPILED_BUT_ONE_IN: usize = 20;
 
-/// Faults of the venv whose interpreter this is, each with its cost. `version` is the
-/// interpreter's, such as 3.11.2.
+/// Faults of the venv of this interpreter, each with its cost. `version` is the interpreter's
+/// version, such as 3.11.2.
 #[must_use]
 pub fn faults(python_bin: &Path, version: &str) -> Vec<String> {
     [a_link(python_bin), uncompiled(python_bin, version)]
@@ -21,7 +21,7 @@ pub fn faults(python_bin: &Path, version: &str) -> Vec<String> {
         .collect()
 }
 
-/// The interpreter is no copy.
+/// The interpreter is a link, not a copy.
 fn a_link(python_bin: &Path) -> Option<String> {
     let target = fs::canonicalize(python_bin).ok()?;
     let venv = fs::canonicalize(python_bin.parent()?.parent()?).ok()?;
@@ -35,7 +35,7 @@ fn a_link(python_bin: &Path) -> Option<String> {
     })
 }
 
-/// Modules without bytecode for this interpreter, which a sandbox can't write.
+/// Modules without bytecode for this interpreter. A sandbox can't write bytecode.
 fn uncompiled(python_bin: &Path, version: &str) -> Option<String> {
     let mut numbers = version.split('.');
     let (major, minor) = (numbers.next()?, numbers.next()?);
@@ -51,7 +51,7 @@ fn uncompiled(python_bin: &Path, version: &str) -> Option<String> {
         if seen > DIRECTORIES_MAX {
             break;
         }
-        // What can't be read is a fault that the service itself names.
+        // If a directory can't be read, the service itself reports that.
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// A venv of its own, gone at the end.
+    /// A venv for a test, removed at the end.
     struct Venv(PathBuf);
 
     impl Venv {

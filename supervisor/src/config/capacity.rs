@@ -1,19 +1,20 @@
-//! What follows from `workers` and `sandboxes_per_worker`: processes at a time, and their uids.
+//! The numbers that follow from `workers` and `sandboxes_per_worker`: processes at a time, and
+//! their uids.
 
 use super::error::ConfigError;
 use super::model::{Config, WORKERS_MAX};
 use super::settings::Settings;
 use std::ops::Range;
 
-/// Of memory, for a worker and the sandboxes that wait: the libraries of Open edX take some 300 MB
-/// once, huge pages and the pages that each sandbox copies as much again.
+/// Memory for a worker and the sandboxes that wait. The libraries of Open edX take some 300 MB
+/// once. Huge pages, and the pages that each sandbox copies, take as much again.
 const WORKER_BYTES: u64 = 1 << 30;
-/// For a run, beside its files, which are memory too: scipy or matplotlib with a large figure take
-/// some 200 MB over the warm image, and this is three times that.
+/// Memory for a run, beside its files, which are memory too. scipy, or matplotlib with a large
+/// figure, takes some 200 MB over the warm image; this is three times as much.
 const RUN_BYTES: u64 = 768 << 20;
 
 impl Config {
-    /// Checks what depends on more than one key.
+    /// Checks that depend on more than one key.
     pub(super) fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let last = u64::from(u32::MAX - 1) - self.uid_count() - Self::tool_uid_count();
         let first = self.sandbox.uid_base;
@@ -26,7 +27,7 @@ impl Config {
         self.check_bodies(settings)
     }
 
-    /// One body of the longest must always find room.
+    /// There must always be room for one body of the greatest length.
     fn check_bodies(&self, settings: &Settings) -> Result<(), ConfigError> {
         if self.bodies_bytes_max >= self.body_bytes_max {
             return Ok(());
@@ -43,7 +44,7 @@ impl Config {
     /// that a service with the same configuration can run at the same time.
     #[must_use]
     pub fn for_tool(mut self) -> Self {
-        // Checked to fit.
+        // `check` has made sure that it fits.
         self.sandbox.uid_base += u32::try_from(self.uid_count()).unwrap_or(0);
         self.is_tool = true;
         self.workers = 1;
@@ -51,7 +52,7 @@ impl Config {
         self.max_requests = 0;
         // There is no second execution.
         self.library_cache.bytes_max = 0;
-        // Nobody else asks, and whoever does has patience.
+        // No other request waits, and the user has patience.
         self.queue_wait_max_ms = 60_000;
         self
     }
@@ -63,7 +64,7 @@ impl Config {
         first..first + self.uid_count()
     }
 
-    /// These, and those of `check` and `run` beside it, which follow.
+    /// These uids, and after them the uids of `check` and `run`, which may run beside the service.
     #[must_use]
     pub fn uid_range_with_tools(&self) -> Range<u64> {
         let range = self.uid_range();
@@ -79,26 +80,27 @@ impl Config {
         one.uid_count()
     }
 
-    /// `cgroup.memory_bytes_max` where nobody sets it: a bound that ordinary work stays far below,
-    /// so that one run can't have the host's memory.
+    /// The value of `cgroup.memory_bytes_max` if no source sets it. Ordinary work stays far below
+    /// this bound. It keeps one run from taking all memory of the host.
     #[must_use]
     pub fn memory_bytes_default(&self) -> u64 {
         let sandboxes = self.sandboxes_per_worker as u64;
         let one = RUN_BYTES.saturating_add(self.scratch_bytes_max);
-        // What TOML can write.
+        // The largest number that TOML can write.
         WORKER_BYTES
             .saturating_add(one.saturating_mul(sandboxes))
             .min(i64::MAX as u64)
     }
 
-    /// Sandboxes that a worker keeps ready while nothing runs: a spare beside each that may run.
+    /// Sandboxes that a worker keeps ready while nothing runs: each that may run, and a spare
+    /// beside it.
     #[must_use]
     pub fn sandboxes_ready(&self) -> usize {
         2 * self.sandboxes_per_worker
     }
 
-    /// Sandboxes of one worker that may exist at once: running, a spare beside each, and twice as
-    /// many on their way out, with some room where there are few.
+    /// Sandboxes of one worker that may exist at once: those that run, a spare beside each, twice
+    /// as many that are ending, and a few more where there are few.
     #[must_use]
     pub fn sandboxes_max(&self) -> usize {
         4 * self.sandboxes_per_worker + 4
@@ -110,7 +112,7 @@ impl Config {
         1 + self.sandboxes_max() as u64
     }
 
-    /// All uids: each worker may have a successor warming up and a predecessor draining.
+    /// All uids. Each worker may have a successor that warms up and a predecessor that drains.
     #[must_use]
     pub fn uid_count(&self) -> u64 {
         self.uids_per_worker() * self.worker_slots() as u64
@@ -122,7 +124,7 @@ impl Config {
         3 * self.workers_max()
     }
 
-    /// How many workers the service may be told to keep while it runs; their uids are set aside
+    /// Most workers that the service may be told to keep while it runs. Their uids are set aside
     /// when it starts.
     #[must_use]
     pub fn workers_max(&self) -> usize {

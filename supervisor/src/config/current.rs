@@ -7,23 +7,22 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use toml::Value;
 
-/// The configuration as it is now. Code that needs more than one value of it asks once, so that one
-/// configuration answers a request.
+/// The configuration as it is now. Code that needs several values takes the configuration once, so
+/// that one request sees one configuration.
 #[derive(Debug)]
 pub struct Current {
     config: RwLock<Arc<Config>>,
     last_read: RwLock<LastRead>,
-    /// What the sources said that it was read from: at the start, and last. None where nobody asks
-    /// for it.
+    /// The settings that it was read from: at the start, and last. None if nothing needs them.
     settings: RwLock<Option<[Arc<Settings>; 2]>>,
 }
 
-/// When a configuration was read last.
+/// When configurations were read last.
 #[derive(Debug, Clone, Copy)]
 pub struct LastRead {
-    /// When the one was that counts.
+    /// When the configuration that counts was read.
     pub at: SystemTime,
-    /// Whether another was read since, and refused.
+    /// Whether another one was read since then and refused.
     pub refused_since: bool,
 }
 
@@ -47,7 +46,7 @@ impl Current {
         }
     }
 
-    /// What the sources of the configuration say that counts from now on.
+    /// Keeps the settings of the configuration that counts from now on.
     pub fn set_settings(&self, settings: Settings) {
         let last = Arc::new(settings);
         let mut kept = self.settings.write();
@@ -55,8 +54,8 @@ impl Current {
         *kept = Some([Arc::clone(started), last]);
     }
 
-    /// Where a value of the configuration as it is now came from. One that waits for a restart
-    /// still has the source that it had at the start.
+    /// Where a value of the current configuration came from. A value that waits for a restart still
+    /// has the source of the start.
     #[must_use]
     pub fn origin(&self, path: &[String], value: &Value) -> Origin {
         let settings = self.settings.read();
@@ -69,24 +68,24 @@ impl Current {
         }
     }
 
-    /// As it is now.
+    /// The current configuration.
     #[must_use]
     pub fn get(&self) -> Arc<Config> {
         Arc::clone(&self.config.read())
     }
 
-    /// Takes the place of what was there.
+    /// Replaces the current configuration.
     pub fn set(&self, config: Arc<Config>) {
         *self.config.write() = config;
         *self.last_read.write() = LastRead::now();
     }
 
-    /// Another one was read that does not count.
+    /// Notes that another configuration was read and refused.
     pub fn refused(&self) {
         self.last_read.write().refused_since = true;
     }
 
-    /// When a configuration was read last.
+    /// When configurations were read last.
     #[must_use]
     pub fn last_read(&self) -> LastRead {
         *self.last_read.read()

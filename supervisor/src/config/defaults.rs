@@ -1,4 +1,4 @@
-//! What a key is when no source says anything.
+//! The value of each key that no source sets.
 
 use super::model::{
     Cgroup, CodeJailLimits, Config, HashSeed, Layers, LibraryCache, Log, LogFormat, Metrics, Peers,
@@ -25,16 +25,16 @@ impl Default for Config {
             head_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             body_bytes_max: 32 << 20,
-            // Eight of the longest bodies; a quarter of a small host's memory.
+            // Room for eight of the longest bodies. It is a quarter of a small host's memory.
             bodies_bytes_max: 256 << 20,
             output_bytes_max: 1 << 20,
             reply_bytes_max: 32 << 20,
             scratch_bytes_max: 256 << 20,
             scratch_files_max: 16_384,
             // Ten times what a course's code has open (matplotlib with its fonts: some twenty).
-            // What a run can hang on one wait queue grows with its square, and the kernel's memory
-            // that no limit counts with up to its cube: 1024, the original's, are 16 to 64 times as
-            // much.
+            // What a run can hang on one wait queue grows with the square of this number, and
+            // kernel memory that no limit counts grows with up to its cube. The original's 1024
+            // would allow 16 to 64 times as much.
             descriptors_max: 256,
             egress_check: None,
             peers: Peers::default(),
@@ -61,7 +61,7 @@ impl Default for Python {
             read_paths: Vec::new(),
             sealed_image: true,
             huge_pages: true,
-            // Any constant does: what matters is that all workers of all services have the same.
+            // Any constant is good, if all workers of all services have the same.
             hash_seed: HashSeed::Fixed(1),
             worker_module: None,
         }
@@ -83,9 +83,10 @@ impl Default for CodeJailLimits {
 impl Default for Cgroup {
     fn default() -> Self {
         Self {
-            // For the other defaults; `Config::memory_bytes_default` where they are changed.
+            // For the defaults of the other keys. `Config::memory_bytes_default` computes it if
+            // they are changed.
             memory_bytes_max: 2 << 30,
-            // Far over what a full worker's sandboxes may have by NPROC, far below what a host has.
+            // Far more than a worker's sandboxes may have by NPROC, and far less than a host has.
             pids_max: 4096,
         }
     }
@@ -94,8 +95,8 @@ impl Default for Cgroup {
 impl Default for LibraryCache {
     fn default() -> Self {
         Self {
-            // A zip file of 130 kB can have 0.8 MB of bytecode: that of some 80 of the largest
-            // courses.
+            // A zip file of 130 kB can have 0.8 MB of bytecode. So there is room for some 80 of the
+            // largest courses.
             bytes_max: 64 << 20,
         }
     }
@@ -115,7 +116,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             bind: None,
-            // As before there was another address.
+            // As it was before metrics could have an address of their own.
             on_api_address: true,
         }
     }

@@ -12,13 +12,13 @@ pub enum ConfigError {
     /// It is not TOML.
     #[error("{0}: {1}")]
     Toml(PathBuf, #[source] Box<toml::de::Error>),
-    /// It is not YAML, or none that makes settings.
+    /// It is not YAML, or is YAML that makes no settings.
     #[error("{0}: {1}")]
     Yaml(PathBuf, #[source] Box<yaml::YamlError>),
-    /// It is a good file of the other of the two formats.
+    /// It is a good file, but of the other format.
     #[error("{0}: {1}")]
     OtherFormat(PathBuf, &'static str),
-    /// A key that does not exist, or a value that can't be.
+    /// A key that does not exist, or a value that is not allowed.
     #[error("{said}: {right}")]
     Value {
         /// Key, value and source as the source writes them.
@@ -26,22 +26,23 @@ pub enum ConfigError {
         /// What would be right.
         right: String,
     },
-    /// Keys and configuration don't agree: a mistake in this program.
+    /// The list of keys and the configuration don't agree: a mistake in this program.
     #[error("{0}")]
     Inconsistent(#[source] toml::de::Error),
-    /// A value that TOML can't write, of which the keys admit none: a mistake in this program.
+    /// A value that TOML can't write. No key allows such values, so this is a mistake in this
+    /// program.
     #[error("{0}")]
     Unwritable(#[source] toml::ser::Error),
-    /// More than one thing is wrong: all of it, in the order of the sources and of their lines.
+    /// Several mistakes, in the order of the sources and of their lines.
     #[error("{}", self.told().join("\n"))]
     Several(Vec<ConfigError>),
 }
 
-/// Mistakes that are told at once: a screen full.
+/// Most mistakes that are shown at once: a screen full.
 const MISTAKES_TOLD_MAX: usize = 20;
 
 impl ConfigError {
-    /// What is wrong, as texts to be told one after the other.
+    /// The texts of all mistakes.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
         let Self::Several(mistakes) = self else {
@@ -55,10 +56,10 @@ impl ConfigError {
         told
     }
 
-    /// All that is wrong as one; nothing if nothing is.
+    /// All mistakes as one error.
     ///
     /// # Errors
-    /// Something is.
+    /// There is at least one mistake.
     pub fn of_all(mut mistakes: Vec<Self>) -> Result<(), Self> {
         match mistakes.len() {
             0 => Ok(()),

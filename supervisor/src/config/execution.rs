@@ -1,4 +1,4 @@
-//! What sandboxes are given: limits, an environment, paths to read.
+//! What sandboxes get: limits, an environment, paths to read.
 
 use super::model::{CodeJailLimits, Config};
 use codejail_protocol::job::Limits;
@@ -19,7 +19,8 @@ const READ_PATHS: &[&str] = &[
     "/dev/zero",
 ];
 
-/// No locale, as behind the original's sudo: Python then takes C.UTF-8, and UTF-8 for all text.
+/// There is no locale, as behind the original's sudo. Python then takes C.UTF-8, and UTF-8 for all
+/// text.
 const SANDBOX_ENV: &[(&str, &str)] = &[
     ("HOME", "/nonexistent"),
     ("LOGNAME", "sandbox"),
@@ -46,8 +47,9 @@ impl Config {
             .collect()
     }
 
-    /// The whole environment of workers and sandboxes: what the original's sudo leaves of one, and
-    /// what keeps numeric libraries from starting threads, before which a worker could not fork.
+    /// The whole environment of workers and sandboxes: the variables that the original's sudo
+    /// leaves, and variables that keep numeric libraries from starting threads. A worker with
+    /// threads could not fork.
     #[must_use]
     pub fn sandbox_env(&self) -> Vec<(String, String)> {
         let mut env: BTreeMap<String, String> = SANDBOX_ENV
@@ -58,13 +60,13 @@ impl Config {
         env.into_iter().collect()
     }
 
-    /// The limits of one execution; an unknown context means the defaults.
+    /// The limits of one execution. A context that is not known has the default limits.
     #[must_use]
     pub fn limits(&self, context: Option<&str>) -> Limits {
         let limits = self.code_jail_limits(context);
         Limits {
             cpu_s: limits.CPU,
-            // Checked to be at most an hour.
+            // The value was checked: it is at most an hour.
             realtime_ms: (limits.REALTIME * 1000.0).ceil() as u64,
             vmem_bytes: limits.VMEM,
             fsize_bytes: limits.FSIZE,

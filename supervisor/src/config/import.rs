@@ -1,5 +1,5 @@
-//! The original's settings as a configuration in TOML, with an account of each of their keys. What
-//! runs a settings file in Python is `commands/import_settings`.
+//! The original's settings as a configuration in TOML, with an account of each of their keys.
+//! Settings in Python are executed by `commands/import_settings`.
 
 use super::error::ConfigError;
 use super::load;
@@ -11,36 +11,36 @@ use serde_json::Value;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Why a name, which codejail does not have, has to do with the original's own software alone;
-/// `None` if it has not.
+/// For a name that codejail does not have: why it concerns only the software of the original.
+/// `None` if it does not.
 pub type WhyForeign = fn(&str) -> Option<&'static str>;
 
-/// What was made of a file.
+/// The result of an import.
 #[derive(Debug)]
 pub struct Imported {
     /// The keys that were taken, as a configuration.
     pub toml: String,
-    /// A line for each key of the file, those together that have come to the same.
+    /// A line for each key of the file. Keys with the same result share a line.
     pub lines: Vec<Line>,
 }
 
-/// One key, and what has become of it.
+/// What became of one or several keys.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
     /// In one word.
     pub kind: Kind,
-    /// The key, and more about it.
+    /// The keys, and more about them.
     pub text: String,
 }
 
-/// What becomes of keys.
+/// What can become of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Its value is in the TOML.
     Taken,
     /// It changes nothing here.
     NoEffect,
-    /// Nobody knows what it means: a wrong value, or a name that is none.
+    /// Its meaning is not known: a wrong value, or an unknown name.
     NotUnderstood,
 }
 
@@ -79,7 +79,7 @@ impl Document {
         Ok(Self(document))
     }
 
-    /// Settings that have been read otherwise.
+    /// Settings that were read in another way.
     #[must_use]
     pub fn of_json(settings: &Value) -> Self {
         Self(Rc::new(node(settings)))
@@ -138,8 +138,8 @@ fn line(account: Account, settings: &Settings, why_foreign: WhyForeign) -> Line 
     Line { kind, text }
 }
 
-/// The same value as YAML would bring it. A number that is neither an i64 nor an f64 becomes text,
-/// which no key of a number admits.
+/// The value as YAML would give it. A number that is neither an i64 nor an f64 becomes text, which
+/// no key for a number allows.
 fn node(value: &Value) -> Node {
     match value {
         Value::Null => Node::Null,

@@ -1,26 +1,26 @@
 //! Every key that a configuration can have: its type, its bounds, and when a reload applies it.
 //!
-//! The one list that all sources, reloads, `--print-config` and docs/configuration.md are checked
-//! against.
+//! All sources, reloads, `--print-config` and docs/configuration.md are checked against this one
+//! list.
 
 use super::model::WORKERS_MAX;
 use super::value_type::{KERNEL_MAX, ValueType};
 
-/// One key; a `*` in its name stands for a name of the operator's own.
+/// One key. A `*` in its name stands for a name that the operator chooses.
 #[derive(Debug)]
 pub struct Key {
-    /// As TOML writes it, tables joined by dots.
+    /// The name as TOML writes it: tables and key joined by dots.
     pub name: &'static str,
     /// What its value may be.
     pub kind: ValueType,
-    /// When a new value counts that a service learns of while it runs.
+    /// When a new value counts if it comes while the service runs.
     pub applies: Applies,
 }
 
 /// When a key's new value counts after a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applies {
-    /// For the next request, connection or check; nothing holds on to the old value.
+    /// For the next request, connection or check.
     AtOnce,
     /// For each worker that is launched from then on. A reload replaces all workers.
     NewWorkers,
@@ -36,9 +36,9 @@ const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
 /// PID_MAX_LIMIT of the kernel's include/linux/threads.h.
 const PIDS_MAX: u64 = 1 << 22;
-/// CPU seconds: 30 years, so that the hard limit of one more is a number too.
+/// CPU seconds: 30 years. The hard limit, one second more, must be a number too.
 const CPU_MAX: u64 = 1_000_000_000;
-/// Seconds by the wall clock; a client gives up after four.
+/// Seconds by the wall clock. A client gives up after four.
 const REALTIME_MAX: f64 = 3600.0;
 
 const fn key(name: &'static str, kind: ValueType, applies: Applies) -> Key {
@@ -49,13 +49,13 @@ const fn key(name: &'static str, kind: ValueType, applies: Applies) -> Key {
     }
 }
 
-/// All of them, in the order in which they are printed: a table's keys are together.
+/// All keys, in the order in which they are printed. The keys of a table are together.
 pub const KEYS: &[Key] = &[
     key("bind", Address, Restart),
     key("enabled", Boolean, AtOnce),
     key("user", Name, Restart),
     key("workers", Integer(1, WORKERS_MAX as u64), AtOnce),
-    // With one descriptor for each in their worker: SANDBOXES_MAX of the protocol.
+    // A worker has one descriptor for each of its sandboxes: SANDBOXES_MAX of the protocol.
     key("sandboxes_per_worker", Integer(1, 200), Restart),
     key("max_requests", Integer(0, 1_000_000_000), NewWorkers),
     key("max_requests_jitter", Integer(0, 1_000_000_000), NewWorkers),
@@ -70,15 +70,15 @@ pub const KEYS: &[Key] = &[
     key("bodies_bytes_max", Integer(1024, 1024 * GIB), AtOnce),
     key("output_bytes_max", Integer(1024, GIB), AtOnce),
     key("reply_bytes_max", Integer(1024, GIB), AtOnce),
-    // At least what a run's own files take.
+    // At least the size of a run's own files.
     key(
         "scratch_bytes_max",
         Integer(1 << 20, KERNEL_MAX),
         NewWorkers,
     ),
     key("scratch_files_max", Integer(16, 1 << 24), NewWorkers),
-    // Above the status pipe's number, 63; no more than a worker may have (`layers/rlimits.rs`
-    // there).
+    // Above 63, the number of the status pipe. At most what a worker may have
+    // (`worker/src/layers/rlimits.rs`).
     key("descriptors_max", Integer(64, 1024), NewWorkers),
     key("egress_check", Endpoint, AtOnce),
     key("peers.api", ValueType::Networks, AtOnce),
@@ -101,7 +101,7 @@ pub const KEYS: &[Key] = &[
     key("limit_overrides.*.VMEM", Integer(0, KERNEL_MAX), AtOnce),
     key("limit_overrides.*.FSIZE", Integer(0, KERNEL_MAX), AtOnce),
     key("limit_overrides.*.NPROC", Integer(0, KERNEL_MAX), AtOnce),
-    // The last uid is bounded with the number of workers (`Config::check`).
+    // `Config::check` bounds the last uid, which depends on the number of workers.
     key("sandbox.uid_base", Integer(1000, u32::MAX as u64), Restart),
     key("sandbox.scratch_dir", ValueType::Path, Restart),
     key(
@@ -127,25 +127,25 @@ pub const KEYS: &[Key] = &[
     key("layers.apparmor", Mode, Restart),
 ];
 
-/// The key of this path, with its place in the list.
+/// The key of this path, and its place in the list.
 pub fn find(path: &[String]) -> Option<(usize, &'static Key)> {
     let mut keys = KEYS.iter().enumerate();
     keys.find(|(_, key)| key.name.split('.').count() == path.len() && key.begins_with(path))
 }
 
-/// Whether keys lie below this path.
+/// Whether there are keys below this path.
 pub fn is_table(path: &[String]) -> bool {
     find(path).is_none() && KEYS.iter().any(|key| key.begins_with(path))
 }
 
-/// The place of the first key that lies directly in this table.
+/// The place of the first key directly in this table.
 pub fn first_in(table: &[String]) -> Option<usize> {
     let directly = |key: &Key| key.name.split('.').count() == table.len() + 1;
     KEYS.iter()
         .position(|key| directly(key) && key.begins_with(table))
 }
 
-/// What may stand in the table of this path, for whoever wrote something else.
+/// The names that may stand in this table, for an error.
 pub fn names_in(table: &[String]) -> Vec<&'static str> {
     let below = KEYS.iter().filter(|key| key.begins_with(table));
     let mut names: Vec<&str> = below
@@ -166,7 +166,7 @@ impl std::fmt::Display for Applies {
 }
 
 impl Key {
-    /// Its environment variable; none where names of the operator's own are part of it.
+    /// Its environment variable; none if its name contains a name that the operator chooses.
     pub fn variable(&self) -> Option<String> {
         let nested = self.name.to_uppercase().replace('.', "__");
         (!self.name.contains('*')).then(|| format!("CODEJAIL_{nested}"))

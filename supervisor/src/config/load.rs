@@ -17,18 +17,18 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-/// A flag that gives a key's value.
+/// A flag that sets a key.
 #[derive(Debug, Clone)]
 pub struct Flag {
-    /// As it is typed.
+    /// The flag as it is typed.
     pub name: &'static str,
-    /// Its key, which has one segment.
+    /// The name of its key, which is at the top level.
     pub key: &'static str,
-    /// What was typed after it.
+    /// The text that was typed after it.
     pub text: String,
 }
 
-/// All that a configuration is read from.
+/// Everything that a configuration is read from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `--config`.
@@ -37,23 +37,23 @@ pub struct Sources {
     pub flags: Vec<Flag>,
     /// The process's environment.
     pub environment: BTreeMap<OsString, OsString>,
-    /// Among which `sandbox.uid_base` is, where no source has it.
+    /// The ids from which `sandbox.uid_base` is chosen if no source has it.
     pub ids: MappedIds,
 }
 
-/// A configuration and how it came about.
+/// A configuration, and where it came from.
 #[derive(Debug)]
 pub struct Loaded {
     /// Complete and checked.
     pub config: Config,
     /// Where each value came from.
     pub settings: Settings,
-    /// What was passed over, for the log.
+    /// Remarks on what does not count in the sources, for the log.
     pub notes: Vec<Note>,
 }
 
 impl Sources {
-    /// Those of this process.
+    /// The sources of this process.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
         Self {
@@ -62,13 +62,13 @@ impl Sources {
             environment: std::env::vars_os().collect(),
             ids: match geteuid().is_root() {
                 true => MappedIds::of_process(),
-                // Nobody else gives uids away.
+                // Without root, nothing gives uids away.
                 false => MappedIds::default(),
             },
         }
     }
 
-    /// What there is of them, for the log.
+    /// The sources that there are, for the log.
     #[must_use]
     pub fn told(&self) -> String {
         let mut told = vec!["defaults".to_owned()];
@@ -86,10 +86,10 @@ impl Sources {
         told.join(", ")
     }
 
-    /// Reads all sources, and checks what they say.
+    /// Reads all sources and checks their values.
     ///
     /// # Errors
-    /// All that is wrong, as far as the files can be read.
+    /// All mistakes, as far as the files can be read.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let mut settings = Settings::default();
         let mut notes = variables::unknown(&self.environment);
@@ -109,7 +109,7 @@ impl Sources {
         let mut config = settings.to_config()?;
         config.check(&settings)?;
         let is_set = settings.origin(&segments("sandbox.uid_base")) != &Origin::Default;
-        // Where there is none, starting as root fails and says so.
+        // If there is none, a start as root fails and says so.
         if !is_set
             && let Some(base) = self.ids.base_for(&config)
             && base != config.sandbox.uid_base
@@ -128,7 +128,7 @@ impl Sources {
         })
     }
 
-    /// The file that a variable names; an empty one names none.
+    /// The file that a variable names. An empty variable names none.
     fn path(&self, variable: &str) -> Option<PathBuf> {
         let value = self.environment.get(&OsString::from(variable))?;
         (!value.is_empty()).then(|| PathBuf::from(value))
@@ -144,7 +144,7 @@ impl Sources {
             let Some(text) = self.environment.get(&OsString::from(&variable)) else {
                 continue;
             };
-            // What is not UTF-8 is refused by the key, or names no file.
+            // Text that is not UTF-8 is refused by the key, or is not the name of a file.
             let value = key.kind.read(&text.to_string_lossy());
             let set = settings.set(&segments(key.name), value, Origin::Environment(variable));
             settings.note(set);
@@ -225,7 +225,7 @@ fn is_settings_yaml(text: &str) -> bool {
     }
 }
 
-/// Gives each value to `take`, with the path of its key.
+/// Calls `take` with the path of each key and its value.
 fn take_table(table: Table, path: &mut Vec<String>, take: &mut impl FnMut(&[String], Value)) {
     for (name, value) in table {
         path.push(name);
@@ -237,7 +237,7 @@ fn take_table(table: Table, path: &mut Vec<String>, take: &mut impl FnMut(&[Stri
     }
 }
 
-/// Where in the file a key stands.
+/// The place of a key in the file.
 fn place(table: &DeTable<'_>, path: &[String]) -> usize {
     let Some((name, rest)) = path.split_first() else {
         return 0;

@@ -1,29 +1,30 @@
-//! Which uids and gids there are for this process: in a user namespace only those that its maps
-//! have.
+//! The uids and gids that exist for this process. In a user namespace these are only those in its
+//! maps.
 
 use super::model::Config;
 use std::ops::Range;
 
-/// First uids that are tried where the default's range is not mapped. Kubernetes' pods and rootless
-/// engines map the first 65,536 ids, of which nobody (65534) must not be among them; what an image
-/// has of its own lies below 20,000.
+/// First uids that are tried if the range of the default is not mapped. Kubernetes' pods and
+/// rootless engines map the first 65,536 ids. nobody (65534) must not be in the range. Ids that an
+/// image uses itself are below 20,000.
 pub const BASES: [u32; 3] = [40_000, 20_000, 1_000];
-/// What the kernel shows in place of ids that have no map: whoever has it could be anybody.
+/// The id that the kernel shows for every id without a map. It can be any user.
 const OVERFLOW_ID: u64 = 65_534;
 
-/// Uids that are mapped as uid and as gid: each worker's and sandbox's uid is its gid too.
+/// Ids that are mapped both as uid and as gid: the uid of each worker and sandbox is its gid too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappedIds(Vec<Range<u64>>);
 
 impl Default for MappedIds {
-    /// All there can be.
+    /// All ids.
     fn default() -> Self {
         Self(std::iter::once(0..u64::from(u32::MAX)).collect())
     }
 }
 
 impl MappedIds {
-    /// This process's; all of them where `/proc` does not tell, since the kernel will.
+    /// The ids of this process. If `/proc` does not say, all ids; the kernel refuses wrong ones
+    /// later.
     #[must_use]
     pub fn of_process() -> Self {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}"));
@@ -33,7 +34,7 @@ impl MappedIds {
         }
     }
 
-    /// Those of the text of `uid_map` and of `gid_map` (user_namespaces(7)).
+    /// The ids in the texts of `uid_map` and `gid_map` (user_namespaces(7)).
     #[must_use]
     pub fn of_maps(uids: &str, gids: &str) -> Self {
         let (uids, gids) = (stretches(uids), stretches(gids));
@@ -44,20 +45,20 @@ impl MappedIds {
         Self(common.filter(|both| !both.is_empty()).collect())
     }
 
-    /// Whether a worker or a sandbox can have each of these.
+    /// Whether all of these ids exist.
     #[must_use]
     pub fn hold(&self, range: &Range<u64>) -> bool {
         let whole = |ids: &Range<u64>| ids.start <= range.start && range.end <= ids.end;
         self.0.iter().any(whole) && (self.is_whole() || !range.contains(&OVERFLOW_ID))
     }
 
-    /// Whether this is no user namespace, or one with every id.
+    /// Whether every id exists: in no user namespace, or in one that maps all.
     fn is_whole(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The `sandbox.uid_base` of a configuration that has none: the default, or else one whose
-    /// whole range exists here. None if there is none.
+    /// The `sandbox.uid_base` of a configuration that has none: the default, or another base whose
+    /// whole range exists here. None if there is no such base.
     #[must_use]
     pub fn base_for(&self, config: &Config) -> Option<u32> {
         let default = Config::default().sandbox.uid_base;
@@ -70,7 +71,7 @@ impl MappedIds {
     }
 }
 
-/// `0 100000 65536` is the ids from 0 to 65535.
+/// The ranges of a map: `0 100000 65536` is the ids from 0 to 65535.
 fn stretches(map: &str) -> Vec<Range<u64>> {
     let stretch = |line: &str| {
         let mut fields = line.split_whitespace();
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(base(POD, POD, 2), Some(40_000));
         assert_eq!(base(POD, "0 100000 30000", 2), Some(20_000));
         assert_eq!(base("0 1000 1\n1 100000 9999", POD, 2), Some(1_000));
-        // Root alone; and two stretches of which none is long enough.
+        // A map with root only; and two ranges, both too short.
         assert_eq!(base("0 1000 1", "0 1000 1", 2), None);
         assert_eq!(base("0 1000 1050\n1050 5000 1050", HOST, 2), None);
     }

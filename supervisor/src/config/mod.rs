@@ -1,8 +1,7 @@
 //! The service's configuration: read, checked and completed before anything else happens.
 //!
-//! Where it comes from is `load.rs`; what a key may hold, `keys.rs`; docs/configuration.md says
-//! what it means. What is wrong is named with its key, its value, its source and what would be
-//! right.
+//! `load.rs` says where it comes from, `keys.rs` what a key may hold, and docs/configuration.md
+//! what it means. An error names the key, the value, the source, and what would be right.
 
 mod capacity;
 pub mod current;

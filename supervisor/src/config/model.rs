@@ -10,54 +10,58 @@ use std::path::PathBuf;
 /// Most workers.
 pub const WORKERS_MAX: usize = 256;
 
-/// All settings, by the file's names.
+/// All settings, with their names in the file.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address and port to listen on; port 0 picks a free one.
     pub bind: SocketAddr,
-    /// Whether executions are accepted; until an operator turns it on, they are answered 500.
+    /// Whether executions are accepted. Until an operator turns this on, they are answered with
+    /// 500.
     pub enabled: bool,
-    /// Whom the HTTP side becomes when started as root: a user's name, or a number.
+    /// The user that the HTTP side becomes when started as root: a name or a number.
     pub user: String,
-    /// Warm interpreters.
+    /// How many warm interpreters there are.
     pub workers: usize,
-    /// Executions at a time in each.
+    /// Executions at a time in each of them.
     pub sandboxes_per_worker: usize,
-    /// Executions after which a worker is replaced; 0 is never.
+    /// Executions after which a worker is replaced; 0 means never.
     pub max_requests: u64,
     /// Up to this many are added at random, so that workers are not replaced all at once.
     pub max_requests_jitter: u64,
-    /// Requests that may wait for a sandbox; one more is answered 503.
+    /// Requests that may wait for a sandbox. Any further request is answered with 503.
     pub queue_length_max: usize,
-    /// How long one may wait, in milliseconds. The client gives up 3.5 s after it sent.
+    /// How long a request may wait, in milliseconds. The client gives up 3.5 s after it has sent a
+    /// request.
     pub queue_wait_max_ms: u64,
     /// How long running executions have to finish when the service is told to end.
     pub graceful_timeout_ms: u64,
     /// Connections at a time.
     pub connections_max: usize,
-    /// How long the head of a request may take, and the next one on a connection that is kept.
+    /// How long the head of a request may take. Also how long a kept connection may wait for its
+    /// next request.
     pub head_timeout_ms: u64,
-    /// How long the body of a request may take, and how long a client may take nothing of its
-    /// answer.
+    /// How long the body of a request may take. Also how long a client may wait before it takes
+    /// more of its answer.
     pub body_timeout_ms: u64,
     /// Largest request body.
     pub body_bytes_max: usize,
-    /// Bytes that bodies and answers may take together, beyond 256 KiB of each.
+    /// Bytes that all bodies and answers may take together. The first 256 KiB of each do not count.
     pub bodies_bytes_max: usize,
-    /// Of standard output and standard error each, what an error message can hold.
+    /// Bytes of standard output, and of standard error, that an error message can hold.
     pub output_bytes_max: usize,
     /// Largest answer on standard output.
     pub reply_bytes_max: usize,
     /// Bytes that all files of one execution may take.
     pub scratch_bytes_max: u64,
-    /// How many files, directories and links that may be.
+    /// How many files, directories and links one execution may have.
     pub scratch_files_max: u64,
     /// Descriptors that one execution may have.
     pub descriptors_max: u64,
-    /// `host:port` that the service must not be able to connect to; none is no check.
+    /// `host:port` that the service must not be able to connect to. Without a value there is no
+    /// check.
     pub egress_check: Option<String>,
-    /// Who may ask.
+    /// Which clients may ask.
     pub peers: Peers,
     /// The interpreter.
     pub python: Python,
@@ -65,30 +69,30 @@ pub struct Config {
     pub limits: CodeJailLimits,
     /// Limits by `limit_overrides_context`.
     pub limit_overrides: BTreeMap<String, LimitOverrides>,
-    /// Where and as whom sandboxes run.
+    /// Where, and as which users, sandboxes run.
     pub sandbox: Sandbox,
     /// Bounds of each worker's cgroup.
     pub cgroup: Cgroup,
     /// Bytecode of course libraries.
     pub library_cache: LibraryCache,
-    /// What confines them.
+    /// What confines sandboxes.
     pub layers: Layers,
     /// The log.
     pub log: Log,
     /// Where metrics are.
     pub metrics: Metrics,
-    /// Whether it is that of `check` or `run`; no key.
+    /// Whether this is the configuration of `check` or `run`. It is not a key.
     #[serde(skip)]
     pub is_tool: bool,
 }
 
-/// `[peers]`: networks that may ask; an empty list is everybody.
+/// `[peers]`: networks whose clients may ask. An empty list allows all.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peers {
     /// For executions.
     pub api: Vec<Network>,
-    /// For what only those who run the service need: metrics, and pages for people.
+    /// For what only operators need: metrics, and pages for people.
     pub metrics: Vec<Network>,
 }
 
@@ -102,15 +106,15 @@ pub struct Python {
     pub preload: Vec<String>,
     /// Variables for sandboxes, beside the service's own small set.
     pub env: BTreeMap<String, String>,
-    /// More that sandboxes may read.
+    /// Further paths that sandboxes may read.
     pub read_paths: Vec<PathBuf>,
     /// Whether a worker moves its warm image into a sealed file before it forks.
     pub sealed_image: bool,
-    /// Whether, where it can't or shall not, it moves the image into huge pages.
+    /// Whether a worker moves the image into huge pages, if it does not move it into a sealed file.
     pub huge_pages: bool,
-    /// What Python's hashes of text start from.
+    /// The seed of Python's hashes of text.
     pub hash_seed: HashSeed,
-    /// The worker module; beside the executable unless given.
+    /// The worker module. Without a value, the one beside the executable.
     pub worker_module: Option<PathBuf>,
 }
 
@@ -128,7 +132,7 @@ pub enum HashSeed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Random {
-    /// Itself.
+    /// The word.
     Random,
 }
 
@@ -143,7 +147,8 @@ impl HashSeed {
     }
 }
 
-/// `[limits]`, named as in `CODE_JAIL`; 0 is no limit, except that FSIZE 0 is nothing.
+/// `[limits]`, named as in `CODE_JAIL`. 0 means no limit, except for FSIZE: FSIZE 0 allows no
+/// bytes.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(non_snake_case)]
@@ -160,7 +165,7 @@ pub struct CodeJailLimits {
     pub NPROC: u64,
 }
 
-/// `[limit_overrides."…"]`: what is given replaces the limit of that name.
+/// `[limit_overrides."…"]`: each given value replaces the limit of that name.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(non_snake_case)]
@@ -183,11 +188,11 @@ pub struct LimitOverrides {
 pub struct Sandbox {
     /// First of the uids that workers and sandboxes get when the service is started as root.
     pub uid_base: u32,
-    /// Where scratch directories are made.
+    /// The directory below which scratch directories are made.
     pub scratch_dir: PathBuf,
 }
 
-/// `[cgroup]`: what a worker and its sandboxes may use together; 0 is no limit.
+/// `[cgroup]`: what a worker and its sandboxes may use together; 0 means no limit.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cgroup {
@@ -201,7 +206,7 @@ pub struct Cgroup {
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LibraryCache {
-    /// Bytes of memory that the bytecode of all libraries may take; 0 is that none is kept.
+    /// Bytes of memory that the bytecode of all libraries may take; 0 means that none is kept.
     pub bytes_max: usize,
 }
 
@@ -211,8 +216,8 @@ pub struct LibraryCache {
 pub struct Log {
     /// How lines are written.
     pub format: LogFormat,
-    /// Which events get one, unless `RUST_LOG` says it: a level, or `MODULE=LEVEL`, with commas
-    /// between.
+    /// Which events are logged, unless `RUST_LOG` says it: levels, or `MODULE=LEVEL`, joined by
+    /// commas.
     pub level: String,
     /// Whether code, globals and results are logged too.
     pub payloads: bool,
@@ -233,14 +238,13 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
-    /// An address of their own for metrics and health; none is that there is none.
+    /// An address of their own for metrics and health. Without a value there is none.
     pub bind: Option<SocketAddr>,
     /// Whether `/metrics` is on the API's address too.
     pub on_api_address: bool,
 }
 
-/// `[layers]`: require, auto or off. Seccomp and resource limits can't be off: they are always
-/// there to be had.
+/// `[layers]`: require, auto or off. seccomp and resource limits can't be off: every host has them.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layers {

@@ -1,4 +1,4 @@
-//! A network that a key names.
+//! A network in the value of a key.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use std::net::IpAddr;
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address lies in it. An IPv4 address is the same one where a socket of IPv6 shows
-    /// it (`::ffff:192.0.2.1`).
+    /// Whether it contains this address. An IPv4 address counts as itself also if an IPv6 socket
+    /// shows it (`::ffff:192.0.2.1`).
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())

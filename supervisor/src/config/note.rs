@@ -1,23 +1,23 @@
-//! What a source says in vain: it is told in the log.
+//! Remarks on what the sources say, for the log.
 
-/// Something that a source says and that does not count, or that none says and that is not the
+/// A part of a source that does not count, or a value that no source has set and that is not the
 /// default.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
     /// It is not needed here.
     Ignored(String),
-    /// What follows from this host, since no source says it.
+    /// A value that follows from this host, since no source sets it.
     Chosen(String),
-    /// It is a mistake there too, but none that stops the original.
+    /// A mistake for the original too, but one that does not stop it.
     Mistake(String),
-    /// Nothing reads it: most likely a typing error.
+    /// Nothing reads it. Most likely it is a typing error.
     Unknown(String),
-    /// What it asks for this host does not give, or not as it seems.
+    /// This host does not give what it asks for, or not as it seems.
     Warning(String),
 }
 
 impl Note {
-    /// Says it in the log.
+    /// Writes it to the log.
     pub fn log(&self) {
         match self {
             Self::Chosen(text) => tracing::info!(event = "setting_chosen", "{text}"),
@@ -28,7 +28,7 @@ impl Note {
         }
     }
 
-    /// What it says.
+    /// Its text.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {

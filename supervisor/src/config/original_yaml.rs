@@ -1,5 +1,5 @@
-//! The original's settings. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` say something
-//! here; the others are Django's and are passed over.
+//! The original's settings. Of its names only `CODEJAIL_ENABLED` and `CODE_JAIL` have a meaning
+//! here. The others are Django's and are left out.
 
 use super::error::ConfigError;
 use super::note::Note;
@@ -22,25 +22,26 @@ pub struct Account {
 /// What can become of a key.
 #[derive(Debug)]
 pub enum Fate {
-    /// It is the value of the key with this path.
+    /// It became the value of the key with this path.
     Taken(Vec<String>),
-    /// It says nothing here, for this reason.
+    /// It has no effect here, for this reason.
     NoEffect(&'static str),
-    /// It says nothing there either, for this reason.
+    /// It has no effect in the original either, for this reason.
     Empty(&'static str),
-    /// It says nothing there either, for this reason, and somebody meant something by it.
+    /// It has no effect in the original either, for this reason, but somebody meant something by
+    /// it.
     Mistake(&'static str),
-    /// It can't be: why, and what would be right.
+    /// It is refused: why, and what would be right.
     Refused(ConfigError),
     /// A name that codejail does not have.
     Foreign,
 }
 
-/// Reads a file into `settings`, which keep what is wrong in it. Returns the keys that have no
-/// effect here.
+/// Reads a file into `settings`, which keep the mistakes. Returns the keys that have no effect
+/// here.
 ///
 /// # Errors
-/// It can't be read as YAML.
+/// The file is not YAML.
 pub fn read(path: &Path, text: &str, settings: &mut Settings) -> Result<Vec<Note>, ConfigError> {
     let document =
         yaml::load(text).map_err(|error| ConfigError::Yaml(path.to_owned(), Box::new(error)))?;
@@ -66,7 +67,7 @@ pub fn read(path: &Path, text: &str, settings: &mut Settings) -> Result<Vec<Note
     Ok(notes)
 }
 
-/// Reads a document into `settings`, and says of each of its keys what has become of it.
+/// Reads a document into `settings`. Returns what has become of each of its keys.
 pub fn account(path: &Path, document: &Node, settings: &mut Settings) -> Vec<Account> {
     let mut file = File {
         path: Arc::from(path),
@@ -83,9 +84,9 @@ struct File<'a> {
     accounts: Vec<Account>,
 }
 
-/// What the original's table can have.
+/// The keys that the original's table can have.
 const CODE_JAIL: &[&str] = &["python_bin", "user", "limits", "limit_overrides"];
-/// What its limits can be.
+/// The limits of the original.
 const LIMITS: &[&str] = &["CPU", "REALTIME", "VMEM", "FSIZE", "NPROC", "PROXY"];
 
 type Entries = [(String, std::rc::Rc<Node>)];
@@ -131,8 +132,7 @@ impl File<'_> {
         }
     }
 
-    /// The limits of everybody, or of a context, which may not choose another PROXY than
-    /// everybody's.
+    /// The limits of all contexts, or those of one context. A context may not have another PROXY.
     fn limits(&mut self, place: &str, table: &[&str], node: &Node, global_proxy: Option<&Node>) {
         for (name, node) in self.mapping(place, node) {
             let place = format!("{place}.{name}");
@@ -143,7 +143,8 @@ impl File<'_> {
                 ),
                 ("PROXY", None) => self.end(&place, Fate::NoEffect("there is no proxy process")),
                 ("PROXY", Some(_)) => self.end(&place, Fate::Empty("it is everybody's")),
-                // There, what is false sets no limit; of FSIZE, it breaks every execution.
+                // In the original, a false value sets no limit. As FSIZE, it breaks every
+                // execution.
                 ("CPU" | "REALTIME" | "VMEM" | "NPROC", _) => {
                     self.set(&place, &[table, &[name]].concat(), node, Some(0));
                 }
@@ -175,7 +176,7 @@ impl File<'_> {
         self.end(place, fate);
     }
 
-    /// A name of the original's tables that is none of `names`.
+    /// Reports a name of the original's tables that is not one of `names`.
     fn unknown(&mut self, what: &str, names: &[&str], place: &str, node: &Node) {
         let name = place.rsplit('.').next().unwrap_or_default();
         let right = match suggest::nearest(name, names.iter().copied()) {
@@ -185,7 +186,7 @@ impl File<'_> {
         self.refuse(place, node, &right);
     }
 
-    /// The entries of a mapping. Anything else has none, and is refused.
+    /// The entries of a mapping. Any other value is refused, and has no entries.
     fn mapping<'n>(&mut self, place: &str, node: &'n Node) -> &'n Entries {
         match node {
             Node::Map(entries) => return entries,
@@ -207,12 +208,12 @@ impl File<'_> {
     }
 }
 
-/// There, an empty one leaves Python unconfigured.
+/// In the original, an empty table leaves Python unconfigured.
 fn is_nothing(node: &Node) -> bool {
     matches!(node, Node::Null) || matches!(node, Node::Text(text) if text.is_empty())
 }
 
-/// What `limits` says of PROXY; nothing is `null` there.
+/// PROXY in `limits`. In the original, none is the same as `null`.
 fn global_proxy(code_jail: &Entries) -> &Node {
     fn get<'n>(entries: &'n Entries, name: &str) -> Option<&'n Node> {
         let mut entries = entries.iter();

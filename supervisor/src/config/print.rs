@@ -6,15 +6,15 @@ use super::settings::{Origin, Settings, dotted};
 use std::fmt::Write;
 use toml::{Table, Value};
 
-/// All keys with their values; what is not a default says where it came from.
+/// All keys with their values. A comment names the source of each value that is not the default.
 ///
 /// # Errors
-/// A value that TOML can't write, which the keys admit none of.
+/// A value that TOML can't write. No key allows such values.
 pub fn to_toml(config: &Config, settings: &Settings) -> Result<String, toml::ser::Error> {
     Ok(written(leaves(config)?, settings))
 }
 
-/// The keys that a source has said something about, likewise.
+/// The keys that a source has set, in the same way.
 #[must_use]
 pub fn said(settings: &Settings) -> String {
     let values = settings.values();
@@ -23,7 +23,7 @@ pub fn said(settings: &Settings) -> String {
 }
 
 fn written(mut leaves: Vec<(Vec<String>, Value)>, settings: &Settings) -> String {
-    // Keys of one table together, the tables in the order of their first keys.
+    // The keys of a table stay together, and tables come in the order of their first keys.
     leaves.sort_by_cached_key(|(path, _)| {
         let table = &path[..path.len() - 1];
         let first = keys::first_in(table);
@@ -66,7 +66,7 @@ pub fn leaves(config: &Config) -> Result<Vec<(Vec<String>, Value)>, toml::ser::E
     Ok(leaves)
 }
 
-/// A file's name may hold what would end a comment.
+/// The name of a file can contain a character that would end a comment.
 fn one_line(text: &str) -> String {
     text.replace(|character: char| character.is_control(), "?")
 }

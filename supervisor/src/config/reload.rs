@@ -1,4 +1,4 @@
-//! What a reload may change: which keys differ, and which of them wait for a restart.
+//! What a reload may change: which keys have new values, and which of them wait for a restart.
 
 use super::error::ConfigError;
 use super::keys::{self, Applies};
@@ -9,7 +9,7 @@ use super::value_type::ValueType;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
-/// A key whose value is another one now.
+/// A key that has a new value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The key, as TOML writes it.
@@ -19,12 +19,12 @@ pub struct Change {
     path: Vec<String>,
     before: Option<Value>,
     after: Option<Value>,
-    /// A variable for sandboxes may hold what belongs in no log.
+    /// A variable for sandboxes. Its value may be secret, so no log may have it.
     is_private: bool,
     place: usize,
 }
 
-/// As in `limits.CPU 2 -> 1`.
+/// Written like `limits.CPU 2 -> 1`.
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = |value: &Option<Value>| match value {
@@ -40,11 +40,12 @@ impl std::fmt::Display for Change {
 }
 
 impl Config {
-    /// This configuration, but with each key that takes a restart as in `started`, when the service
-    /// was started; and the changes that therefore wait.
+    /// This configuration, but with the values of `started` for each key that takes a restart.
+    /// `started` is the configuration at the start. Also returns the changes that wait for a
+    /// restart.
     ///
     /// # Errors
-    /// Keys and configuration don't agree: a mistake in this program.
+    /// The list of keys and the configuration don't agree: a mistake in this program.
     pub fn keeping_what_is_fixed(self, started: &Self) -> Result<(Self, Vec<Change>), ConfigError> {
         let mut waiting = self.changes_from(started)?;
         waiting.retain(|change| change.applies == Applies::Restart);
@@ -63,10 +64,10 @@ impl Config {
         Ok((config, waiting))
     }
 
-    /// Every key whose value is not that of `other`, in the order of the list of keys.
+    /// Every key whose value differs from that of `other`, in the order of the list of keys.
     ///
     /// # Errors
-    /// Keys and configuration don't agree: a mistake in this program.
+    /// The list of keys and the configuration don't agree: a mistake in this program.
     pub fn changes_from(&self, other: &Self) -> Result<Vec<Change>, ConfigError> {
         let (before, after) = (leaves(other)?, leaves(self)?);
         let mut changes = Vec::new();

@@ -1,5 +1,5 @@
-//! What the sources say, key by key, each value with where it came from. A later source replaces a
-//! key, so tables are merged and lists are not.
+//! The values of all keys, each with the source that it came from. A later source replaces the
+//! value of a key. So tables are merged, and lists are not.
 
 use super::error::ConfigError;
 use super::keys;
@@ -14,19 +14,19 @@ use toml::{Table, Value};
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No source has the key.
     Default,
-    /// The original's file, and the key as it writes it.
+    /// The original's YAML file, and the name that the key has there.
     Yaml(Arc<Path>, String),
-    /// A file, under the key's own name.
+    /// A TOML file.
     Toml(Arc<Path>),
-    /// A variable.
+    /// An environment variable of this name.
     Environment(String),
-    /// A flag.
+    /// A flag of this name.
     Flag(&'static str),
 }
 
-/// Values by the paths of their keys, and what is wrong in the sources.
+/// Values by the paths of their keys, and the mistakes in the sources.
 #[derive(Debug, Default)]
 pub struct Settings {
     values: BTreeMap<Vec<String>, (Value, Origin)>,
@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Takes a value that is right for its key; it replaces what an earlier source said.
+    /// Sets the value of a key, in the place of the value of an earlier source.
     ///
     /// # Errors
     /// There is no such key, or the value is not right.
@@ -86,19 +86,19 @@ impl Settings {
             .map_or(&Origin::Default, |(_, origin)| origin)
     }
 
-    /// What the sources say, by the paths of the keys.
+    /// The values of all sources, with the paths of their keys.
     pub fn values(&self) -> impl Iterator<Item = (&[String], &Value)> {
         let values = self.values.iter();
         values.map(|(path, (value, _))| (path.as_slice(), value))
     }
 
-    /// Whether a source says this very value for the key.
+    /// Whether a source gives the key exactly this value.
     #[must_use]
     pub fn say(&self, path: &[String], value: &Value) -> bool {
         self.values.get(path).is_some_and(|(said, _)| said == value)
     }
 
-    /// The configuration that they make, completed by the defaults.
+    /// The configuration: these values, and the defaults of all other keys.
     ///
     /// # Errors
     /// All that is wrong in the sources.
@@ -145,13 +145,14 @@ pub fn insert(table: &mut Table, path: &[String], value: Value) {
     }
 }
 
-/// Why a path is no key.
+/// The error for a path that is not the path of a key.
 fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
     if keys::is_table(path) {
         return origin.refuse(path, value, "must be a table");
     }
     let mut table = &path[..path.len().saturating_sub(1)];
-    // Of a number's subkey, as of a table that does not exist, the nearest table that does.
+    // The nearest table above the path that exists. Above `workers.x` it is the top level, since
+    // `workers` is a number.
     while !keys::is_table(table) {
         table = &table[..table.len() - 1];
     }
@@ -173,7 +174,7 @@ fn refuse(path: &[String], value: &Value, origin: &Origin) -> ConfigError {
 }
 
 impl Origin {
-    /// The error of a value from here.
+    /// The error for a wrong value that came from here.
     pub fn refuse(&self, path: &[String], value: &Value, right: &str) -> ConfigError {
         let key = dotted(path);
         let said = match self {
@@ -202,7 +203,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A path as TOML writes it.
+/// A path as it is written in TOML.
 pub fn dotted(path: &[String]) -> String {
     let bare = |name: &&String| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
@@ -218,7 +219,7 @@ pub fn dotted(path: &[String]) -> String {
     names.join(".")
 }
 
-/// A value as a variable or a flag writes it.
+/// A value as it is written in a variable or a flag.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

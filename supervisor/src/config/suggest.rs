@@ -1,9 +1,9 @@
-//! "Did you mean": the name that somebody most likely meant.
+//! "Did you mean": the name that was most likely meant.
 
 use super::keys::{self, KEYS};
 
-/// The candidate that differs in fewest letters, if these are one or two and no more than a third
-/// of all; upper and lower case are the same.
+/// The candidate that differs in the fewest letters. There may be one or two such letters, and at
+/// most a third of all letters. Upper and lower case are the same.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let most = (name.chars().count() / 3).clamp(1, 2);
@@ -12,8 +12,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     (distance(&nearest) <= most).then_some(nearest)
 }
 
-/// The key that was meant by a path that is none: one of the same table, or one of this very name
-/// that stands elsewhere. Its path.
+/// The path of the key that was meant by a path without a key. It is a key of the same table, or a
+/// key with exactly this name in another table.
 pub fn key(path: &[String], table: &[String]) -> Option<Vec<String>> {
     let name = path.get(table.len())?;
     let siblings = keys::names_in(table);

@@ -1,4 +1,5 @@
-//! What a key's value may be: how it is told to an operator, checked, and read from text.
+//! The types of values: their description for operators, their check, and how they are read from
+//! text.
 
 use super::network::Network;
 use crate::log::filter;
@@ -7,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use toml::Value;
 
-/// Bytes and processes: what the kernel takes for a number that TOML can write.
+/// Largest number of bytes or processes: the kernel takes it, and TOML can write it.
 pub const KERNEL_MAX: u64 = i64::MAX as u64;
 
 /// What a value may be.
@@ -19,15 +20,16 @@ pub enum ValueType {
     Integer(u64, u64),
     /// Seconds up to a bound; fractions are allowed.
     Seconds(f64),
-    /// Where to listen.
+    /// An address to listen on.
     Address,
-    /// Whom to connect to.
+    /// A host and port to connect to.
     Endpoint,
-    /// Text that says something.
+    /// Text that is not empty.
     Name,
     /// Any text.
     Text,
-    /// From the root on, since a service's working directory is chance.
+    /// A path from the root on. A service can have any working directory, so no other path is
+    /// clear.
     Path,
     /// A whole number of 32 bits, or `random`.
     Seed,
@@ -41,7 +43,7 @@ pub enum ValueType {
     LogFormat,
     /// Which events are logged.
     LogFilter,
-    /// How much a layer is wanted.
+    /// Whether a layer is wanted.
     Mode,
     /// Like `Mode`, but `off` is accepted only in sabotage builds: every host has this layer.
     Always,
@@ -50,7 +52,7 @@ pub enum ValueType {
 use ValueType::{Address, Boolean, Endpoint, Integer, Mode, Modules, Name, Paths, Seconds, Text};
 
 impl ValueType {
-    /// What would be right, after "must be".
+    /// What would be right, for a text after "must be".
     pub fn right(self) -> String {
         match self {
             Boolean => "true or false".to_owned(),
@@ -78,7 +80,7 @@ impl ValueType {
         }
     }
 
-    /// Why `value`, which may not be one, is refused.
+    /// Why `value` is refused.
     pub fn refusal(self, value: &Value) -> String {
         let hint = match (self, value) {
             (Boolean | Integer(..) | Seconds(_) | ValueType::Seed, Value::String(text))
@@ -96,7 +98,7 @@ impl ValueType {
         format!("must be {}{hint}", self.right())
     }
 
-    /// Whether `value` may be one.
+    /// Whether `value` is allowed.
     pub fn admits(self, value: &Value) -> bool {
         match (self, value) {
             (Boolean, Value::Boolean(_)) => true,
@@ -138,7 +140,8 @@ impl ValueType {
         }
     }
 
-    /// Reads a variable's or a flag's text; what can't be read stays text, which is then refused.
+    /// Reads the text of a variable or a flag. If it can't be read, it stays text, which is then
+    /// refused.
     pub fn read(self, text: &str) -> Value {
         let as_text = || Value::String(text.to_owned());
         match self {
@@ -173,7 +176,7 @@ impl ValueType {
     }
 }
 
-/// Identifiers of Python, joined by dots.
+/// Whether the text is identifiers of Python, joined by dots.
 fn is_module(text: &str) -> bool {
     text.split('.').all(|name| {
         let plain = |character: char| character.is_alphanumeric() || character == '_';

@@ -1,5 +1,5 @@
-//! `CODEJAIL_*` variables that name files, and those that say nothing here: a typing error would
-//! otherwise go unnoticed.
+//! `CODEJAIL_*` variables that name files, and those without a meaning here: a typing error must
+//! not go unnoticed.
 
 use super::keys::KEYS;
 use super::note::Note;
@@ -7,12 +7,12 @@ use super::suggest;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// Names the original's YAML file, as it always did.
+/// The variable that names the YAML file, as in the original.
 pub const YAML_VARIABLE: &str = "CODEJAIL_SERVICE_CFG";
-/// Names the TOML file where `--config` does not.
+/// The variable that names the TOML file if `--config` does not.
 pub const TOML_VARIABLE: &str = "CODEJAIL_CONFIG";
 
-/// Beside `CODEJAIL_BIN`, the beginnings of what this repository's own tests are told by
+/// Beginnings of the variables that this repository's own tests use, beside `CODEJAIL_BIN`
 /// (tests/README.md).
 const OF_TESTS: &[&str] = &[
     "CODEJAIL_SABOTAGE",
@@ -21,12 +21,12 @@ const OF_TESTS: &[&str] = &[
     "CODEJAIL_TEST_",
 ];
 
-/// Tables of which no part can be set by a variable.
+/// Tables whose keys no variable can set.
 const WITHOUT_VARIABLES: &[&str] = &["CODEJAIL_LIMIT_OVERRIDES_", "CODEJAIL_PYTHON__ENV_"];
 
-/// A note for each variable that nothing reads. Kubernetes sets some beside a service named
-/// codejail (`CODEJAIL_PORT_8080_TCP`, `CODEJAIL_SERVICE_HOST`): these are passed over, unless one
-/// is next to a name that counts. Values are not shown: who knows what they are.
+/// A note for each variable that nothing reads. Beside a service named codejail, Kubernetes sets
+/// some (`CODEJAIL_PORT_8080_TCP`, `CODEJAIL_SERVICE_HOST`). They are ignored, unless the name is
+/// similar to one that counts. Values are not shown: they may be secret.
 pub fn unknown(environment: &BTreeMap<OsString, OsString>) -> Vec<Note> {
     let known: Vec<String> = KEYS.iter().filter_map(|key| key.variable()).collect();
     let files = [YAML_VARIABLE, TOML_VARIABLE];
@@ -53,7 +53,7 @@ fn why(name: &str, known: &[&str]) -> Option<String> {
             "{name} is ignored: only a file can set limit_overrides and python.env"
         ));
     }
-    // The common beginning would make everything similar.
+    // Without the common beginning, which would make all names similar.
     let short = |name: &str| name.trim_start_matches("CODEJAIL_").to_owned();
     let candidates: Vec<String> = known.iter().map(|name| short(name)).collect();
     match suggest::nearest(&short(name), candidates.iter().map(String::as_str)) {

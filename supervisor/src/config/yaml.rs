@@ -1,17 +1,17 @@
-//! A YAML file as PyYAML's `safe_load` reads it, which is how the original reads its own: by YAML
-//! 1.1, where `yes` is true and `1_000` a number. The last of two equal keys counts, as there.
+//! Reads a YAML file as PyYAML's `safe_load` does, with which the original reads its own. That is
+//! YAML 1.1, where `yes` is true and `1_000` a number. The last of two equal keys counts.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Depth beyond which nobody writes settings.
+/// Settings are never nested deeper than this.
 const DEPTH_MAX: usize = 64;
 
-/// A value. An alias shares what its anchor names, so none can make a file large.
+/// A value. An alias shares the value that its anchor names, so a small file can't become large.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
-    /// `null`, `~` or nothing.
+    /// `null`, `~` or no text.
     Null,
     /// A truth value.
     Boolean(bool),
@@ -23,7 +23,7 @@ pub enum Node {
     Text(String),
     /// A sequence.
     List(Vec<Rc<Node>>),
-    /// A mapping; keys that are not text are as they are written.
+    /// A mapping. Keys that are not text are kept as they are written.
     Map(Vec<(String, Rc<Node>)>),
 }
 
@@ -33,12 +33,12 @@ pub enum YamlError {
     /// It is not YAML.
     #[error("{0}")]
     Syntax(#[from] ScanError),
-    /// It is, but none that makes settings.
+    /// It is YAML, but makes no settings.
     #[error("{0}")]
     Shape(&'static str),
 }
 
-/// Reads the one document of a file; nothing is `Null`.
+/// Reads the only document of a file. A file without a document is `Null`.
 pub fn load(text: &str) -> Result<Rc<Node>, YamlError> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the key `<<` brings: of several mappings the first that has a key.
+/// The entries that the key `<<` brings. If several mappings have a key, the first counts.
 fn merge(value: &Node, merged: &mut Vec<(String, Rc<Node>)>) -> Result<(), YamlError> {
     match value {
         Node::Map(entries) => {
@@ -148,7 +148,7 @@ fn merge(value: &Node, merged: &mut Vec<(String, Rc<Node>)>) -> Result<(), YamlE
     }
 }
 
-/// A plain scalar's value by YAML 1.1, of which base 60 alone is left out.
+/// The value of a plain scalar by YAML 1.1, without numbers of base 60.
 fn resolve(text: &str) -> Node {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Node::Null,
@@ -167,7 +167,7 @@ fn resolve(text: &str) -> Node {
     if let Some(number) = integer(&digits) {
         return Node::Integer(number);
     }
-    // A float needs its point; `1e3` is text there.
+    // A float needs its point: `1e3` is text in YAML 1.1.
     let numeric = digits
         .bytes()
         .all(|byte| b"+-.eE0123456789".contains(&byte));

@@ -11,16 +11,16 @@ const BURST: Duration = Duration::from_secs(10);
 /// The share of one processor that compilations may take in the long run.
 const SHARE: f64 = 0.1;
 
-/// Time for compilations: spent by each, and filled up again slowly.
+/// Time for compilations. Each compilation uses some of it, and it fills up again slowly.
 #[derive(Debug)]
 pub struct Budget {
-    /// In seconds; below 0 when the last compilation took longer than there was time for.
+    /// In seconds. It is below 0 if the last compilation took longer than the time that was left.
     left: f64,
     updated: Instant,
 }
 
 impl Budget {
-    /// A full one.
+    /// A full budget.
     pub fn new() -> Self {
         Self {
             left: BURST.as_secs_f64(),
@@ -37,7 +37,7 @@ impl Budget {
         self.left > 0.0
     }
 
-    /// A compilation took so long.
+    /// Notes that a compilation took this time.
     pub fn spend(&mut self, time: Duration) {
         self.left -= time.as_secs_f64();
     }

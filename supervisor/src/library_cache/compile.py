@@ -1,5 +1,5 @@
-# Runs in a sandbox with a course library and nothing else. It compiles what zipimport would
-# compile, by the same names and in the same way, and executes none of it.
+# Runs in a sandbox with a course library and nothing else. It compiles the modules that zipimport
+# would compile, with the same names and in the same way. It executes none of them.
 
 import _imp
 import base64
@@ -19,11 +19,11 @@ def compile_all(sources_bytes_max, bytecode_bytes_max):
                 with library.open(name) as file:
                     source = file.read(sources_bytes_max + 1)
             except Exception:
-                continue  # zipimport says what is wrong with it
+                continue  # zipimport reports the fault in the run
             sources_bytes_max -= len(source)
             if sources_bytes_max < 0:
                 break
-            # zipimport's _normalize_line_endings, and its way to join paths
+            # As zipimport does it: _normalize_line_endings, and the way to join paths.
             source = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             path = "python_lib.zip/" + name
             try:

@@ -20,9 +20,9 @@ const BYTECODE_BYTES_MAX: usize = 8 << 20;
 /// Base64 makes four bytes of three; the reply also has some names.
 const REPLY_BYTES_MAX: usize = BYTECODE_BYTES_MAX / 3 * 4 + (1 << 16);
 
-/// CPU time of a compilation, at most, and as a multiple of what one execution has: some libraries
-/// are larger than one execution could compile in its time. An operator who gives executions less
-/// gives less here too.
+/// Most CPU time of a compilation, and its multiple of the CPU time of an execution: some libraries
+/// are larger than one execution could compile in its time. If an operator gives executions less
+/// time, compilations get less too.
 const CPU_S_MAX: u64 = 10;
 const CPU_TIMES: u64 = 5;
 /// Milliseconds by the wall clock for each CPU second: half as much again.
@@ -30,9 +30,9 @@ const REALTIME_MS_PER_CPU_S: u64 = 1500;
 /// A source of 4 MiB takes some 200 MiB.
 const VMEM_BYTES: u64 = 512 << 20;
 
-/// What the compilation may use, where executions may use this.
+/// The limits of a compilation, if executions have these limits.
 fn limits(of_executions: Limits) -> Limits {
-    // 0 is no limit.
+    // 0 means no limit.
     let cpu_s = match of_executions.cpu_s {
         0 => CPU_S_MAX,
         cpu_s => CPU_S_MAX.min(cpu_s.saturating_mul(CPU_TIMES)),
@@ -62,7 +62,7 @@ pub enum CompileError {
     /// The compilation failed: the library is broken or too large, or the cause is not the library.
     #[error("it ended with {status}: {stderr}")]
     Ended {
-        /// As of any execution.
+        /// As for any execution.
         status: i32,
         /// The end of its standard error.
         stderr: String,
@@ -70,7 +70,7 @@ pub enum CompileError {
     /// The answer does not have the script's form.
     #[error("its answer can't be read: {0}")]
     Answer(String),
-    /// Its worker was lost with it.
+    /// The worker of its sandbox was lost.
     #[error("{0}")]
     Lost(String),
 }

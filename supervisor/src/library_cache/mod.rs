@@ -23,13 +23,14 @@ use std::time::Instant;
 use store::{CompileTicket, Compiled, Known, Store};
 use tokio::sync::Semaphore;
 
-/// Largest library that is looked at: hashing it takes some milliseconds. Courses' have up to 1 MB.
+/// Largest library that is cached: to hash it takes some milliseconds. Libraries of courses have up
+/// to 1 MB.
 const LIBRARY_BYTES_MAX: usize = 4 << 20;
 /// Libraries that may wait to be compiled, each with its bytes. A library for which there is no
 /// room is compiled when it comes again.
 const PENDING_MAX: usize = 8;
 
-/// What a library is known by.
+/// The key of a library in the cache.
 type Key = [u8; 32];
 
 /// All that is known of libraries.
@@ -38,7 +39,7 @@ pub struct LibraryCache {
     config: Arc<Current>,
     store: Mutex<Store>,
     budget: Mutex<Budget>,
-    /// One is compiled at a time, so that executions have all other cores.
+    /// Compiles one library at a time, so that executions have all other cores.
     compiler: Semaphore,
 }
 
@@ -83,7 +84,7 @@ impl LibraryCache {
                 {
                     let (cache, pool) = (Arc::clone(self), pool.clone());
                     let admission = Arc::clone(admission);
-                    // A copy, since the slice would hold the whole request.
+                    // It is copied, since the slice would keep the whole request in memory.
                     let library = library.to_vec();
                     tokio::spawn(async move {
                         let compiled = cache.compile(&ticket, &library, &pool, &admission).await;
@@ -109,7 +110,7 @@ impl LibraryCache {
         pool: &Pool,
         admission: &Admission,
     ) -> Compiled {
-        // It is never closed.
+        // The semaphore is never closed.
         let Ok(_turn) = self.compiler.acquire().await else {
             return Compiled::Postponed;
         };

@@ -19,9 +19,9 @@ const FAILURES_MAX: u8 = 3;
 pub enum Known {
     /// Its bytecode.
     Bytecode(Bytes),
-    /// It has none, or could not be compiled; it is not tried again.
+    /// It has no bytecode, or could not be compiled. It is not tried again.
     NotCompilable,
-    /// It could not be compiled so often, for a reason that may pass.
+    /// The number of compilations that failed for reasons that may pass.
     Failed(u8),
 }
 
@@ -32,9 +32,9 @@ pub enum Compiled {
     Bytecode(Bytes),
     /// The library's own fault: it would be the same again.
     NotCompilable,
-    /// No sandbox was there, or it was lost, killed or late.
+    /// There was no sandbox, or it was lost, killed or late.
     Failed,
-    /// It did not begin: there was no time for it.
+    /// It did not begin: the budget has no time left.
     Postponed,
 }
 
@@ -56,7 +56,7 @@ impl CompileTicket {
 #[derive(Debug)]
 struct Entry {
     known: Known,
-    /// When it was last asked for, by the store's clock.
+    /// When it was last used, by the store's clock.
     used: u64,
 }
 
@@ -69,22 +69,22 @@ impl Entry {
     }
 }
 
-/// Entries, and how many bytes they have.
+/// The entries, and the number of their bytes.
 #[derive(Debug)]
 pub struct Store {
     bytes_max: usize,
     entries: HashMap<Key, Entry>,
     pending: HashSet<Key>,
-    /// The last to come is at the end.
+    /// The newest is at the end.
     seen: VecDeque<Key>,
     bytes: usize,
     clock: u64,
-    /// What is compiled for an earlier store is not kept.
+    /// The result of a compilation that began in an earlier store is not kept.
     generation: u64,
 }
 
 impl Store {
-    /// An empty one.
+    /// An empty store.
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
@@ -97,8 +97,8 @@ impl Store {
         }
     }
 
-    /// One without bytecode, which knows only what was seen. What is being compiled for this one is
-    /// not kept there.
+    /// A store without bytecode, which remembers only the libraries that were seen. Results of
+    /// compilations that run now are not kept in it.
     pub fn successor(&mut self, bytes_max: usize) -> Self {
         let store = Self {
             generation: self.generation + 1,
@@ -114,7 +114,7 @@ impl Store {
         self.bytes_max > 0
     }
 
-    /// What is known of a library; it will be the last to go.
+    /// What is known of a library. It becomes the last one to be evicted.
     pub fn find(&mut self, key: &Key) -> Option<Known> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;
@@ -135,7 +135,7 @@ impl Store {
         false
     }
 
-    /// The right to compile a library, unless it is being compiled, or as many as `pending_max`
+    /// The right to compile a library. None if it is being compiled, or if `pending_max` libraries
     /// are.
     pub fn ticket(&mut self, key: Key, pending_max: usize) -> Option<CompileTicket> {
         if !self.is_on() || self.pending.len() >= pending_max || !self.pending.insert(key) {

@@ -2,24 +2,25 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Longest filter: some dozens of modules.
+/// Most bytes of a filter: it has room for some dozens of modules.
 const BYTES_MAX: usize = 4096;
-/// As tracing names them.
+/// The names of levels in tracing.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Why a text is no filter.
+/// Why a text is not a filter.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FilterError {
-    /// A part of it is neither a level nor a module's.
+    /// A part of it is neither a level nor a level for a module.
     #[error("{0:?} is neither a level ({levels}) nor MODULE=LEVEL", levels = LEVELS.join(", "))]
     Part(String),
-    /// It is longer than anybody would write.
+    /// It is longer than any real filter.
     #[error("a filter has at most {BYTES_MAX} bytes")]
     Long,
 }
 
-/// Reads a filter: parts with commas between them, each a level, or `MODULE=LEVEL`. Unlike
-/// `EnvFilter` it takes no other word for a module: a misspelt level would silence everything.
+/// Reads a filter: parts with commas between them, each a level or `MODULE=LEVEL`. `EnvFilter`
+/// would take any other word as a module, so a misspelt level would silence everything. Here it is
+/// an error.
 ///
 /// # Errors
 /// The first part that is wrong.

@@ -1,23 +1,22 @@
-//! How an event becomes a line: as text or as JSON. An event is always one line, and a value in
-//! JSON one value, whatever the value holds.
+//! How an event becomes a line: as text or as JSON. Whatever the values contain, an event is always
+//! one line, and a value in JSON is one value.
 //!
-//! An execution's line has two dozen fields and belongs to a request that takes the supervisor some
-//! 200,000 instructions: text and numbers are copied into one buffer, and only what can't be copied
-//! is formatted.
+//! An execution's line has two dozen fields, and its whole request takes the supervisor only some
+//! 200,000 instructions. So text and numbers are copied into one buffer, and only other values are
+//! formatted.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
-/// The field that tracing keeps an event's sentence in.
+/// The field in which tracing keeps the sentence of an event.
 const MESSAGE: &str = "message";
 
-/// The field that holds fields which write themselves (`at_once.rs`): it has no name of its own in
-/// the line.
+/// The field whose value writes several fields (`at_once.rs`). Its own name is not in the line.
 const AT_ONCE: &str = "at_once";
 
-/// Writes an event as a line for people: a sentence, then fields. `time` is when it happened.
+/// Writes an event as a line for people: a sentence, then fields. `time` is the time of the event.
 pub fn text(line: &mut String, time: &str, event: &Event<'_>) {
     let metadata = event.metadata();
     line.push_str(time);
@@ -50,21 +49,21 @@ pub fn json(line: &mut String, time: &str, event: &Event<'_>) {
     line.push_str("}\n");
 }
 
-/// What differs between the two forms, and how values are written that look the same in both.
+/// The differences between the two forms, and the values that both write in the same way.
 pub trait Form {
-    /// What stands before a field's value.
+    /// Writes what comes before a field's value.
     fn name(&mut self, name: &str);
-    /// The same by a name of which that is known.
+    /// The same for a name that the code knows.
     fn known(&mut self, name: Name);
-    /// A text that is no sentence.
+    /// Writes a text that is not the sentence.
     fn text(&mut self, text: &str);
-    /// A text that is the event's sentence.
+    /// Writes the sentence of the event.
     fn sentence(&mut self, text: &str);
-    /// What writes itself in pieces.
+    /// Writes a value that writes itself in pieces.
     fn pieces(&mut self, value: &dyn fmt::Debug);
-    /// Fields that write themselves.
+    /// Writes fields that write themselves.
     fn at_once(&mut self, fields: &dyn fmt::Debug);
-    /// What needs no escape.
+    /// The line, for text without escapes.
     fn plain(&mut self) -> &mut String;
 
     /// A whole number.
@@ -86,7 +85,7 @@ pub trait Form {
     }
 }
 
-/// A field's name as each form has it.
+/// A field's name in both forms.
 #[derive(Clone, Copy)]
 pub struct Name {
     /// ` name=`
@@ -221,10 +220,10 @@ impl<F: Form> Visit for Fields<F> {
         self.line.plain().push_str(word);
     }
 
-    /// Seconds, nearly always.
+    /// A number with a fraction: nearly always a duration in seconds.
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.line.name(field.name());
-        // So much is exact to the microsecond.
+        // A number of this size is exact to the microsecond.
         if (0.0..1e9).contains(&value) {
             self.line.seconds(Duration::from_secs_f64(value));
         } else if value.is_finite() {
@@ -243,19 +242,19 @@ impl<F: Form> Visit for Fields<F> {
     }
 }
 
-/// Whether each byte is of this kind. It looks at all, which takes fewer instructions than to stop
-/// at one.
+/// Whether each byte is of this kind. It looks at all bytes: that takes fewer instructions than to
+/// stop at the first.
 fn each_is(text: &str, kind: impl Fn(u8) -> bool) -> bool {
     text.bytes().fold(true, |all, byte| all & kind(byte))
 }
 
 /// Writes a part of a second.
 pub fn six_digits(line: &mut String, micros: u32) {
-    // The first digit is there for the zeros behind it.
+    // The leading 1 keeps the zeros behind it, and is not written.
     line.push_str(&itoa::Buffer::new().format(1_000_000 + micros)[1..]);
 }
 
-/// Writes text that stays on its line, and shows what would not be seen.
+/// Writes text on one line, and writes characters that can't be seen as escapes.
 struct OneLine<'a>(&'a mut String);
 
 impl Write for OneLine<'_> {
@@ -266,7 +265,7 @@ impl Write for OneLine<'_> {
         }
         for character in text.chars() {
             match character {
-                // These are seen, and are escaped by `escape_debug` all the same.
+                // `escape_debug` would also escape these, but they can be seen.
                 '"' | '\'' | '\\' => self.0.push(character),
                 _ => self.0.extend(character.escape_debug()),
             }

@@ -11,22 +11,23 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{self, FormatTime};
 use tracing_subscriber::layer::Context;
 
-/// Bytes of a buffer that is kept for the next line.
+/// Largest buffer that is kept for the next line, in bytes.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// `2026-11-28T02:38:26`
 const SECOND_BYTES: usize = 19;
 
-/// Writes a line for each event into what `writer` makes, in the form that is wanted at the time.
+/// Writes a line for each event into a writer that `writer` makes, in the form that counts at the
+/// time.
 pub struct Lines<F> {
     pub json: &'static AtomicBool,
     pub writer: F,
 }
 
-/// What each thread has for its lines.
+/// What each thread keeps for its lines.
 #[derive(Default)]
 struct Desk {
     line: String,
-    /// The second that `shown` shows: its date is worked out once.
+    /// The second of the time in `shown`. So the date is computed once for each second.
     second: Option<u64>,
     shown: String,
 }
@@ -39,7 +40,7 @@ impl<S: Subscriber, W: Write, F: Fn() -> W + 'static> Layer<S> for Lines<F> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         DESK.with(|desk| match desk.try_borrow_mut() {
             Ok(mut desk) => self.write(&mut desk, event),
-            // An event while a value of another one is written.
+            // This event came while a value of another event was being written.
             Err(_) => self.write(&mut Desk::default(), event),
         });
     }
@@ -53,21 +54,21 @@ impl<W: Write, F: Fn() -> W> Lines<F> {
             true => format::json(&mut desk.line, &desk.shown, event),
             false => format::text(&mut desk.line, &desk.shown, event),
         }
-        // The writer counts what it loses.
+        // The writer counts the lines that it loses.
         let _ = (self.writer)().write_all(desk.line.as_bytes());
         desk.line.shrink_to(KEPT_BYTES_MAX);
     }
 }
 
 impl Desk {
-    /// Shows the time now, to the microsecond.
+    /// Sets the time to now, to the microsecond.
     fn tell_time(&mut self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default();
         if self.second != Some(now.as_secs()) {
             let mut text = String::new();
             let _ = time::SystemTime.format_time(&mut Writer::new(&mut text));
-            // It may be the next second by now; then it is shown a second early, once.
+            // If the next second has begun meanwhile, this one line shows a second too early.
             self.shown = text;
             self.second = Some(now.as_secs());
         }

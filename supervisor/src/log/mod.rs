@@ -1,5 +1,5 @@
 //! The log: one line on standard error for each event, as text or as JSON. A reload can change
-//! which events, and how they are written.
+//! which events are logged, and the form of the lines.
 
 pub mod at_once;
 pub mod filter;
@@ -19,12 +19,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 use writer::LogWriter;
 
-/// The variable that counts instead of the configuration's level, where it holds something.
+/// The variable that counts instead of the configuration's level, unless it is empty.
 const VARIABLE: &str = "RUST_LOG";
 
-/// Whether lines are JSON; read for each line.
+/// Whether lines are JSON. It is read for each line.
 static JSON: AtomicBool = AtomicBool::new(false);
-/// How the filter is replaced; none before the log begins.
+/// The handle by which the filter is replaced; none before the log begins.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Begins to log the events that this filter lets pass; if `RUST_LOG` is set, that filter counts
@@ -33,7 +33,7 @@ pub fn start(level: &str, json: bool) {
     start_into(level, json, || LogWriter(io::stderr()));
 }
 
-/// The same with lines that go somewhere else than to standard error.
+/// The same for lines that do not go to standard error.
 pub fn start_into<W: io::Write>(
     level: &str,
     json: bool,
@@ -42,7 +42,7 @@ pub fn start_into<W: io::Write>(
     JSON.store(json, Ordering::Relaxed);
     let (filter, refused) = match wanted(level) {
         Ok(filter) => (filter, None),
-        // The invalid filter is the variable's: the configuration's filter is checked with the
+        // Only the variable's filter can be invalid: the configuration's filter is checked with the
         // other keys.
         Err(error) => (
             filter::parse(level).unwrap_or_else(|_| EnvFilter::new("error")),
@@ -71,7 +71,7 @@ pub fn start_into<W: io::Write>(
     }
 }
 
-/// Logs what this filter lets pass from now on, unless `RUST_LOG` says otherwise; and in this form.
+/// From now on, logs what this filter lets pass, unless `RUST_LOG` counts; and in this form.
 pub fn change(level: &str, json: bool) {
     JSON.store(json, Ordering::Relaxed);
     let Some(handle) = FILTER.get() else { return };
@@ -82,7 +82,7 @@ pub fn change(level: &str, json: bool) {
     }
 }
 
-/// Whether `RUST_LOG` holds something, so that `log.level` does not count.
+/// Whether `RUST_LOG` is set and not empty, so that `log.level` does not count.
 #[must_use]
 pub fn is_overridden() -> bool {
     variable().is_some()

@@ -1,4 +1,4 @@
-//! Where lines go: standard error. A line that can't be written is lost and counted: it never ends
+//! Writes lines to standard error. A line that can't be written is lost and counted. It never ends
 //! the service, and never holds it up for long.
 
 use crate::metrics;
@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How long a line waits for a reader that takes nothing. After a line has waited in vain no line
+/// How long a line waits for a reader that takes nothing. After a line has waited in vain, no line
 /// waits until the reader takes something again.
 const READER_MAX_MS: u8 = 100;
-/// Written at a time: `PIPE_BUF`. A pipe that polls as writable has room for it (pipe(7)).
+/// Bytes that are written at a time: `PIPE_BUF`. If a pipe polls as writable, it has room for so
+/// many (pipe(7)).
 const PIECE_BYTES: usize = 4096;
 
 /// Writes each line whole, or counts it as lost.
@@ -48,12 +49,13 @@ fn write_line(out: &mut (impl Write + AsFd), line: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a write would not block. If the reader is gone it does not block: it returns the error.
+/// Whether a write would not block. If the reader is gone, a write does not block but returns the
+/// error.
 fn is_writable(out: &impl AsFd, wait_ms: u8) -> io::Result<bool> {
     loop {
         let mut writable = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut writable, PollTimeout::from(wait_ms)) {
-            // Any of the service's signals: it waits anew.
+            // A signal of the service interrupted the wait: wait again.
             Err(Errno::EINTR) => {}
             polled => return Ok(polled? > 0),
         }
@@ -84,7 +86,7 @@ mod tests {
         let (reader, closed) = io::pipe().unwrap();
         drop(reader);
         LogWriter(closed).write_all(b"line\n").unwrap();
-        // Nobody reads: what fits is written, the rest is lost.
+        // The reader takes nothing: the part that fits is written, the rest is lost.
         let (_reader, stuck) = io::pipe().unwrap();
         LogWriter(stuck).write_all(&[b'x'; 1 << 20]).unwrap();
         assert_eq!(metrics::lost_log_lines(), before + 3);

@@ -10,10 +10,10 @@ macro_rules! labels {
         }
 
         impl $name {
-            /// All of them, in the order of the enum.
+            /// All values, in the order of the enum.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// As metrics and the log have it.
+            /// The value's text in metrics and in the log.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -31,19 +31,19 @@ labels! {
         Success = "success",
         /// An exception that the code did not catch.
         Exception = "exception",
-        /// It left by itself, with a status or without a result.
+        /// It ended itself, with a status or without a result.
         Exit = "exit",
-        /// The CPU limit.
+        /// It reached the CPU limit.
         Cpu = "cpu",
-        /// The limit on time by the wall clock.
+        /// It reached the limit on time by the wall clock.
         Wall = "wall",
-        /// The limit on memory.
+        /// It reached the limit on memory.
         Memory = "memory",
-        /// What it wrote to standard output is no answer, or too long for one.
+        /// Its standard output is not an answer, or is too long for one.
         Output = "output",
-        /// A signal, or its client hung up.
+        /// A signal killed it, or its client hung up.
         Killed = "killed",
-        /// The service's own fault.
+        /// The service had a fault.
         Fault = "fault",
     }
 }
@@ -69,7 +69,7 @@ labels! {
 }
 
 labels! {
-    /// Why a request was turned away with 503.
+    /// Why a request was refused with 503.
     Refusal {
         /// `queue_length_max`
         QueueFull = "queue_full",
@@ -81,7 +81,7 @@ labels! {
 }
 
 labels! {
-    /// What came of the start of a worker.
+    /// The result of a worker's start.
     Start {
         /// It serves.
         Served = "served",
@@ -89,13 +89,13 @@ labels! {
         Failed = "failed",
         /// It failed a safety check.
         Unsafe = "unsafe",
-        /// Python's files changed meanwhile.
+        /// Python's files changed during the start.
         Outdated = "outdated",
     }
 }
 
 labels! {
-    /// Why a worker that served does no more.
+    /// Why a worker that has served no longer serves.
     Recycle {
         /// `max_requests`
         MaxRequests = "max_requests",
@@ -111,7 +111,7 @@ labels! {
 }
 
 labels! {
-    /// Whose list of networks an address is not in.
+    /// The list of networks that an address is not in.
     PeerList {
         /// Executions.
         Api = "peers.api",
@@ -121,18 +121,18 @@ labels! {
 }
 
 labels! {
-    /// What a worker does.
+    /// The state of a worker.
     WorkerState {
-        /// It is launched, warms up and is checked.
+        /// It is launched, warms up, and is checked.
         Starting = "starting",
-        /// It has passed its checks, and its sandboxes are given to requests.
+        /// It has passed its checks, and requests get its sandboxes.
         Serving = "serving",
-        /// It finishes what it has, and ends.
+        /// It finishes its executions, and then ends.
         Draining = "draining",
     }
 }
 
-/// `codejail.exec.status`: the original's words, and ours for what the original does not tell.
+/// `codejail.exec.status`: the original's words, and words of our own where the original has none.
 pub const STATUSES: &[&str] = &[
     "executed.success",
     "executed.error",

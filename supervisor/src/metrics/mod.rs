@@ -1,8 +1,9 @@
 //! Metrics that are counted when an event happens. Values that are read when Prometheus asks are in
 //! `scrape/`.
 //!
-//! Label values come from the lists in `labels.rs`, from the names of what is installed in the
-//! sandbox venv, and from the contexts that the configuration names; never from a request.
+//! Values of labels come from the lists in `labels.rs`, from the names of the libraries in the
+//! sandbox venv, and from the contexts that the configuration names. They never come from a
+//! request.
 
 pub mod labels;
 mod recorded;
@@ -40,15 +41,16 @@ const BYTES: &[f64] = &[
     4_294_967_296.0,
 ];
 
-/// How often recorded values go into their histograms. Until then each takes 16 bytes, and two
-/// cores refuse 80,000 requests a second.
+/// How often recorded values are put into their histograms. Until then each value takes 16 bytes,
+/// and two cores can refuse 80,000 requests a second.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Lines of the log that could not be written. The log begins before the recorder is there.
+/// Lines of the log that could not be written. This is no metric of the recorder, since the log
+/// begins before the recorder.
 static LOST_LOG_LINES: AtomicU64 = AtomicU64::new(0);
 
-/// Microseconds of CPU time that sandboxes used which are gone: the recorder's counters are whole
-/// numbers, and the metric is in seconds.
+/// CPU time of all sandboxes that are gone, in microseconds. This is no counter of the recorder,
+/// since its counters are whole numbers and the metric is in seconds.
 static SANDBOX_CPU_US: AtomicU64 = AtomicU64::new(0);
 
 /// Counts a line of the log that could not be written.
@@ -61,7 +63,7 @@ pub fn lost_log_lines() -> u64 {
     LOST_LOG_LINES.load(Ordering::Relaxed)
 }
 
-/// Counts what a sandbox used that is gone.
+/// Adds the CPU time of a sandbox that is gone.
 pub fn count_sandbox_cpu(micros: u64) {
     SANDBOX_CPU_US.fetch_add(micros, Ordering::Relaxed);
 }
@@ -76,17 +78,17 @@ pub fn count_worker_start(result: Start) {
     metrics::counter!("codejail_worker_starts_total", "result" => result.name()).increment(1);
 }
 
-/// Counts requests from addresses that are not in a list.
+/// Counts requests from addresses that are not in this list.
 pub fn count_refused_peers(list: PeerList, requests: u64) {
     metrics::counter!("codejail_peers_refused_total", "list" => list.name()).increment(requests);
 }
 
-/// Counts a worker that served and does no more.
+/// Counts a worker that has served and no longer serves.
 pub fn count_recycled(reason: Recycle) {
     metrics::counter!("codejail_workers_recycled_total", "reason" => reason.name()).increment(1);
 }
 
-/// Counts a `HUP`, by whether its configuration was taken.
+/// Counts a `HUP`, and whether its configuration was taken.
 pub fn count_reload(taken: bool) {
     metrics::counter!("codejail_config_reloads_total", "result" => RELOADS[usize::from(taken)])
         .increment(1);
@@ -94,8 +96,8 @@ pub fn count_reload(taken: bool) {
 
 const RELOADS: [&str; 2] = ["failed", "success"];
 
-/// Puts recorded values into their histograms, for ever. A scrape does the same, but there may be
-/// no scraper.
+/// Puts recorded values into their histograms, again and again. A scrape does the same, but there
+/// may be no scraper.
 pub async fn keep_up(handle: PrometheusHandle) {
     loop {
         sleep(UPKEEP_EVERY).await;
@@ -103,11 +105,11 @@ pub async fn keep_up(handle: PrometheusHandle) {
     }
 }
 
-/// Installs the recorder; metrics of the whole process go there. Counters begin at 0, so that
-/// whoever looks at their growth sees the first count too.
+/// Installs the recorder for the metrics of the whole process. Counters begin at 0, so that their
+/// growth includes the first count.
 ///
 /// # Errors
-/// One is installed already.
+/// A recorder is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
@@ -133,7 +135,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     for result in RELOADS {
         metrics::counter!("codejail_config_reloads_total", "result" => result).absolute(0);
     }
-    // Set when they change.
+    // This is set again when it changes.
     metrics::gauge!("codejail_connections").set(0.0);
     metrics::gauge!("codejail_library_cache_bytes").set(0.0);
     for name in WITHOUT_LABELS {
@@ -142,7 +144,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Counters that are counted where it happens, by their names.
+/// Names of counters without labels that are counted where the event happens.
 const WITHOUT_LABELS: &[&str] = &[
     "codejail_worker_failures_total",
     "codejail_scratch_failures_total",
@@ -171,11 +173,11 @@ pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> 
     credible
 }
 
-/// How often each library was imported cold, by its name: as many as a worker names libraries, at
-/// most.
+/// For each library, how many executions imported it cold. There are at most as many as a worker
+/// names libraries.
 static COLD_IMPORTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-/// Counts such libraries. The worst that a run can do is a wrong count of a library that is there.
+/// Counts these libraries. The worst that a run can do is a wrong count of a library that exists.
 pub fn count_cold_imports(credible: &[&str]) {
     for module in credible {
         let mut counts = COLD_IMPORTS.lock();
@@ -196,7 +198,7 @@ pub fn count_cold_imports(credible: &[&str]) {
     }
 }
 
-/// The libraries that executions imported cold, and how many executions did.
+/// The libraries that executions imported cold, each with the number of executions.
 #[must_use]
 pub fn cold_imports() -> Vec<(String, u64)> {
     let counts = COLD_IMPORTS.lock();

@@ -1,5 +1,5 @@
-//! Handles of what each request counts: looking a metric up by name and labels costs more than
-//! counting it.
+//! Handles of the metrics that every request changes. To look a metric up by name and labels costs
+//! more than to count it.
 
 use super::labels::{End, Limit, Refusal, STATUSES};
 use metrics::{Counter, Histogram, counter, histogram};
@@ -18,10 +18,10 @@ struct Handles {
     unprepared: Counter,
 }
 
-/// None before the recorder is there: what happens then is not counted.
+/// None before the recorder is installed; until then nothing is counted.
 static HANDLES: OnceLock<Handles> = OnceLock::new();
 
-/// Looks the handles up. The recorder must be there.
+/// Looks the handles up. The recorder must be installed.
 pub fn begin() {
     let request = |status: &&'static str| {
         (
@@ -46,7 +46,7 @@ pub fn begin() {
     });
 }
 
-/// A request was answered.
+/// Counts a request that was answered.
 pub fn request(status: &str, elapsed: Duration) {
     let Some(handles) = HANDLES.get() else { return };
     let place = STATUSES.iter().position(|known| *known == status);
@@ -56,28 +56,28 @@ pub fn request(status: &str, elapsed: Duration) {
     }
 }
 
-/// A request was turned away with 503.
+/// Counts a request that was refused with 503.
 pub fn refused(reason: Refusal) {
     if let Some(handles) = HANDLES.get() {
         handles.refused[reason as usize].increment(1);
     }
 }
 
-/// A request has a sandbox, for which it waited so long.
+/// Counts a request that got a sandbox after this wait.
 pub fn sandbox_taken(waited: Duration) {
     if let Some(handles) = HANDLES.get() {
         handles.queue_wait.record(waited);
     }
 }
 
-/// A run has ended after so long.
+/// Counts a run that ended after this time.
 pub fn executed(elapsed: Duration) {
     if let Some(handles) = HANDLES.get() {
         handles.execution.record(elapsed);
     }
 }
 
-/// A sandbox could not take its job.
+/// Counts a sandbox that could not take its job.
 pub fn unprepared() {
     if let Some(handles) = HANDLES.get() {
         handles.unprepared.increment(1);
@@ -89,13 +89,13 @@ pub fn unprepared() {
 pub struct Done<'a> {
     /// How it ended.
     pub end: End,
-    /// The limit that it ran into.
+    /// The limit that it reached.
     pub limit: Option<Limit>,
     /// CPU time of the run.
     pub cpu: Option<Duration>,
-    /// Most memory beyond the ready sandbox's.
+    /// The most memory, without that of the ready sandbox.
     pub memory_bytes: Option<u64>,
-    /// Its context, where the configuration names it.
+    /// Its context, if the configuration names it.
     pub context: Option<&'a str>,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration in force, key by key, with where each value came from.
+//! The configuration in force: each key, its value, and the source of the value.
 
 use crate::config::current::Current;
 use crate::config::keys::{self, Applies};
@@ -8,17 +8,17 @@ use crate::config::value_type::ValueType;
 use serde_json::{Value, json};
 use std::time::UNIX_EPOCH;
 
-/// Keys that are shown: each that there is, and the limits of some sixty courses.
+/// Most keys that are shown: all keys that exist, and the limits of some sixty courses.
 const ROWS_MAX: usize = 400;
-/// Characters of a value that are shown: a list of thirty modules to preload fits.
+/// Most characters of a value that are shown. A list of thirty modules to preload fits.
 const VALUE_CHARACTERS_MAX: usize = 1000;
 
-/// Its rows, in the order of the list of keys, and when it was read.
+/// The rows, in the order of the list of keys, and the time at which the configuration was read.
 pub fn state(current: &Current) -> Value {
     let config = current.get();
     let read = current.last_read();
     let read_at = read.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The same goes through `--print-config`, so TOML can write it.
+    // `--print-config` takes the same way, so TOML can write the values.
     let mut leaves = print::leaves(&config).unwrap_or_default();
     leaves.sort_by_cached_key(|(path, _)| (keys::find(path).map(|(place, _)| place), path.clone()));
     let more = leaves.len().saturating_sub(ROWS_MAX);
@@ -37,7 +37,7 @@ pub fn state(current: &Current) -> Value {
 
 fn row(current: &Current, path: &[String], value: &toml::Value) -> Value {
     let key = keys::find(path).map(|(_, key)| key);
-    // A variable for sandboxes may hold what belongs on no page.
+    // A variable for sandboxes. Its value may be secret, so the page must not show it.
     let is_private = key.is_none_or(|key| key.kind == ValueType::Text);
     let text = if is_private {
         "not shown".to_owned()

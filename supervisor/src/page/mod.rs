@@ -23,8 +23,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The whole page: markup, style and script.
 const HTML: &str = include_str!("page.html");
 
-/// What the page may do: its own style and script, by their hashes, and requests to its own
-/// address.
+/// The content security policy. It allows the page's own style and script, by their hashes, and
+/// requests to its own address.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |tag| STANDARD.encode(Sha256::digest(content(HTML, tag)));
     format!(
@@ -35,19 +35,20 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// What stands in the page's only element of this name.
+/// The content of the page's only element with this name.
 fn content<'a>(html: &'a str, tag: &str) -> &'a str {
     let rest = html.split_once(&format!("<{tag}>"));
     let content = rest.and_then(|(_, rest)| rest.split_once(&format!("</{tag}>")));
     content.map_or("", |(content, _)| content)
 }
 
-/// The page. Nothing in it depends on what was executed.
+/// The page. It is the same whatever was executed.
 pub fn html() -> Response {
     answer("text/html; charset=utf-8", HTML.to_owned())
 }
 
-/// What it shows, as JSON: some 100 KB at most where names are short, 2 MB at the very most.
+/// The values that the page shows, as JSON: some 100 KB where names are short, and 2 MB at the very
+/// most.
 pub fn status(service: &Service) -> Response {
     answer("application/json", state(service).to_string())
 }

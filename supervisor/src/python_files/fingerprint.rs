@@ -1,4 +1,4 @@
-//! Which files Python has, and as of when: what a change of any of them changes.
+//! Which files Python has, and when they changed. A change of any of them changes the fingerprint.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, DirEntry, Metadata};
@@ -7,10 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Files that are looked at, each by its metadata alone: the venv of all of Open edX's libraries
-/// and the standard library have 8,400.
+/// Most files that are looked at, each only by its metadata. The venv with all of Open edX's
+/// libraries and the standard library together have 8,400.
 const FILES_MAX: usize = 100_000;
-/// Directories of one tree, and so watches: 1,000 there.
+/// Most directories of one tree, and so most watches. The same libraries have 1,000.
 pub const DIRS_MAX: usize = 20_000;
 
 /// Where Python has its files.
@@ -18,25 +18,25 @@ pub const DIRS_MAX: usize = 20_000;
 pub struct Places {
     /// The interpreter, as configured.
     pub program: PathBuf,
-    /// What it imports from.
+    /// The directories that it imports from.
     pub libraries: Vec<PathBuf>,
 }
 
-/// What the files are.
+/// A summary of all files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// A sum over all files, in no order.
+    /// A sum over all files, in any order.
     sum: u64,
-    /// When the one that changed last did, in seconds since 1970, and nanoseconds.
+    /// The time of the last change, in seconds since 1970, and nanoseconds.
     changed: (i64, i64),
     /// Files that were looked at.
     files: usize,
 }
 
 impl Fingerprint {
-    /// Looks at the interpreter, at every file of the standard library, and at what says which
-    /// distributions are installed. What can't be read is passed over. This may take long: it reads
-    /// directories.
+    /// Looks at the interpreter, at every file of the standard library, and at the files that list
+    /// the installed distributions. Files that can't be read are left out. This may take long,
+    /// since it reads directories.
     pub fn take(places: &Places) -> Self {
         let mut fingerprint = Self::default();
         if let Ok(metadata) = fs::metadata(&places.program) {
@@ -64,7 +64,7 @@ impl Fingerprint {
         self.changed > (seconds, since_1970.subsec_nanos().into())
     }
 
-    /// A directory's own times change with `__pycache__`, which is nobody's concern.
+    /// The times of a directory are not used, since they also change with `__pycache__`.
     fn add(&mut self, path: &Path, metadata: &Metadata) {
         if self.files >= FILES_MAX {
             return;
@@ -81,21 +81,21 @@ impl Fingerprint {
     }
 }
 
-/// Whether it is where distributions are installed, each with a list of its files.
+/// Whether distributions are installed there, each with a list of its files.
 fn is_installed(library: &Path) -> bool {
     let name = library.file_name().and_then(|name| name.to_str());
     matches!(name, Some("site-packages" | "dist-packages"))
 }
 
-/// Whether it says what a distribution consists of, or which one it is.
+/// Whether the file says which distribution it belongs to, or which files the distribution has.
 fn is_record(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     matches!(name, Some("RECORD" | "METADATA" | "PKG-INFO"))
 }
 
-/// `root` and all directories below it that Python imports from, at most [`DIRS_MAX`]. Where
-/// distributions are installed in the standard library's own directory, they are a library of their
-/// own.
+/// `root` and all directories below it that Python imports from, at most [`DIRS_MAX`]. If
+/// distributions are installed in the standard library's own directory, their directory is left
+/// out: it is a library of its own.
 pub fn directories(root: &Path) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     let mut next = 0;
@@ -112,7 +112,7 @@ pub fn directories(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What is in a directory, but for bytecode: Python makes that again from what is there.
+/// The entries of a directory, without bytecode: Python makes bytecode again from the sources.
 fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name() != "__pycache__")

@@ -23,31 +23,32 @@ use watch::Watched;
 /// An upgrade counts as finished when nothing has changed for this long. A package is unpacked with
 /// pauses of some milliseconds.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
-/// How long an upgrade may take. If changes go on for longer they are no upgrade, and the service
-/// does not wait for their end.
+/// How long an upgrade may take. If changes go on for longer, they are not an upgrade, and the
+/// service does not wait for their end.
 const UNSETTLED_MAX: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
-/// How often all files are looked at, for changes that the kernel does not tell of: on network file
-/// systems, or where there may be no more watches.
+/// How often all files are looked at. That finds changes that the kernel does not report: on
+/// network file systems, or where no more watches are allowed.
 const LOOK_EVERY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// The kernel dates a change by a clock that is late by one tick of at most 10 ms.
+/// The kernel dates a change by a clock that may be late by one tick, of at most 10 ms.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Whether the files change.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing changes. What does is news.
+    /// Nothing changes. The next change is a new one.
     #[default]
     Settled,
-    /// Something has changed, and more may follow: no worker is started.
+    /// Something has changed, and more changes may follow. No worker is started.
     Changing,
-    /// That has gone on for too long to be waited for.
+    /// The changes have gone on for too long to wait for their end.
     Unsettled,
 }
 
 /// What is known of the files.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Status {
-    /// Counts changes, each with all that follow before the files are settled.
+    /// The number of changes. A change and all that follow before the files are settled count as
+    /// one.
     version: u64,
     stage: Stage,
 }
@@ -57,12 +58,14 @@ struct Status {
 pub struct PythonFiles {
     bin: PathBuf,
     status: channel::Sender<Status>,
-    /// Counts what the kernel has told.
+    /// The number of changes that the kernel has reported.
     words: AtomicU64,
-    /// And when the worker was started that named them, if that was not looked into yet.
+    /// Where the files are, and when the worker that named these places was started. The time is
+    /// removed once the files were compared with it.
     places: Mutex<(Places, Option<SystemTime>)>,
     new_places: Notify,
-    /// None before the first worker has said where the files are, and where the host refuses it.
+    /// None before the first worker has said where the files are, and also if the host refuses
+    /// watches.
     watched: Mutex<Option<Arc<Watched>>>,
 }
 
@@ -74,7 +77,7 @@ pub struct PythonVersion {
 }
 
 impl PythonVersion {
-    /// Whether nothing has changed since. A change that a run has seen is seen here.
+    /// Whether nothing has changed since then. A change that a run can see is seen here too.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.files.notice();
@@ -92,8 +95,8 @@ impl PythonVersion {
 }
 
 impl PythonFiles {
-    /// Of the interpreter `bin`. Nothing is known to change before a worker has said where the
-    /// files are.
+    /// Watches the files of the interpreter `bin`. Before a worker has said where the files are, no
+    /// change is known.
     #[must_use]
     pub fn new(bin: PathBuf) -> Arc<Self> {
         Arc::new(Self {
@@ -116,8 +119,8 @@ impl PythonFiles {
         PythonVersion { files, number }
     }
 
-    /// A worker that was started at `started` imports from `libraries`. Those below `scratch` are a
-    /// run's own.
+    /// Sets the places to watch. A worker that was started at `started` imports from `libraries`.
+    /// Directories below `scratch` belong to a run, and are left out.
     pub fn look_at(&self, libraries: &[PathBuf], scratch: &Path, started: SystemTime) {
         let mut libraries = libraries.to_vec();
         libraries.retain(|path| !path.starts_with(scratch));
@@ -140,7 +143,7 @@ impl PythonFiles {
         }
     }
 
-    /// Takes in what the kernel says has changed. It does not wait.
+    /// Takes in the changes that the kernel has reported. It does not wait.
     fn notice(&self) {
         let watched = self.watched.lock();
         if watched
@@ -152,7 +155,7 @@ impl PythonFiles {
         }
     }
 
-    /// The files are others from now on, and may be others again in a moment.
+    /// Notes that the files have changed, and may go on changing.
     fn change(&self) {
         let news = self.status.send_if_modified(|status| {
             let news = status.stage == Stage::Settled;
@@ -171,8 +174,8 @@ impl PythonFiles {
         }
     }
 
-    /// Watches all directories there are now, and looks at all files. The old watches go when the
-    /// new ones are there, and their last word counts.
+    /// Watches all directories that exist now, and looks at all files. The old watches are removed
+    /// when the new ones are there, and what they report until then counts.
     async fn watch(&self) -> Fingerprint {
         let (places, started) = {
             let mut known = self.places.lock();
@@ -206,7 +209,7 @@ impl PythonFiles {
         fingerprint
     }
 
-    /// Until there is a change, or other places to look at.
+    /// Waits until there is a change, or until there are other places to watch.
     async fn wait_for_change(&self, before: Fingerprint) {
         let mut status = self.status.subscribe();
         loop {
@@ -226,7 +229,7 @@ impl PythonFiles {
         }
     }
 
-    /// Until the kernel has said something that counts.
+    /// Waits until the kernel reports a change that counts.
     async fn word(&self) {
         let watched = self.watched.lock().clone();
         let Some(watched) = watched else {
@@ -238,7 +241,7 @@ impl PythonFiles {
         {}
     }
 
-    /// Until nothing changes any more.
+    /// Waits until nothing changes any more.
     async fn settle(&self) {
         let since = Instant::now();
         loop {
@@ -248,7 +251,7 @@ impl PythonFiles {
             }
             let quiet = self.is_quiet().await;
             if !quiet {
-                // Looking at everything after each change would take a processor from the upgrade.
+                // A look at all files after each change would take a processor from the upgrade.
                 sleep(SETTLED_AFTER).await;
             }
             let late = since.elapsed() >= UNSETTLED_MAX;
@@ -263,7 +266,7 @@ impl PythonFiles {
                     );
                     self.go_on(Stage::Unsettled);
                 }
-                // Workers that were started meanwhile may be of any version.
+                // Workers that were started meanwhile may have files of any version.
                 Stage::Unsettled if quiet => {
                     self.go_on(Stage::Settled);
                     self.change();
@@ -277,7 +280,7 @@ impl PythonFiles {
         self.status.send_modify(|status| status.stage = stage);
     }
 
-    /// Whether nothing changes for a while, of all that is there now.
+    /// Whether nothing changes for a while in all files that exist now.
     async fn is_quiet(&self) -> bool {
         let words = self.words.load(Ordering::Relaxed);
         let before = self.watch().await;
@@ -293,7 +296,7 @@ impl PythonFiles {
 }
 
 async fn unsettled(status: &mut channel::Receiver<Status>) {
-    // Its end is the runtime's.
+    // The end comes with the end of the runtime.
     let _ = status
         .wait_for(|status| status.stage != Stage::Settled)
         .await;

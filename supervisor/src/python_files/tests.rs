@@ -2,8 +2,8 @@ use super::*;
 use std::fs;
 use std::sync::atomic::AtomicUsize;
 
-/// A standard library and a place where a distribution is installed, in a directory of the test's
-/// own.
+/// A standard library, and a directory with an installed distribution. Both are in a directory of
+/// the test.
 struct Tree(PathBuf);
 
 impl Tree {
@@ -44,7 +44,7 @@ impl Tree {
         }
     }
 
-    /// Files that are watched, for a worker that was started when there were as they are.
+    /// Watches the files, for a worker that was started when they were as they are now.
     async fn watched(&self) -> Arc<PythonFiles> {
         let files = PythonFiles::new(self.0.join("bin/python"));
         let nowhere = Path::new("/nonexistent");
@@ -80,7 +80,7 @@ fn a_fingerprint_is_of_every_file_that_counts_and_of_no_other() {
         assert_ne!(after, before, "{file}");
         before = after;
     }
-    // A module of a distribution does not change without its RECORD.
+    // If a module of a distribution changes, its RECORD changes too.
     for file in [
         "lib/__pycache__/csv.pyc",
         "site-packages/dist.dist-info/x",

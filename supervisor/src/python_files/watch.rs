@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::{fs, io, iter};
 
-/// What changes a name or what is behind it.
+/// The events that change a name, or the file of a name.
 const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MODIFY)
     .union(AddWatchFlags::IN_DELETE)
@@ -27,14 +27,15 @@ const CODE: [&str; 5] = ["py", "pyc", "pth", "so", "zip"];
 pub struct Watched {
     inotify: Inotify,
     readable: AsyncReadable,
-    /// Whether each is one to import from; of the others a few names count.
+    /// For each watch, whether modules are imported from the directory. In the other directories
+    /// only some names count.
     libraries: HashMap<WatchDescriptor, bool>,
     programs: HashSet<OsString>,
 }
 
 impl Watched {
-    /// Watches all directories of `places`. What is changed after this is noticed. This may take
-    /// long: it reads directories.
+    /// Watches all directories of `places`. Every change from then on is noticed. This may take
+    /// long, since it reads directories.
     ///
     /// # Errors
     /// `ENOSPC` and `EMFILE` are the bounds of `/proc/sys/fs/inotify`.
@@ -66,7 +67,8 @@ impl Watched {
         Ok(watched)
     }
 
-    /// A directory that does not exist or may not be read has nothing that a worker could import.
+    /// Watches a directory. If it does not exist or may not be read, a worker can't import from it
+    /// either.
     fn add(&mut self, dir: &Path, library: bool) -> Result<(), Errno> {
         match self.inotify.add_watch(dir, CHANGES) {
             Ok(watch) => {
@@ -79,7 +81,8 @@ impl Watched {
         }
     }
 
-    /// Waits until the kernel has said something, then calls `look`, which asks whether it counts.
+    /// Waits until the kernel has reported something, then calls `look`, which asks whether it
+    /// counts.
     ///
     /// # Errors
     /// The runtime shuts down.
@@ -87,14 +90,14 @@ impl Watched {
         self.readable.readable(look).await
     }
 
-    /// Whether something has changed since this was asked last; it does not wait.
+    /// Whether something has changed since the last call. It does not wait.
     pub fn has_changed(&self) -> bool {
         let mut changed = false;
         loop {
             match self.inotify.read_events() {
                 Ok(events) => changed |= events.iter().any(|event| self.counts(event)),
                 Err(Errno::EINTR) => {}
-                // Nothing more waits; nothing else can go wrong with it.
+                // No more reports wait. No other error is possible.
                 Err(_) => return changed,
             }
         }
@@ -115,7 +118,7 @@ impl Watched {
     }
 }
 
-/// Whether a new, other or missing `name` can change what is imported.
+/// Whether a file of this name, if it is new, changed or removed, can change what is imported.
 fn is_code(name: &OsStr, is_dir: bool) -> bool {
     if is_dir {
         return name != "__pycache__";

@@ -1,26 +1,26 @@
-//! The globals of an answer: the caller's own, with the run's result over them.
+//! The globals of an answer: the caller's own globals, with the run's result over them.
 //!
-//! The original does `input.update(result)` on dicts; this does it on texts. Values are copied as
-//! they are written and never decoded, so whatever Python wrote is what Python reads.
+//! The original does `input.update(result)` on dicts. This file does it on texts. Values are copied
+//! as they are written and never decoded. So Python reads exactly what Python wrote.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::python_json::scan::{Raw, RawString};
 
-/// The text of the object that Python would have after `d = loads(input); d.update(loads(result))`:
-/// equal in value and type, the order of keys aside. Values that are not objects count as empty
-/// ones.
+/// The text of the object that Python would have after `d = loads(input); d.update(loads(result))`.
+/// Values and types are equal; the order of keys may differ. A text that is not an object counts as
+/// an empty one.
 ///
-/// Repeated keys stay repeated, in their order, so the last still wins when the text is read. Takes
-/// time linear in both texts, and beside the answer memory linear in the shorter one; a key is
-/// copied for comparison only if it has an escape.
+/// Repeated keys stay repeated and in their order, so the last one still counts when the text is
+/// read. The time is linear in both texts. The memory, beside the answer, is linear in the shorter
+/// one. A key is copied for comparison only if it has an escape.
 pub fn merge(input: Raw<'_>, result: Raw<'_>) -> String {
     let replaced = replaced(input, result);
     let kept = input
         .members()
         .filter(|(key, _)| !replaced.contains(key.decode().as_ref()));
-    // No member is longer in it, and one comma joins the two.
+    // Each member is copied as it is, and one comma joins the two.
     let mut merged = String::with_capacity(input.as_str().len() + result.as_str().len());
     merged.push('{');
     for (key, value) in kept.chain(result.members()) {
@@ -30,7 +30,7 @@ pub fn merge(input: Raw<'_>, result: Raw<'_>) -> String {
     merged
 }
 
-/// The keys of the input that the result has too; maybe more of the result's.
+/// The keys of the input that the result has too. The set may hold other keys of the result.
 fn replaced<'a>(input: Raw<'a>, result: Raw<'a>) -> HashSet<Cow<'a, [u8]>> {
     let keys = |object: Raw<'a>| object.members().map(|(key, _)| key.decode());
     if result.as_str().len() <= input.as_str().len() {

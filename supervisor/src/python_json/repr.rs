@@ -1,8 +1,7 @@
 //! Python's `repr` of a value, for error messages that must equal the original's.
 //!
 //! Sources: CPython's `Objects/unicodeobject.c` (`unicode_repr`), `bytesobject.c` (`PyBytes_Repr`),
-//! `floatobject.c` (`float_repr`). Writes text for people and never feeds anything back into a
-//! payload.
+//! `floatobject.c` (`float_repr`). The text is for people; no part of it goes back into a payload.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,17 +11,19 @@ use std::vec;
 use crate::python_json::scan::{Elements, JsonType, Raw, RawString};
 
 /// Lists, dicts and strings whose JSON is longer than this are shown as `[...]`, `{...}` and
-/// `'...'`, the first two as Python shows those that contain themselves. Without it a body of
-/// nested objects would be read once for each of its levels (64 KiB at 990 levels take 0.1 s), and
-/// a string's message would be five times as long as the body. Nobody reads such a message.
+/// `'...'`. (Python shows lists and dicts so that contain themselves.) Without this bound, a body
+/// of nested objects would be read once for each of its levels (64 KiB at 990 levels take 0.1 s),
+/// and the message for a string would be five times as long as the body. No person reads such a
+/// message.
 pub const SHOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// `repr(json.loads(text))` of a scanned value, at most five times as long as the text (`1e15,` is
-/// the worst). Of a key that comes twice the last value is shown, in the first one's place, as in a
-/// dict.
+/// `repr(json.loads(text))` of a scanned value. It is at most five times as long as the text
+/// (`1e15,` is the worst case). If a key comes twice, the last value is shown, in the place of the
+/// first, as in a dict.
 ///
-/// Two approximations: what is longer than [`SHOWN_TEXT_BYTES_MAX`]; and characters assigned after
-/// Unicode 14 are shown as they are, where Python 3.11 does not know and escapes them.
+/// There are two approximations. Texts longer than [`SHOWN_TEXT_BYTES_MAX`] are not shown.
+/// Characters that Unicode got after version 14 are shown as they are; Python 3.11 does not know
+/// them and escapes them.
 pub fn repr(value: Raw<'_>) -> String {
     let is_huge = value.as_str().len() > SHOWN_TEXT_BYTES_MAX;
     match value.kind() {
@@ -43,7 +44,8 @@ pub fn repr(value: Raw<'_>) -> String {
     out
 }
 
-/// Writes a scalar whole; of a container the opening bracket only, the rest is left to the loop.
+/// Writes all of a scalar. Of a container it writes only the opening bracket; the loop writes the
+/// rest.
 fn write_start<'a>(out: &mut String, open: &mut Vec<OpenContainer<'a>>, value: Raw<'a>) {
     match value.kind() {
         JsonType::Object => {
@@ -67,16 +69,16 @@ fn write_start<'a>(out: &mut String, open: &mut Vec<OpenContainer<'a>>, value: R
     }
 }
 
-/// A list or dict whose opening bracket is written. Kept on a stack of our own: the text decides
-/// how deep it nests.
+/// A list or dict whose opening bracket is written. They are kept on a stack of our own, because
+/// the text decides how deep they are nested.
 enum OpenContainer<'a> {
     List(Elements<'a>),
     Dict(vec::IntoIter<(RawString<'a>, Raw<'a>)>),
 }
 
 impl<'a> OpenContainer<'a> {
-    /// Writes what stands before the next value and returns that value, or writes the closing
-    /// bracket.
+    /// Writes everything before the next value, and returns that value. If there is none, writes
+    /// the closing bracket.
     fn write_up_to_next_value(&mut self, out: &mut String) -> Option<Raw<'a>> {
         match self {
             Self::List(items) => {
@@ -101,14 +103,15 @@ impl<'a> OpenContainer<'a> {
     }
 }
 
-/// Only before the first item is an opening bracket the last character: no value ends with one.
+/// Writes a comma, except before the first item. Only there is an opening bracket the last
+/// character, since no value ends with one.
 fn write_separator(out: &mut String) {
     if !out.ends_with(['[', '{']) {
         out.push_str(", ");
     }
 }
 
-/// An object's members as a dict holds them: each key once.
+/// The members of an object as a dict has them: each key once.
 fn dict_items<'a>(object: Raw<'a>) -> Vec<(RawString<'a>, Raw<'a>)> {
     let mut items: Vec<(RawString<'a>, Raw<'a>)> = Vec::new();
     let mut place_of: HashMap<Cow<'a, [u8]>, usize> = HashMap::new();
@@ -122,13 +125,14 @@ fn dict_items<'a>(object: Raw<'a>) -> Vec<(RawString<'a>, Raw<'a>)> {
     items
 }
 
-/// `repr(float(text))`: Python writes the exponent with a sign and at least two digits.
+/// `repr(float(text))`. Python writes the exponent with a sign and at least two digits.
 fn float_repr(text: &str) -> String {
     let value: f64 = match text {
         "NaN" => f64::NAN,
         "Infinity" => f64::INFINITY,
         "-Infinity" => f64::NEG_INFINITY,
-        // Rust reads all that JSON can write, and what is too large as infinite, as Python does.
+        // Rust reads every number that JSON can write. A number that is too large becomes infinite,
+        // as in Python.
         number => number.parse().unwrap_or(f64::NAN),
     };
     if value.is_nan() {
@@ -144,10 +148,10 @@ fn float_repr(text: &str) -> String {
     }
 }
 
-/// The fewest digits that read back as `value`, as Rust's `{:?}` gives them: it changes to an
-/// exponent at the same sizes as Python (1e16, 1e-4). Only where two numbers of that length are
-/// equally near does it take the greater one, and Python the even one, which is what rounding to
-/// that length does.
+/// The fewest digits that read back as `value`, as Rust's `{:?}` gives them. Rust changes to an
+/// exponent at the same sizes as Python (1e16, 1e-4). There is one difference: if two numbers of
+/// that length are equally near, Rust takes the greater one and Python the even one. Rounding to
+/// that length takes the even one too.
 fn shortest_digits(value: f64) -> String {
     let shortest = format!("{value:?}");
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, ""));
@@ -166,9 +170,9 @@ fn shortest_digits(value: f64) -> String {
     }
 }
 
-/// `repr` of the Python string. What is printable is asked of Rust's standard library, whose rule
-/// is Python's (categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs are not, but for the space) with a
-/// newer Unicode.
+/// `repr` of the Python string. Rust's standard library says what is printable. Its rule is
+/// Python's (categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs are not printable, except the space),
+/// with a newer Unicode.
 fn write_str(out: &mut String, string: RawString<'_>) {
     let has = |quote: char| {
         string
@@ -187,7 +191,7 @@ fn write_str(out: &mut String, string: RawString<'_>) {
     out.push(quote);
 }
 
-/// `repr` of the Python bytes object, at most four times as long as the bytes, and three.
+/// `repr` of the Python bytes object. It is at most three bytes longer than four times the input.
 pub fn bytes_repr(bytes: &[u8]) -> String {
     let quote = quote_for(bytes.contains(&b'\''), bytes.contains(&b'"'));
     let mut out = String::with_capacity(bytes.len() + 3);
@@ -204,7 +208,7 @@ pub fn bytes_repr(bytes: &[u8]) -> String {
     out
 }
 
-/// Python prefers single quotes, unless that would cost an escape and double ones would not.
+/// Python prefers single quotes, unless they would need an escape and double quotes would not.
 fn quote_for(has_single: bool, has_double: bool) -> char {
     if has_single && !has_double { '"' } else { '\'' }
 }
@@ -229,8 +233,8 @@ fn write_escaped(out: &mut String, code_point: u32) {
     };
 }
 
-/// `str.isprintable` for a character that is not ASCII. The letter in front is there because
-/// `escape_debug` also escapes combining characters, but only at a string's start.
+/// `str.isprintable` for a character that is not ASCII. The letter in front is needed because
+/// `escape_debug` also escapes combining characters, but only at the start of a string.
 fn is_printable(char: char) -> bool {
     let mut buffer = [0; 5];
     buffer[0] = b'a';

@@ -1,15 +1,15 @@
-//! The payload's shape: a scanned value to typed fields, or the sentence with which the original
-//! refuses it.
+//! The payload's shape: makes typed fields of a scanned value, or the sentence with which the
+//! original refuses it.
 //!
-//! The original asks jsonschema's `best_match` which of all errors to report. What that comes to
-//! for this one schema is the order of the checks in [`check`]; `tests/system/python_json/`
-//! compares it with jsonschema itself. Only types are looked at: which values are allowed is
-//! decided elsewhere.
+//! The original asks jsonschema's `best_match` which of all errors to report. For this one schema,
+//! the order of the checks in [`check`] gives the same result; `tests/system/python_json/` compares
+//! it with jsonschema itself. This file checks types only. Other files decide which values are
+//! allowed.
 
 use crate::python_json::repr;
 use crate::python_json::scan::{JsonType, Raw, RawString};
 
-/// A payload whose fields have the right types. Slices of its text, as it came.
+/// A payload whose fields have the right types. They are slices of its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload<'a> {
     /// The program, still as a JSON string: only the sandbox decodes it.
@@ -27,15 +27,15 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// The entries of `python_path`; empty if absent or null, which the original treats alike.
+    /// The entries of `python_path`; none if it is absent or null, which the original treats alike.
     pub fn python_path_entries(&self) -> impl Iterator<Item = RawString<'a>> {
         let entries = self.python_path.into_iter().flat_map(Raw::elements);
-        // All are strings: that was checked.
+        // It was checked that all entries are strings.
         entries.filter_map(Raw::as_string)
     }
 }
 
-/// The end of jsonschema's sentence for a field that is not there.
+/// The end of jsonschema's sentence for a missing field.
 const MISSING: &str = " is a required property";
 
 /// The payload does not match the schema. `Display` gives the sentence for the caller, in
@@ -48,7 +48,7 @@ pub struct SchemaMismatch {
 }
 
 impl SchemaMismatch {
-    /// What is wrong without the payload's values, for the log.
+    /// The mismatch without values of the payload, for the log.
     #[must_use]
     pub fn without_values(&self) -> String {
         let Self { path, message } = self;
@@ -60,14 +60,14 @@ impl SchemaMismatch {
     }
 }
 
-/// Checks the payload's types. Keys that the schema does not name are ignored; of a repeated key
-/// the last value counts.
+/// Checks the types of the payload. Keys that the schema does not name are ignored. If a key is
+/// repeated, the last value counts.
 ///
 /// # Errors
-/// The one mismatch that jsonschema's `best_match` would pick: first what is wrong with the payload
-/// as a whole, then of the wrong fields the one whose name is *last* in the alphabet (it compares
-/// paths and takes the greatest), and in `python_path` the *first* wrong entry, since among the
-/// alternatives of an `anyOf` it takes the least.
+/// The one mismatch that jsonschema's `best_match` would pick. A mismatch of the whole payload
+/// comes first. Then comes the wrong field whose name is *last* in the alphabet, since `best_match`
+/// compares paths and takes the greatest. In `python_path` it is the *first* wrong entry, since
+/// among the alternatives of an `anyOf` it takes the least.
 pub fn check(payload: Raw<'_>) -> Result<Payload<'_>, SchemaMismatch> {
     if payload.kind() != JsonType::Object {
         return Err(not_of_type("$", payload, "object"));
@@ -75,7 +75,7 @@ pub fn check(payload: Raw<'_>) -> Result<Payload<'_>, SchemaMismatch> {
     let fields = Fields::of(payload);
     let code = fields.code.ok_or_else(|| missing("code"))?;
     let globals_dict = fields.globals_dict.ok_or_else(|| missing("globals_dict"))?;
-    // The initialisers run in this order, which is the order of the report.
+    // The fields are evaluated in this order, so this is the order in which errors are reported.
     Ok(Payload {
         unsafely: boolean_or_false("$.unsafely", fields.unsafely)?,
         slug: string_or_null("$.slug", fields.slug)?,
@@ -143,7 +143,7 @@ fn string_or_null<'a>(
     }
 }
 
-/// Checks the entries and collects nothing: there may be millions.
+/// Checks the entries. It does not collect them, because there may be millions.
 fn strings_or_null<'a>(
     path: &str,
     field: Option<Raw<'a>>,

@@ -1,5 +1,5 @@
-//! Prometheus' text format, for what the recorder does not keep: its counters are whole numbers,
-//! and what is looked at now needs no recorder.
+//! Prometheus' text format, for metrics outside of the recorder: the recorder's counters are whole
+//! numbers, and a value that is read at the moment of a scrape needs no recorder.
 
 use crate::metrics::table;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ pub struct Exposition(String);
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Exposition {
-    /// Goes on after this text.
+    /// Adds to this text.
     pub fn over(text: String) -> Self {
         Self(text)
     }
@@ -20,8 +20,8 @@ impl Exposition {
         self.labelled(name, &[(&[], value)]);
     }
 
-    /// Adds a metric, once for each set of labels. Label values are words of the code's: nothing in
-    /// them needs an escape. A name that the table does not have is left out, which a test finds.
+    /// Adds a metric, once for each set of labels. Label values are words of the code, so none of
+    /// them needs an escape. A name that is not in the table is left out; a test finds such names.
     pub fn labelled(&mut self, name: &str, samples: &[(Labels<'_>, f64)]) {
         let Some(metric) = table::find(name) else {
             return;
@@ -42,7 +42,7 @@ impl Exposition {
         self.0.push('\n');
     }
 
-    /// All of it.
+    /// The whole text.
     pub fn into_text(self) -> String {
         self.0
     }

@@ -1,4 +1,4 @@
-//! What Prometheus reads: what was recorded, and what is looked at now.
+//! The text that Prometheus reads: recorded metrics, and values that are read at this moment.
 
 mod exposition;
 mod process;
@@ -44,7 +44,7 @@ pub fn text(service: &Service, recorded: &PrometheusHandle) -> String {
 fn add_pool(page: &mut Exposition, service: &Service) {
     let config = service.config.get();
     let pool = service.pool.get();
-    // Before the first worker is there the configuration's number is to come.
+    // Before the first worker is there, the number of the configuration counts.
     let workers = pool.map_or(config.workers, Pool::workers);
     let count = |state| pool.map_or(0, |pool| pool.counts().of(state)) as f64;
     let states = WorkerState::ALL.iter().copied();
@@ -98,7 +98,7 @@ fn add_safety(page: &mut Exposition, service: &Service) {
     let found: Vec<LayerState> = service.health.layers();
     let mut samples = Vec::new();
     for layer in LAYERS {
-        // Nothing is known of a worker's own layers before one is warm.
+        // The layers of a worker are not known before one worker is warm.
         let known = found.iter().find(|known| known.layer == layer);
         for (state, on) in [("on", true), ("off", false)] {
             let holds = known.is_some_and(|known| known.on == on);

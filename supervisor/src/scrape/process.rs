@@ -1,5 +1,5 @@
-//! The supervisor's own process, by the names that Prometheus' client libraries have for it. What
-//! the kernel does not say is left out.
+//! The supervisor's own process, with the metric names of Prometheus' client libraries. Values that
+//! the kernel does not give are left out.
 
 use super::exposition::Exposition;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// When this was first looked at: the service does so at its start.
+/// The time of the first look. The service looks when it starts.
 static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
 /// Remembers that the process has just started.
@@ -17,7 +17,7 @@ pub fn begin() {
     LazyLock::force(&STARTED);
 }
 
-/// Adds all that is known.
+/// Adds all values that are known.
 pub fn add(page: &mut Exposition) {
     if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
         let cpu = seconds(usage.user_time()) + seconds(usage.system_time());
@@ -28,7 +28,7 @@ pub fn add(page: &mut Exposition) {
         page.add("process_virtual_memory_bytes", virtual_bytes);
     }
     if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-        // The directory itself is open while it is read.
+        // While the directory is read, it is open itself.
         let open = descriptors.count().saturating_sub(1);
         page.add("process_open_fds", open as f64);
     }

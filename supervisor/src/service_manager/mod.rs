@@ -1,8 +1,9 @@
-//! What a service manager hands to the service and is told by it: systemd, or whatever speaks its
-//! protocol (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
+//! What a service manager passes to the service, and what the service tells it. The manager is
+//! systemd, or another program with the same protocol (sd_listen_fds(3), sd_notify(3),
+//! sd_watchdog_enabled(3)).
 //!
 //! All of it comes in environment variables. No other process of the service gets them: the spawner
-//! is started without [`VARIABLES`], and passes its own environment on to nobody.
+//! is started without [`VARIABLES`], and passes its own environment on to no process.
 
 mod notifier;
 mod passed;

@@ -10,10 +10,10 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Longest text of a status: what `systemctl status` shows in a line or two.
+/// Longest text of a status. `systemctl status` shows it in a line or two.
 const STATUS_BYTES_MAX: usize = 300;
 
-/// The way to the service manager. Where there is none, or none that wants to hear, nothing is
+/// The way to the service manager. If there is no manager, or it does not want messages, nothing is
 /// sent.
 #[derive(Debug, Default)]
 pub struct Notifier {
@@ -26,7 +26,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// To whom the environment says.
+    /// For the manager that the environment names.
     #[must_use]
     pub fn of_process() -> Self {
         let Some(path) = env::var_os("NOTIFY_SOCKET") else {
@@ -46,42 +46,42 @@ impl Notifier {
         }
     }
 
-    /// Within which time the manager wants to be told again that all is well, and else kills the
-    /// service.
+    /// How long the manager waits for the next sign of life before it kills the service.
     #[must_use]
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog.filter(|_| self.socket.is_some())
     }
 
-    /// The service is up. Later calls say that it is up again.
+    /// Says that the service is up. Later calls say that it is up again.
     pub fn ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
         self.send(&[NotifyState::Ready]);
     }
 
-    /// The configuration is read anew; [`Self::ready`] follows. Nothing before the service is up.
+    /// Says that the configuration is read anew; [`Self::ready`] follows. Before the service is up,
+    /// says nothing.
     pub fn reloading(&self) -> bool {
         let ready = self.ready.load(Ordering::Relaxed);
         if ready && let Ok(now) = NotifyState::monotonic_usec_now() {
-            // systemd wants to know whether this is the reload that it asked for.
+            // With the time, systemd knows whether this is the reload that it asked for.
             self.send(&[NotifyState::Reloading, now]);
         }
         ready
     }
 
-    /// The service ends.
+    /// Says that the service ends.
     pub fn stopping(&self) {
         self.send(&[NotifyState::Stopping]);
     }
 
-    /// All is well.
+    /// Says that all is well.
     pub fn feed_watchdog(&self) {
         self.send(&[NotifyState::Watchdog]);
     }
 
-    /// How the service is, in words; sent where that is news.
+    /// Says in words how the service is. It is sent only if it is news.
     pub fn status(&self, status: &str) {
-        // A message has a line for each statement.
+        // Each line of a message is a statement of its own.
         let line = status.replace(char::is_control, " ");
         let line = &line[..line.floor_char_boundary(STATUS_BYTES_MAX)];
         let mut last = self.status.lock();
@@ -96,7 +96,7 @@ impl Notifier {
         let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
         match socket.send(lines.join("\n").as_bytes()) {
             Ok(_) => self.failed.store(false, Ordering::Relaxed),
-            // Once, until it is well again: there is a message every few seconds.
+            // It is reported once, until sending works again: there is a message every few seconds.
             Err(error) if !self.failed.swap(true, Ordering::Relaxed) => say_failed(&error),
             Err(_) => {}
         }
@@ -111,7 +111,7 @@ fn say_failed(error: &io::Error) {
     );
 }
 
-/// A path, or after an `@` a name that is no file's.
+/// Connects to a path. After an `@` there is a name in place of a file's path.
 fn connect(path: &[u8]) -> io::Result<UnixDatagram> {
     let address = match path {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -131,7 +131,7 @@ mod tests {
     fn notifier() -> (Notifier, UnixDatagram) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // A name that no file has.
+        // A name, not the path of a file.
         let name = format!("codejail-test-{}-{number}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let theirs = UnixDatagram::bind_addr(&address).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_manager_that_takes_nothing_holds_nobody_up() {
         let (notifier, _manager) = notifier();
-        // Its queue is bounded (net.unix.max_dgram_qlen), and nobody reads.
+        // The queue is bounded (net.unix.max_dgram_qlen), and nothing reads from it.
         for _ in 0..10_000 {
             notifier.feed_watchdog();
         }

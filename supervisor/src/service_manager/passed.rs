@@ -1,42 +1,42 @@
-//! Sockets that the service manager listens on for the service, and hands to it at its start.
+//! Sockets on which the service manager listens for the service. It passes them at the start.
 //!
-//! A passed socket is taken as it is: nobody calls listen(2) on it again, which would change its
-//! queue, and which SELinux denies.
+//! A passed socket is taken as it is. listen(2) is not called on it again: that would change its
+//! queue, and SELinux denies it.
 
 use listenfd::ListenFd;
 use std::io;
 use std::net::TcpListener;
 
-/// The name (`FileDescriptorName=`) of the socket for metrics. Any other name is the API's: systemd
-/// calls a socket without a name of its own by its unit.
+/// The name (`FileDescriptorName=`) of the socket for metrics. A socket with any other name is the
+/// API's: if a socket has no name of its own, systemd names it after its unit.
 const METRICS: &str = "metrics";
 
 /// Why passed sockets can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PassedError {
-    /// The variables say nothing that makes sense.
+    /// The values of the variables make no sense.
     #[error("LISTEN_FDS: {0}")]
     Variables(io::Error),
-    /// Something else than a TCP socket that listens.
+    /// A passed descriptor is not a listening TCP socket.
     #[error("the socket {name:?} that the service manager passes: {error}")]
     NotTcp {
-        /// As the manager calls it.
+        /// The name that the manager gave it.
         name: String,
-        /// What it is not.
+        /// What is wrong with it.
         error: io::Error,
     },
-    /// Two for one purpose.
+    /// There are two sockets for the same purpose.
     #[error(
         "the service manager passes {first:?} and {second:?}: one socket is for the API, and one with \
          FileDescriptorName=metrics for metrics"
     )]
     Several {
-        /// The one that is taken.
+        /// The socket that is used.
         first: String,
-        /// The one too many.
+        /// The other socket.
         second: String,
     },
-    /// One that nothing takes.
+    /// No part of the service uses this socket.
     #[error("the service manager passes a socket for metrics, but metrics.bind is not set")]
     NoUse,
 }
@@ -56,18 +56,19 @@ pub struct Passed {
 }
 
 impl Passed {
-    /// Takes them. It must be called while the process has one thread and no child: the variables
-    /// are taken from the environment, and the sockets are closed in whatever is started from then
-    /// on.
+    /// Takes them. It must be called while the process has one thread and no child: it takes the
+    /// variables out of the environment, and makes sure that processes that are started later do
+    /// not get the sockets.
     ///
     /// # Errors
-    /// Something was passed that the service can't listen on.
+    /// The service can't listen on a passed descriptor.
     pub fn take() -> Result<Self, PassedError> {
-        // This closes them in children, and obeys only what is meant for this very process.
+        // This closes the sockets in children, and heeds only variables that are meant for this
+        // very process.
         let names = sd_notify::listen_fds_with_names().map_err(PassedError::Variables)?;
         let names: Vec<String> = names.map(|(_, name)| name).collect();
         let mut passed = Self::default();
-        // It would also take what is meant for no process in particular.
+        // `ListenFd` would also take sockets that are meant for no process in particular.
         if names.is_empty() {
             return Ok(passed);
         }
@@ -98,20 +99,20 @@ impl Passed {
         Ok(())
     }
 
-    /// The API's, if one was passed.
+    /// The API's socket, if one was passed.
     pub fn take_api(&mut self) -> Option<TcpListener> {
         self.api.take().map(|socket| socket.listener)
     }
 
-    /// The one for metrics, if one was passed.
+    /// The socket for metrics, if one was passed.
     pub fn take_metrics(&mut self) -> Option<TcpListener> {
         self.metrics.take().map(|socket| socket.listener)
     }
 
-    /// Makes sure that all have been taken.
+    /// Makes sure that all sockets were taken.
     ///
     /// # Errors
-    /// One has not: clients would connect to it, and nobody would answer.
+    /// One was not: clients would connect to it, and nothing would answer.
     pub fn none_left(&self) -> Result<(), PassedError> {
         match self.metrics {
             Some(_) => Err(PassedError::NoUse),

@@ -47,7 +47,7 @@ pub async fn keep_told(notifier: Arc<Notifier>, service: Service, spawner: Arc<S
 
 /// Whether both the runtime and the spawner answer within `longest`.
 async fn is_well(spawner: &SpawnerLink, longest: Duration) -> bool {
-    // A task of its own: it takes its turn among all others.
+    // This is a task of its own, so it takes its turn among all others.
     let turn = timeout(longest, tokio::spawn(async {}));
     let (answers, turn) = tokio::join!(spawner.answers(longest / 2), turn);
     answers && matches!(turn, Ok(Ok(())))

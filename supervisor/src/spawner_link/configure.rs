@@ -1,4 +1,4 @@
-//! The first words with the spawner: what it works with, and what it found.
+//! The first messages to and from the spawner: its configuration, and what it found.
 
 use super::error::SpawnerLinkError;
 use super::said::log_said;
@@ -17,7 +17,7 @@ pub struct SpawnerHost {
     pub apparmor: FoundAppArmor,
 }
 
-/// Tells the spawner what it works with; what it found.
+/// Sends the spawner its configuration. Returns what it found.
 pub async fn configure(
     socket: &AsyncPacketSocket,
     config: SpawnerConfig,

@@ -1,14 +1,14 @@
-//! Why the spawner can't be worked with.
+//! Errors of the work with the spawner.
 
 use super::SILENCE_MAX;
 use codejail_transport::PacketError;
 use std::io;
 use std::time::Duration;
 
-/// Why the spawner can't be worked with.
+/// Why the work with the spawner failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnerLinkError {
-    /// The socket failed or carried something else than a report.
+    /// The socket failed, or a packet was not a report.
     #[error("spawner: {0}")]
     Packet(#[from] PacketError),
     /// The socket could not be registered.
@@ -20,7 +20,7 @@ pub enum SpawnerLinkError {
     /// A worker could not be started.
     #[error("spawner: {0}")]
     Launch(String),
-    /// It takes no order, or does not answer one.
+    /// It takes no order, or does not answer an order.
     #[error("spawner: it has not answered for {SILENCE_MAX:?}")]
     Silent,
     /// It did not end when it was told to.
@@ -29,7 +29,7 @@ pub enum SpawnerLinkError {
          again and removes them"
     )]
     Stuck(Duration),
-    /// It said something that is not legal in this state, or nothing any more.
+    /// It sent a message that is not legal in this state, or closed its socket.
     #[error("spawner: it is gone")]
     Gone,
 }

@@ -26,11 +26,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long the spawner may take to take an order and to answer it. It answers in milliseconds; one
-/// that is stopped or stuck for so long is as good as dead, and a service without a spawner ends.
+/// How long the spawner may take to take an order, and to answer it. It answers in milliseconds. If
+/// it is stopped or stuck for so long, it counts as dead, and a service without a spawner ends.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// Whoever waits for a report.
+/// The tasks that wait for reports.
 #[derive(Debug, Default)]
 struct Waiting {
     launches: BTreeMap<WorkerId, oneshot::Sender<Result<i32, String>>>,
@@ -40,26 +40,26 @@ struct Waiting {
     pong: Option<oneshot::Sender<()>>,
 }
 
-/// What became of one directory or seat.
+/// The result of cleaning one directory or seat.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// Whether it is out of the way or empty.
+    /// Whether the directory is out of the way, or the seat is empty.
     pub removed: bool,
-    /// Bytes that the files of a seat took; none of a directory.
+    /// Bytes that the files of a seat took; none for a directory.
     pub bytes: Option<u64>,
 }
 
-/// What became of the directories and seats that the spawner was to clean.
+/// How many directories and seats the spawner has cleaned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cleanings {
-    /// Those that are gone for good, or stay.
+    /// Those that are finished: they are gone for good, or can't be removed.
     pub done: u64,
-    /// Those of them that stay.
+    /// Those of them that can't be removed.
     pub failed: u64,
 }
 
-/// The spawner as the rest of the service sees it. When it is gone, `gone` is cancelled and every
-/// waiter is told by its closed channel.
+/// The spawner, as the rest of the service uses it. When the spawner is gone, `gone` is cancelled,
+/// and the channel of every waiting task is closed.
 #[derive(Debug)]
 pub struct SpawnerLink {
     socket: AsyncPacketSocket,
@@ -94,7 +94,7 @@ impl SpawnerLink {
         Ok(link)
     }
 
-    /// What became of the spawner's layers.
+    /// The states of the spawner's layers.
     pub fn layers(&self) -> &[LayerState] {
         &self.host.layers
     }
@@ -115,22 +115,22 @@ impl SpawnerLink {
         self.host.cgroup_bounds
     }
 
-    /// What the spawner wants the operator to know.
+    /// Warnings of the spawner for the operator.
     pub fn warnings(&self) -> &[String] {
         &self.host.warnings
     }
 
-    /// What became of the directories and seats so far.
+    /// How many directories and seats have been cleaned so far.
     pub fn cleanings(&self) -> watch::Receiver<Cleanings> {
         self.cleanings.subscribe()
     }
 
-    /// What there is of AppArmor.
+    /// What the spawner found of AppArmor.
     pub fn apparmor(&self) -> &FoundAppArmor {
         &self.host.apparmor
     }
 
-    /// Waits for a conversation's end, but not for ever.
+    /// Waits for a reply, but not for ever.
     async fn unless_silent<T>(
         &self,
         answer: impl Future<Output = Result<T, SpawnerLinkError>>,
@@ -146,7 +146,7 @@ impl SpawnerLink {
         }
     }
 
-    /// Starts a worker; returns its pid, and a channel that tells its exit status once it has
+    /// Starts a worker. Returns its pid, and a channel that receives its exit status when it has
     /// ended.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ impl SpawnerLink {
         .await
     }
 
-    /// Bounds the workers that are launched from now on.
+    /// Sets the bounds of workers that are launched from now on.
     ///
     /// # Errors
     /// The spawner is gone or silent.
@@ -194,7 +194,7 @@ impl SpawnerLink {
             .await
     }
 
-    /// Kills a worker and so all its sandboxes. Its end is told by the channel of its launch.
+    /// Kills a worker, and so all its sandboxes. The channel of its launch reports its end.
     ///
     /// # Errors
     /// The spawner is gone or silent.
@@ -204,8 +204,8 @@ impl SpawnerLink {
             .await
     }
 
-    /// Removes a scratch directory and waits for that; what became of it. If it can't be removed,
-    /// that is logged.
+    /// Removes a scratch directory, and waits for the result. If it can't be removed, that is
+    /// logged.
     ///
     /// # Errors
     /// The spawner is gone or silent.
@@ -222,7 +222,7 @@ impl SpawnerLink {
         .await
     }
 
-    /// Passes reports on until there are no more. Without a spawner the service ends.
+    /// Passes reports on, until there are no more. Without a spawner the service ends.
     async fn listen(self: Arc<Self>) {
         loop {
             match self.socket.receive().await {
@@ -250,7 +250,7 @@ impl SpawnerLink {
         self.gone.cancel();
     }
 
-    /// Counts what a sandbox left and is gone; or stays, which is said.
+    /// Counts a directory or seat as gone. If it stays, that is logged.
     fn count_cleaning(&self, dir: &ScratchName, error: Option<String>) {
         self.cleanings.send_modify(|cleanings| {
             cleanings.done += 1;
@@ -267,7 +267,8 @@ impl SpawnerLink {
         }
     }
 
-    /// Whether the report was legal. A waiter that has left is no fault: it was cancelled.
+    /// Passes a report on, and returns whether it was legal. If the waiting task was cancelled,
+    /// that is not a fault.
     fn pass_on(&self, report: SpawnerReport) -> bool {
         let mut waiting = self.waiting.lock();
         match report {
@@ -288,7 +289,7 @@ impl SpawnerLink {
             },
             SpawnerReport::Cleaned { dir, error, bytes } => {
                 let removed = error.is_none();
-                // A directory that is out of the way has yet to be removed.
+                // A directory that is only out of the way must still be removed.
                 if self.host.seats || !removed {
                     self.count_cleaning(&dir, error);
                 }

@@ -1,8 +1,8 @@
-//! What the spawner tells the operator.
+//! The spawner's messages to the operator.
 
 use codejail_protocol::spawn::SaidLevel;
 
-/// Puts what the spawner says into the service's log.
+/// Writes a message of the spawner to the service's log.
 pub fn log_said(level: SaidLevel, event: &str, text: &str) {
     match level {
         SaidLevel::Info => tracing::info!(event, "spawner: {text}"),

@@ -7,7 +7,7 @@ fn name() -> ScratchName {
     ScratchName::from_random([7; 8])
 }
 
-/// What a spawner is configured with in tests.
+/// The configuration of the spawner in tests.
 pub(crate) fn config() -> SpawnerConfig {
     SpawnerConfig {
         python_bin: "/bin/false".into(),
@@ -38,7 +38,7 @@ pub(crate) fn config() -> SpawnerConfig {
     }
 }
 
-/// What a spawner answers to its configuration on a host that gives nothing.
+/// The answer of a spawner to its configuration, on a host that gives nothing.
 pub(crate) fn configured() -> SpawnerReport {
     SpawnerReport::Configured {
         layers: Vec::new(),
@@ -50,7 +50,7 @@ pub(crate) fn configured() -> SpawnerReport {
     }
 }
 
-/// A link to a spawner that was well and says nothing any more; our end of its socket.
+/// A link to a spawner that was well and now sends nothing, and our end of its socket.
 async fn silent_spawner() -> (Arc<SpawnerLink>, CancellationToken, PacketSocket) {
     let (ours, theirs) = PacketSocket::pair().unwrap();
     theirs.send(&configured(), &[]).unwrap();
@@ -83,7 +83,7 @@ async fn a_spawner_that_does_not_answer_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_spawner_that_takes_no_orders_is_given_up() {
     let (link, gone, _socket) = silent_spawner().await;
-    // A socket's queue is bounded; nobody reads this one.
+    // The queue of a socket is bounded, and nothing reads from this one.
     let refused = async {
         loop {
             if let Err(error) = link.kill(WorkerId(1)).await {
@@ -107,7 +107,7 @@ async fn a_spawner_that_answers_again_is_asked_again() {
     let (link, _gone, socket) = silent_spawner().await;
     let longest = std::time::Duration::from_secs(5);
     assert!(!link.answers(longest).await);
-    // The first question waits for its answer, and no other is put.
+    // The first question waits for its answer, so no other is sent.
     assert!(!link.answers(longest).await);
     assert_eq!(
         socket.receive().unwrap(),

@@ -1,4 +1,4 @@
-//! Faults, put into a running service from outside, as root can.
+//! Faults that root can put into a running service from outside.
 
 use crate::processes::{Process, status_number};
 use nix::errno::Errno;
@@ -22,7 +22,7 @@ pub fn signal(process: &Process, signal: Signal) {
     kill(Pid::from_raw(process.pid), signal).expect("kill");
 }
 
-/// A copy of one of a process's descriptors, pidfd_getfd(2).
+/// A copy of a descriptor of another process, pidfd_getfd(2).
 pub fn steal(process: &Process, fd: RawFd) -> OwnedFd {
     // SAFETY: both calls take numbers only; the descriptors that they return are new and ours.
     let (pidfd, stolen) = unsafe {
@@ -40,14 +40,14 @@ pub fn steal(process: &Process, fd: RawFd) -> OwnedFd {
     own(stolen)
 }
 
-/// Says something in a process's place over one of its sockets.
+/// Sends a packet over a socket of another process, as if that process had sent it.
 pub fn say_as(process: &Process, fd: RawFd, packet: &[u8]) {
     let socket = steal(process, fd);
     send(socket.as_raw_fd(), packet, MsgFlags::empty()).expect("send");
 }
 
-/// Sets one resource limit of a running process, prlimit(1): `("--nproc", "1")`. As the process's
-/// own user, which takes no capability.
+/// Sets one resource limit of a running process by prlimit(1), for example `("--nproc", "1")`.
+/// prlimit runs as the user of that process, so it needs no capability.
 pub fn limit(pid: i32, limit: &str, value: &str) {
     let id = |field: &str| {
         let id = status_number(pid, field).expect("it lives");
@@ -61,7 +61,7 @@ pub fn limit(pid: i32, limit: &str, value: &str) {
     assert!(done.expect("prlimit").success(), "prlimit {limit}={value}");
 }
 
-/// Builds a library for `LD_PRELOAD` in `dir`, of C text.
+/// Compiles C text to a library for `LD_PRELOAD`, in `dir`.
 #[must_use]
 pub fn build_library(dir: &Path, text: &str) -> PathBuf {
     let (source, library) = (dir.join("inject.c"), dir.join("inject.so"));

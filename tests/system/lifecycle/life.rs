@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::thread;
 
-/// Says that it runs, and goes on for a while.
+/// Leaves a mark that it runs, and goes on for a while.
 const LONG_RUN: &str = "import os, time; os.mkdir('tmp/running'); time.sleep(1.5); x = 1";
 
 fn sigkill(pid: i32) {
@@ -25,7 +25,7 @@ fn wait_until_gone(processes: &[Process]) {
     });
 }
 
-/// Does something to the service while it executes; the answer to that execution.
+/// Calls `act` while the service executes [`LONG_RUN`]. Returns the answer to that execution.
 fn during_a_run(service: &Service, act: impl FnOnce()) -> Answer {
     thread::scope(|scope| {
         let answer = scope.spawn(|| service.run(&Run::new(LONG_RUN).globals(r#"{"id": 7}"#)));
@@ -73,7 +73,7 @@ fn a_run_whose_worker_is_killed_is_answered_and_the_pool_recovers() {
     assert_eq!(workers.len(), 1);
     assert_ne!(workers[0], worker);
     wait_for("the lost worker's directories gone", END_MAX, || {
-        // Of the new worker and its two sandboxes, and the one for what waits to be removed.
+        // The new worker's, its two sandboxes', and the one in which files wait to be removed.
         (service.scratch_directories().len() == 1 + 2 + 1).then_some(())
     });
 }
@@ -83,7 +83,7 @@ fn a_worker_that_hangs_is_replaced() {
     let service = Service::start("");
     let worker = service.workers().remove(0);
     kill(Pid::from_raw(worker.pid), Signal::SIGSTOP).expect("kill");
-    // Its two spares still run; whatever comes after needs a living worker.
+    // Its two ready sandboxes still serve two requests. The others need a worker that forks.
     for n in 0..4 {
         assert_eq!(service.value_of_x(&format!("x = {n}")), json!(n));
     }
@@ -170,7 +170,7 @@ fn a_configuration_that_cannot_work_is_refused_by_name() {
             ("user = 'no-such-user-here'", 78, "no-such-user-here"),
             ("user = 'root'", 78, "root"),
             ("[layers]\nuid = 'off'", 78, "layers.uid"),
-            // Where there is AppArmor, no profile is attached to where tests have the binary.
+            // Also on a host with AppArmor: no profile names the place of the tests' binary.
             (
                 "[layers]\napparmor = 'require'",
                 78,
@@ -211,7 +211,7 @@ fn metrics_tell_how_long_executions_took() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));
         line.map_or(0, |count| count.trim().parse().unwrap())
     };
-    // The startup checks are not among them.
+    // The executions of the startup checks are not counted.
     assert_eq!(count(), 0);
     for _ in 0..3 {
         service.execute("x = 1").success();

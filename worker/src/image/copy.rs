@@ -1,4 +1,5 @@
-//! Moves one piece of memory, word by word if need be: raw system calls, no memory taken.
+//! Moves one piece of memory, word by word where needed. It makes raw system calls and allocates no
+//! memory.
 
 use super::error::ImageError;
 use super::plan::Piece;
@@ -8,19 +9,20 @@ use nix::errno::Errno;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The file's size: offsets are addresses, and what no page was written to takes no memory. What a
-/// mapping that grows (mremap(2)) finds behind its end is within the file.
+/// The size of the file: offsets are addresses, and a page that was never written takes no memory.
+/// If a mapping grows (mremap(2)), the part behind its old end is still within the file.
 pub const FILE_BYTES: i64 = 1 << 48;
 
-/// The smallest unit that is written: the kernel's own (4 KiB on x86-64), or a part of one.
+/// The smallest unit that is written: a page of the kernel (4 KiB on x86-64), or a part of one.
 const PAGE: usize = 4096;
 
 const WORD: usize = size_of::<u64>();
 
-/// Writes the piece into the file and maps the file in its place: how many bytes were written.
+/// Writes the piece into the file, and maps the file in its place. Returns how many bytes were
+/// written.
 ///
 /// # Errors
-/// When the file can't be written to. The piece is then as it was.
+/// The file can't be written to. The piece is then as it was.
 pub fn into_file(piece: &Piece, file: &OwnedFd, volatile: &Volatile) -> Result<u64, ImageError> {
     let before = SABOTAGE.then(|| checksum(&piece.range, volatile));
     let written = if piece.of_file {
@@ -29,23 +31,23 @@ pub fn into_file(piece: &Piece, file: &OwnedFd, volatile: &Volatile) -> Result<u
         write_what_is_not_zero(&piece.range, file)?
     };
     map(piece, file);
-    // Only a build for tests looks: it takes as long as the move.
+    // Only a build for tests compares: that takes as long as the move.
     if before.is_some_and(|before| before != checksum(&piece.range, volatile)) {
         die("worker: the image is not what it was before it moved\n");
     }
     Ok(written)
 }
 
-/// Lets the kernel make one mapping of code and the read-only data beside it. Where the kernel
-/// refuses, they stay two.
+/// Lets the kernel make one mapping of code and the read-only data beside it. If the kernel
+/// refuses, they stay two mappings.
 pub fn make_text(range: &Range<usize>) {
     let executable = libc::PROT_READ | libc::PROT_EXEC;
     // SAFETY: the range is a read-only mapping of this process; it stays readable.
     unsafe { libc::mprotect(range.start as *mut libc::c_void, range.len(), executable) };
 }
 
-/// Memory that no file holds is mostly empty at the ends of its mappings, and a hole in the file
-/// reads as zeros.
+/// Writes the words of the range that are not zero. Memory that no file holds is mostly empty at
+/// the ends of its mappings, and a hole in the file reads as zeros.
 fn write_what_is_not_zero(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     let mut written = 0;
     let mut full = range.start..range.start;
@@ -63,9 +65,8 @@ fn write_what_is_not_zero(range: &Range<usize>, file: &OwnedFd) -> Result<u64, I
     Ok(written + write(&full, file)?)
 }
 
-/// By the system call itself: around its own function for it, where this process ever had a second
-/// thread, glibc makes a note in the thread's descriptor, which would be written with the note in
-/// it.
+/// Writes by the system call itself. If this process ever had a second thread, glibc's own function
+/// makes a note in the thread's descriptor during the call, and the copy would contain that note.
 fn write(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     let mut start = range.start;
     while start < range.end {
@@ -89,11 +90,11 @@ fn write(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     Ok(range.len() as u64)
 }
 
-/// Maps the file where the piece lies. If that fails, the piece may be gone: this process ends.
+/// Maps the file where the piece lies. If that fails, the piece may be lost, so this process ends.
 fn map(piece: &Piece, file: &OwnedFd) {
     let writing = if piece.writable { libc::PROT_WRITE } else { 0 };
-    // SAFETY: the range is exactly one mapping of this process, whose content the file has at that
-    // offset; the call replaces the one by the other at once, and nothing else runs meanwhile.
+    // SAFETY: the range is exactly one mapping of this process, and the file has its content at
+    // that offset. The call replaces the mapping at once, and nothing else runs meanwhile.
     let mapped = unsafe {
         libc::mmap(
             piece.range.start as *mut libc::c_void,
@@ -110,12 +111,12 @@ fn map(piece: &Piece, file: &OwnedFd) {
 }
 
 fn word(address: usize) -> u64 {
-    // SAFETY: the address is aligned, mapped and readable memory of this process; whatever lies
-    // there is read as a number, by a read that the compiler takes no conclusions from.
+    // SAFETY: the address is aligned, mapped and readable memory of this process. What lies there
+    // is read as a number, by a read that the compiler can't optimise.
     unsafe { (address as *const u64).read_volatile() }
 }
 
-/// FNV-1a over words, but for those that the kernel writes to.
+/// FNV-1a over all words, except those that the kernel writes to.
 fn checksum(range: &Range<usize>, volatile: &Volatile) -> u64 {
     let words = range.clone().step_by(WORD);
     words
@@ -125,15 +126,16 @@ fn checksum(range: &Range<usize>, volatile: &Volatile) -> u64 {
         })
 }
 
-/// Where the kernel writes at any time: it notes the processor that a thread is on (rseq(2)) within
-/// the thread's descriptor (glibc 2.35 and later), which on x86-64 begins where its pointer points.
+/// Memory that the kernel writes to at any time. It notes the processor that a thread runs on
+/// (rseq(2)), within the thread's descriptor (glibc 2.35 and later). On x86-64 that area begins
+/// where the descriptor's pointer points.
 pub struct Volatile(Range<usize>);
 
 impl Volatile {
-    /// Finds it. To be called before the first move, because the dynamic linker that is asked keeps
-    /// books.
+    /// Finds it. To be called before the first move, because the dynamic linker writes to its own
+    /// memory when it is asked.
     pub fn find() -> Self {
-        /// More than any kernel writes so far.
+        /// More bytes than any kernel writes so far.
         const BYTES: usize = 64;
         // SAFETY: the name is a C string; where the C library has such a symbol, it is a constant
         // ptrdiff_t. pthread_self takes nothing.
@@ -152,7 +154,7 @@ impl Volatile {
     }
 }
 
-/// Ends this process with a message to the service's log. No memory is taken for it.
+/// Ends this process with a message to the service's log. It allocates no memory.
 fn die(message: &'static str) -> ! {
     let _ = nix::unistd::write(std::io::stderr(), message.as_bytes());
     execute::exit(execute::CANNOT_START)

@@ -3,16 +3,16 @@
 use nix::errno::Errno;
 use std::io;
 
-/// Why an image is not in a sealed file, or not all of it.
+/// Why the image, or a part of it, is not in a sealed file.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// A kernel without CONFIG_PROC_PAGE_MONITOR.
     #[error("this kernel does not say what its processes map (/proc/self/smaps)")]
     NoMappings,
-    /// What it says could not be read.
+    /// The file could not be read.
     #[error("/proc/self/smaps: {0}")]
     Mappings(#[from] io::Error),
-    /// It says more than there was room for, because it grew.
+    /// The file had more bytes than there was room for, because it grew.
     #[error("/proc/self/smaps: it grew while it was read")]
     Grew,
     /// A system call failed: no memory file, no room in it, or a limit on the size of files.
@@ -21,7 +21,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// For `map_err`: keeps which call failed.
+    /// For `map_err`: the error names the call that failed.
     pub fn at(call: &'static str) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::System(call, errno)
     }

@@ -1,4 +1,4 @@
-//! Which mappings move into the image's file, and which become one with their neighbour.
+//! Which mappings move into the image's file, and which are joined with their neighbour.
 
 use crate::mappings::{self, Mapping};
 use std::ops::Range;
@@ -18,22 +18,22 @@ pub enum Step {
 pub struct Piece {
     /// Its addresses.
     pub range: Range<usize>,
-    /// Whether the process may write to it afterwards: also to a library's relocated constants,
-    /// which are read-only, where they so become one mapping with the library's data.
+    /// Whether the process may write to it afterwards. A library's relocated constants become
+    /// writable where they so become one mapping with the library's data.
     pub writable: bool,
-    /// Whether a file holds what the process has not written.
+    /// Whether a file holds the parts that the process has not written.
     pub of_file: bool,
 }
 
-/// What a mapping's flags may be. Every other one asks for something that a new mapping would not
-/// have: `wf` (emptied in a child), `dc` (not in a child), `lo` (locked) and so on.
+/// The flags that a mapping may have. Any other flag asks for something that a new mapping would
+/// not have: `wf` (emptied in a child), `dc` (absent in a child), `lo` (locked) and so on.
 const FLAGS: [&str; 9] = ["rd", "wr", "mr", "mw", "me", "ac", "sd", "hg", "nh"];
 
-/// Bytes of a file that are copied at most, read or not. A library's data are a few hundred kB; a
+/// Most bytes of a file's mapping that are copied. The data of a library are a few hundred kB; a
 /// file that a library maps to read from may be far larger.
 const OF_FILE_MAX: usize = 16 << 20;
 
-/// Fills `steps`; whether there was room for all. It takes no memory.
+/// Fills `steps`. Returns whether there was room for all. It allocates no memory.
 pub fn make(smaps: &str, steps: &mut Vec<Step>, room: usize) -> bool {
     let mut before: Option<Mapping<'_>> = None;
     let mut all = mappings::parse(smaps).peekable();
@@ -69,7 +69,7 @@ fn step(
         .then(|| Step::MakeText(mapping.range()))
 }
 
-/// Memory that this process has written, or will.
+/// Whether it is memory that this process has written, or will write.
 fn moves(mapping: &Mapping<'_>) -> bool {
     let own = match mapping.permissions {
         "rw-p" => mapping.inode != 0 || mapping.resident_bytes != 0,
@@ -90,13 +90,14 @@ fn is_code_of(code: &Mapping<'_>, data: &Mapping<'_>) -> bool {
         && (code.device, code.inode) == (data.device, data.inode)
 }
 
-/// What the dynamic linker has relocated and closed (relro) lies before the data of its file.
+/// Whether these are constants that the dynamic linker has relocated and closed (relro): they lie
+/// before the data of the same file.
 fn are_constants_of(constants: &Mapping<'_>, data: &Mapping<'_>) -> bool {
     let same_file = (constants.device, constants.inode) == (data.device, data.inode);
     data.is_private_writable() && constants.inode != 0 && same_file && constants.end == data.start
 }
 
-/// In memory and in the file.
+/// Whether the two are neighbours, in memory and in the file.
 fn adjoin(first: &Mapping<'_>, second: &Mapping<'_>) -> bool {
     first.end == second.start && first.offset + first.range().len() == second.offset
 }

@@ -1,8 +1,9 @@
-//! The AppArmor layer: the worker is under its profile when it starts, each sandbox stacks its own.
+//! The AppArmor layer. The worker is under its profile when it starts, and each sandbox stacks its
+//! own profile over that.
 //!
-//! Stacking is the one change that a process under no_new_privs may make: what holds is what both
-//! profiles allow, and no way leads back. The kernel is not taken at its word that it was asked:
-//! worker and sandbox read what they are under.
+//! Stacking is the one change of profiles that a process under no_new_privs may make. What both
+//! profiles allow is allowed, and the change can't be undone. A successful call is not enough:
+//! worker and sandbox read under which profiles they are.
 
 use super::LayerError;
 use codejail_protocol::apparmor::{CURRENT, Label};
@@ -12,8 +13,8 @@ use std::io::{self, Read, Write};
 
 const LAYER: &str = "apparmor";
 
-/// Longest label that is read: four profiles of a service's names and a container's beside fit ten
-/// times over.
+/// Longest label that is read. The names of a service's four profiles, and of a container's beside
+/// them, fit into it ten times.
 const LABEL_BYTES_MAX: u64 = 4096;
 
 /// The layer, in a worker that is under its profile.
@@ -24,7 +25,8 @@ impl AppArmor {
     /// Makes sure that this worker is under its profile.
     ///
     /// # Errors
-    /// It is not, or only in complain mode where it must be enforced.
+    /// It is not under the profile. Or it is only in complain mode, and the profile must be
+    /// enforced.
     pub fn find(profiles: Option<&AppArmorProfiles>) -> Result<Option<Self>, LayerError> {
         let Some(profiles) = profiles else {
             return Ok(None);
@@ -34,18 +36,18 @@ impl AppArmor {
         Ok(Some(Self(profiles.clone())))
     }
 
-    /// Opens what [`AppArmor::confine_sandbox`] writes to, for this process: while it is the
-    /// worker's user, who alone may enter `/proc`.
+    /// Opens, for this process, the file that [`AppArmor::confine_sandbox`] writes to. The process
+    /// must still be the worker's user, who alone may enter `/proc`.
     pub fn open_attributes(&self) -> Result<File, LayerError> {
         open(OpenOptions::new().read(true).write(true))
     }
 
-    /// Stacks the sandbox's profile over the worker's, for good.
+    /// Stacks the sandbox's profile over the worker's. It can't be undone.
     ///
-    /// Nothing that the sandbox still has to do may need more than that profile allows.
+    /// All later steps of the sandbox must be allowed by that profile.
     pub fn confine_sandbox(&self, mut attributes: File) -> Result<(), LayerError> {
         let Self(profiles) = self;
-        // One write, or the kernel reads half a name.
+        // The order must be one write; otherwise the kernel would read half a name.
         let order = format!("stack {}", profiles.sandbox);
         let written = attributes.write(order.as_bytes());
         match written.map_err(LayerError::at(LAYER, "stack the sandbox's profile"))? {
@@ -64,7 +66,7 @@ fn open(options: &OpenOptions) -> Result<File, LayerError> {
     opened.map_err(LayerError::at(LAYER, "open attr/current"))
 }
 
-/// Reads this process's label and compares.
+/// Reads this process's label, and compares it with the profile.
 fn expect(attributes: &mut File, profile: &str, enforced: bool) -> Result<(), LayerError> {
     let mut label = String::new();
     attributes
@@ -80,7 +82,7 @@ fn expect(attributes: &mut File, profile: &str, enforced: bool) -> Result<(), La
     Err(LayerError::at(LAYER, "the label")(cause))
 }
 
-/// Whether the process is under this profile, in a mode that is enough.
+/// Whether the process is under this profile, and in a sufficient mode.
 fn holds(label: &str, profile: &str, enforced: bool) -> bool {
     let label = Label::parse(label);
     label.is_under(profile) && (label.is_enforced() || !enforced)

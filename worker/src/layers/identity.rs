@@ -1,8 +1,8 @@
-//! The uid layer: each sandbox is a user of its own, which owns its `tmp` and nothing else.
+//! The uid layer: each sandbox is a user of its own, who owns its `tmp` and nothing else.
 //!
-//! A sandbox steps down twice. Before it says `Prepared` it becomes its own user and drops all
-//! capabilities, but keeps the worker's group, which may write to the scratch directory; when the
-//! job's files are written it drops that too, and needs no privilege to do so.
+//! A sandbox steps down twice. Before it says `Prepared`, it becomes its own user and drops all
+//! capabilities. It keeps the worker's group, which may write to the scratch directory. When the
+//! job's files are written, it drops the group too, which needs no privilege.
 
 use super::LayerError;
 use nix::errno::Errno;
@@ -11,11 +11,11 @@ use nix::unistd::{Gid, Uid, getgid, setresgid, setresuid};
 
 const LAYER: &str = "uid";
 
-/// Who a sandbox is; `None` where it shares the worker's uid.
+/// The user of a sandbox; `None` where it shares the worker's uid.
 pub type SandboxUid = Option<u32>;
 
-/// What is made from here on belongs to the sandbox's group, so that no other sandbox needs a right
-/// to it; the worker's user owns it.
+/// From here on, new files belong to the worker's user and the sandbox's group. So no other sandbox
+/// needs a right to them.
 pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
     let Some(id) = uid else { return Ok(()) };
     let worker_group = getgid();
@@ -25,12 +25,12 @@ pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
 
 /// Enters a user namespace that no other process is in, for a sandbox that shares its user with
 /// others: the kernel counts processes and pending signals by user and by user namespace (Linux
-/// 5.14). Whether it did: a host can have as many as it allows already (user.max_user_namespaces).
-/// Nobody is mapped there, so that the process sees its user as 65534 (user_namespaces(7));
-/// [`become_user`] takes the capabilities away that it has in there.
+/// 5.14). Returns whether it did: the host may already have as many namespaces as it allows
+/// (user.max_user_namespaces). No user is mapped there, so the process sees its user as 65534
+/// (user_namespaces(7)). [`become_user`] takes away the capabilities that it has there.
 ///
 /// # Errors
-/// Anything but too many of them.
+/// Any other failure.
 pub fn enter_user_namespace() -> Result<bool, LayerError> {
     match unshare(CloneFlags::CLONE_NEWUSER) {
         Ok(()) => Ok(true),
@@ -39,7 +39,7 @@ pub fn enter_user_namespace() -> Result<bool, LayerError> {
     }
 }
 
-/// First step down: own uid for good, own gid as the real one, no capability.
+/// First step down: the sandbox's own uid, for good; its own gid as the real gid; no capability.
 pub fn become_user(uid: SandboxUid) -> Result<(), LayerError> {
     if let Some(id) = uid {
         let worker_group = getgid();
@@ -51,15 +51,16 @@ pub fn become_user(uid: SandboxUid) -> Result<(), LayerError> {
     drop_capabilities()
 }
 
-/// Second step down: the worker's group goes, and with it the right to write beside `tmp`.
+/// Second step down: the sandbox leaves the worker's group, and loses the right to write beside
+/// `tmp`.
 pub fn leave_worker_group(uid: SandboxUid) -> Result<(), LayerError> {
     let Some(id) = uid else { return Ok(()) };
     let group = Gid::from_raw(id);
     setresgid(group, group, group).map_err(LayerError::at(LAYER, "setresgid"))
 }
 
-/// Clears the effective, permitted and inheritable sets; ambient ones go with them. Changing
-/// between two uids that are not root's leaves them all as they were, so this is not optional.
+/// Clears the effective, permitted and inheritable sets, and with them the ambient set. This is
+/// needed: a change from one uid to another leaves all sets as they were if neither is root's.
 fn drop_capabilities() -> Result<(), LayerError> {
     #[repr(C)]
     struct Header {

@@ -1,4 +1,5 @@
-//! The wall-clock limit, kept by the kernel: a timer that kills, which the code cannot reach.
+//! The wall-clock limit, kept by the kernel: a timer that kills the process, out of the code's
+//! reach.
 
 use super::LayerError;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
@@ -10,18 +11,18 @@ use std::time::Duration;
 
 const LAYER: &str = "kill timer";
 
-/// A timer that does not run yet. It is made before there is a job: a timer counts as a signal that
-/// is pending for its user (RLIMIT_SIGPENDING), of which a run of the same user may have taken all
-/// that it can when the job comes.
+/// A timer that does not run yet. It is made before there is a job, because a timer counts as a
+/// pending signal of its user (RLIMIT_SIGPENDING). When the job comes, another run of the same user
+/// may have used up all of them.
 #[derive(Debug)]
 pub struct KillTimer(
-    /// Dropping it would delete it.
+    /// Dropping it would delete the timer.
     ManuallyDrop<Timer>,
 );
 
 impl KillTimer {
-    /// Makes it for the calling process. `timer_create(2)`: a timer is not inherited over fork, and
-    /// the last seccomp filter denies the calls that could change it.
+    /// Makes it for the calling process, timer_create(2). A fork does not inherit timers, and the
+    /// last seccomp filter denies the calls that could change it.
     pub fn make() -> Result<Self, LayerError> {
         let kill = SigEvent::new(SigevNotify::SigevSignal {
             signal: Signal::SIGKILL,
@@ -32,7 +33,7 @@ impl KillTimer {
         Ok(Self(ManuallyDrop::new(timer)))
     }
 
-    /// Lets it run for `realtime_ms` from now; 0 means no limit.
+    /// Starts it: it kills `realtime_ms` from now; 0 means no limit.
     pub fn start(&mut self, realtime_ms: u64) -> Result<(), LayerError> {
         if realtime_ms == 0 {
             return Ok(());

@@ -1,10 +1,11 @@
-//! The Landlock layer: what worker and sandbox may open, and from Linux 6.7 and 6.12 on whom they
-//! may connect to and signal.
+//! The Landlock layer: which files worker and sandbox may open. From Linux 6.7 and 6.12 on also to
+//! whom they may connect, and whom they may signal.
 //!
-//! It asks for exactly what the kernel's ABI has and fails if it gets less. ABI 1 and 2 know no
-//! truncate right (before Linux 6.2), so on them seccomp denies truncation by path. ABI 1 (before
-//! Linux 5.19) lets nobody rename or link between directories, of `tmp` either: EXDEV. Nothing may
-//! be executed anywhere. One ruleset for each sandbox: a shared one would gather all their rules.
+//! It asks for exactly the rights that the kernel's ABI has, and fails if it gets less. ABI 1 and 2
+//! (before Linux 6.2) have no right for truncation, so there seccomp denies truncation by path. ABI
+//! 1 (before Linux 5.19) denies every rename and link from one directory to another, also within
+//! `tmp`: EXDEV. Nothing may be executed anywhere. Each sandbox has a ruleset of its own: a shared
+//! one would collect the rules of all sandboxes.
 
 use super::LayerError;
 use codejail_protocol::control::LayerMode;
@@ -20,10 +21,10 @@ use std::path::{Path, PathBuf};
 /// Its name, as the configuration's key.
 pub const LAYER: &str = "landlock";
 
-/// Devices that code may also write to.
+/// A device that code may also write to.
 const NULL: &str = "/dev/null";
 
-/// The layer as this kernel gives it, with what may be read already opened.
+/// The layer as this kernel gives it. The paths that may be read are opened already.
 #[derive(Debug)]
 pub struct Landlock {
     abi: ABI,
@@ -31,15 +32,15 @@ pub struct Landlock {
     null: PathFd,
 }
 
-/// The second stage, made ahead: once enforced, nothing but `tmp` can be changed.
+/// The second stage, made ahead. Once it is enforced, only `tmp` can be changed.
 #[derive(Debug)]
 pub struct LandlockFinal(OwnedFd);
 
 impl Landlock {
-    /// Finds out what the kernel has and opens `readable`; paths that don't exist are passed over.
+    /// Finds out what the kernel has, and opens `readable`. Paths that do not exist are left out.
     ///
     /// # Errors
-    /// The mode is `require` and the kernel has none.
+    /// The mode is `require` and the kernel has no Landlock.
     pub fn find(mode: LayerMode, readable: &[PathBuf]) -> Result<Option<Self>, LayerError> {
         let version = match mode {
             LayerMode::Off => return Ok(None),
@@ -75,10 +76,11 @@ impl Landlock {
         self.abi >= ABI::V3
     }
 
-    /// Confines the worker: it may read what its sandboxes may, and write below the scratch root.
-    /// With `attributes` it may also open files in `/proc`: a sandbox stacks its AppArmor profile
-    /// by its own `attr/current`, which lies at a path that is not known yet. Ownership keeps the
-    /// rest of `/proc` from being written, and sandboxes lose all of it again.
+    /// Confines the worker: it may read what its sandboxes may read, and write below the scratch
+    /// root. With `attributes` it may also open files in `/proc`: a sandbox stacks its AppArmor
+    /// profile by its own `attr/current`, and the path of that file is not known yet. The owners of
+    /// the other files in `/proc` keep the worker from writing to them, and sandboxes lose all of
+    /// `/proc` again.
     pub fn confine_worker(&self, scratch_root: &Path, attributes: bool) -> Result<(), LayerError> {
         let access = read_access() | write_access(self.abi);
         let mut rules = self
@@ -98,8 +100,8 @@ impl Landlock {
             .map_err(LayerError::at(LAYER, "confine the worker"))
     }
 
-    /// Confines a sandbox, first stage: its own directory to read, one file of it to remove, `tmp`
-    /// to do with as it likes.
+    /// Confines a sandbox, first stage: it may read its own directory, remove one file of it, and
+    /// do everything in `tmp`.
     pub fn confine_sandbox(&self, scratch: &Path) -> Result<LandlockFinal, LayerError> {
         let own = read_access() | AccessFs::RemoveFile;
         let tmp = open(&scratch.join(super::scratch::TMP))?;
@@ -120,7 +122,7 @@ impl Landlock {
             .ok_or_else(|| LayerError::at(LAYER, "prepare the second stage")("no ruleset was made"))
     }
 
-    /// A ruleset that denies all that the ABI can deny, but for reading what may be read.
+    /// A ruleset that denies everything that the ABI can deny, except reading the readable paths.
     fn ruleset(&self) -> Result<RulesetCreated, LayerError> {
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
@@ -167,7 +169,7 @@ impl LandlockFinal {
             .map_err(LayerError::at(LAYER, "close the scratch directory"))
     }
 
-    /// The descriptor that must stay open until then.
+    /// The descriptor that must stay open until the second stage is enforced.
     pub fn descriptor(&self) -> RawFd {
         self.0.as_raw_fd()
     }
@@ -177,8 +179,8 @@ fn read_access() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// Every right to change something, except the making of device nodes and named pipes, which no run
-/// may do (`seccomp/files.rs`).
+/// Every right to change something, except to make device nodes and named pipes: no run may do that
+/// (`seccomp/files.rs`).
 fn write_access(abi: ABI) -> BitFlags<AccessFs> {
     let never = read_access()
         | AccessFs::Execute

@@ -1,4 +1,4 @@
-//! Resource limits: the job's own, and those that hold for every sandbox.
+//! Resource limits: those of the job, and those that every sandbox has.
 
 use super::LayerError;
 use codejail_protocol::job::Limits;
@@ -7,19 +7,19 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Its name, as the configuration's key.
 pub const LAYER: &str = "rlimits";
 
-/// Descriptors a worker may have, which has one for each of its sandboxes (`SANDBOXES_MAX`).
+/// Descriptors that a worker may have. It has one for each of its sandboxes (`SANDBOXES_MAX`).
 const DESCRIPTORS_MAX: u64 = 1024;
 
-/// Signals that may be pending for a sandbox's user, some 80 bytes of kernel memory each: a run
-/// that blocks a real-time signal and sends it to itself can have no more. Enough for every
-/// program: other signals are pending once each.
+/// Signals that may be pending for a sandbox's user; each takes some 80 bytes of kernel memory.
+/// Without the limit, a run that blocks a real-time signal and sends it to itself could have many
+/// more. It is enough for every program: other signals are pending once each.
 const SIGNALS_MAX: u64 = 1024;
 
-/// Bytes that a process may dump, lock into memory or queue in message queues: no sandbox needs
-/// any.
+/// Bytes that a process may dump as core, lock into memory, or have in message queues. No sandbox
+/// needs any.
 const NOTHING: u64 = 0;
 
-/// What holds from the start, before any job is known.
+/// Sets the limits that hold from the start, before any job is known.
 pub fn set_fixed() -> Result<(), LayerError> {
     set(Resource::RLIMIT_CORE, NOTHING, NOTHING)?;
     set(Resource::RLIMIT_MEMLOCK, NOTHING, NOTHING)?;
@@ -27,8 +27,8 @@ pub fn set_fixed() -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)
 }
 
-/// What holds for a sandbox from before its job on. The kernel counts pending signals by user.
-/// Where runs share one, all that one of them can take leaves at least half of the user's for the
+/// Sets the limits that hold for a sandbox before its job. The kernel counts pending signals by
+/// user. Where runs share a user, the most that one of them can take leaves at least half for the
 /// timers of the others.
 pub fn set_for_sandbox(descriptors_max: u64) -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, descriptors_max, descriptors_max)?;
@@ -38,12 +38,12 @@ pub fn set_for_sandbox(descriptors_max: u64) -> Result<(), LayerError> {
     set(resource, signals, signals)
 }
 
-/// The job's limits, as late as possible: what the process does from here on counts. `image_bytes`
-/// is what the warm image maps; `others` counts the tasks that share the sandbox's uid and so its
-/// NPROC.
+/// Sets the job's limits. This comes as late as possible: all that the process does from here on
+/// counts. `image_bytes` is the address space of the warm image. `others` is the number of tasks
+/// that share the sandbox's uid, and so its NPROC.
 pub fn set_for_job(limits: &Limits, image_bytes: u64, others: u64) -> Result<(), LayerError> {
     if limits.cpu_s != 0 {
-        // The soft limit's SIGXCPU is the original's -24; a second later the kernel insists.
+        // SIGXCPU at the soft limit is the original's -24. A second later the kernel kills.
         set(
             Resource::RLIMIT_CPU,
             limits.cpu_s,

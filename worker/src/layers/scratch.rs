@@ -1,8 +1,8 @@
 //! A sandbox's directory: `jailed_code`, `tmp` and, if sent, `python_lib.zip`.
 //!
-//! The directory and its files belong to the worker, `tmp` to the sandbox. The library's file is
-//! made ahead, empty, because a sandbox that has stepped down can no longer make one that it
-//! doesn't own; a job without a library removes it. Cleaning up is the spawner's work.
+//! The directory and its files belong to the worker, `tmp` belongs to the sandbox. The library's
+//! file is made ahead and empty: a sandbox that has stepped down can only make files that it owns.
+//! A job without a library removes the file. Cleaning up is the spawner's work.
 
 use super::LayerError;
 use nix::sys::stat::{Mode, umask};
@@ -21,23 +21,24 @@ pub const JAILED_CODE: &str = "jailed_code";
 /// The only place that a run may write to.
 pub const TMP: &str = "tmp";
 
-/// Its group may write to it until the job's files are in place; nobody but the owner may later.
+/// The worker's group may write to the directory until the job's files are in place; later only its
+/// owner may.
 const DIR_MODE: u32 = 0o775;
-/// Its owner's alone: the original's is open to every user of the host.
+/// Only the owner may use it. The original's `tmp` is open to every user of the host.
 const TMP_MODE: u32 = 0o700;
-/// Everybody knows what is in it.
+/// The content of this file is no secret.
 const JAILED_CODE_MODE: u32 = 0o644;
-/// A course's library is its own sandbox's business, whose group it has.
+/// Only the sandbox of a course reads its library: the file has that sandbox's group.
 const LIBRARY_MODE: u32 = 0o640;
 
-/// An empty directory, and the current one.
+/// The directory, still empty. It is the current directory of the process.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     umask: Mode,
 }
 
-/// A directory with its files.
+/// The directory with its files.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -46,11 +47,11 @@ pub struct Scratch {
 }
 
 impl Directory {
-    /// Enters the directory, still as the worker's user and group; makes it unless it is a seat,
-    /// which the spawner has made.
+    /// Enters the directory, still as the worker's user and group. Makes the directory first,
+    /// unless it is a seat, which the spawner has made.
     ///
-    /// No mode is set after the fact: where sandboxes share a uid, chmod is denied. So the umask
-    /// lets every mode through until `tmp` is made.
+    /// Files get their modes when they are made, since chmod is denied where sandboxes share a uid.
+    /// So the umask is empty until `tmp` is made.
     pub fn enter(path: PathBuf, seat: bool) -> Result<Self, LayerError> {
         let umask = umask(Mode::empty());
         if !seat {
@@ -82,7 +83,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -92,7 +93,7 @@ impl Scratch {
         self.library.as_raw_fd()
     }
 
-    /// Puts the library in its place, or takes the place away.
+    /// Writes the library into its file, or removes the file.
     pub fn place_library(mut self, library: Option<&[u8]>) -> Result<(), LayerError> {
         match library {
             Some(bytes) => self.library.write_all(bytes),

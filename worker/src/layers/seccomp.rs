@@ -1,13 +1,14 @@
 //! The seccomp layer: an allow-list of system calls, with rules on the arguments of some.
 //!
-//! `syscalls.rs` has the list, `costs.rs` what the calls cost others, `policy.rs` and `files.rs`
-//! the rules on arguments, `effects.rs` what succeeds and does nothing, `long.rs` what would go on
-//! after a kill, `compile.rs` makes filters of them. This file says which process installs which
-//! filter, and when.
+//! `syscalls.rs` has the list, `costs.rs` what the calls cost others. `policy.rs` and `files.rs`
+//! have the rules on arguments, `effects.rs` the calls that succeed and do nothing, `long.rs` the
+//! calls that would go on after a kill. `compile.rs` makes filters of them. This file says which
+//! process installs which filter, and when.
 //!
-//! A filter has one errno for all that it denies. Where two filters deny a call, the newest decides
-//! the errno (seccomp(2)). The kernel runs a new filter over every call number to know what it can
-//! skip (0.4 ms for the allow-list, Linux 6.18), so the long list is installed once, by the worker:
+//! A filter has one errno for all calls that it denies. Where two filters deny a call, the newer
+//! one decides the errno (seccomp(2)). When a filter is installed, the kernel runs it over every
+//! call number to learn what it can skip (0.4 ms for the allow-list, Linux 6.18). So the worker
+//! installs the long list once:
 //!
 //! | who, when | filter | errno |
 //! |---|---|---|
@@ -58,13 +59,13 @@ impl Filters {
         })
     }
 
-    /// Confines a sandbox, first stage, over its worker's filters.
+    /// Confines a sandbox, first stage. Its worker's filters stay in force.
     pub fn confine_sandbox(&self) -> Result<(), LayerError> {
         apply(&self.worker_only)?;
         apply(&self.forks)
     }
 
-    /// The last stage for the calling process.
+    /// The last stage for the calling process. It holds that process's pid.
     pub fn last_stage(&self) -> SeccompFinal {
         let own_pid = std::process::id();
         let mut program = self.last.clone();
@@ -77,8 +78,8 @@ impl Filters {
     }
 }
 
-/// The last stage, compiled ahead: what the locking down needed goes, and signals reach only the
-/// sandbox itself.
+/// The last stage, compiled ahead. It denies the calls that only the locking down needed, and
+/// signals to other processes.
 #[derive(Debug)]
 pub struct SeccompFinal(BpfProgram);
 
@@ -89,10 +90,10 @@ impl SeccompFinal {
     }
 }
 
-/// Confines a worker, and with it all its sandboxes: to what they may do and what it takes to make
-/// them. `sandbox_uids` are the only ones it can become; `user_namespaces` says that sandboxes
-/// enter one each; `landlock_truncates` that Landlock guards truncation by path, so that this layer
-/// need not.
+/// Confines a worker, and with it all its sandboxes. The filter allows what sandboxes may do, and
+/// what the worker needs to make them. The process can become only `sandbox_uids`.
+/// `user_namespaces` says that each sandbox enters a user namespace. `landlock_truncates` says that
+/// Landlock guards truncation by path, so that this layer need not.
 pub fn confine_worker(
     sandbox_uids: Option<(u32, u32)>,
     user_namespaces: bool,
@@ -105,18 +106,18 @@ pub fn confine_worker(
     apply(&without_effect()?)
 }
 
-/// What shall look as if the kernel had no such calls.
+/// Denies calls that shall look as if the kernel did not have them.
 fn absent() -> Result<BpfProgram, LayerError> {
     let listed = deny(any_argument_of(ABSENT), libc::ENOSYS)?;
     deny_range_too(listed, UNKNOWN, libc::ENOSYS)
 }
 
-/// What shall look as if memory were short.
+/// Denies calls that shall look as if memory were short.
 fn too_long() -> Result<BpfProgram, LayerError> {
     deny(long::rules()?, libc::ENOMEM)
 }
 
-/// What shall look done. The errno 0 is the answer 0 (seccomp(2)).
+/// Calls that shall look done. The errno 0 is the answer 0 (seccomp(2)).
 fn without_effect() -> Result<BpfProgram, LayerError> {
     deny(effects::rules()?, 0)
 }

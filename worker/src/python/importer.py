@@ -1,5 +1,5 @@
-"""Loads the package `warm_up` from texts, in a worker. Nothing of it stays where a run could find it:
-no name in `sys.modules`, no finder, no path.
+"""Loads the package `warm_up` from texts, in a worker. It leaves nothing that a run could find: no name
+in `sys.modules`, no finder, no path.
 """
 
 import sys
@@ -28,8 +28,8 @@ class _Importer:
 
 
 def load(sources, names):
-    """The modules of these names. `sources` has their texts, and those of the modules that they import,
-    by name.
+    """Returns the modules of these names. `sources` has, by name, their texts and the texts of the
+    modules that they import.
     """
     importer = _Importer(sources)
     sys.meta_path.insert(0, importer)

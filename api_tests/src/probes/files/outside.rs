@@ -5,8 +5,9 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect times of files that are open to all.
-const TIMES: &str = "no content is changed: every user of the host may touch such a file; a run may set times \
-                     of its own files, and no layer but one that hides the file or mediates paths can tell them apart";
+const TIMES: &str = "no content is changed; every user of the host may touch such a file; a run may set the \
+                     times of its own files, and only a layer that hides the file or decides by paths can \
+                     tell them apart";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[
@@ -34,19 +35,19 @@ pub const PROBES: &[Probe] = &[
     harm_to(
         &[Decoy("dir")],
         "deny_directories_in_a_directory_open_to_all",
-        "No directory can be made there.",
+        "No directory can be made where every user of the host may write.",
         "x = outcome(lambda: make_and_remove(os.mkdir, new_name(decoy['dir']), os.rmdir), FILES)",
     ),
     harm_to(
         &[Decoy("dir")],
         "deny_symbolic_links_in_a_directory_open_to_all",
-        "No symbolic link can be made there.",
+        "No symbolic link can be made where every user of the host may write.",
         "x = outcome(lambda: make_and_remove(lambda path: os.symlink('/', path), new_name(decoy['dir'])), FILES)",
     ),
     harm_to(
         &[Decoy("dir")],
         "deny_nameless_files_in_a_directory_open_to_all",
-        "No file without a name can be made there.",
+        "No file without a name can be made where every user of the host may write.",
         "x = outcome(lambda: os.open(decoy['dir'], os.O_TMPFILE | os.O_RDWR), FILES, ('ENOTSUP',))",
     ),
     harm_to(
@@ -58,18 +59,18 @@ pub const PROBES: &[Probe] = &[
     harm_to(
         &[Decoy("writable")],
         "deny_truncating_a_file_open_to_all",
-        "Its length can't be changed by its path.",
+        "The length of a file that every user may write to can't be changed by its path.",
         "x = outcome(lambda: os.truncate(decoy['writable'], 0), FILES)",
     ),
     harm_to(
         &[Decoy("writable")],
         "deny_emptying_a_file_open_to_all_while_reading",
-        "Opening it to read does not empty it.",
+        "Opening a file that every user may write to, to read it, does not empty it.",
         "x = outcome(lambda: os.open(decoy['writable'], os.O_RDONLY | os.O_TRUNC), FILES)",
     ),
     Probe::surface(
         "deny_changing_times_of_a_file_open_to_all",
-        "Its times can't be set to now.",
+        "The times of a file that every user may write to can't be set to now.",
         TIMES,
         "x = outcome(lambda: os.utime(decoy['writable']), FILES)",
     )
@@ -83,7 +84,7 @@ pub const PROBES: &[Probe] = &[
     harm_to(
         &[Decoy("writable")],
         "deny_attributes_on_a_file_open_to_all",
-        "It can't be given an extended attribute.",
+        "A file outside can't be given an extended attribute.",
         "x = outcome(lambda: os.setxattr(decoy['writable'], 'user.probe', b'x'), FILES, ('ENOTSUP',))",
     ),
     Probe::harm(

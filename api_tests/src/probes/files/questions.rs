@@ -4,7 +4,7 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect names, sizes and places of files.
-const METADATA: &str = "no content is read: it tells that a file is there, and its size";
+const METADATA: &str = "no content is read; it only shows that a file is there, and its size";
 
 /// A question about a decoy: name, what it shows, the decoy, and the code that asks.
 macro_rules! question {
@@ -30,7 +30,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_locking_shared_files",
         "A file that all runs may read can't be locked against them.",
-        "whoever waits for such a lock is another run's author's code",
+        "only code of other runs waits for such a lock",
         "import fcntl\nx = outcome(lambda: fcntl.flock(open(os.__file__), fcntl.LOCK_EX | fcntl.LOCK_NB))",
     ),
 ];

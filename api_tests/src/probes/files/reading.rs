@@ -5,8 +5,8 @@ use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect what `/proc` tells a run of itself.
-const OF_ITSELF: &str = "it tells a run of its own process, mounts and network; those of others are hidden by \
-                         the namespaces and by ownership";
+const OF_ITSELF: &str = "it shows a run its own process, mounts and network; the namespaces and ownership \
+                         hide those of others";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[

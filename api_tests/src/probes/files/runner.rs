@@ -3,7 +3,7 @@
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect the run's own files.
-const OWN: &str = "it concerns no file but the run's own";
+const OWN: &str = "it concerns only the run's own files";
 
 /// The probes of this file.
 pub const PROBES: &[Probe] = &[

@@ -1,12 +1,12 @@
-//! Bits of a mode with which a program runs as its file's owner or group: each call that could set
+//! Bits of a mode that let a program run as its file's owner or group: each call that could set
 //! them.
 
 use crate::probe::Need::Limit;
 use crate::probe::Probe;
 
 /// Why one layer is enough against these attacks.
-const NOBODY: &str = "the file is the run's own, and where there are mounts the kernel does not heed \
-                      the bits; a program with them would only run as the run's own user";
+const NOBODY: &str = "the file belongs to the run; with the mounts layer the kernel ignores the bits; and a \
+                      program with them would only run as the run's own user";
 
 macro_rules! ways {
     ($($name:literal, $shows:literal, $code:literal;)*) => {

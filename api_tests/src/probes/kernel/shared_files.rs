@@ -3,9 +3,10 @@
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect the page cache and the disk.
-const COSTS: &str = "nothing is read or changed; it takes time of others, or tells what they read";
+const COSTS: &str =
+    "nothing is read or changed; it only costs others time, or shows what they read";
 /// Why one layer is enough against exchange between two runs that both want it.
-const MEETING: &str = "it tells nothing that a run did not mean to tell";
+const MEETING: &str = "it shows nothing that a run did not want to show";
 
 /// A call that a layer may deny, or answer as if it were done. Its arguments are such that the
 /// kernel shows whether it got the call.

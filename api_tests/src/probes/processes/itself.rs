@@ -1,11 +1,11 @@
-//! The run's own process: what it could make of itself.
+//! The run's own process: attributes that it could change.
 
 use crate::probe::Probe;
 
-/// Why one layer may guard what concerns the run itself.
-const ITSELF: &str = "it concerns the run's own process alone";
+/// Why it is enough that one layer guards what concerns the run itself.
+const ITSELF: &str = "it concerns only the run's own process";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_becoming_traceable",
@@ -42,24 +42,24 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_changing_the_user",
         "No call that changes users gets through, not even to oneself.",
-        "no capability is there that would change them",
+        "there is no capability that could change them",
         "uid = os.getuid()\nx = outcome(lambda: call('setresuid', uid, uid, uid))",
     ),
     Probe::surface(
         "deny_changing_the_file_systems_user",
-        "Nor the one for the user that files are opened as.",
-        "no capability is there that would change it",
+        "The call that changes the user for opening files does not get through.",
+        "there is no capability that could change it",
         "x = outcome(lambda: call('setfsuid', os.getuid()))",
     ),
     Probe::surface(
         "deny_changing_groups",
-        "Nor the one for supplementary groups.",
-        "no capability is there that would change them",
+        "The call that changes supplementary groups does not get through.",
+        "there is no capability that could change them",
         "x = outcome(lambda: call('setgroups', 0, None), ('EACCES',), ('EPERM',))",
     ),
     Probe::surface(
         "deny_changing_capabilities",
-        "Nor the one for capabilities.",
+        "The call that changes capabilities does not get through.",
         "there are none, and none can be gained",
         "x = outcome(lambda: call('capset', None, None), CALLS, ('EFAULT',))",
     ),

@@ -2,11 +2,11 @@
 
 use crate::probe::Probe;
 
-/// Why one layer may keep a run from having children.
-const A_CHILD: &str = "a child is what its parent is: the same user, layers and limits; what outlives the run is \
-                       ended by the worker";
+/// Why it is enough that one layer denies children.
+const A_CHILD: &str = "a child has its parent's user, layers and limits, and the worker ends every child that \
+                       outlives the run";
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_fork",
@@ -16,25 +16,25 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::harm(
         "deny_fork_with_a_terminal",
-        "Nor with a terminal of the child's own.",
+        "The process can't be forked with a terminal of the child's own.",
         "x = outcome(lambda: child(os.forkpty()[0]), (*FORKS, 'ENOENT'))",
     ),
     Probe::surface(
         "deny_fork_by_number",
-        "Nor by the old system call, past the C library.",
+        "The process can't be forked by the old system call, past the C library.",
         A_CHILD,
         "x = outcome(lambda: child(call('fork')), FORKS)",
     ),
     Probe::surface(
         "deny_clone",
-        "Nor by the system call that threads are made with.",
+        "The process can't be forked by the system call that threads are made with.",
         A_CHILD,
         "import signal\n\
          x = outcome(lambda: child(call('clone', int(signal.SIGCHLD), 0, 0, 0, 0)), FORKS)",
     ),
     Probe::surface(
         "deny_clone3",
-        "Nor by its successor, whose arguments a filter can't see.",
+        "The process can't be forked by `clone3`, whose arguments a filter can't see.",
         A_CHILD,
         "import signal\n\
          arguments = struct.pack('11Q', 0, 0, 0, 0, int(signal.SIGCHLD), 0, 0, 0, 0, 0, 0)\n\
@@ -84,18 +84,18 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::harm(
         "deny_exec_through_a_link",
-        "Nor a program by a name of the run's own.",
+        "The process can't become a program by way of a link that the run made.",
         "os.symlink('/bin/sh', 'tmp/sh')\n\
          x = outcome(lambda: os.execv('tmp/sh', SHELL), FILES)",
     ),
     Probe::harm(
         "deny_exec_of_a_descriptor",
-        "Nor a program that was opened before.",
+        "The process can't become a program that was opened before.",
         "x = outcome(lambda: os.execve(os.open('/bin/sh', os.O_PATH), SHELL, {}), FILES)",
     ),
     Probe::harm(
         "deny_exec_from_memory",
-        "Nor one that was written to memory.",
+        "The process can't become a program that was written to memory.",
         "def run():\n    \
              file = os.memfd_create('program', 0)\n    \
              os.write(file, b'#!/bin/sh\\n' + SHELL[2].encode())\n    \
@@ -104,7 +104,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::harm(
         "deny_exec_through_the_loader",
-        "Nor one that the dynamic loader is asked to load.",
+        "The process can't become a program that the dynamic loader is asked to load.",
         "loaders = ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1']\n\
          def run():\n    \
              loader = loaders[os.uname().machine == 'aarch64']\n    \

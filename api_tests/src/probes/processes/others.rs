@@ -3,19 +3,20 @@
 use crate::probe::Need::Decoy;
 use crate::probe::Probe;
 
-/// Why one layer may guard what only tells of another process.
-const TELLS: &str = "it tells of a process and changes nothing of it";
+/// Why it is enough that one layer guards what only shows another process.
+const TELLS: &str = "it shows a process and does not change it";
 
-/// Why one layer may guard signals and priorities that the kernel grants by ownership.
-const OWNED: &str = "the kernel's own rule lets it reach processes of the same user alone, and a run has a user, a \
-                     session and a PID namespace that hold no other";
+/// Why it is enough that one layer guards signals and priorities: the kernel grants them by
+/// ownership.
+const OWNED: &str = "the kernel's own rule lets it reach only processes of the same user, and no other \
+                     process is in the user, session and PID namespace of a run";
 
 /// An attack on another process, for which there must be a decoy.
 const fn on_another(name: &'static str, shows: &'static str, code: &'static str) -> Probe {
     Probe::harm(name, shows, code).needs(&[Decoy("writable")])
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     on_another(
         "deny_tracing_another_process",
@@ -25,7 +26,7 @@ pub const PROBES: &[Probe] = &[
     ),
     on_another(
         "deny_reading_memory_of_another_process",
-        "Its memory can't be read by system call.",
+        "The memory of another process can't be read by system call.",
         "buffer = ctypes.create_string_buffer(8)\n\
          def steal():\n    \
              here = struct.pack('QQ', ctypes.addressof(buffer), 8)\n    \
@@ -34,7 +35,7 @@ pub const PROBES: &[Probe] = &[
     ),
     on_another(
         "deny_writing_memory_of_another_process",
-        "Its memory can't be written by system call.",
+        "The memory of another process can't be written by system call.",
         "buffer = ctypes.create_string_buffer(8)\n\
          def change():\n    \
              here = struct.pack('QQ', ctypes.addressof(buffer), 8)\n    \
@@ -43,32 +44,32 @@ pub const PROBES: &[Probe] = &[
     ),
     on_another(
         "deny_opening_memory_of_another_process",
-        "Its memory can't be opened in /proc.",
+        "The memory of another process can't be opened in /proc.",
         "x = outcome(lambda: os.open(f\"/proc/{decoy['pid']}/mem\", os.O_RDWR), FILES)",
     ),
     on_another(
         "deny_reading_the_environment_of_another_process",
-        "Its environment can't be read.",
+        "The environment of another process can't be read.",
         "x = outcome(lambda: decoy['secret'].encode() in read(f\"/proc/{decoy['pid']}/environ\"), FILES)",
     ),
     on_another(
         "deny_reading_the_command_line_of_another_process",
-        "Its command line can't be read.",
+        "The command line of another process can't be read.",
         "x = outcome(lambda: decoy['secret'].encode() in read(f\"/proc/{decoy['pid']}/cmdline\"), FILES)",
     ),
     on_another(
         "deny_reading_where_another_process_has_its_memory",
-        "Its memory map can't be read.",
+        "The memory map of another process can't be read.",
         "x = outcome(lambda: read(f\"/proc/{decoy['pid']}/maps\"), FILES)",
     ),
     on_another(
         "deny_listing_descriptors_of_another_process",
-        "Its descriptors can't be listed.",
+        "The descriptors of another process can't be listed.",
         "x = outcome(lambda: os.listdir(f\"/proc/{decoy['pid']}/fd\"), FILES)",
     ),
     on_another(
         "deny_reading_files_as_another_process_sees_them",
-        "Its root directory is no way to files.",
+        "The root directory of another process is no way to files.",
         "x = outcome(lambda: read(f\"/proc/{decoy['pid']}/root\" + decoy['file']), FILES)",
     ),
     Probe::harm(
@@ -78,23 +79,23 @@ pub const PROBES: &[Probe] = &[
     ),
     on_another(
         "deny_limiting_another_process",
-        "Its resource limits can't be changed.",
+        "The resource limits of another process can't be changed.",
         "import resource\n\
          x = outcome(lambda: resource.prlimit(decoy['pid'], resource.RLIMIT_CORE, (0, 0)), PROCESSES)",
     ),
     on_another(
         "deny_pinning_another_process",
-        "It can't be bound to a processor.",
+        "Another process can't be bound to a processor.",
         "x = outcome(lambda: os.sched_setaffinity(decoy['pid'], os.sched_getaffinity(0)), PROCESSES)",
     ),
     on_another(
         "deny_rescheduling_another_process",
-        "Its scheduling policy can't be changed.",
+        "The scheduling policy of another process can't be changed.",
         "x = outcome(lambda: os.sched_setscheduler(decoy['pid'], os.SCHED_BATCH, os.sched_param(0)), PROCESSES)",
     ),
     on_another(
         "deny_slowing_another_process",
-        "Its priority can't be lowered.",
+        "The priority of another process can't be lowered.",
         "x = outcome(lambda: os.setpriority(os.PRIO_PROCESS, decoy['pid'], 5), PROCESSES)",
     ),
     Probe::surface(
@@ -105,13 +106,13 @@ pub const PROBES: &[Probe] = &[
     ),
     on_another(
         "deny_slowing_input_and_output_of_another_process",
-        "The priority of its disk accesses can't be lowered.",
+        "The priority of another process's disk accesses can't be lowered.",
         "WHO_PROCESS, BEST_EFFORT_LAST = 1, 2 << 13 | 7\n\
          x = outcome(lambda: call('ioprio_set', WHO_PROCESS, decoy['pid'], BEST_EFFORT_LAST), PROCESSES)",
     ),
     on_another(
         "deny_moving_memory_of_another_process",
-        "Its memory can't be moved to another node.",
+        "The memory of another process can't be moved to another node.",
         "x = outcome(lambda: call('move_pages', decoy['pid'], 0, None, None, None, 0), PROCESSES)",
     ),
     on_another(
@@ -124,7 +125,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_advice_on_memory_of_another_process",
-        "The kernel can't be advised to page its memory out.",
+        "The kernel can't be advised to page out the memory of another process.",
         "the kernel itself wants a capability for it",
         "MADV_COLD = 20\n\
          def advise():\n    \
@@ -159,7 +160,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("writable")]),
     Probe::surface(
         "deny_asking_for_the_priority_of_another_process",
-        "Its priority can't be asked.",
+        "The priority of another process can't be asked.",
         TELLS,
         "x = outcome(lambda: Returned(os.getpriority(os.PRIO_PROCESS, decoy['pid'])), PROCESSES)",
     )
@@ -167,7 +168,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_handles_of_processes",
         "A descriptor of a process can't be had.",
-        "each use of one is denied by itself",
+        "each use of it is denied too",
         "x = outcome(lambda: call('pidfd_open', os.getpid(), 0))",
     ),
 ];

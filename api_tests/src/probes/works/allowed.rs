@@ -18,7 +18,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::works(
         "allow_pools_of_threads",
-        "So can pools of them.",
+        "Pools of threads can be started and joined.",
         "[1,4,9]",
         "from concurrent.futures import ThreadPoolExecutor\n\
          with ThreadPoolExecutor(3) as pool: x = list(pool.map(lambda n: n * n, [1, 2, 3]))",
@@ -123,7 +123,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Limit("FSIZE")]),
     Probe::works(
         "allow_temporary_directories",
-        "So do its directories.",
+        "Directories of tempfile work.",
         "true",
         "import os, tempfile\nwith tempfile.TemporaryDirectory() as path: x = os.path.isdir(path)",
     )
@@ -156,7 +156,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::works(
         "allow_pipes",
-        "So can a pipe.",
+        "A pipe can be written to and read from.",
         "\"ping\"",
         "import os\nreads, writes = os.pipe()\nos.write(writes, b'ping')\nx = os.read(reads, 9).decode()",
     ),

@@ -185,7 +185,7 @@ pub const REQUESTS: &[Probe] = &[
     .original("deny_python_path_arbitrary_read"),
     Probe::answers(
         "support_refusals_of_file_names",
-        "So is a file of another name, which would be written somewhere else.",
+        "A request with a file of another name, which would be written somewhere else, is refused.",
         Expected::Refused(
             400,
             "Only allowed name for uploaded file is 'python_lib.zip'",

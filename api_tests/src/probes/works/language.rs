@@ -1,4 +1,4 @@
-//! The language and its library, as authors use them; how runs end.
+//! Python's language and library, as authors use them, and how runs end.
 
 use crate::probe::Need::Limit;
 use crate::probe::{Asked, Expected, Probe, ProbePlan};
@@ -70,7 +70,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::fails(
         "support_messages_at_the_exit",
-        "So is a message.",
+        "A message that code exits with is reported.",
         "stderr: b'bye\\n' with status code: 1",
         "import sys\nsys.exit('bye')",
     ),
@@ -82,7 +82,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::fails(
         "support_aborts",
-        "So is an abort.",
+        "An abort is reported by its signal.",
         "with status code: -6",
         "import os\nos.abort()",
     ),

@@ -11,7 +11,7 @@ macro_rules! library {
     };
 }
 
-/// The part.
+/// The probes of this file.
 pub const PROBES: &[Probe] = &[
     library! { "numpy", "support_numpy", "numpy works.", "[[7.0,10.0],[15.0,22.0],10]" =>
     "import numpy\na = numpy.array([[1., 2.], [3., 4.]])\n\

@@ -1,10 +1,10 @@
-# The container's profile applied by a real container runtime, with what docs/containers.md has it
-# given in its mode with every layer; the profile loaded by one that may load profiles and nothing
-# else, as compose's loader.
+# A real container runtime applies the container's profile. The container gets what
+# docs/containers.md gives it in the mode with every layer. A process that may load profiles and do
+# nothing else loads the profile, like the loader in compose.
 # shellcheck shell=bash disable=SC2034,SC2154
 setpriv --bounding-set=-all,+mac_admin --inh-caps=-all --no-new-privs /payload/deploy/apparmor.sh load container
 preload=$every_library
-# Of an execution: on a busy host matplotlib's import alone takes 10 s there.
+# The limit of an execution: on a busy host, matplotlib's import alone takes 10 s in a guest.
 limit_seconds=30
 mark
 start_service 'uid = "require"' 'namespaces = "require"' 'mounts = "require"' 'landlock = "require"' \

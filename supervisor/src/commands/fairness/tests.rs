@@ -2,7 +2,7 @@ use super::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Files of a host.
+/// The files of a host.
 struct Host(PathBuf);
 
 impl Host {
@@ -22,7 +22,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // One without files has no directory.
+        // A host without files has no directory.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,11 +1,11 @@
-"""Executes settings of the original that are written in Python, as Django would, and says what they hold.
+"""Executes settings of the original that are written in Python, as Django would, and prints what they set.
 
     python django_settings.py FILE
 
-It prints a JSON object: what FILE sets, by name. Values are given of the two names that codejail reads; of all
-others the name alone, since they may be secrets. What the file prints goes to standard error.
+It prints a JSON object with the names that FILE sets. The two names that codejail reads have their values. All other
+names have no value, since it may be a secret. What the file prints goes to standard error.
 
-The original need not be installed: what settings files import of it is made up here, with the names and the plain
+The original need not be installed. What settings files import from it is made here, with the names and the plain
 values that its own modules have. The Tutor plugin uses the same functions.
 """
 
@@ -20,7 +20,7 @@ import signal
 import sys
 
 READ = ("CODEJAIL_ENABLED", "CODE_JAIL")
-# Nobody's settings take longer. A file that waits for something is ended.
+# No settings take longer. A file that waits for something is ended.
 SECONDS_MAX = 60
 
 
@@ -37,7 +37,9 @@ def _logging(*_arguments, **_options):
 
 
 def original_settings():
-    """What settings files import from the original's modules by `*`: new objects, which they may change."""
+    """The names that settings files import from the original's modules by `*`. The objects are new, since the
+    files may change them.
+    """
     return {
         "ALLOWED_HOSTS": [],
         "DATABASES": {"default": {}},
@@ -70,7 +72,7 @@ def original_settings():
 
 
 def class_settings():
-    """The classes of the service that Tutor ran from 19 to 21: their limits were none but FSIZE."""
+    """The settings of the service that Tutor ran from 19 to 21. It set no limit but FSIZE."""
     limits = {"CPU": 0, "REALTIME": 0, "VMEM": 0, "FSIZE": 10 << 20, "NPROC": 0, "PROXY": 0}
     code_jail = {"python_bin": "/sandbox/venv/bin/python", "user": "sandbox", "limits": limits, "limit_overrides": {}}
     base = type("BaseConfig", (), {"DEBUG": False, "CODE_JAIL": code_jail})
@@ -78,7 +80,7 @@ def class_settings():
     return {name: type(name, (base,), {}) for name in names} | {"BaseConfig": base}
 
 
-# Each module with what it holds. Those without a maker are packages.
+# Each module with the function that makes its names. Modules without a function are packages.
 MODULES = {
     "codejail_service": None,
     "codejail_service.settings": None,
@@ -107,7 +109,7 @@ class _Original(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @contextlib.contextmanager
 def original_modules():
-    """While it lasts, the original's modules can be imported, whatever is installed."""
+    """Within this context the original's modules can be imported, whatever is installed."""
     finder = _Original()
     hidden = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
     sys.meta_path.insert(0, finder)
@@ -121,14 +123,14 @@ def original_modules():
 
 
 def execute(source, file, namespace):
-    """Executes settings over a namespace, which it changes."""
+    """Executes settings in a namespace, which they change."""
     code = compile(source, file, "exec")
     with original_modules():
         exec(code, namespace)
 
 
 def plain(value):
-    """A value of settings as JSON can write it; what it can't write becomes text, which then is no right value."""
+    """A value in a form that JSON can write. Any other value becomes text, which is refused as a wrong value later."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -143,20 +145,20 @@ def plain(value):
 
 
 def assigned(source):
-    """Names that a file assigns to at its top or below it."""
+    """Names that a file assigns to, at its top level or below."""
     nodes = ast.walk(ast.parse(source))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def settings_of(source, file):
-    """What the file sets: values of what codejail reads, `None` for each other name."""
+    """The names that the file sets: with the value if codejail reads it, otherwise with `None`."""
     namespace = {"__name__": "settings", "__file__": os.path.abspath(file)}
     execute(source, file, namespace)
     before = original_settings()
     names = assigned(source)
     production = namespace.get("ProductionConfig")
     if "CODE_JAIL" not in namespace and isinstance(production, type):
-        # The older service has no switch: it executes.
+        # The older service has no switch: it always executes.
         before = {}
         namespace = {"CODEJAIL_ENABLED": True, "CODE_JAIL": production.CODE_JAIL} | dict(vars(production))
     changed = {
@@ -173,7 +175,7 @@ def main(file):
     os.dup2(2, 1)
     with open(file, encoding="utf-8") as stream:
         source = stream.read()
-    # Settings import their neighbours.
+    # Settings import files beside them.
     sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
     text = json.dumps(settings_of(source, file))
     sys.stdout.flush()

@@ -1,9 +1,9 @@
-//! Names of settings that have to do with the original's own software alone: Django's (version
-//! 5.2), its extensions', and a few of its settings modules.
+//! Settings that concern only the software of the original: the names that Django 5.2, its
+//! extensions and a few of the original's settings modules use.
 
 const DJANGO: &str = include_str!("django_names.txt");
 
-/// Why a setting of this name changes nothing here; `None` if nobody knows the name.
+/// Why a setting of this name changes nothing here; `None` if the name is not known.
 #[must_use]
 pub fn why(name: &str) -> Option<&'static str> {
     match name {

@@ -1,5 +1,5 @@
-//! `codejail import-settings FILE`: the original's settings as a configuration of our own, with an
-//! account of each key.
+//! `codejail import-settings FILE`: makes a configuration of the original's settings, and says for
+//! each key what became of it.
 
 mod foreign;
 
@@ -9,10 +9,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-/// What a settings file in Python is executed by.
+/// The Python program that executes a settings file.
 const SCRIPT: &str = include_str!("django_settings.py");
 
-/// Settings are some kilobytes; a service with a hundred limit overrides has 20.
+/// Settings have some kilobytes; those of a service with a hundred limit overrides have 20.
 const SETTINGS_BYTES_MAX: u64 = 4 << 20;
 
 /// Why nothing could be imported.
@@ -21,7 +21,7 @@ pub enum ImportError {
     /// The file can't be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
-    /// It is larger than settings are.
+    /// The file is larger than settings are.
     #[error("{0}: it has more than {SETTINGS_BYTES_MAX} bytes, so it is no settings file")]
     TooLarge(PathBuf),
     /// It is not UTF-8.
@@ -30,25 +30,25 @@ pub enum ImportError {
     /// It is not YAML.
     #[error(transparent)]
     Yaml(ConfigError),
-    /// The configuration that it should go over is not right.
+    /// The configuration in TOML, over which the settings go, has a mistake.
     #[error(transparent)]
     Over(ConfigError),
-    /// There is no Python to execute it.
+    /// The Python that executes it can't be started.
     #[error("cannot start {0}, which --python names: {1}")]
     Start(PathBuf, #[source] io::Error),
-    /// It could not be executed; Python has said why.
+    /// The file could not be executed; Python has said why.
     #[error(
         "{0}: Python could not execute it ({1}). If it imports modules that are missing, name a \
          Python that has them with --python, for example the original's"
     )]
     Execute(PathBuf, ExitStatus),
-    /// What the Python program wrote is not what it writes.
+    /// The Python program wrote something else than settings.
     #[error("{0}: its settings can't be read from Python: {1}")]
     Answer(PathBuf, #[source] serde_json::Error),
 }
 
 impl ImportError {
-    /// By sysexits(3): EX_NOINPUT, EX_DATAERR, EX_CONFIG.
+    /// The exit status by sysexits(3): EX_NOINPUT, EX_DATAERR, EX_CONFIG.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -59,11 +59,11 @@ impl ImportError {
     }
 }
 
-/// Imports a file: Python, if its name ends in `.py`, and else YAML. Its settings go over a
-/// configuration in TOML, if one is named.
+/// Imports a file: Python, if its name ends in `.py`, otherwise YAML. If a configuration in TOML is
+/// named, the settings go over it.
 ///
 /// # Errors
-/// It can't be read, parsed or executed. A key that is not understood is no error.
+/// The file can't be read, parsed or executed. A key that is not understood is not an error.
 pub fn run(file: &Path, python: &Path, over: Option<&Path>) -> Result<Imported, ImportError> {
     let document = document(file, python)?;
     import(file, &document, over, foreign::why).map_err(ImportError::Over)
@@ -81,7 +81,7 @@ fn document(file: &Path, python: &Path) -> Result<Document, ImportError> {
     Ok(Document::of_json(&executed(file, python)?))
 }
 
-/// What Python finds in a settings file that it executes.
+/// The settings that Python finds when it executes the file.
 fn executed(file: &Path, python: &Path) -> Result<serde_json::Value, ImportError> {
     let mut child = Command::new(python)
         .args(["-c", SCRIPT])
@@ -91,7 +91,7 @@ fn executed(file: &Path, python: &Path) -> Result<serde_json::Value, ImportError
         .spawn()
         .map_err(|error| ImportError::Start(python.to_owned(), error))?;
     let read = child.stdout.take().map_or(Ok(None), bounded);
-    // The script ends itself after a minute, and its pipe was read to the end or is closed.
+    // The script ends itself after a minute. Its pipe was read to the end, or is closed.
     let ended = child.wait();
     let failed = |error| ImportError::Read(file.to_owned(), error);
     let (answer, status) = (read.map_err(failed)?, ended.map_err(failed)?);
@@ -102,7 +102,7 @@ fn executed(file: &Path, python: &Path) -> Result<serde_json::Value, ImportError
     serde_json::from_slice(&answer).map_err(|error| ImportError::Answer(file.to_owned(), error))
 }
 
-/// All of it; nothing if it is too much.
+/// All bytes; none if there are too many.
 fn bounded(source: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = source

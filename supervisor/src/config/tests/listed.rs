@@ -1,8 +1,8 @@
-//! The list of keys, the types, the defaults and the document say the same.
+//! The list of keys, the types, the defaults and the document agree.
 
 use super::*;
 
-/// A configuration with something at every key.
+/// A configuration with a value for every key.
 pub fn full() -> Config {
     let mut config = Config::default();
     config.python.worker_module = Some(PathBuf::from("/x"));

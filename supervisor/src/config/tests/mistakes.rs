@@ -1,4 +1,4 @@
-//! What is wrong is named: the key, its value, its source, and what would be right.
+//! An error names the key, its value, its source, and what would be right.
 
 use super::*;
 

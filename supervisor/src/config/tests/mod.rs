@@ -16,7 +16,7 @@ mod mistakes;
 mod reload;
 mod sources;
 
-/// Files and variables of one test; the files go with it.
+/// Files and variables of one test. The files are removed with it.
 #[derive(Default)]
 struct Given {
     sources: Sources,
@@ -69,7 +69,7 @@ impl Given {
         self.sources.load().unwrap_err()
     }
 
-    /// The error, with FILE for the one file.
+    /// The error. FILE stands for the name of the file.
     fn error(&self) -> String {
         let error = self.sources_error().to_string();
         match &self.files[..] {

@@ -1,4 +1,4 @@
-//! Each key is applied by a reload, or named as one that waits for a restart.
+//! A reload applies each key, or names it as a key that waits for a restart.
 
 use super::super::settings::insert;
 use super::super::value_type::ValueType;
@@ -6,7 +6,7 @@ use super::listed::full;
 use super::*;
 use toml::{Table, Value};
 
-/// `config` with another value at one key, or without one.
+/// `config` with another value for one key, or without that key.
 fn with(config: &Config, path: &[String], value: Option<Value>) -> Config {
     let mut table = Table::new();
     for (other, old) in print::leaves(config).unwrap() {
@@ -19,7 +19,7 @@ fn with(config: &Config, path: &[String], value: Option<Value>) -> Config {
     table.try_into().unwrap()
 }
 
-/// Another value that this key admits.
+/// Another value that this key allows.
 fn another(kind: ValueType, value: &Value) -> Value {
     let text = |text: &str| Value::String(text.to_owned());
     let another = match kind {

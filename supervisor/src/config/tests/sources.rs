@@ -173,7 +173,7 @@ fn uid_base_follows_from_the_ids_of_a_user_namespace_unless_a_source_has_it() {
     assert_eq!(chosen.notes, [Note::Chosen(said.to_owned())]);
     let set = pod(Given::default().variable("CODEJAIL_SANDBOX__UID_BASE", "50000"));
     assert_eq!((set.config.sandbox.uid_base, set.notes), (50_000, vec![]));
-    // Wrong as it is: the start refuses it and says what would be right.
+    // This value is wrong here: the start refuses it, and says what would be right.
     let default = pod(Given::default().toml("sandbox.uid_base = 349590000"));
     assert_eq!(
         (default.config.sandbox.uid_base, default.notes),

@@ -1,6 +1,6 @@
-//! What is wrong with a text, and where, as Python counts.
+//! The fault of a text, and its place, counted as Python counts.
 //!
-//! Never holds a piece of the text: errors go to logs, payloads don't.
+//! An error never contains a part of the text: errors go to logs, and payloads must not.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use super::{INTEGER_DIGITS_MAX, NESTING_MAX};
 /// Why a text is refused. `Display` gives the sentence for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON: Python's `JSONDecodeError`, in its words.
+    /// The text is not JSON: Python's `JSONDecodeError`, in its words.
     #[error("{what}: {at}")]
     Syntax {
         /// CPython's sentence, without the place.
         what: &'static str,
-        /// Where CPython says it is.
+        /// The place that CPython reports.
         at: Position,
     },
     /// Python's `ValueError: Exceeds the limit (4300 digits) for integer string conversion`.
     #[error("Integer of {digits} digits exceeds the limit of {INTEGER_DIGITS_MAX} digits: {at}")]
     IntegerTooLong {
-        /// How many digits it has, the sign not counted.
+        /// How many digits the integer has, without the sign.
         digits: usize,
         /// Its first character.
         at: Position,
@@ -70,7 +70,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Counted when there is an error only: a scan that succeeds knows nothing but byte offsets.
+    /// This is computed only for an error. A scan that succeeds uses byte offsets only.
     fn of(bytes: &[u8], at: usize) -> Self {
         let before = &bytes[..at];
         let line_start = before
@@ -95,7 +95,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// In UTF-8 each code point has one byte that does not continue another.
+/// In UTF-8, each code point has exactly one byte that is not a continuation byte.
 fn code_points(utf8: &[u8]) -> usize {
     utf8.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
 }

@@ -1,13 +1,13 @@
-//! How values nest: the one loop that walks a whole text and says where its value ends.
+//! How values nest: the one loop that walks through a whole text and finds the end of its value.
 //!
 //! It follows `_parse_object_unicode` and `_parse_array_unicode` of CPython 3.11's
-//! `Modules/_json.c`, order of checks included, since that decides which error is reported. Those
-//! recurse; this never does.
+//! `Modules/_json.c`, also in the order of checks, which decides which error is reported. The
+//! functions of CPython recurse; this loop does not.
 
 use super::token::{scalar_end, skip_space, string_end};
 use super::{JsonError, NESTING_MAX};
 
-/// Where the value that starts at `start` ends.
+/// The end of the value that begins at `start`.
 pub(super) fn value_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let mut walk = Walk {
         bytes,
@@ -25,7 +25,7 @@ pub(super) fn value_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> 
     }
 }
 
-/// What follows at an offset.
+/// What the loop expects at an offset.
 enum Step {
     /// A value must start here.
     Value(usize),
@@ -68,7 +68,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The start of an item: in an object a key and a colon come before the value.
+    /// The start of an item. In an object, a key and a colon come before the value.
     fn item_at(&self, container: Container, at: usize) -> Result<Step, JsonError> {
         if container == Container::Array {
             return Ok(Step::Value(at));
@@ -107,8 +107,8 @@ impl Container {
     }
 }
 
-/// The containers that are open, outermost first: a stack of bits, so that its bound costs 128
-/// bytes and no allocation.
+/// The open containers, the outermost first. They are a stack of bits, so its bound takes 128 bytes
+/// and no allocation.
 #[derive(Default)]
 struct Containers {
     depth: usize,
@@ -116,7 +116,8 @@ struct Containers {
 }
 
 impl Containers {
-    /// False, and nothing done, if [`NESTING_MAX`] of them are open already.
+    /// Opens a container. If [`NESTING_MAX`] containers are open already, does nothing and returns
+    /// false.
     fn push(&mut self, container: Container) -> bool {
         if self.depth == NESTING_MAX {
             return false;

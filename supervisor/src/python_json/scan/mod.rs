@@ -1,12 +1,12 @@
-//! Python's dialect of JSON: is this text one value, and where do its parts lie?
+//! Python's dialect of JSON: is this text one value, and where are its parts?
 //!
-//! Accepts exactly what `json.loads(str)` of CPython 3.11 accepts and refuses the rest in its
-//! words: `NaN`, `Infinity`, integers of any size up to Python's own limit and escaped lone
-//! surrogates are legal, `serde_json` and `jiter` have no such mode. What it says is checked
-//! against CPython itself in `tests/system/python_json/`.
+//! The scan accepts exactly what `json.loads(str)` of CPython 3.11 accepts. It refuses all other
+//! texts in CPython's words. `NaN`, `Infinity`, integers of any size up to Python's own limit, and
+//! escaped lone surrogates are legal; `serde_json` and `jiter` have no such mode.
+//! `tests/system/python_json/` compares it with CPython itself.
 //!
-//! It builds nothing: no numbers, no maps, no trees, so no value can change on its way to the
-//! sandbox. A scan allocates nothing, never recurses, and is linear in the text's length.
+//! The scan makes no numbers, no maps and no trees. So no value can change on its way to the
+//! sandbox. It allocates nothing, never recurses, and takes time linear in the length of the text.
 
 mod error;
 mod grammar;
@@ -20,22 +20,22 @@ pub use string::CodePoints;
 
 /// How many arrays and objects may be open at once.
 ///
-/// CPython 3.11's C scanner takes one step of the recursion limit (1000) for each container, the
-/// frames below it take the others: 995 levels pass when a script's top level calls `json.loads`,
-/// 994 from a function that it calls. The few levels between those and this constant are for the
-/// frames of the sandbox's runner.
+/// CPython 3.11's C scanner takes one step of the recursion limit (1000) for each container, and
+/// the frames below it take some too. If a script's top level calls `json.loads`, 995 levels pass;
+/// if a function of the script does, 994 pass. The few levels between those and this constant are
+/// for the frames of the sandbox's runner.
 pub const NESTING_MAX: usize = 990;
 
-/// How many digits an integer may have: `sys.int_info.default_max_str_digits`, CPython's bound on
-/// the quadratic conversion. Floats have no such bound.
+/// How many digits an integer may have: `sys.int_info.default_max_str_digits`. CPython has this
+/// bound because the time of the conversion is quadratic. Floats have no such bound.
 pub const INTEGER_DIGITS_MAX: usize = 4300;
 
-/// Scans a text that must be one JSON value, with nothing but whitespace around it.
+/// Scans a text, which must be one JSON value, with only whitespace around it.
 ///
 /// # Errors
-/// Where `json.loads` raises: [`JsonError::Syntax`] in the words of CPython's `Modules/_json.c` and
-/// `Lib/json/decoder.py`, or one of the two refusals that Python makes in other exceptions. The
-/// first fault of the text counts, as there.
+/// The cases in which `json.loads` raises: [`JsonError::Syntax`] in the words of CPython's
+/// `Modules/_json.c` and `Lib/json/decoder.py`, or one of the two refusals for which Python raises
+/// other exceptions. As in Python, the first fault of the text counts.
 pub fn scan(text: &str) -> Result<Raw<'_>, JsonError> {
     let bytes = text.as_bytes();
     if text.starts_with('\u{feff}') {

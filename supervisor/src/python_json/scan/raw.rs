@@ -1,8 +1,8 @@
-//! A value that has passed the scan, as a slice of its text, and the parts of it.
+//! A value that has passed the scan, as a slice of its text, and the parts of the value.
 //!
-//! Trusts its text: only a scan makes a [`Raw`], so nothing here reports errors, and nothing here
-//! decodes. Stepping over a part reads it once; whoever descends level by level pays that for each
-//! level.
+//! Only a scan makes a [`Raw`]. So this file trusts the text: it reports no errors and decodes
+//! nothing. To step over a part means to read it once. A caller that descends level by level reads
+//! the text once for each level.
 
 use super::string::CodePoints;
 use super::token::{plain_end, skip_space};
@@ -44,7 +44,7 @@ impl<'a> Raw<'a> {
         self.text
     }
 
-    /// What the value is; reads the first byte, and a number whole.
+    /// The type of the value. Reads only the first byte, but all of a number.
     pub fn kind(self) -> JsonType {
         match self.text.as_bytes() {
             [b'{', ..] => JsonType::Object,
@@ -177,8 +177,8 @@ impl<'a> Remainder<'a> {
     }
 }
 
-/// The length of the value that `bytes` begin with. Brackets are only counted: that they match is
-/// known.
+/// The length of the value at the beginning of `bytes`. Brackets are only counted: the scan has
+/// made sure that they match.
 fn item_len(bytes: &[u8]) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -197,7 +197,7 @@ fn item_len(bytes: &[u8]) -> usize {
     at
 }
 
-/// Past the closing quote of the string whose opening one is at `quote`.
+/// The place after the closing quote of the string whose opening quote is at `quote`.
 fn string_len(bytes: &[u8], quote: usize) -> usize {
     let mut at = plain_end(bytes, quote + 1);
     while bytes.get(at) == Some(&b'\\') {

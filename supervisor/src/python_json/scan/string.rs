@@ -1,7 +1,7 @@
 //! The Python `str` that a JSON string stands for.
 //!
-//! A Python string may hold lone surrogates, a Rust one may not: so code points are `u32` and
-//! decoded strings are bytes, never `String`, and nothing is replaced or lost.
+//! A Python string may contain lone surrogates, and a Rust string may not. So code points are
+//! `u32`, and decoded strings are bytes, never `String`. No character is replaced or lost.
 
 use std::borrow::Cow;
 use std::str::Chars;
@@ -9,11 +9,11 @@ use std::str::Chars;
 use super::RawString;
 
 impl<'a> RawString<'a> {
-    /// The decoded string in generalised UTF-8: UTF-8 in which a lone surrogate has its three
-    /// bytes, which is what Python's `encode('utf-8', 'surrogatepass')` gives. Two strings are
-    /// equal in Python exactly if these bytes are: each code point has one encoding, and an escaped
-    /// pair has become one code point before. Allocates only if there is an escape, and then no
-    /// more than the text's length.
+    /// The decoded string in generalised UTF-8. That is UTF-8, but a lone surrogate has its three
+    /// bytes, as in Python's `encode('utf-8', 'surrogatepass')`. Two strings are equal in Python
+    /// exactly if these bytes are equal: each code point has one encoding, and an escaped pair has
+    /// become one code point before. It allocates only if there is an escape, and then at most the
+    /// length of the text.
     pub fn decode(self) -> Cow<'a, [u8]> {
         let text = self.between_quotes();
         if !text.contains('\\') {
@@ -51,7 +51,7 @@ impl<'a> CodePoints<'a> {
         }
     }
 
-    /// What the escape stands for whose backslash was just taken.
+    /// The code point of the escape whose backslash was just taken.
     fn escaped(&mut self) -> Option<u32> {
         Some(match self.rest.next()? {
             'b' => 0x08,
@@ -67,8 +67,8 @@ impl<'a> CodePoints<'a> {
         })
     }
 
-    /// `\ud83d\ude00` is one code point. A high surrogate joins with what follows only if that is
-    /// an escaped low one; any other escape there stands for itself, and may join with the one
+    /// `\ud83d\ude00` is one code point. A high surrogate joins with the next escape only if that
+    /// is a low surrogate. Any other escape is a code point of its own, and may join with the one
     /// after it.
     fn joined(&mut self, high: u32) -> Option<u32> {
         if !(0xD800..0xDC00).contains(&high) {

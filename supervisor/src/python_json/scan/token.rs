@@ -1,7 +1,7 @@
-//! Where a single token ends: space, strings, numbers and names.
+//! The ends of single tokens: space, strings, numbers and names.
 //!
-//! Knows nothing of nesting and never looks past the token. Offsets are bytes and always lie on a
-//! character's start, because every token begins and ends with ASCII.
+//! This file knows nothing of nesting, and never looks past the token. Offsets are in bytes. They
+//! are always the start of a character, because every token begins and ends with ASCII.
 
 use super::{INTEGER_DIGITS_MAX, JsonError};
 
@@ -13,7 +13,7 @@ pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The end of the string, number or name at `at` (`scan_once_unicode`, containers apart).
+/// The end of the string, number or name at `at` (`scan_once_unicode`, without containers).
 pub(super) fn scalar_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     let name: &[u8] = match bytes.get(at) {
         Some(b'"') => return string_end(bytes, at),
@@ -36,8 +36,8 @@ fn expecting_value(bytes: &[u8], at: usize) -> JsonError {
     JsonError::syntax(bytes, at, "Expecting value")
 }
 
-/// `_match_number_unicode`: takes the longest number and leaves the rest, so `1.` is a `1` and
-/// extra data.
+/// `_match_number_unicode`: takes the longest number and leaves the rest. So `1.` is a `1` with
+/// extra data after it.
 fn number_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let integer = start + usize::from(bytes.get(start) == Some(&b'-'));
     let integer_end = match bytes.get(integer) {
@@ -53,7 +53,7 @@ fn number_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     Ok(end)
 }
 
-/// Past a `.` and digits, or `at` itself if that is not what is there.
+/// The place after a `.` and digits; `at` itself if there is something else.
 fn fraction_end(bytes: &[u8], at: usize) -> usize {
     if bytes.get(at) != Some(&b'.') {
         return at;
@@ -62,7 +62,7 @@ fn fraction_end(bytes: &[u8], at: usize) -> usize {
     if end > at + 1 { end } else { at }
 }
 
-/// Past an `e`, a sign or none, and digits, or `at` itself if that is not what is there.
+/// The place after an `e`, an optional sign, and digits; `at` itself if there is something else.
 fn exponent_end(bytes: &[u8], at: usize) -> usize {
     let Some(b'e' | b'E') = bytes.get(at) else {
         return at;
@@ -79,8 +79,8 @@ fn digits_end(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Past the closing quote of the string whose opening one is at `quote` (`scanstring_unicode`,
-/// strict).
+/// The place after the closing quote of the string whose opening quote is at `quote`
+/// (`scanstring_unicode`, strict).
 pub(super) fn string_end(bytes: &[u8], quote: usize) -> Result<usize, JsonError> {
     let mut at = quote + 1;
     loop {
@@ -103,7 +103,8 @@ fn escape_end(bytes: &[u8], quote: usize, backslash: usize) -> Result<usize, Jso
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(backslash + 2),
         Some(b'u') => {
             let end = backslash + 6;
-            // CPython wants one character more after the digits, and says so if it is missing.
+            // CPython needs one more character after the digits, and reports an error if it is
+            // missing.
             match bytes.get(backslash + 2..end) {
                 Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) && end < bytes.len() => Ok(end),
                 _ => Err(JsonError::syntax(
@@ -120,7 +121,7 @@ fn escape_end(bytes: &[u8], quote: usize, backslash: usize) -> Result<usize, Jso
 
 /// The first quote, backslash or control character at or after `at`, or the end of the text.
 ///
-/// Most of a payload is program text in one long string, so this goes eight bytes at a time.
+/// Most of a payload is program text in one long string, so this looks at eight bytes at a time.
 pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     let (words, tail) = rest.as_chunks::<8>();
@@ -136,8 +137,8 @@ pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
     bytes.len() - tail.len() + in_tail.unwrap_or(tail.len())
 }
 
-/// Sets the top bit of each byte of `word` that is a quote, a backslash or below 0x20. Exact for
-/// the lowest of them; a borrow may set a false mark above it, which nobody looks at.
+/// Sets the top bit of each byte of `word` that is a quote, a backslash or below 0x20. The lowest
+/// such bit is exact. A borrow may set wrong bits above it, which are not used.
 fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;

@@ -1,5 +1,5 @@
-//! Conditions, rules and filters, in few words: what `policy.rs` says, for seccompiler and the
-//! kernel.
+//! Short functions with which `policy.rs` writes conditions, rules and filters. They make what
+//! seccompiler and the kernel need.
 
 use super::syscalls::Group;
 use super::{LAYER, LayerError};
@@ -10,10 +10,11 @@ use seccompiler::{
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-/// By system call: a filter matches the call if one of the rules does, or if there are none.
+/// The rules of each system call. A filter matches a call if one of its rules matches, or if it has
+/// no rules.
 pub type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The calls of these lists, whatever their arguments.
+/// The calls of these groups, whatever their arguments.
 pub fn any_argument(lists: &[&[Group]]) -> Rules {
     let groups = lists.iter().flat_map(|list| list.iter());
     groups
@@ -26,12 +27,12 @@ pub fn any_argument_of(calls: &[i64]) -> Rules {
     calls.iter().map(|call| (*call, vec![])).collect()
 }
 
-/// Constants of C that are signed, as the kernel compares them.
+/// Signed constants of C as unsigned numbers, as the kernel compares them.
 pub fn signed(values: &[i32]) -> impl Iterator<Item = u64> {
     values.iter().map(|value| u64::from(value.cast_unsigned()))
 }
 
-/// Matches these values and no others.
+/// Matches these values only.
 pub fn one_of(
     argument: u8,
     values: impl IntoIterator<Item = u64>,
@@ -42,7 +43,7 @@ pub fn one_of(
         .collect()
 }
 
-/// Matches every value whose masked bits are one of these.
+/// Matches every value whose bits under the mask are one of these.
 pub fn masked(
     argument: u8,
     mask: u64,
@@ -54,7 +55,7 @@ pub fn masked(
         .collect()
 }
 
-/// Matches every value but these.
+/// Matches every value except these.
 pub fn none_of(
     argument: u8,
     values: impl IntoIterator<Item = u64>,
@@ -65,13 +66,13 @@ pub fn none_of(
     Ok(vec![all(conditions.collect::<Result<_, _>>()?)?])
 }
 
-/// Every value that can remain under `mask`.
+/// Every value that `mask` can leave of a number.
 pub fn submasks(mask: u64) -> impl Iterator<Item = u64> {
     let below = move |bits: &u64| bits.checked_sub(1).map(|less| less & mask);
     std::iter::successors(Some(mask), below)
 }
 
-/// A condition on the lower 32 bits of an argument, all of it that the kernel reads of an `int`.
+/// A condition on the lower 32 bits of an argument. Of an `int` the kernel reads only these.
 pub fn when(argument: u8, is: Is, value: u64) -> Result<SeccompCondition, LayerError> {
     SeccompCondition::new(argument, Len::Dword, is, value).map_err(compile_error())
 }
@@ -81,32 +82,32 @@ pub fn when_whole(argument: u8, is: Is, value: u64) -> Result<SeccompCondition, 
     SeccompCondition::new(argument, Len::Qword, is, value).map_err(compile_error())
 }
 
-/// A rule that matches where all its conditions do.
+/// A rule that matches if all conditions match.
 pub fn all(conditions: Vec<SeccompCondition>) -> Result<SeccompRule, LayerError> {
     SeccompRule::new(conditions).map_err(compile_error())
 }
 
-/// A filter that allows what `rules` match and answers EACCES to the rest.
+/// A filter that allows what `rules` match, and answers EACCES to all other calls.
 pub fn allow(rules: Rules) -> Result<BpfProgram, LayerError> {
     let denied = SeccompAction::Errno(libc::EACCES.cast_unsigned());
     compile(rules, denied, SeccompAction::Allow)
 }
 
-/// A filter that answers `errno` to what `rules` match and allows the rest.
+/// A filter that answers `errno` to what `rules` match, and allows all other calls.
 pub fn deny(rules: Rules, errno: i32) -> Result<BpfProgram, LayerError> {
     let denied = SeccompAction::Errno(errno.cast_unsigned());
     compile(rules, SeccompAction::Allow, denied)
 }
 
-/// The same filter, which also answers `errno` to every call with a number in this range. A list of
-/// as many calls would be compared one by one at each call.
+/// The same filter, which also answers `errno` to every call number in this range. As a list, the
+/// numbers would be compared one by one at each call.
 pub fn deny_range_too(
     mut program: BpfProgram,
     numbers: RangeInclusive<u32>,
     errno: i32,
 ) -> Result<BpfProgram, LayerError> {
-    /// seccompiler compares the architecture first; the fourth instruction loads the number. All
-    /// jumps lead forward from there.
+    /// seccompiler's programs compare the architecture first; their fourth instruction loads the
+    /// number. All jumps lead forward from there.
     const NUMBER_LOADED: usize = 4;
     const LOAD_NUMBER: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let loads = program.get(NUMBER_LOADED - 1);
@@ -145,7 +146,7 @@ fn compile(
         .map_err(compile_error())
 }
 
-/// Installs a filter in this process, for good.
+/// Installs a filter in this process. It can't be removed.
 pub fn apply(program: &BpfProgram) -> Result<(), LayerError> {
     apply_filter(program).map_err(LayerError::at(LAYER, "install a filter"))
 }

@@ -1,13 +1,13 @@
-//! What each allowed system call costs where no limit of the run counts. Three questions: what
-//! after the process is dead, what in somebody else's time, what does it leave?
+//! What each allowed system call costs where no limit of the run counts. There are three questions.
+//! What must be paid after the process is dead? What is paid in another process's time? What stays?
 //!
-//! A call that is not here: nothing. What it takes is the process's own time and memory, what it
-//! wakes or interrupts are the process's own threads, and what it holds is given back with its
+//! A call that is not in this list has no such cost. It uses the process's own time and memory,
+//! wakes or interrupts only the process's own threads, and gives back what it holds with its
 //! descriptors and memory. docs/weaknesses.md has the bounds in bytes.
 
 use libc::*;
 
-/// When it is to be paid.
+/// When a cost is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paid {
     /// After the process is dead, before its worker can wait for it.
@@ -20,15 +20,14 @@ pub enum Paid {
 
 use Paid::{AfterDeath, ByOthers, Left};
 
-/// Calls, when their cost is to be paid, what it is and what bounds it, and what shows it: a test
-/// of
-/// `tests/system/confinement`, or the row of docs/weaknesses.md.
+/// Four parts: the calls; when their cost is paid; what it is and what bounds it; and what shows
+/// it. The last part is a test of `tests/system/confinement`, or the row of docs/weaknesses.md.
 pub type Cost = (&'static [c_long], Paid, &'static str, &'static str);
 
 /// What shows a cost that has no test.
 pub const DOCUMENT: &str = "docs/weaknesses.md";
 
-/// All that is not nothing.
+/// All costs.
 pub const COSTS: &[Cost] = &[
     (
         &[

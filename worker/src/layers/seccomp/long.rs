@@ -1,30 +1,30 @@
-//! Calls that go on after their process was killed, until they are done: neither the processor
-//! limit nor the timer ends them, and on a kernel without preemption nobody else has the processor
-//! meanwhile. What they walk is bounded by how much a run may give them at once. What is more fails
-//! as if memory were short, which callers know: glibc's `realloc` then copies, its thread stacks
-//! take `mprotect`.
+//! Calls that go on until they are done, even after their process was killed. Neither the CPU limit
+//! nor the timer ends them, and on a kernel without preemption no other process has the processor
+//! meanwhile. Rules bound how much a run may give to one such call. More than that fails as if
+//! memory were short. Callers are prepared for that: glibc's `realloc` then copies, and its thread
+//! stacks use `mprotect`.
 //!
 //! Milliseconds for a GiB of addresses with a page in each 2 MiB, on a core of 2026-11-28, Linux
 //! 6.18: MADV_GUARD_INSTALL 7, MADV_GUARD_REMOVE 5, `mincore` 2.8, `mremap` by a distance that is
 //! not of whole page tables 1.2. `munmap`, `mprotect` and the rest of `madvise` take half a
-//! millisecond, as much as it takes the run to touch the pages; so they have no bound here.
+//! millisecond, as long as the run took to touch the pages. So they have no bound here.
 
 use super::LayerError;
 use super::compile::{Rules, all, when, when_whole};
 use super::policy::{MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
 use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 
-/// Bytes of guard pages in one call. glibc makes those of a thread's stack so, a page unless a
-/// program asks for more.
+/// Most bytes of guard pages in one call. glibc makes the guards of thread stacks in this way: a
+/// page each, unless a program asks for more.
 const GUARDED_MAX: u64 = 16 << 20;
-/// Bytes whose pages one `mincore` tells of.
+/// Most bytes whose pages one `mincore` reports.
 const TOLD_MAX: u64 = 1 << 30;
-/// Bytes that one `mremap` moves.
+/// Most bytes that one `mremap` moves.
 const MOVED_MAX: u64 = 16 << 30;
-/// MAP_HUGETLB: pages of the host's pool, which no limit of a run counts.
+/// MAP_HUGETLB takes pages from the host's pool, which no limit of a run counts.
 const FROM_THE_POOL: u64 = libc::MAP_HUGETLB as u64;
 
-/// What is too much.
+/// Matches calls that would take too long.
 pub fn rules() -> Result<Rules, LayerError> {
     let longer = |argument, bytes| when_whole(argument, Is::Gt, bytes);
     let guards = |advice: i32| -> Result<SeccompRule, LayerError> {

@@ -1,5 +1,5 @@
 //! Which system calls each filter allows or denies, and the rules on their arguments, each with its
-//! reason. It installs nothing.
+//! reason. This file installs no filter.
 
 use super::LayerError;
 use super::compile::{
@@ -9,14 +9,17 @@ use super::syscalls::{FORKS, OWNERSHIP, OWNERSHIP_LEGACY, SANDBOX, SANDBOX_LEGAC
 use super::{effects, files};
 use seccompiler::{SeccompCmpOp as Is, SeccompRule};
 
-/// glibc's pthread_create, exactly: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|
-/// CHILD_CLEARTID (sysdeps/unix/sysv/linux/createthread.c, glibc 2.31 to 2.41).
+/// Exactly the flags of glibc's pthread_create:
+/// CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|CHILD_CLEARTID
+/// (sysdeps/unix/sysv/linux/createthread.c, glibc 2.31 to 2.41).
 const THREAD_FLAGS: u64 = 0x003d_0f00;
 
-/// musl's, which adds CLONE_DETACHED (src/thread/pthread_create.c); the kernel ignores that flag.
+/// The flags of musl, which adds CLONE_DETACHED (src/thread/pthread_create.c). The kernel ignores
+/// that flag.
 const MUSL_THREAD_FLAGS: u64 = THREAD_FLAGS | 0x0040_0000;
 
-/// What `ioctl` may ask: size of input, blocking mode, close on exec, terminal attributes and size.
+/// What `ioctl` may do: ask for the size of input, set blocking mode and close on exec, ask for
+/// attributes and size of a terminal.
 const IOCTLS: &[u64] = &[
     libc::FIONREAD,
     libc::FIONBIO,
@@ -26,9 +29,10 @@ const IOCTLS: &[u64] = &[
     libc::TIOCGWINSZ,
 ];
 
-/// What `madvise` may say of the process's own memory. Not MADV_MERGEABLE, with which the kernel
-/// compares pages of different processes; not MADV_COLD and MADV_PAGEOUT, which can take a library
-/// out of memory for everybody. MADV_COLLAPSE is the worker's (`huge_pages.rs`).
+/// Advice that `madvise` may give on the process's own memory. MADV_MERGEABLE is missing: with it
+/// the kernel compares pages of different processes. MADV_COLD and MADV_PAGEOUT are missing: they
+/// can take a library out of memory for everybody. MADV_COLLAPSE is for the worker alone
+/// (`huge_pages.rs`).
 const ADVICE: &[i32] = &[
     libc::MADV_NORMAL,
     libc::MADV_RANDOM,
@@ -53,20 +57,21 @@ const ADVICE: &[i32] = &[
     libc::MADV_COLLAPSE,
 ];
 
-/// Linux 6.13; glibc 2.42 guards the stacks of threads so (asm-generic/mman-common.h).
+/// Linux 6.13. glibc 2.42 guards the stacks of threads with it (asm-generic/mman-common.h).
 pub const MADV_GUARD_INSTALL: i32 = 102;
 pub const MADV_GUARD_REMOVE: i32 = 103;
 
-/// What `membarrier` may do: ask, and order the process's own threads.
-/// MEMBARRIER_CMD_GLOBAL_EXPEDITED interrupts the processors of others (linux/membarrier.h).
+/// What `membarrier` may do: ask what there is, and order the process's own threads.
+/// MEMBARRIER_CMD_GLOBAL_EXPEDITED is missing: it interrupts the processors of others
+/// (linux/membarrier.h).
 const BARRIERS: &[i32] = &[
     libc::MEMBARRIER_CMD_QUERY,
     libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
     libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
 ];
 
-/// What `arch_prctl` may do: the bases of FS and GS, and the AMX unit that libraries of linear
-/// algebra ask for (asm/prctl.h).
+/// What `arch_prctl` may do: set and read the bases of FS and GS, and ask for the AMX unit, which
+/// libraries of linear algebra do (asm/prctl.h).
 #[cfg(target_arch = "x86_64")]
 const ARCH_PRCTLS: &[u64] = &[
     0x1001, // ARCH_SET_GS
@@ -78,9 +83,9 @@ const ARCH_PRCTLS: &[u64] = &[
     0x1023, // ARCH_REQ_XCOMP_PERM
 ];
 
-/// What `setsockopt` may set, at the level of the socket itself: waits, credentials that come
-/// along. Not a filter program, which the kernel would run (SO_ATTACH_FILTER), nor a mark or a
-/// priority.
+/// Options that `setsockopt` may set on the socket itself: waiting times, and credentials that come
+/// along. SO_ATTACH_FILTER is missing: the kernel would run the run's program. Marks and priorities
+/// are missing too.
 const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_REUSEADDR,
     libc::SO_BROADCAST,
@@ -93,9 +98,9 @@ const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_SNDTIMEO,
 ];
 
-/// What `fcntl` may ask; not who gets signals (F_SETOWN, F_SETSIG), pipe sizes or leases. F_SETFL
-/// is in `files.rs`. Locks are in `effects.rs`, so that to ask for one (F_GETLK) finds none of a
-/// run's. F_ADD_SEALS is the worker's (`image.rs`).
+/// What `fcntl` may do. Missing are: who gets signals (F_SETOWN, F_SETSIG), sizes of pipes, and
+/// leases. F_SETFL is in `files.rs`. Locks are in `effects.rs`: a run never has a lock, so F_GETLK
+/// finds none of its own. F_ADD_SEALS is for the worker alone (`image.rs`).
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
@@ -108,7 +113,7 @@ const FCNTLS: &[i32] = &[
     libc::F_ADD_SEALS,
 ];
 
-/// What `prctl` may ask: names for threads and mappings, capability questions, no new privileges.
+/// What `prctl` may do: name threads and mappings, ask for capabilities, set no_new_privs.
 const PRCTLS: &[i32] = &[
     libc::PR_SET_NAME,
     libc::PR_GET_NAME,
@@ -119,17 +124,18 @@ const PRCTLS: &[i32] = &[
     libc::PR_SET_NO_NEW_PRIVS,
 ];
 
-/// What `prctl` may ask besides, until the last filter: leaving a group undoes both.
+/// What `prctl` may also do until the last filter. Both are needed again after the sandbox leaves
+/// its worker's group, which undoes them.
 const SETUP_PRCTLS: &[i32] = &[libc::PR_SET_DUMPABLE, libc::PR_SET_PDEATHSIG];
 
-/// `setpriority` of one process (sys/resource.h).
+/// `which` of `setpriority` for one process (sys/resource.h).
 const PRIO_PROCESS: u64 = 0;
 
-/// Stands for the sandbox's own pid in a filter that is compiled ahead; above what the kernel gives
-/// out (PID_MAX_LIMIT, 2^22, linux/threads.h).
+/// Stands for the sandbox's own pid in a filter that is compiled ahead. It is larger than any pid
+/// (PID_MAX_LIMIT, 2^22, linux/threads.h).
 pub const OWN_PID: u32 = u32::MAX - 1;
 
-/// What a worker may do, and with it all its sandboxes: see `confine_worker`.
+/// What a worker and all its sandboxes may do: see `confine_worker`.
 pub fn allowed(
     sandbox_uids: Option<(u32, u32)>,
     user_namespaces: bool,
@@ -143,14 +149,14 @@ pub fn allowed(
     files::make_and_read(&mut rules)?;
     files::open_and_truncate(&mut rules, landlock_truncates)?;
     restrict_arguments(&mut rules)?;
-    // Any fork, but never into a namespace: CLONE_NEW* are these bits (linux/sched.h).
+    // A fork is allowed, but never into a namespace: CLONE_NEW* are these bits (linux/sched.h).
     const NAMESPACES: u64 = 0x7e02_0000;
     rules.insert(
         libc::SYS_clone,
         vec![all(vec![when(0, Is::MaskedEq(NAMESPACES), 0)?])?],
     );
     if user_namespaces {
-        // None but that, and `worker_only` takes it away.
+        // No other flag is allowed, and `worker_only` denies this one to sandboxes.
         let new_user = signed(&[libc::CLONE_NEWUSER]);
         rules.insert(libc::SYS_unshare, one_of(0, new_user)?);
     }
@@ -159,14 +165,14 @@ pub fn allowed(
     }
     if let Some((first, last)) = sandbox_uids {
         rules.insert(libc::SYS_setresuid, all_three_within(first, last)?);
-        // The worker's own group, the number before its sandboxes', stays the effective one at
-        // first.
+        // The worker's own group has the number before its sandboxes' groups. At first it stays the
+        // effective group of a sandbox.
         rules.insert(libc::SYS_setresgid, all_three_within(first - 1, last)?);
     }
     Ok(rules)
 }
 
-/// What only the worker may do, not its sandboxes.
+/// What the worker may do and its sandboxes may not.
 pub fn worker_only() -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[WORKER]);
     rules.insert(libc::SYS_setresuid, vec![]);
@@ -181,7 +187,7 @@ pub fn worker_only() -> Result<Rules, LayerError> {
     Ok(rules)
 }
 
-/// What makes processes; threads are none.
+/// Calls that make processes. Threads are not processes.
 pub fn forks() -> Result<Rules, LayerError> {
     let mut rules = any_argument_of(FORKS);
     rules.insert(
@@ -191,7 +197,7 @@ pub fn forks() -> Result<Rules, LayerError> {
     Ok(rules)
 }
 
-/// What only the locking down of a sandbox needs, and signals to others.
+/// What only the locking down of a sandbox needs, and signals to other processes.
 pub fn locking_down() -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[SETUP]);
     rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);
@@ -223,12 +229,12 @@ fn restrict_arguments(rules: &mut Rules) -> Result<(), LayerError> {
     }
     let options: Result<_, _> = signed(SOCKET_OPTIONS).map(effects::of_socket).collect();
     rules.insert(libc::SYS_setsockopt, options?);
-    // No address (argument 4) means the peer of a connected pair.
+    // Without an address (argument 4) the message goes to the peer of a connected pair.
     let nowhere = when_whole(4, Is::Eq, 0)?;
     rules.insert(libc::SYS_sendto, vec![all(vec![nowhere])?]);
-    // No flags: KEEP_SIZE would take disk space past the limit on a file's size.
+    // Without flags: KEEP_SIZE would take disk space beyond the limit on a file's size.
     rules.insert(libc::SYS_fallocate, one_of(1, [0])?);
-    // Its own limits, by the number 0. A library that gives its own pid instead is refused.
+    // The number 0 means the process itself. A library that gives its own pid instead is refused.
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
     rules.insert(libc::SYS_madvise, one_of(2, signed(ADVICE))?);
     rules.insert(libc::SYS_membarrier, one_of(0, signed(BARRIERS))?);
@@ -237,7 +243,7 @@ fn restrict_arguments(rules: &mut Rules) -> Result<(), LayerError> {
         libc::SYS_arch_prctl,
         one_of(0, ARCH_PRCTLS.iter().copied())?,
     );
-    // `nice`, of itself by the number 0: it can only lower its own priority.
+    // `nice` for the process itself, by the number 0. It can only lower its priority.
     let of_itself = vec![when(0, Is::Eq, PRIO_PROCESS)?, when(1, Is::Eq, 0)?];
     rules.insert(libc::SYS_setpriority, vec![all(of_itself)?]);
     Ok(())

@@ -1,18 +1,19 @@
 //! Which system calls sandboxes and workers may make, as data, each group with its reason.
 //!
-//! What is not here is denied. Calls with rules on their arguments are in `policy.rs`. The lists
-//! were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml, cryptography,
-//! sqlite, asyncio and threads. Calls that only older architectures have are listed apart.
+//! A call that is not in a list is denied. Calls with rules on their arguments are in `policy.rs`.
+//! The lists were checked against traces of numpy, scipy, sympy, matplotlib, networkx, lxml,
+//! cryptography, sqlite, asyncio and threads. Calls that only older architectures have are in lists
+//! of their own.
 //!
-//! `costs.rs` says of each what it costs where no limit counts. CONTRIBUTING.md, "A system call
+//! `costs.rs` says what these calls cost where no limit counts. CONTRIBUTING.md, "A system call
 //! that sandboxes may make", says which tests a new call needs.
 
 use libc::*;
 
-/// Calls with one reason to be allowed.
+/// Calls that are allowed for one reason.
 pub type Group = (&'static str, &'static [c_long]);
 
-/// Whatever their arguments: for sandboxes, and so for workers.
+/// Allowed with any arguments, for sandboxes and so for workers.
 pub const SANDBOX: &[Group] = &[
     (
         "files: Landlock, ownership and AppArmor decide which",
@@ -180,7 +181,7 @@ pub const SANDBOX: &[Group] = &[
     ),
 ];
 
-/// Older forms of the above that glibc still uses on x86_64.
+/// Older forms of the calls above, which glibc still uses on x86_64.
 #[cfg(target_arch = "x86_64")]
 pub const SANDBOX_LEGACY: &[Group] = &[(
     "older forms of allowed calls",
@@ -208,30 +209,30 @@ pub const SANDBOX_LEGACY: &[Group] = &[(
         SYS_getpgrp,
     ],
 )];
-/// Newer architectures have none.
+/// Newer architectures do not have them.
 #[cfg(not(target_arch = "x86_64"))]
 pub const SANDBOX_LEGACY: &[Group] = &[];
 
-/// Only where each sandbox has a uid of its own, and so owns nothing but what it made: Landlock
-/// does not govern them, and a shared uid would own the files of its user. The calls that set a
-/// mode are in `policy.rs`, which looks at the mode.
+/// Allowed only where each sandbox has a uid of its own, and so owns only what it made. Landlock
+/// does not govern these calls, and a shared uid would own the files of its user. The calls that
+/// set a mode are in `policy.rs`, which looks at the mode.
 pub const OWNERSHIP: &[Group] = &[(
     "owners and times of its own files; which of their pages are in memory, which the kernel says of \
      files that one could write",
     &[SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_mincore],
 )];
 
-/// Older forms of these.
+/// Older forms of the calls above.
 #[cfg(target_arch = "x86_64")]
 pub const OWNERSHIP_LEGACY: &[Group] = &[(
     "older forms of allowed calls",
     &[SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat],
 )];
-/// Newer architectures have none.
+/// Newer architectures do not have them.
 #[cfg(not(target_arch = "x86_64"))]
 pub const OWNERSHIP_LEGACY: &[Group] = &[];
 
-/// What a sandbox needs between its first and its last filter, to finish locking itself down.
+/// What a sandbox needs between its first and its last filter to finish locking itself down.
 pub const SETUP: &[Group] = &[(
     "the last steps of confinement; the last filter takes them away",
     &[
@@ -243,7 +244,7 @@ pub const SETUP: &[Group] = &[(
     ],
 )];
 
-/// What a worker does beside: fork, step down, reap, talk.
+/// What a worker also does: fork, step down, reap, talk.
 pub const WORKER: &[Group] = &[
     (
         "locking sandboxes down",
@@ -270,7 +271,7 @@ const FUTEX_WAKE: c_long = 454;
 const FUTEX_WAIT: c_long = 455;
 const FUTEX_REQUEUE: c_long = 456;
 
-/// Calls that libraries probe for and fall back from when they are not there.
+/// Libraries try these calls, and do without them when they are not there.
 pub const ABSENT: &[c_long] = &[
     SYS_clone3,
     SYS_openat2,
@@ -291,11 +292,11 @@ pub const ABSENT: &[c_long] = &[
     SYS_mseal,
 ];
 
-/// First and last number of calls newer than this list (Linux 6.11 and later): not there either.
-/// The kernel adds some eight numbers a year, so there is room for decades.
+/// The first and the last number of calls that are newer than this list (Linux 6.11 and later).
+/// They look absent too. The kernel adds some eight numbers a year, so there is room for decades.
 pub const UNKNOWN: std::ops::RangeInclusive<u32> = 463..=1023;
 
-/// Calls that make processes: denied as if there were too many.
+/// Calls that make processes. They are denied as if there were too many processes.
 #[cfg(target_arch = "x86_64")]
 pub const FORKS: &[c_long] = &[SYS_fork, SYS_vfork];
 /// Newer architectures only have `clone`.

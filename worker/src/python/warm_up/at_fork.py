@@ -1,23 +1,23 @@
-"""What the standard library asks for at each fork, and what a child needs of it.
+"""The standard library's hooks that Python calls at each fork, and which of their work a child needs.
 
-The hooks of these modules are for processes that fork beside other threads. A worker has one thread and
-is between two statements of none of these modules when it forks, so no lock is held, no executor and no
-event loop runs. A child would execute the hooks for nothing, and copy the pages that they write to.
+The hooks are for processes that fork beside other threads, or in the middle of these modules' code. A
+worker has one thread, and runs none of their code when it forks. So no lock is held, and no executor and
+no event loop runs. A child would execute the hooks for nothing, and copy the pages that they write to.
 
-A run can't notice that its process has not registered them: it can't fork.
+A run can't notice that its process has not registered the hooks, because it can't fork.
 """
 
 import os
 import sys
 from _thread import get_native_id
 
-# By the module that registers them; Python 3.9 to 3.14. `random` seeds its generator, which rng.py
-# does.
+# The hooks by the module that registers them; Python 3.9 to 3.14. The hook of `random` seeds its
+# generator; rng.py does that.
 _NEEDLESS = frozenset(("asyncio.events", "concurrent.futures.thread", "logging", "random", "threading"))
 
 
 class AtForkHooks:
-    """Keeps these modules from registering theirs while libraries load. Other modules' hooks run."""
+    """Keeps these modules from registering their hooks while libraries load. Hooks of other modules run."""
 
     def __init__(self, loading):
         """`loading`: a function that gives the name of the module being loaded."""
@@ -29,7 +29,7 @@ class AtForkHooks:
             os.register_at_fork = self._stand_in
 
     def close(self):
-        """What stood in for which function, for a library that keeps it."""
+        """Returns each stand-in with the real function, for a library that has kept the stand-in."""
         self._open = False
         if self._real is not None:
             os.register_at_fork = self._real
@@ -41,8 +41,8 @@ class AtForkHooks:
 
 
 def renewal():
-    """A function that makes of what was loaded what it is in a process of its own: the main thread knows
-    its number in the kernel.
+    """Returns a function for each child. It does what the hooks would have done that is still needed: it
+    tells the main thread its number in the kernel.
     """
     threading = sys.modules.get("threading")
     thread = threading and threading.main_thread()

@@ -13,13 +13,16 @@ from warm_up.shelf import Shelf
 
 
 def warm_up(names, first_of):
-    """Imports each of `names`. Returns the failures as (name, "ErrorType: message"), the function that
-    each child calls before its job (it seeds all unseeded random generators anew, so that two children
-    never share unseeded random state, and does what hooks at its fork would have: at_fork.py), and the
-    top-level names of all modules that are loaded now.
+    """Imports each of `names`. Returns three things:
 
-    `first_of` is the worker's: see Shelf. The imports run in a context of their own: what a library
-    sets there (decimal does) a run must not find.
+    - the failures as (name, "ErrorType: message")
+    - the function that each child calls before its job. It seeds all unseeded random generators
+      anew, so that two children never share unseeded random state. It also does the work of the
+      hooks that Python calls at a fork (at_fork.py).
+    - the top-level names of all modules that are loaded now
+
+    The worker passes `first_of`; Shelf says what it does. The imports run in a `contextvars` context
+    of their own: a run must not find what a library sets there (decimal does).
     """
     known = "_contextvars" in sys.modules
     from _contextvars import Context
@@ -33,7 +36,8 @@ def _warm_up(names, first_of):
     failures = import_one("six")
     if import_one("simplejson"):
         failures += import_one("json")
-    # A fresh interpreter has these too: what was there before, and what the runner imports.
+    # Names that a run also finds in a fresh interpreter: what was loaded before this function, and
+    # what the runner imports.
     visible = frozenset(sys.modules)
     preloading = Preloading(_importlib._load_unlocked)
     try:
@@ -53,8 +57,8 @@ def _warm_up(names, first_of):
 
 
 def freeze():
-    """Keeps the collector of each child off the warm objects, whose pages it would copy. The worker
-    calls this last of all.
+    """Keeps the garbage collector of each child away from the warm objects: it would copy their pages.
+    The worker calls this last of all.
     """
     gc.collect()
     gc.freeze()

@@ -1,25 +1,25 @@
-"""Imports what the operator named, and tells what went wrong with each name."""
+"""Imports the libraries that the operator named, and reports which imports failed and why."""
 
 import _thread
 import os
 import sys
 from time import monotonic, sleep
 
-# What the users of the library on the left reach next takes long to load: the font manager reads
-# every font of the system.
+# Users of the library on the left soon need the module on the right, which takes long to load: the
+# font manager reads every font of the system.
 _ALSO = {"matplotlib": ("matplotlib.font_manager",)}
 
-# What a library says of its failure goes to the log, by way of a report of bounded length.
+# The text of a failure goes to the log, in a report of bounded length.
 _MESSAGE_LENGTH_MAX = 500
 
-# A thread that stays makes forking unsafe. One that is about to end may do so in this time: on a
-# busy machine it may wait long for a core (matplotlib cancels its timer, and does not join it).
-# Each name that fails costs as much, and a worker has two minutes to become ready.
+# A thread that stays makes forking unsafe. A thread that is about to end may do so within this
+# time: on a busy machine it may wait long for a core (matplotlib cancels its timer, and does not
+# join it). Each name that fails takes this time, and a worker has two minutes to become ready.
 _THREAD_GRACE_S = 3
 
 
 def import_one(name):
-    """[] or [(name, what went wrong)]. Even a SystemExit means only that this library fails."""
+    """Imports `name`. Returns [], or [(name, the error)]. Even a SystemExit only makes this library fail."""
     try:
         __import__(name)
     except BaseException as error:
@@ -28,7 +28,7 @@ def import_one(name):
 
 
 def _failure(name, error):
-    """Half a surrogate pair could not be reported, so it is escaped."""
+    """The text with lone surrogates as escapes: they could not be reported."""
     try:
         message = str(error)
     except BaseException:
@@ -75,7 +75,7 @@ def _import_and_count_threads(name, before):
 
 
 def _threads():
-    """How many threads run, those of C libraries too where a /proc tells."""
+    """How many threads run. If there is a /proc, threads of C libraries count too."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:

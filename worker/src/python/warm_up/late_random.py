@@ -1,12 +1,12 @@
 """Lets a library that was preloaded see a `random` that was replaced later.
 
 The LMS's prolog puts a seeded `random2.Random` at `sys.modules["random"]` and then imports
-libraries. In a fresh interpreter those bind the replacement; preloaded ones hold the real module,
-its functions, its classes. No stand-in is handed out for that: libraries load with the real
-`random`, and afterwards every place where a library keeps something of it (a site) is written down.
-shelf.py takes preloaded modules out of `sys.modules`, so that the run's own `import` is noticed. At
-that moment the sites of the imported modules are bound anew, and only if `random` is no longer the
-real one. A run that replaces nothing meets only real objects.
+libraries. In a fresh interpreter the libraries bind the replacement; preloaded libraries hold the
+real module, its functions and its classes. So the worker loads libraries with the real `random`, not
+with a stand-in, and then notes every place where a library keeps a part of it (a site). shelf.py
+takes preloaded modules out of `sys.modules`, so that the run's own `import` is noticed. At that
+moment, if `random` is no longer the real one, the sites of the imported modules are bound anew. A run
+that replaces nothing meets only real objects.
 
 What still differs from a fresh interpreter, with or without a replacement:
 
@@ -45,8 +45,8 @@ class LateRandom:
     """The sites in preloaded modules. Each belongs to the module whose import made it."""
 
     def __init__(self, real, hidden, created):
-        """`real`: the module `random`. `hidden`: preloaded modules by name. `created`: of each instance
-        (instance, arguments of its last seed, module that was loading).
+        """`real`: the module `random`. `hidden`: preloaded modules by name. `created`: for each instance
+        of a generator (instance, arguments of its last seed, module that was loading).
         """
         self._real = real
         self._steps = {}
@@ -63,7 +63,7 @@ class LateRandom:
         self._convert_names(holders, [instance for instance, _, _ in created])
 
     def replacement(self):
-        """What the run put in place of `random`, or None."""
+        """The object that the run has put in the place of `random`, or None."""
         current = sys.modules.get("random")
         return None if current is self._real else current
 
@@ -92,8 +92,8 @@ class LateRandom:
         return [(found[key], ((), {}), owner) for key, owner in owners.items()]
 
     def _convert_instance(self, instance, seed, owner):
-        """For `rng = random.Random()` at import. The instance is changed in place, because other modules
-        and bound methods refer to it.
+        """Adds a step for `rng = random.Random()` at import. It changes the instance in place, because
+        other modules and bound methods refer to it.
         """
         name = type(instance).__name__
         if type(instance) in (self._real.Random, self._real.SystemRandom):
@@ -108,7 +108,9 @@ class LateRandom:
                 )
 
     def _convert_names(self, hidden, instances):
-        """For what modules, classes and defaults hold of `random` and of the methods of instances."""
+        """Adds steps for names in modules, classes and defaults that hold a part of `random` or a method of
+        an instance.
+        """
         methods = _bound_methods_of(instances)
         values = dict(self._values)
         for method in methods:
@@ -149,7 +151,7 @@ class LateRandom:
 
 
 def _names(module):
-    """The names of a module, or of whatever else a library put into sys.modules."""
+    """The names of a module, or of another object that a library put into sys.modules."""
     return getattr(module, "__dict__", {})
 
 
@@ -165,7 +167,7 @@ def _setter_of(cls):
 
 
 def _importer_of(name):
-    """What `from random import name` does, its error included."""
+    """A function that does what `from random import name` does, and raises the same error."""
 
     def fetch(new):
         try:
@@ -180,7 +182,7 @@ def _importer_of(name):
 def _make_instance_of(instance, cls, seed):
     try:
         instance.__class__ = cls
-    except TypeError:  # `cls` is no class, or has another layout: the instance stays what it is
+    except TypeError:  # `cls` is not a class, or has another layout: the instance stays as it is
         return
     instance.__init__()
     args, kwargs = seed

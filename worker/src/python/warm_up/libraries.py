@@ -21,8 +21,8 @@ def installed():
 
 
 def not_loaded(names, loaded):
-    """Those of `names` that are not in `loaded`, the top-level names of what was preloaded: a run that
-    imports such a library pays for it.
+    """The names that are not in `loaded`, the top-level names of the preloaded modules. A run that imports
+    such a library has to load it itself.
     """
     return [name for name in names if name not in loaded]
 

@@ -12,11 +12,11 @@ _Function = type(lambda: None)
 
 
 class JobLoader:
-    """Loads jobs, in a sandbox. The author's code has no name by which it reaches this object."""
+    """Loads a job in a sandbox. The author's code has no name by which it reaches this object."""
 
     def __init__(self, runner):
-        """`runner` is the runner's compiled code. The input globals pass its own `json_safe`, as the
-        answer does later: the very same code, with globals of its own.
+        """`runner` is the runner's compiled code. The input globals pass through `json_safe` of that
+        code, as the answer does later. This object has a copy of the function with its own globals.
         """
         names = {"__builtins__": __builtins__, "json": json}
         for code in runner.co_consts:
@@ -27,9 +27,9 @@ class JobLoader:
     def load(self, code_text, globals_text, shallow):
         """The code, and the globals as `json_safe` leaves them.
 
-        What comes from `json.loads` passes `json_safe` as it is, but for the name that `json_safe`
-        holds back, unless it is so deep that `json_safe` meets the recursion limit. `shallow` says
-        that it is not so deep.
+        `json_safe` changes a result of `json.loads` in two cases only: it removes one name, and it
+        meets the recursion limit where the nesting is very deep. `shallow` says that the nesting is
+        not so deep. Then it is enough to remove the name.
 
         Raises ValueError or RecursionError for what Python's json refuses: an integer with too many
         digits, nesting that is too deep.
@@ -42,17 +42,17 @@ class JobLoader:
         return request_json.loads(code_text), g_dict
 
     def prefault(self):
-        """Does once what every run does, ahead of the request and over globals of its own.
+        """Does once, before the request comes, what every run does. It uses globals of its own.
 
-        A forked child meets each page that it writes to, and each of the interpreter's own pages, with
-        a page fault. After this it has touched most of what a small run touches.
+        A forked child has a page fault at its first write to each page, and at its first use of each
+        page of the interpreter. After this function it has touched most pages that a small run touches.
         """
         code, globals_dict = self.load('"x = 1"', '{"a": [1, 1.5, "b", null, true]}', True)
         exec(code, globals_dict)
         globals_dict["f"] = compile("def f(): return 1 / 0", "<string>", "exec")
         json.dumps(self._json_safe(globals_dict))
         try:
-            # A search through the whole path that finds nothing.
+            # This name does not exist, so the search goes through the whole path.
             __import__("codejail_prefault")
         except ImportError:
             pass

@@ -1,5 +1,5 @@
-"""What some modules compute from their surroundings as they are imported, and keep. When such a module
-comes back in a run, it must be computed again, from the surroundings of that run.
+"""Some modules compute values from their surroundings when they are imported, and keep them. When such
+a module comes back in a run, the values must be computed again from the surroundings of that run.
 """
 
 import os
@@ -19,9 +19,9 @@ def _forget(function):
 
 
 def _matplotlib_paths(matplotlib):
-    """Its import looks for a matplotlibrc in the configuration directory, and makes that directory.
-    What it logs about that is for the run, unless it fails: then the run's own import, which
-    follows, logs it again.
+    """The import of matplotlib looks for a matplotlibrc in the configuration directory, and makes that
+    directory. Its log lines about that are for the run. If it fails, they are not needed: the run's own
+    import follows and logs them again.
     """
     _forget(matplotlib.get_configdir)
     _forget(matplotlib.get_cachedir)
@@ -37,7 +37,7 @@ def _matplotlib_paths(matplotlib):
 
 
 def _matplotlib_settings(matplotlib):
-    """Its import reads that file and the variable MPLBACKEND. Mostly there is neither."""
+    """The import of this module reads that file and the variable MPLBACKEND. Mostly there is neither."""
     own, backend = matplotlib.matplotlib_fname(), os.environ.get("MPLBACKEND")
     if not own.startswith(matplotlib.get_data_path()):
         matplotlib.rcParams._update_raw(matplotlib._rc_params_in_file(own))
@@ -60,14 +60,14 @@ def _matplotlib_tex(texmanager):
 
 
 def _sympy_dummy_index(symbol):
-    """sympy draws it once, as it is imported. Unless it is drawn again, all children of a worker have
-    the same.
+    """sympy draws this number once, when it is imported. If it were not drawn again, all children of a
+    worker would have the same.
     """
     if hasattr(symbol.Dummy, "_prng"):
         symbol.Dummy._base_dummy_index = symbol.Dummy._prng.randint(10**6, 9 * 10**6)
 
 
-# By the name of the module: what to call with it.
+# For each module, the function to call with it.
 ON_RETURN = {
     "matplotlib": _matplotlib_paths,
     "matplotlib.style": _matplotlib_styles,

@@ -9,16 +9,16 @@ from warm_up.at_fork import AtForkHooks
 from warm_up.process_state import ProcessState, if_loaded
 from warm_up.rng import SeedWatch
 
-# What `warnings` calls when the filters change: 3.14 has another name for it.
+# The function that `warnings` calls when the filters change. In 3.14 it has another name.
 _FILTERS_CHANGED = "_filters_mutated" if hasattr(_warnings, "_filters_mutated") else "_filters_mutated_lock_held"
 
-# weakref's note that it asked atexit once for all finalizers.
+# The flag by which weakref notes that it has registered with atexit, once for all finalizers.
 _FINALIZERS = "_registered_with_atexit"
 
 
 class Preloading:
-    """Watches every module load, from its making until `close()`: which module needs which, which
-    changes the process, which asks for what at exit.
+    """Watches every load of a module, from the making of this object until `close()`. It notes which module
+    needs which, which changes the process, and which registers what for the exit.
     """
 
     def __init__(self, load):
@@ -37,7 +37,7 @@ class Preloading:
         atexit.register = self._note_exit_callback()
 
     def close(self):
-        """No library may keep what stood in for the real thing while it was loaded."""
+        """Ends the watching. In all libraries, the real functions take the place of the stand-ins."""
         self._open = False
         _importlib._load_unlocked = self._load
         stand_ins = [(atexit.register, self._register), *self.watch.stand_ins, *self._at_fork.close()]
@@ -77,7 +77,7 @@ class Preloading:
             setattr(sys.modules["warnings"], _FILTERS_CHANGED, self._count_filters)
 
     def _note_filter_change(self):
-        """What stands in for the function that counts the changes of the filters.
+        """The stand-in for the function that counts the changes of the filters.
 
         Every `__warningregistry__` shows that count, and a run has one among its globals when a warning
         came up. The count can't be set back. So the changes that an import made are counted only when a
@@ -107,7 +107,7 @@ class Preloading:
 
 
 def _register_finalizers():
-    """As weakref does, once for all finalizers of the process."""
+    """Registers with atexit as weakref does, once for all finalizers of the process."""
     finalize = sys.modules["weakref"].finalize
     if not getattr(finalize, _FINALIZERS):
         atexit.register(finalize._exitfunc)
@@ -115,8 +115,8 @@ def _register_finalizers():
 
 
 def _hidden_from_tracebacks(method):
-    """The method, under the file name of the import machinery, whose frames Python leaves out of
-    tracebacks: the method is part of that machinery now.
+    """The method, with the file name of the import machinery. Python leaves frames of that file out of
+    tracebacks, and the method is now a part of the machinery.
     """
     own_file = _importlib.ModuleSpec.__init__.__code__.co_filename
     method.__func__.__code__ = method.__func__.__code__.replace(co_filename=own_file)

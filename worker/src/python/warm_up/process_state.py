@@ -1,4 +1,4 @@
-"""What an import can change beyond its own module, in the process or in other modules."""
+"""The things outside of its own module that an import can change: in the process or in other modules."""
 
 import _locale
 import _warnings
@@ -6,7 +6,8 @@ import gc
 import os
 import sys
 
-# Attributes that libraries replace. Those of a module that isn't loaded yet count from its load on.
+# Attributes that libraries replace. If a module isn't loaded yet, its attributes count from its
+# load on.
 _ATTRIBUTES = {
     "sys": "stdin stdout stderr excepthook displayhook unraisablehook breakpointhook",
     "builtins": "__import__ __build_class__ open print input",
@@ -30,7 +31,7 @@ _ABSENT = object()
 
 
 def if_loaded(module, attribute):
-    """That attribute of a module in `sys.modules`, else None."""
+    """This attribute of a module in `sys.modules`; None without it."""
     return getattr(sys.modules.get(module), attribute, None)
 
 
@@ -61,8 +62,8 @@ def _socket_timeout():
     return read and (read(),)
 
 
-# How to read, and how to set again, what the process keeps or what lies behind functions. None
-# means that it isn't there yet.
+# For state that the process keeps, or that only functions reach: how to read it, and how to set it
+# again. None means that it isn't there yet.
 _SETTINGS = {
     "recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
     "switch interval": (sys.getswitchinterval, sys.setswitchinterval),
@@ -81,8 +82,8 @@ _SETTINGS = {
 
 
 class ProcessState:
-    """Who changed what while modules were imported. The changes are undone once, and those of one
-    import are made again on demand.
+    """Which import made which changes. All changes are undone once. Later the changes of one import can be
+    made again.
     """
 
     def __init__(self):
@@ -94,7 +95,7 @@ class ProcessState:
         self._steps = {}
 
     def settle(self, owner):
-        """Whatever changed since the last call was done by the import of `owner`."""
+        """Notes every change since the last call as a change of the import of `owner`."""
         now, last = self._read(), self._last
         changes = self._changes.setdefault(owner, {})
         for key in now.keys() | last.keys() if now != last else ():
@@ -106,11 +107,11 @@ class ProcessState:
         self._last = now
 
     def on_redo(self, owner, step):
-        """`step()` is one more thing to do again for the import of `owner`."""
+        """Adds `step()` to what is done again for the import of `owner`."""
         self._steps.setdefault(owner, []).append(step)
 
     def undo(self):
-        """Brings everything back to how it was before the first import."""
+        """Sets everything as it was before the first import."""
         now = self._read()
         for key in now.keys() | self._baseline.keys():
             before = self._baseline.get(key, _ABSENT)
@@ -123,8 +124,8 @@ class ProcessState:
         _warnings._onceregistry.clear()
 
     def owners(self):
-        """The modules whose imports have something to do again. What an import set and took back is no
-        change.
+        """The modules whose imports have something to do again. A change that the same import has taken back
+        does not count.
         """
         for owner, changes in list(self._changes.items()):
             for key, (before, after) in list(changes.items()):
@@ -168,12 +169,12 @@ class ProcessState:
             _SETTINGS[name][1](value)
         elif kind != "signal":
             setattr(sys.modules[kind], name, value)
-        elif value is not None:  # a handler that was set from C can't be set from here
+        elif value is not None:  # None: the handler was set from C, and can't be set from here
             self._signal.signal(name, value)
 
 
 def _extend_as(values, before, after):
-    """What was put in front of `before` goes to the front, what was appended to the end."""
+    """Puts again at the front what was in front of `before`, and at the end what was appended to it."""
     front = next((i for i, value in enumerate(after) if value in before), 0)
     for value in [value for value in after if value not in before and value in values]:
         values.remove(value)
@@ -182,14 +183,14 @@ def _extend_as(values, before, after):
 
 
 def _restore_c_environment():
-    """Makes the C library's environment that of os.environ, which doesn't see what a C library changed
-    by setenv().
+    """Gives the C library the environment of os.environ, which does not see what a C library has changed by
+    setenv().
     """
     try:
         from ctypes import CDLL, POINTER, c_char_p
 
         entries = POINTER(c_char_p).in_dll(CDLL(None), "environ")
-    except Exception:  # a Python without ctypes, or one that doesn't export its C library
+    except Exception:  # this Python has no ctypes, or doesn't export its C library
         return
     index, seen = 0, {}
     while entries[index] is not None:

@@ -11,8 +11,8 @@ while libraries load:
   sequence too, but then overwrites the state that came from it; so a RandomState is unseeded only if
   its sequence leads to its state.
 
-What is not watched (another library's generator, a state that was set) counts as unseeded. The key
-that multiprocessing draws as it is imported is renewed as well.
+A generator of another library, and a state that was set, are not watched and count as unseeded. The
+key that multiprocessing draws when it is imported is renewed as well.
 """
 
 import _random
@@ -22,14 +22,14 @@ import sys
 _WATCHED_CLASSES = ("random", "random2")
 _NUMPY_ENTROPY = "numpy.random.bit_generator"
 _KEY_BYTES = 624 * 4
-# How much of a RandomState may have been used at import if it is still to be recognised, in blocks
-# of 624 draws.
+# A RandomState is recognised if its import has used no more of it than this, in blocks of 624
+# draws.
 _BLOCKS_MAX = 64
 
 
 class SeedWatch:
-    """Notes which module seeds which generator while libraries load. `close()` leaves no trace of the
-    watching in the libraries.
+    """Notes which module seeds which generator while libraries load. `close()` removes every trace of this
+    from the libraries.
     """
 
     def __init__(self, loading):
@@ -45,7 +45,7 @@ class SeedWatch:
                 self.loaded(name, sys.modules[name])
 
     def loaded(self, name, module):
-        """To be told of each module as soon as it is loaded."""
+        """Must be called with each module as soon as it is loaded."""
         if name in _WATCHED_CLASSES:
             self._watch_seed(module.Random, getattr(module, "_inst", None))
         elif name == _NUMPY_ENTROPY:
@@ -58,8 +58,8 @@ class SeedWatch:
         return list(self._last.values())
 
     def is_from_os(self, entropy):
-        """Whether numpy took this entropy from the operating system. Where that was not watched (another
-        numpy), its 128 bits tell it from most seeds.
+        """Whether numpy took this entropy from the operating system. Some versions of numpy can't be watched;
+        there its 128 bits tell such entropy from most seeds.
         """
         if self._entropy is None:
             return isinstance(entropy, int) and entropy.bit_length() > 96
@@ -89,7 +89,7 @@ class SeedWatch:
                 self._last[id(generator)] = (generator, (args, kwargs), owner)
 
         cls.seed = seed
-        if shared is not None:  # `random.seed` is bound already
+        if shared is not None:  # `random.seed` is already a bound method
             module = sys.modules[cls.__module__]
             bound = module.seed
             module.seed = seed.__get__(shared)
@@ -113,8 +113,8 @@ class SeedWatch:
 
 
 class RngRegistry:
-    """The unseeded generators of this interpreter. To be made before gc.freeze(), which hides objects
-    from the collector.
+    """The unseeded generators of this interpreter. It must be made before gc.freeze(), which hides objects
+    from the garbage collector.
     """
 
     def __init__(self, watch):
@@ -134,8 +134,8 @@ class RngRegistry:
         return len(self._plain) + len(self._calls)
 
     def reseed(self, urandom, seed=_random.Random.seed):
-        """Seeds all of them. `seed` is the C method: Random.seed would read 2,500 bytes for each
-        generator, where 32 bytes give as many states.
+        """Seeds all of them. It calls `seed` of the C class: Random.seed would read 2,500 bytes for each
+        generator, but 32 bytes are enough.
         """
         entropy = memoryview(urandom(32 * len(self._plain)))
         for index, generator in enumerate(self._plain):
@@ -146,7 +146,7 @@ class RngRegistry:
 
 
 def _renew_key_of(process):
-    """multiprocessing draws the key as it is imported, and nobody seeds it."""
+    """Renews the key that multiprocessing draws when it is imported. Nothing else seeds it."""
     from os import urandom
 
     def renew():
@@ -164,15 +164,15 @@ def _find(*classes):
 
 
 def _seeds_plainly(cls):
-    """Whether the C generator is all the state there is. Else the class's own seed() knows better."""
+    """Whether the generator in C is the whole state. Otherwise seed() of the class must be called."""
     owner = next((base for base in cls.__mro__ if "seed" in vars(base)), None)
     known = getattr(owner, "__module__", None) in ("_random", *_WATCHED_CLASSES)
     return known and owner.__name__ == "Random"
 
 
 def _numpy_calls(random, is_from_os):
-    """What seeds numpy's unseeded generators: in place and through `__init__`, since a generator keeps
-    pointers into its bit generator, and that keeps a pointer to its sequence.
+    """Functions that seed numpy's unseeded generators. They do it in place, by `__init__`, because a
+    generator has pointers into its bit generator, which has a pointer to its sequence.
     """
     shared = random.mtrand._rand._bit_generator
     unseeded = []
@@ -196,8 +196,8 @@ def _sequence(bits):
 
 
 def _is_derived(random, bits, sequence):
-    """Whether the state of a bit generator comes from its sequence, perhaps after some use. Only of a
-    Mersenne twister can that be false.
+    """Whether the state of a bit generator comes from its sequence, perhaps after some use. It can be false
+    only for a Mersenne twister.
     """
     if type(bits) is not random.MT19937:
         return True
@@ -218,8 +218,8 @@ def _renew_state(random, bits):
 
 
 def _fill_key(bits):
-    """What writes random bytes over the 624 words of a Mersenne twister, or None if the words are not
-    where they should be. It takes 7 us, each of numpy's own ways 40 to 140.
+    """A function that writes random bytes over the 624 words of a Mersenne twister. None if the words are
+    not where they should be. It takes 7 us; numpy's own ways take 40 to 140.
     """
     try:
         from ctypes import memmove, string_at

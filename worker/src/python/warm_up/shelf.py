@@ -13,15 +13,15 @@ _METHODS = (type([].append), type((lambda self: None).__get__(0)))
 class Shelf:
     """The preloaded modules that a run must import before it sees them.
 
-    Not all that were loaded: to put a module back writes to pages that the child shares with the
-    worker, 3 to 10 us for each module. Kept back are the modules by whose import a run reaches
-    something that has to be done again (names of `random` to bind, changes of the process): the
-    modules that have it to do, and of those that lead to them the packages and their direct members.
+    Not all loaded modules are kept back: to put a module back writes to pages that the child shares
+    with the worker, which takes 3 to 10 us for each. A module is kept back if its import has something
+    to do again (names of `random` to bind, changes of the process). Of the modules that import such
+    modules, packages and their direct members are kept back too.
     """
 
     def __init__(self, preloading, visible, first_of):
-        """`visible`: names that stay in `sys.modules`. `first_of(one, other)`: a function that calls
-        `one`, and if that gives None `other`, and that shows in no traceback.
+        """`visible`: names that stay in `sys.modules`. `first_of(one, other)` makes a function that calls
+        `one`, and `other` if `one` returns None. That function appears in no traceback.
         """
         self._state = preloading.state
         self._needs = {n: needs for n, needs in preloading.needs.items() if n in sys.modules}
@@ -39,16 +39,16 @@ class Shelf:
         _importlib._find_spec = first_of(self._known, self._find)
 
     def _known(self, name, path, target=None):
-        """The spec of a module that a search would find again. Without the search the run saves 0.4 ms,
-        if its process never searched before.
+        """The spec of a module that a search would find again. Without the search the run saves 0.4 ms, if
+        its process has not searched before.
         """
         if name in self._modules and self._finds_the_same():
             return getattr(self._modules[name], "__spec__", None)
         return None
 
     def _finds_the_same(self):
-        """Whether a search would find what preloading found. The first directory of the path is the
-        run's own, in which nothing but tmp/ can be written.
+        """Whether a search would find what preloading found. The first directory of the path is the run's
+        own, where the run can write only below tmp/.
         """
         return (
             sys.meta_path == self._meta_path
@@ -57,8 +57,8 @@ class Shelf:
         )
 
     def _taken(self, spec):
-        """The module from the shelf, in place of the import system's last step, at which it knows the
-        file that it would execute. None if that step must be taken.
+        """Returns the module from the shelf. It is called instead of the last step of the import system, which
+        knows by then the file that it would execute. Returns None if that step must be taken.
         """
         module = self._modules.get(spec.name)
         if module is None or not _is_same(spec, module):
@@ -69,9 +69,9 @@ class Shelf:
         return sys.modules[spec.name]
 
     def _needs_another(self, name):
-        """Whether the run has put another module in the place of one that `name` imports, or in front of
-        it on the path. A replaced `random` doesn't count, because it is bound anew; one that is None
-        does.
+        """Whether the run has replaced a module that `name` imports, or has put another module of that name
+        in front of it on the path. A replaced `random` doesn't count, because it is bound anew. But if
+        it is None, it counts.
         """
         missing = [n for n in self._closures[name] if n != name and n in self._modules]
         for brought in missing:
@@ -87,8 +87,8 @@ class Shelf:
         return False
 
     def _take_all(self, name):
-        """Whether `name` and all that its import brings came back. If the run's surroundings don't allow
-        it, the import is done there and then, and fails in its own words.
+        """Brings back `name` and all that its import brings. Returns whether that worked. If the surroundings
+        of the run don't allow it, the import itself must run, and fails with its own error.
         """
         new = self._random.replacement()
         for brought in self._closures[name]:
@@ -112,8 +112,8 @@ class Shelf:
             ON_RETURN[name](module)
 
     def _drop_parts_of_failed_packages(self):
-        """A run that imports such a package must start from the beginning, as if nobody had tried
-        before.
+        """Drops loaded parts of packages whose import failed: a run that imports such a package must start
+        from the beginning.
         """
         for name in sorted(self._needs, key=len):
             parent = name.rpartition(".")[0]
@@ -121,8 +121,8 @@ class Shelf:
                 del sys.modules[name], self._needs[name]
 
     def _add_references(self, loaded):
-        """A module that was loaded before another one needed it shows in the names of that other
-        one.
+        """Adds needs that were not seen. If a module was loaded before another one needed it, the names of
+        the other one show that.
         """
         names = {id(module): name for name, module in loaded.items()}
         for name, module in loaded.items():
@@ -133,8 +133,8 @@ class Shelf:
                     self._needs[name][other] = True
 
     def _keep_back(self, loaded, active):
-        """`_closures`: for each module kept back, all that its import brings, in the order of their
-        first loads.
+        """Sets `_closures`: for each module that is kept back, all modules that its import brings, in the
+        order of their first loads.
         """
         leading = self._leading_to(active & loaded.keys(), loaded)
         names = [name for name in leading if name in active or _is_entrance(name, loaded[name])]
@@ -149,7 +149,7 @@ class Shelf:
                     union |= brings.get(other, 0)
                 if union != brings[name]:
                     brings[name], changed = union, True
-        # New strings lie together in memory; the modules' own are all over it.
+        # New strings lie together in memory. The modules' own strings lie in many places.
         names = [name.encode().decode() for name in names]
         self._closures = {n: tuple(o for o in names if bits[o] & brings[n]) for n in names}
         self._modules = {name: sys.modules.pop(name) for name in names}
@@ -177,15 +177,15 @@ def _working_directory():
 
 
 def _is_entrance(name, module):
-    """Whether a module is kept back that only leads to others. The parts of a package without a file
-    look for the package in sys.modules, so all of them go and come together.
+    """Whether a module is kept back only because it leads to others. The parts of a package without a file
+    look for the package in sys.modules, so all of them are taken out and come back together.
     """
     path = getattr(module, "__path__", ())
     return name.count(".") < 2 or not isinstance(path, (list, tuple))
 
 
 def _is_same(spec, module):
-    """Whether `spec` is that of `module`: the run may have put another one of that name in front."""
+    """Whether `spec` is the spec of `module`. The run may have put another module of that name in front."""
     own = getattr(module, "__spec__", None)
     return own is None or own.origin == spec.origin
 
