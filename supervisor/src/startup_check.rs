@@ -243,15 +243,15 @@ mod tests {
         for (emsg, limit) in [
             (
                 "stderr: b'' with status code: -9",
-                "limits.REALTIME = 0.01 ended the code",
+                "limits.REALTIME = 0.01 is too small",
             ),
             (
                 "stderr: b'' with status code: -24",
-                "limits.CPU = 1 ended the code",
+                "limits.CPU = 1 is too small",
             ),
             (
                 "stderr: b'MemoryError' with status code: 1",
-                "limits.VMEM = 1000 ended the code",
+                "limits.VMEM = 1000 is too small",
             ),
             (
                 "stderr: b'ValueError' with status code: 1",
