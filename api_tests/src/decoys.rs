@@ -29,7 +29,8 @@ const REQUEST_MAX: Duration = Duration::from_secs(1);
 pub struct Decoys {
     dir: PathBuf,
     facts: Value,
-    process: Child,
+    /// Two: a run in a PID namespace may itself have the number of one of them.
+    processes: [Child; 2],
     listeners: Listeners,
 }
 
@@ -117,7 +118,7 @@ impl Decoys {
             fs::write(&path, format!("decoy {secret}\n"))?;
             set_mode(&path, mode)?;
         }
-        let process = start_process(&secret, uid)?;
+        let processes = [start_process(&secret, uid)?, start_process(&secret, uid)?];
         let listeners = Listeners::bind(&dir, &secret)?;
         let mut facts = json!({
             "secret": secret,
@@ -125,7 +126,8 @@ impl Decoys {
             "file": dir.join("file"),
             "writable": dir.join("writable"),
             "movable": dir.join("movable"),
-            "pid": process.id(),
+            "pid": processes[0].id(),
+            "other_pid": processes[1].id(),
         });
         listeners.describe(&mut facts);
         if let Some(uid) = uid.map(Uid::from_raw) {
@@ -143,7 +145,7 @@ impl Decoys {
         Ok(Self {
             dir,
             facts,
-            process,
+            processes,
             listeners,
         })
     }
@@ -163,9 +165,11 @@ impl Decoys {
 
 impl Drop for Decoys {
     fn drop(&mut self) {
-        // The process ends when its standard input ends.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
+        for process in &mut self.processes {
+            // It ends when its standard input ends.
+            drop(process.stdin.take());
+            let _ = process.wait();
+        }
         self.listeners.tcp.iter_mut().for_each(Server::stop);
         let _ = fs::remove_dir_all(&self.dir);
     }

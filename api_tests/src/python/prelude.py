@@ -12,6 +12,11 @@ import time
 
 # An input global: functions below ask it.
 limits = globals()["limits"]
+# In a PID namespace numbers are given anew, and this process may have the number of the decoy: it
+# would attack itself.
+decoy = globals()["decoy"]
+if decoy["pid"] == os.getpid():
+    decoy["pid"] = decoy["other_pid"]
 STARTED = time.monotonic()
 
 # The errors of layers for each kind of attack. A layer that hides the target (a mount, PID or
