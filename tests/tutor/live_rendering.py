@@ -146,7 +146,7 @@ def test_each_mode_requires_the_layers_that_the_image_s_file_of_that_name_has(re
     ("key", "value", "said"),
     [
         ("SANDBOX_PYTHON_VERSION", "3.7.6", "must be 3.8 or newer"),
-        ("SANDBOX_PYTHON_VERSION", "latest", "must be 3.9 or newer"),
+        ("SANDBOX_PYTHON_VERSION", "latest", "must be 3.8 or newer"),
         ("MODE", "privileged", "must be one of root, namespaces"),
         ("APPARMOR", "sometimes", "must be require or off"),
         ("MEMORY_LIMIT", "much", "must be such as 3Gi"),
