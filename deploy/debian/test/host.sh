@@ -48,7 +48,7 @@ import sys
 
 text = open(sys.argv[1]).read()
 text = re.sub(r"preload = \[.*?\n\]", 'preload = ["six", "numpy"]', text, flags=re.S)
-text = re.sub(r"^(CPU|REALTIME) = .*", r"\1 = 10", text, flags=re.M)
+text = re.sub(r"^(CPU|REALTIME) = .*", r"\1 = 20", text, flags=re.M)
 text = re.sub(r"^queue_wait_max_ms = .*", "queue_wait_max_ms = 60000", text, flags=re.M)
 text = re.sub(r"^# (\w+) = \"require\"", r'\1 = "require"', text, flags=re.M)
 open(sys.argv[1], "w").write(text)
@@ -98,7 +98,7 @@ for group in $groups; do arguments+=(--group "$group"); done
 "$api_tests" decoys --dir /tmp/decoys --uid 349500000 >/dev/null &
 decoys=$!
 until [ -e /tmp/decoys/decoys.json ]; do sleep 0.1; done
-"$api_tests" --base-url "$url" --decoys /tmp/decoys/decoys.json --jobs 2 --limit CPU=10 --limit REALTIME=10 --limit VMEM=536870912 \
+"$api_tests" --base-url "$url" --decoys /tmp/decoys/decoys.json --jobs 2 --limit CPU=20 --limit REALTIME=20 --limit VMEM=536870912 \
     --limit FSIZE=10485760 --limit SPACE=67108864 --limit INODES=16384 "${arguments[@]}" >probed 2>&1 || {
     grep -A 2 FAILED probed || true
     tail -n 3 probed
