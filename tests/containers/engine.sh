@@ -8,7 +8,7 @@
 # `apart` the engine and the command are in a network of their own, which leads nowhere, so its
 # ports and bridges disturb nobody. In both cases they are in PID and mount namespaces of their own,
 # so every process and every mount ends with them. DOCKER_HOST tells the command where the engine
-# is. As root; the kernel need not have systemd, nor the host a Docker.
+# is. The script needs root. The host needs neither systemd nor Docker.
 set -euo pipefail
 
 if [ "${1-}" != --inside ]; then
@@ -46,7 +46,7 @@ export LD_LIBRARY_PATH=$libraries XTABLES_LIBDIR=$libraries/xtables
 
 # The files in /run are this engine's alone, and go with it.
 mount -t tmpfs -o mode=755 tmpfs /run
-# For --userns-remap=nobody:nogroup. The group's ids are found by the user's name, too.
+# For --userns-remap=nobody:nogroup. dockerd looks in both files for the user's name, in subgid too.
 for ids in subuid subgid; do
     echo nobody:100000:65536 >"/run/$ids"
     mount --bind "/run/$ids" "/etc/$ids"

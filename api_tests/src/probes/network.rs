@@ -29,7 +29,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_raw_sockets",
         "No raw IPv4 socket can be asked for.",
-        "the kernel itself asks for a capability for it",
+        "the kernel itself asks for a capability, which no sandbox has",
         "x = outcome(lambda: socket_of(socket.AF_INET, socket.SOCK_RAW, 255), ('EACCES',), ('EPERM',))",
     ),
     Probe::surface(
@@ -75,7 +75,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_packet_sockets",
         "No socket for packets of the wire can be asked for.",
-        "the kernel itself asks for a capability for it",
+        "the kernel itself asks for a capability, which no sandbox has",
         "x = outcome(lambda: socket_of(socket.AF_PACKET, socket.SOCK_RAW), ('EACCES',), ('EPERM', 'EAFNOSUPPORT'))",
     ),
     Probe::surface(
@@ -211,8 +211,8 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("stream")]),
     Probe::surface(
         "deny_connecting_to_any_path",
-        "The call does not get through to where paths are looked up.",
-        "to connect to a socket that is there is another probe's attempt",
+        "The kernel does not look up a path for the call.",
+        "nothing listens at the path; deny_connecting_to_unix_sockets attacks a socket that is there",
         "x = outcome(lambda: socket.socket(socket.AF_UNIX).connect('tmp/nobody'), CALLS, ('ENOENT',))",
     ),
     Probe::surface(
@@ -300,7 +300,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_packet_filters",
         "No filter program can be given to a socket.",
-        "it sees only the messages of the socket; it is a compiler in the kernel",
+        "a filter sees only the messages of its own socket; it is only more kernel code that can have bugs",
         "SO_ATTACH_FILTER, ACCEPT = 26, struct.pack('HBBI', 6, 0, 0, 0xFFFF)\n\
          program = ctypes.create_string_buffer(ACCEPT)\n\
          filter = struct.pack('HP', 1, ctypes.addressof(program))\n\

@@ -186,7 +186,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_core_dumps",
         "A run that crashes can't leave its memory on the disk.",
-        "the process is also not dumpable",
+        "the process is not dumpable, so the kernel writes no core of it",
         "import resource\n\
          def raise_it():\n    \
              try:\n        \
@@ -212,13 +212,13 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_stopping_the_clock",
         "The timer that ends the run can't be deleted.",
-        "the worker and the service keep the same time",
+        "the worker and the service measure the run's time too",
         "x = outcome(lambda: call('timer_delete', 0), ('EACCES',), ('EINVAL',))",
     ),
     Probe::surface(
         "deny_setting_the_clock_back",
         "The timer that ends the run can't be set anew.",
-        "the worker and the service keep the same time",
+        "the worker and the service measure the run's time too",
         "x = outcome(lambda: call('timer_settime', 0, 0, None, None), ('EACCES',), ('EINVAL',))",
     ),
     Probe::surface(

@@ -51,7 +51,8 @@ fn what_a_run_does_to_its_library_reaches_no_other_run() {
     let service = Service::start("[limits]\nFSIZE = 1000000");
     let library = library("lib", "def f():\n    return 5\n");
     let vandals = [
-        // The answer of a compilation. The next vandal sets the name that this answer has.
+        // It answers as a compilation would. The next vandal sets the global with which a
+        // compilation answers.
         "import sys\nsys.__stdout__.write('{\"bytecode\": \"AAAA\"}')\nsys.__stdout__.flush()",
         "bytecode = 'AAAA'",
         "import zipimport, marshal, builtins\n\

@@ -171,8 +171,8 @@ fn a_service_that_may_not_execute_is_not_up_and_its_status_says_why() {
     assert_eq!(service.wait().code(), Some(0));
 }
 
-/// While this process is stopped the service sends no sign of life. When it continues, the service
-/// sends them again.
+/// While the process `pid` is stopped the service sends no sign of life. When the process
+/// continues, the service sends them again.
 #[track_caller]
 fn is_fed_unless_stopped(manager: &Manager, watchdog: Duration, pid: i32) {
     let tell = |signal: Signal| kill(Pid::from_raw(pid), signal).expect("kill");

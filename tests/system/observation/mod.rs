@@ -12,7 +12,7 @@ use codejail_harness::http::{Answer, Connection, FORM, PATH, form, head};
 use codejail_harness::wait::{END_MAX, wait_for};
 use serde_json::Value;
 
-/// Limits that a run can reach, one run for each, and a log in JSON.
+/// Limits that tests reach, each with a run of its own. The log is in JSON.
 pub const SHORT: &str = r#"
 reply_bytes_max = 4096
 log.format = "json"

@@ -71,24 +71,24 @@ const CALLS: &[Probe] = calls![
     "deny_openings_whose_mode_no_filter_sees", "The call that opens files by a structure in memory is not there.", CODE,
     "x = outcome(lambda: call('openat2', -1, None, None, 0), CALLS, ('EINVAL',))";
     "deny_barriers_on_other_processors", "Other processes can't be interrupted to order their memory accesses.",
-    "it only costs time",
+    "it only costs others time",
     "GLOBAL_EXPEDITED = 2\nx = outcome(lambda: call('membarrier', GLOBAL_EXPEDITED, 0, 0))";
     "deny_merging_memory_with_others", "The kernel can't be told to look for equal pages in other processes.",
-    "the others would have to ask for it too",
+    "the kernel compares only pages of processes that have asked for it",
     "import mmap\nMERGEABLE = 12\n\
      x = outcome(lambda: mmap.mmap(-1, 4096).madvise(MERGEABLE) or 'it was advised', CALLS, ('EINVAL',))";
-    "deny_taking_memory_out", "Pages can't be taken out of memory.", "the kernel leaves pages that others use",
+    "deny_taking_memory_out", "Pages can't be taken out of memory.", "the kernel does not take out pages that others use",
     "import mmap\nPAGEOUT = 21\n\
      x = outcome(lambda: mmap.mmap(-1, 4096).madvise(PAGEOUT) or 'it was advised', CALLS, ('EINVAL',))";
     "deny_asking_whether_a_file_is_in_memory", "A read can't tell whether a library's file is in memory.",
     "the time of an ordinary read shows it too",
     "library = os.open(os.__file__, os.O_RDONLY)\n\
      x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, os.RWF_NOWAIT), CALLS, ('EAGAIN', 'ENOTSUP'))";
-    "deny_reads_that_take_a_file_out_of_memory", "A read can't take a library's file out of memory for others.", "it only costs time",
+    "deny_reads_that_take_a_file_out_of_memory", "A read can't take a library's file out of memory for others.", "it only costs others time",
     "DONTCACHE = 0x80\nlibrary = os.open(os.__file__, os.O_RDONLY)\n\
      x = outcome(lambda: os.preadv(library, [bytearray(1)], 0, DONTCACHE), CALLS, ('ENOTSUP',))";
     "deny_writes_that_wait_for_the_disk", "A write can't make the disk flush what it holds.",
-    "there is something to wait for only if a run's files are on a disk",
+    "a write waits only where a run's files are on a disk",
     "file = os.open('tmp/file', os.O_RDWR | os.O_CREAT)\n\
      x = outcome(lambda: os.pwritev(file, [b'x'], 0, os.RWF_SYNC), CALLS, ('ENOTSUP', 'EFBIG'))";
     "deny_rings", "No ring for input and output can be made, past all filters of calls.", CODE,
@@ -102,7 +102,7 @@ const CALLS: &[Probe] = calls![
     "deny_handling_page_faults", "Page faults can't be handled by the process.", CODE,
     "USER_MODE_ONLY, UNKNOWN = 1, 4\n\
      x = outcome(lambda: call('userfaultfd', USER_MODE_ONLY | UNKNOWN), CALLS, ('EINVAL',))";
-    "deny_files_in_memory", "No file without a file system can be made.", "to run it is denied too",
+    "deny_files_in_memory", "No file without a file system can be made.", "to execute such a file is denied too",
     "x = outcome(lambda: call('memfd_create', b'probe', 0))";
     "deny_loading_modules", "No kernel module can be loaded.", ROOTS,
     "x = outcome(lambda: call('init_module', None, 0, None), ('EACCES',), ('EPERM', 'ENOSYS'))";
@@ -191,7 +191,7 @@ const CALLS: &[Probe] = calls![
     "x = outcome(lambda: call('sched_setattr', 0, None, 0), CALLS, ('EINVAL',))";
     "deny_pinning_itself", "The process can't choose its processor.", ITSELF,
     "x = outcome(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))";
-    "deny_flushing_disks", "The host's disks can't be made to write.", "it only costs their time",
+    "deny_flushing_disks", "The host's disks can't be made to write.", "it only costs the disks time",
     "x = outcome(lambda: call('sync'))";
     "deny_putting_input_into_terminals", "No input can be put into a terminal.", "there is no terminal",
     "import fcntl\nTIOCSTI = 0x5412\nx = outcome(lambda: fcntl.ioctl(os.pipe()[0], TIOCSTI, b'x'), CALLS, ('ENOTTY',))";

@@ -3,8 +3,8 @@
 use crate::probe::Probe;
 
 /// Why one layer is enough to protect the page cache and the disk.
-const COSTS: &str =
-    "nothing is read or changed; it only costs others time, or shows what they read";
+const COSTS: &str = "no file is changed, and a run may read these files; it only costs others \
+                     time, or shows what they read";
 /// Why one layer is enough against exchange between two runs that both want it.
 const MEETING: &str = "it shows nothing that a run did not want to show";
 

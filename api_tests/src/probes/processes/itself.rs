@@ -23,7 +23,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_outliving_the_parent",
         "The process can't take back that it dies with its parent.",
-        "a PID namespace ends it all the same",
+        "the PID namespace ends it with its worker too",
         "PR_SET_PDEATHSIG = 1\nx = outcome(lambda: call('prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0))",
     ),
     Probe::surface(
@@ -35,8 +35,8 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_keeping_capabilities",
-        "It can't be arranged that capabilities survive a change of user.",
-        "there are none to keep",
+        "The process can't keep its capabilities over a change of user.",
+        "a run has no capabilities to keep",
         "PR_SET_KEEPCAPS = 8\nx = outcome(lambda: call('prctl', PR_SET_KEEPCAPS, 1, 0, 0, 0))",
     ),
     Probe::surface(
@@ -60,7 +60,7 @@ pub const PROBES: &[Probe] = &[
     Probe::surface(
         "deny_changing_capabilities",
         "The call that changes capabilities does not get through.",
-        "there are none, and none can be gained",
+        "a run has no capabilities and can't gain any",
         "x = outcome(lambda: call('capset', None, None), CALLS, ('EFAULT',))",
     ),
 ];

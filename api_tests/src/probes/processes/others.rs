@@ -167,8 +167,8 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("writable")]),
     Probe::surface(
         "deny_handles_of_processes",
-        "A descriptor of a process can't be had.",
-        "each use of it is denied too",
+        "No descriptor of a process can be opened.",
+        "each use of such a descriptor is denied too",
         "x = outcome(lambda: call('pidfd_open', os.getpid(), 0))",
     ),
 ];
