@@ -11,19 +11,21 @@
 #   deploy/apparmor.sh unload [host|container]   take them out of the kernel and out of
 #                                                /etc/apparmor.d
 #   deploy/apparmor.sh compile                   compile all of them, load none
-#   deploy/apparmor.sh put|take_away [host|container]   for the package's scripts: the files
-#                                                alone, loaded by no kernel yet; and away
+#   deploy/apparmor.sh put [host|container]      for the package's scripts: put the files
+#                                                below /etc/apparmor.d, and load nothing
+#   deploy/apparmor.sh take_away                 for the package's scripts: unload the
+#                                                profiles, and remove these files
 #
-# `host` (the default) is a profile for each process; `container` is the one that a
-# container runtime applies, with those inside it. /etc/apparmor.d/tunables/codejail
-# has the paths: once it is there, it is the operator's and never overwritten.
+# `host` (the default) has a profile for each process. `container` is the profile that a container
+# runtime applies; it contains the profiles of workers and sandboxes. The paths are in
+# /etc/apparmor.d/tunables/codejail. This script makes that file, and never overwrites it.
 set -euo pipefail
-# A user's PATH may lack where Debian has the parser.
+# Debian has the parser in /usr/sbin, which may not be in a user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 installed=/etc/apparmor.d
-# The package has them where it keeps what is not the operator's.
+# The package has the profiles here, and links to them in /etc/apparmor.d.
 packaged=/usr/share/codejail/apparmor
 profiles=$here/../apparmor
 [ "$here" != /usr/lib/codejail ] || profiles=$packaged
@@ -64,7 +66,7 @@ need_kernel() {
     [ -e "$loaded" ] || fail "$loaded is missing: mount -t securityfs securityfs /sys/kernel/security"
 }
 
-# Profiles of AppArmor 4 where parser and kernel interface know that language.
+# The language of the profiles: that of AppArmor 4, if the parser knows it.
 language() {
     if [ -e "$installed/abi/4.0" ]; then echo 4; else echo 3; fi
 }
@@ -76,8 +78,8 @@ source_of() {
     esac
 }
 
-# Copies a file to where the parser looks for it. The package's files are linked: an
-# upgrade changes them, and a file that an operator put in a link's place stays.
+# Copies a file to where the parser looks for it. For the package's files it makes links: so an
+# upgrade changes them. If an operator replaced a link by a file, that file stays.
 put() { # SOURCE DESTINATION
     if [ "$profiles" != "$packaged" ]; then
         install -m 644 "$1" "$2"
@@ -88,7 +90,7 @@ put() { # SOURCE DESTINATION
     fi
 }
 
-# Puts the profiles where they are loaded from at boot.
+# Puts the profiles where the host loads them at boot.
 put_all() {
     local file
     need_parser
@@ -113,7 +115,8 @@ load() {
     need_kernel
     put_all
     for file in "${files[@]}"; do
-        # A mark of complain mode (aa-complain) would be obeyed at every boot.
+        # Removes the mark that aa-complain leaves: with it each boot would load the profile in
+        # complain mode.
         rm -f "$installed/force-complain/$file" "$installed/disable/$file"
         apparmor_parser --replace "$installed/$file" || fail "$installed/$file was not loaded"
     done
@@ -124,7 +127,7 @@ status() {
     local name mode bad=0
     need_kernel
     for name in "${names[@]}"; do
-        # Fixed text: a name may hold what a pattern would read otherwise.
+        # Search for fixed text: some characters of a name have a meaning in a pattern.
         mode=$(grep -F "$name (" "$loaded" | while IFS= read -r line; do
             [ "${line% (*}" != "$name" ] || echo "${line##* (}"
         done || true)
@@ -152,8 +155,7 @@ unload() {
     done
 }
 
-# Every link to a file of the package, and what the kernel has of it: for a package
-# that goes away.
+# Unloads the profiles of the package, and removes its links. The package's removal calls this.
 take_away() {
     local link
     while IFS= read -r link; do
@@ -165,7 +167,7 @@ take_away() {
     rmdir --ignore-fail-on-non-empty "$installed/codejail.d" 2>/dev/null || true
 }
 
-# Without a kernel that would have to take them: features come from a file.
+# Compiles the profiles without a kernel: the kernel's features come from a file.
 compile() {
     local file
     need_parser

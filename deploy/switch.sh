@@ -1,11 +1,12 @@
 #!/bin/sh
-# Restarts the service without refusing a client: starts the one of codejail@a and codejail@b that
-# does not run. When it is up, ends the other one, which first finishes its requests.
+# Restarts the service without refusing a client. One of the services codejail@a and codejail@b
+# runs: this starts the other one. When the new service is up, this ends the old one, which first
+# finishes its requests.
 #
 #   codejail-switch            as root
 #
-# Both share codejail.socket, so nobody is refused meanwhile. For its time the host holds the
-# workers of both. If the new one does not come up, the old one serves on and this fails.
+# Both share codejail.socket, so no client is refused. While both run, the host needs memory for the
+# workers of both. If the new service does not come up, the old one goes on, and this fails.
 set -eu
 
 say() { echo "codejail-switch: $*"; }
@@ -14,7 +15,7 @@ fail() {
     exit 1
 }
 
-# One at a time: two would end each other's services.
+# Only one switch may run at a time: two would end each other's services.
 if [ "${CODEJAIL_SWITCH_LOCKED-}" != yes ]; then
     CODEJAIL_SWITCH_LOCKED=yes exec flock --nonblock --conflict-exit-code 75 /run/codejail-switch.lock "$0" "$@"
 fi
@@ -33,8 +34,8 @@ else
     exec systemctl start codejail@a
 fi
 
-# One that still drains after an earlier switch is waited for: this is a restart of it. The
-# command returns when a worker of the new one has passed the safety checks.
+# If the new service still finishes its requests after an earlier switch, systemd first waits for
+# its end. This command returns when a worker of the new service has passed the safety checks.
 systemctl start "codejail@$new" ||
     fail "codejail@$new did not start, and codejail@$old goes on: see journalctl -u codejail@$new"
 say "codejail@$new is up; codejail@$old finishes its requests"

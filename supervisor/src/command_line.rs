@@ -83,8 +83,9 @@ pub enum Command {
     ///
     /// If the name of the file ends in `.py`, the command executes the file as Django does, as the
     /// user who types this: import only settings of your own. codejail_service need not be
-    /// installed. The command does not read the file that CODEJAIL_SERVICE_CFG names: import that
-    /// file too. Each other file is read as YAML.
+    /// installed. The original's settings also have the content of the YAML file that
+    /// CODEJAIL_SERVICE_CFG names. This command does not read that file: import it too. The command
+    /// reads each file with another ending as YAML.
     ImportSettings {
         /// The settings file
         file: PathBuf,

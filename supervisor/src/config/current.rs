@@ -20,7 +20,7 @@ pub struct Current {
 /// When configurations were read last.
 #[derive(Debug, Clone, Copy)]
 pub struct LastRead {
-    /// When the configuration that counts was read.
+    /// When the configuration that applies was read.
     pub at: SystemTime,
     /// Whether another one was read since then and refused.
     pub refused_since: bool,

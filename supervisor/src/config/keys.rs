@@ -38,7 +38,7 @@ const GIB: u64 = 1 << 30;
 const PIDS_MAX: u64 = 1 << 22;
 /// CPU seconds: 30 years. The hard limit, one second more, must be a number too.
 const CPU_MAX: u64 = 1_000_000_000;
-/// Seconds by the wall clock. A client gives up after four.
+/// Seconds by the wall clock. The LMS gives up 3.5 s after it sent a request, by default.
 const REALTIME_MAX: f64 = 3600.0;
 
 const fn key(name: &'static str, kind: ValueType, applies: Applies) -> Key {

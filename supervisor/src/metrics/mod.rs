@@ -41,8 +41,8 @@ const BYTES: &[f64] = &[
     4_294_967_296.0,
 ];
 
-/// How often recorded values are put into their histograms. Until then each value takes 16 bytes,
-/// and two cores can refuse 80,000 requests a second.
+/// How often recorded values are put into their histograms. Until then each value takes 16 bytes of
+/// memory. Two cores can refuse 80,000 requests a second, so this time must be short.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Lines of the log that could not be written. This is no metric of the recorder, since the log
@@ -173,8 +173,8 @@ pub fn credible_cold_imports<'a>(said: &'a [String], worker: Option<&Hello>) -> 
     credible
 }
 
-/// For each library, how many executions imported it cold. There are at most as many as a worker
-/// names libraries.
+/// For each library, how many executions imported it cold. The map has only libraries that a worker
+/// found in the sandbox venv, so it can't grow without a bound.
 static COLD_IMPORTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 /// Counts these libraries. The worst that a run can do is a wrong count of a library that exists.

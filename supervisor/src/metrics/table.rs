@@ -124,8 +124,8 @@ pub const METRICS: &[Metric] = &[
     metric("codejail_layer", Gauge, &["layer", "state"], "1 for the state of the layer: on or off"),
     // The service itself.
     metric("codejail_config_reloads_total", Counter, &["result"], "HUPs by whether the new configuration was taken"),
-    metric("codejail_config_last_reload_successful", Gauge, &[], "1 if the configuration of the last HUP was taken, or if there was no HUP; 0 if an older configuration still counts"),
-    metric("codejail_config_last_reload_success_timestamp_seconds", Gauge, &[], "When the configuration that counts was read, in seconds since 1970"),
+    metric("codejail_config_last_reload_successful", Gauge, &[], "1 if the configuration of the last HUP was taken, or if there was no HUP; 0 if an older configuration still applies"),
+    metric("codejail_config_last_reload_success_timestamp_seconds", Gauge, &[], "When the configuration that applies was read, in seconds since 1970"),
     metric("codejail_log_lines_lost_total", Counter, &[], "Lines of the log that could not be written to standard error"),
     metric("codejail_log_refusals_unsaid_total", Counter, &[], "Refused requests without a line of their own in the log, since there were too many"),
     metric("codejail_build_info", Gauge, &["version"], "Always 1; the label has the version of this build"),

@@ -1,5 +1,5 @@
-//! The payload's shape: makes typed fields of a scanned value, or the sentence with which the
-//! original refuses it.
+//! Checks the payload's shape. The result is the payload with typed fields, or the sentence with
+//! which the original refuses such a payload.
 //!
 //! The original asks jsonschema's `best_match` which of all errors to report. For this one schema,
 //! the order of the checks in [`check`] gives the same result; `tests/system/python_json/` compares
@@ -66,8 +66,9 @@ impl SchemaMismatch {
 /// # Errors
 /// The one mismatch that jsonschema's `best_match` would pick. A mismatch of the whole payload
 /// comes first. Then comes the wrong field whose name is *last* in the alphabet, since `best_match`
-/// compares paths and takes the greatest. In `python_path` it is the *first* wrong entry, since
-/// among the alternatives of an `anyOf` it takes the least.
+/// compares the errors' paths and takes the greatest path. In `python_path` it is the *first* wrong
+/// entry, since of the errors of an `anyOf` it takes those with the longest path, and of these the
+/// one with the least index.
 pub fn check(payload: Raw<'_>) -> Result<Payload<'_>, SchemaMismatch> {
     if payload.kind() != JsonType::Object {
         return Err(not_of_type("$", payload, "object"));

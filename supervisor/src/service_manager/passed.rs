@@ -63,12 +63,12 @@ impl Passed {
     /// # Errors
     /// The service can't listen on a passed descriptor.
     pub fn take() -> Result<Self, PassedError> {
-        // This closes the sockets in children, and heeds only variables that are meant for this
-        // very process.
+        // This closes the sockets in children. It uses the variables only if LISTEN_PID names this
+        // process.
         let names = sd_notify::listen_fds_with_names().map_err(PassedError::Variables)?;
         let names: Vec<String> = names.map(|(_, name)| name).collect();
         let mut passed = Self::default();
-        // `ListenFd` would also take sockets that are meant for no process in particular.
+        // `ListenFd` would also take sockets if LISTEN_PID is not set.
         if names.is_empty() {
             return Ok(passed);
         }
@@ -112,7 +112,8 @@ impl Passed {
     /// Makes sure that all sockets were taken.
     ///
     /// # Errors
-    /// One was not: clients would connect to it, and nothing would answer.
+    /// A passed socket was not taken. The service must not start: clients would connect to this
+    /// socket, and nothing would answer.
     pub fn none_left(&self) -> Result<(), PassedError> {
         match self.metrics {
             Some(_) => Err(PassedError::NoUse),
