@@ -27,7 +27,9 @@ fi
 config=$(mktemp --tmpdir dev-codejail-XXXXXX.toml)
 chmod 644 "$config"
 service=
-stop() { # forwards the end to the service; a second one doesn't ask any more
+# Sends a signal to the service. The first signal that the script gets becomes TERM: running
+# requests finish. A further signal becomes INT: the service ends at once.
+stop() { # SIGNAL
     [ -z "$service" ] || kill -s "$1" "$service" 2>/dev/null || true
 }
 trap 'stop TERM; trap "stop INT" TERM INT HUP' TERM INT HUP
@@ -38,7 +40,8 @@ trap 'rm -f "$config"' EXIT
 setsid "$codejail" serve --config "$config" &
 service=$!
 
-wait_for_service() { # until it has ended, though signals interrupt `wait`
+# Waits until the service has ended, even if signals interrupt `wait`. Returns its status.
+wait_for_service() {
     local status
     while true; do
         status=0

@@ -174,7 +174,7 @@ pub struct Start {
     pub cpu_us: f64,
 }
 
-/// A target of the issue, and the figure that was found.
+/// A target for the service's performance, and the figure that was found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Target {
     /// The target in words.
@@ -214,7 +214,7 @@ pub struct Results {
     pub start: Vec<Start>,
     /// Times by the size of the globals.
     pub globals: Vec<Series>,
-    /// The issue's targets.
+    /// The targets for the service's performance.
     pub targets: Vec<Target>,
 }
 

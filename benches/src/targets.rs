@@ -1,5 +1,5 @@
-//! The targets of issue 8. Each is compared with the results. A target whose measurement is missing
-//! is left out.
+//! The targets for the service's performance. Each is compared with the results. A target whose
+//! measurement is missing is left out.
 
 use crate::measure::half_load::best;
 use crate::measure::{LIMIT, OURS};

@@ -1,5 +1,5 @@
-//! Hostile bytes as every message of every conversation: decoding never panics, and what decodes
-//! encodes to the same bytes.
+//! Decodes hostile bytes as each kind of message. Decoding never panics. If it succeeds, encoding
+//! the message gives the same bytes.
 #![no_main]
 
 use codejail_protocol::control::{WorkerRequest, WorkerReport};

@@ -93,5 +93,5 @@ def test_the_two_ranges_of_uids_have_nothing_in_common_by_default():
     other = int(re.search(r"^Environment=CODEJAIL_SANDBOX__UID_BASE=(\d+)$", text, re.MULTILINE)[1])
     defaults = (TREE / "supervisor/src/config/defaults.rs").read_text(encoding="utf-8")
     base = int(re.search(r"uid_base: ([\d_]+)", defaults)[1].replace("_", ""))
-    # 256 workers and as many successors. Each has a uid of its own, and more than 25 for sandboxes.
+    # The widest range: 3 * 256 workers that exist at once, each with 805 uids, are 618,240 uids.
     assert other - base >= 1_000_000

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Runs its arguments in a container of Debian's runc, as an engine has runc run the image's mode `full`.
+"""Runs its arguments in a container of Debian's runc.
+
+The container has the settings that an engine gives to runc for the image's mode `full`.
 
     in_container.py PROGRAM ARGUMENT...
 
-The container's root is the guest's own file system, which has what the image has, at the same places. Its network is
-the guest's, so that whoever asks the service need not know; /tmp is too, for the decoys.
+The container's root is the guest's own file system, which has what the image has, at the same
+places. The container also has the guest's network, so that the probes reach the service without
+further settings, and the guest's /tmp, where the decoys are.
 """
 
 import json
@@ -16,7 +19,7 @@ from pathlib import Path
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN"]
 PROFILE = "openedx_codejail_service"
 BUNDLE = Path("/run/bundle")
-# As Docker has them.
+# Docker's lists.
 MASKED = ["acpi", "asound", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats"]
 READ_ONLY = ["bus", "fs", "irq", "sys", "sysrq-trigger"]
 
@@ -26,7 +29,7 @@ def mount(destination, kind, *options, source=None):
 
 
 def seccomp():
-    """deploy/docker/seccomp.json, in runc's words."""
+    """The profile of deploy/docker/seccomp.json, in the format that runc reads."""
     profile = json.loads(Path("/payload/deploy/seccomp.json").read_text())
     machines = [
         machine for entry in profile.pop("archMap") for machine in (entry["architecture"], *entry["subArchitectures"])

@@ -9,8 +9,8 @@ patience_seconds=300
 probes_seconds_max=1800
 # The limit of an execution. Some probes take as long as they may.
 limit_seconds=10
-# Preloaded where programs that must work are tried with every library: the first import of sympy
-# alone takes 18 s there.
+# Checks that run every program that must work preload all these libraries: in a guest the first
+# import of sympy alone takes 18 s.
 # shellcheck disable=SC2034 # the scripts'
 every_library='"six", "numpy", "scipy.linalg", "sympy", "networkx", "lxml.etree",
     "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc"'
@@ -54,8 +54,8 @@ TOML
     chmod 644 /etc/codejail.toml
 }
 
-# Starts a service and waits until it answers that it is healthy. The log goes
-# through a pipe: a confined service may not write to a file of anybody's choice.
+# Starts a service and waits until it answers that it is healthy. The log goes through a pipe:
+# AppArmor allows a confined service to write to a pipe, but not to the file of the log.
 #   start_service LAYER-LINE... [-- WRAPPER...]
 start_service() {
     local lines=()
@@ -126,8 +126,8 @@ refuses_to_start() {
 }
 
 # The probes against the service, with decoys that belong to another user, as in the tests on a
-# host. Fails unless each chosen probe has run and has an outcome. A probe may be skipped only for a
-# limit that is missing by the arguments. The file $results has the output of all.
+# host. Fails unless each chosen probe has run and has an outcome. A probe may be skipped only if it
+# needs a limit that the arguments switch off (NAME=0). The file $results has the output of all.
 #   run_probes ARGUMENT-OF-CODEJAIL-API-TESTS...
 run_probes() {
     local decoys decoy_process status=0 chosen ran
@@ -257,14 +257,15 @@ PYTHON
 
 works=()
 # A service with AppArmor required does everything that it must do, and AppArmor denies nothing of
-# it. It does not call `fail`: mutations expect it to go wrong. ${works[@]} names the probes that
-# must work and are run; all if it is empty.
+# it. If something goes wrong, this function returns 1 instead of calling `fail`, because the check
+# of mutations expects that. ${works[@]} names the probes of the group `works` that are run. If it
+# is empty, all of them are run.
 #   legitimate LAYER-LINE...
 legitimate() {
     mark
     start_service "$@" || return 1
-    # An execution that must be killed: its client hangs up, its worker ends it, or the run would go
-    # on until its limit.
+    # This execution never ends by itself. Its client hangs up after 3 s, and its worker must kill
+    # it.
     curl -s -m 3 -o /dev/null "$url/api/v0/code-exec" \
         --data-urlencode 'payload={"code": "while True: pass", "globals_dict": {}}' || true
     probes --group works "${works[@]}" || return 1

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Names of the contenders in tables; this service.
+/// This service. (The constants are the names of the contenders in tables.)
 pub const OURS: &str = "codejail";
 /// This service, with one connection for all requests.
 pub const OURS_KEPT: &str = "codejail, connection kept";

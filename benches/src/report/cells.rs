@@ -2,7 +2,7 @@
 
 use crate::results::Series;
 
-/// Names in the order in which they were measured.
+/// The names of the workloads, in the order in which they were measured.
 pub fn names(all: &[Series]) -> Vec<String> {
     let mut names: Vec<String> = all.iter().map(|series| series.workload.clone()).collect();
     names.dedup();

@@ -30,7 +30,8 @@ struct Window {
 }
 
 impl Window {
-    /// Whether the next refusal gets a line; if so, returns how many before it got none.
+    /// Decides whether the next refusal gets a line. If it does, returns how many refusals since the
+    /// last line got no line.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self
             .since

@@ -1,5 +1,5 @@
-//! Documented weaknesses of the original: each test shows that one is gone. docs/weaknesses.md has
-//! the list, and names the tests of the others.
+//! Each test shows that codejail does not have one of the original's documented weaknesses.
+//! docs/weaknesses.md lists all of them, with their tests.
 
 use codejail_harness::Run;
 use codejail_harness::Setup;
@@ -18,7 +18,7 @@ use std::thread;
 fn two_runs_beside_each_other_have_each_the_whole_number_of_threads() {
     needs_root!();
     let service = Service::start("sandboxes_per_worker = 2\n[limits]\nNPROC = 15");
-    // 14 with the main thread, where 15 are allowed; and more are refused.
+    // This makes 14 threads, with the main thread. 15 are allowed.
     let threads = "import os, threading, time\n\
                    done = threading.Event()\n\
                    for _ in range(13): threading.Thread(target=done.wait).start()\n";
@@ -42,8 +42,8 @@ fn two_runs_beside_each_other_have_each_the_whole_number_of_threads() {
     });
 }
 
-/// A pair: with the layer a run meets the bound of its own space; without it only the bound of each
-/// file.
+/// Two services. With the layer `mounts`, the bytes and the number of a run's files are bounded.
+/// Without that layer only the size of each file is.
 #[test]
 fn a_run_cannot_take_more_space_or_files_than_it_is_given() {
     let code = "import errno, os\n\
@@ -96,7 +96,8 @@ fn a_run_is_ended_when_its_time_is_over_and_not_a_quarter_of_a_second_later() {
     assert!((0.5..1.2).contains(&overruns[0]), "{overruns:?}");
 }
 
-/// The network namespace is the worker's: one for each sandbox would cost more than it is worth.
+/// All sandboxes of a worker share its network namespace: a namespace for each sandbox would cost
+/// more than it is worth.
 #[test]
 fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() {
     needs_root!();
@@ -142,8 +143,8 @@ fn runs_of_one_worker_can_meet_at_an_abstract_name_and_say_nothing_else_there() 
 #[test]
 fn nothing_gains_privileges_by_running_a_program() {
     let service = Service::start("");
-    // PR_GET_NO_NEW_PRIVS: the process has given up for ever what sudo and every other set-user-id
-    // program needs.
+    // PR_GET_NO_NEW_PRIVS: 1 means that this process can't gain rights by starting sudo or another
+    // set-user-id program.
     let code = "import ctypes; x = ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)";
     assert_eq!(service.value_of_x(code), json!(1));
     if is_root() {
@@ -162,7 +163,8 @@ fn nothing_gains_privileges_by_running_a_program() {
     }
 }
 
-/// Two layers: no process can be made; where one can be made, the worker ends it with its run.
+/// Two layers. seccomp: the run can't make a process. Without seccomp: the worker ends such
+/// processes after the run.
 #[test]
 fn no_process_outlives_its_run() {
     needs_root!();
@@ -190,7 +192,8 @@ fn no_process_outlives_its_run() {
     assert_eq!(without.workers(), workers);
 }
 
-/// Two layers: the call is denied; where it is not, a worker's IPC namespace allows no such object.
+/// Two layers. seccomp denies the calls. Without seccomp, a worker's IPC namespace allows no such
+/// object.
 #[test]
 fn no_memory_segment_semaphore_or_queue_outlives_its_run() {
     needs_root!();

@@ -1,5 +1,5 @@
-# A kernel booted without AppArmor: a required layer stops the start, a wanted one is
-# said to be missing.
+# A kernel booted without AppArmor. With `require` the service does not start. With `auto` it
+# starts, and names the missing layer.
 # shellcheck shell=bash disable=SC2154
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N)" = N ] ||
     fail "this boot has AppArmor, and was to have none"
