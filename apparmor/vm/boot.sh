@@ -4,11 +4,11 @@
 #   apparmor/vm/boot.sh GUEST PAYLOAD RESULTS SECONDS [KERNEL-ARGUMENT...]
 #
 # GUEST is a directory that build.sh filled. PAYLOAD is a directory; the guest runs
-# its run.sh as root. RESULTS gets the payload's disk as it was at the end, and the
-# console. Exits with the status of run.sh, or with 97 if it did not come to an end
-# within SECONDS (of each boot). The guest's root disk is never changed.
+# its run.sh as root. RESULTS gets the files that the payload's disk has at the end, and
+# what the console showed. Exits with the status of run.sh, or with 97 if run.sh did not
+# end within SECONDS (of each boot). The guest's root disk is never changed.
 #
-# Emulated always: a /dev/kvm may be there and not work.
+# The guest is always emulated: /dev/kvm may exist and still not work.
 set -euo pipefail
 
 [ $# -ge 4 ] || {
@@ -26,7 +26,7 @@ mkdir -p "$results"
 
 megabytes=$(($(du -sm "$payload" | cut -f 1) * 13 / 10 + 64))
 
-# The payload's disk as no guest has touched it.
+# Makes a new disk with the payload.
 fresh_disk() {
     rm -f "$disk"
     mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"

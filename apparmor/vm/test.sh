@@ -27,7 +27,7 @@ payload=$(mktemp -d "$work/payload-XXXXXX")
 trap 'rm -rf "$payload"' EXIT
 cp -r "$here/guest/." "$payload/"
 mkdir "$payload/bin" "$payload/sabotage" "$payload/deploy"
-# Debug information is of no use there, and makes up most of the binaries.
+# Debug information is of no use in a guest, and makes up most of the binaries.
 for file in codejail libcodejail_worker.so codejail-api-tests; do
     strip --strip-debug -o "$payload/bin/$file" "$release/$file"
 done

@@ -7,14 +7,14 @@ url=http://127.0.0.1:8080
 patience_seconds=300
 # The longest time for all probes: in the slowest guest that was seen they took 300 s.
 probes_seconds_max=1800
-# The limit of an execution. Some probes take as long as they may.
+# The limit of an execution. Some probes run until it ends them.
 limit_seconds=10
 # Checks that run every program that must work preload all these libraries: in a guest the first
 # import of sympy alone takes 18 s.
 # shellcheck disable=SC2034 # the scripts'
 every_library='"six", "numpy", "scipy.linalg", "sympy", "networkx", "lxml.etree",
     "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc"'
-# Quotes inside a default value would be lost in the text that is written with it.
+# A variable, because `${preload:-...}` in write_config would lose quotes inside its default value.
 few_libraries='"six", "numpy"'
 logs=/payload/logs
 
@@ -24,7 +24,7 @@ fail() {
     exit 1
 }
 
-# The configuration: first what each check has, then what the caller adds ([layers]).
+# Writes the configuration: what all checks have in common, then the caller's lines of [layers].
 write_config() {
     cat >/etc/codejail.toml <<TOML
 bind = "127.0.0.1:8080"
@@ -79,7 +79,7 @@ start_service() {
             say "the service ended before it was healthy"
             return 1
         fi
-        # Unhealthy for good: the checks have run, and one has failed.
+        # The service stays unhealthy: a startup check has failed.
         if grep -q 'event="startup_check_failed"' "$log"; then
             grep 'event="startup_check_' "$log"
             return 1
@@ -103,7 +103,7 @@ stop_service() {
     }
 }
 
-# Removes what a script that failed has left.
+# Ends the services that a failed script has left running.
 end_all() {
     local pid
     for pid in $(pgrep -f '^/[a-z/]*/codejail serve' || true); do
@@ -168,14 +168,14 @@ run_probes() {
     fi
 }
 
-# The probes; none may fail.
+# Runs the probes. None may fail.
 probes() {
     run_probes "$@" || return 1
     ! grep -qE '^probe .* FAILED$' "$results"
 }
 
-# Probes that failed, one on each line: name, kind (harm, surface, works) and the wrong outcome
-# (succeeded, denied, broken).
+# Prints a line for each probe that failed: its name, its kind (harm, surface, works) and the wrong
+# outcome (succeeded, denied, broken).
 failed_probes() {
     awk -F '\t' '
         NR == FNR { kind[$1] = $3; next }
@@ -184,9 +184,9 @@ failed_probes() {
     ' <(/payload/bin/codejail-api-tests --list) "$results"
 }
 
-# Where layers are off, the attacks that they alone stop may succeed (surface). Attacks of the kind
-# harm may not, and programs that must work have to work. A broken probe shows nothing, whatever its
-# kind.
+# Runs the probes against a service that has some layers off. Attacks of the kind `surface` may
+# succeed, since only those layers stop them. Attacks of the kind `harm` may not succeed, and
+# programs that must work have to work. No probe may be broken: a broken probe shows nothing.
 #   no_harm ARGUMENT...
 no_harm() {
     local bad
@@ -239,7 +239,8 @@ processes() {
 # The number of processes that are under exactly this label.
 under() { processes | grep -cF "  $1 " || true; }
 
-# A course library, which a sandbox writes when it is under its profile.
+# Executes code that imports a course library. The sandbox writes the library's files when it is
+# already under its profile.
 with_library() {
     local answer
     python3 - <<'PYTHON'

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Runs in the guest as root: every script of one plan, in order, each by itself.
-# The plan is the directory beside this file that `plan` names. A script that ends
-# with 0 has passed; one line for each is the summary, and any other end fails all.
-# With a file `checks` only those run that it names by their numbers, and the first,
-# which loads the profiles.
+# The file `plan` names the plan's directory beside this file. A script passes if it ends
+# with status 0. If a script fails, this one fails, too. If there is a file `checks`, only
+# the scripts whose numbers are in it run, and script 10.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
@@ -13,8 +12,8 @@ mkdir -p logs
 echo "guest: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), $(apparmor_parser --version | head -n 1), $(python3 -V)" |
     tee report
 
-# Each script finds the service where the profiles' tunables say, and the profiles as
-# they are meant to be, whatever one before it has left.
+# Runs before each script, since an earlier script may have changed the service or the
+# profiles. Installs the service where the profiles' tunables say, and loads the profiles.
 prepare() {
     install -d /usr/local/lib/codejail
     install -m 755 bin/codejail bin/libcodejail_worker.so /usr/local/lib/codejail/
@@ -32,7 +31,7 @@ for script in "$plan"/[0-9]*.sh; do
     number=${number%%-*}
     [ -z "$checks" ] || [[ " 10 $checks " == *" $number "* ]] || continue
     ran=$((ran + 1))
-    # How far it is can be seen from outside.
+    # The console shows outside the guest which script runs.
     echo "guest: $script" >/dev/console
     name=$(basename "$script" .sh)
     started=$SECONDS
@@ -49,6 +48,6 @@ for script in "$plan"/[0-9]*.sh; do
         echo "check $plan/$name ... $verdict ($((SECONDS - started)) s)"
     } | tee -a report
 done
-# What ran nothing has shown nothing.
+# If no script ran, nothing was checked.
 [ "$ran" -gt 0 ] || failed=1
 exit "$failed"

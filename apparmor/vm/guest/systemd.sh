@@ -68,7 +68,7 @@ start_unit() {
     }
 }
 
-# Every layer is on, as the running service says of itself and of a sandbox.
+# /health/ of the running service says that every layer is on.
 all_layers_are_on() {
     local health off
     health=$(curl -sf -m 60 "$url/health/") || fail "it is not healthy"

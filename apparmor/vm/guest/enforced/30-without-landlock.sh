@@ -1,5 +1,5 @@
-# Where Landlock and the namespaces are off, AppArmor alone protects files. The other half of the
-# pair: without AppArmor, too, the service finds that it is not safe.
+# If Landlock and the namespaces are off, AppArmor alone protects files. If AppArmor is off, too, the
+# startup check of the service must fail.
 # shellcheck shell=bash disable=SC2034,SC2154
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
 no_harm --limit SPACE=0 --limit INODES=0 --group files --group processes --group network
@@ -15,7 +15,7 @@ for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec co
     say "$order: $answer"
     grep -q 'PermissionError' <<<"$answer" || fail "a sandbox must not $order"
 done
-# Landlock has no right for this: a program's pages from a file that the run has made.
+# Landlock can't forbid this: a run makes a file, and maps it to execute it.
 answer=$(execute "
 import mmap
 f = open('tmp/x', 'w+b')
@@ -25,7 +25,7 @@ say "executable mapping of a file in tmp: $answer"
 grep -q 'PermissionError' <<<"$answer" || fail "files in tmp must not be mapped to be executed"
 stop_service
 
-# From a path to which no profile is attached.
+# The same service, without AppArmor: no profile is attached to the path of this program.
 install -d /srv/elsewhere
 install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /srv/elsewhere/
 codejail=/srv/elsewhere/codejail

@@ -13,7 +13,7 @@ stop_service
 say "a profile that goes into complain mode while the service runs:"
 start_service 'apparmor = "require"'
 apparmor_parser --replace --Complain /etc/apparmor.d/codejail-sandbox
-# The sandboxes that wait are as before. A new sandbox sees the profile that it is under.
+# This changes nothing for the sandboxes that wait. A new sandbox sees the mode of its profile.
 deadline=$((SECONDS + patience_seconds))
 until grep -q 'layer apparmor' "$log"; do
     execute 'x = 1' >/dev/null

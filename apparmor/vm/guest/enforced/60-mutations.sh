@@ -1,4 +1,4 @@
-# With one rule of a profile changed the checks must fail: this shows that they would notice.
+# If a rule of a profile is removed, the checks must fail. This shows that they would notice.
 # shellcheck shell=bash disable=SC2034,SC2154
 rules=/etc/apparmor.d/codejail.d
 # Programs that must work with files and the like. To try each library would take too long here.
@@ -13,7 +13,8 @@ red() {
     grep -vF -- "$pattern" /tmp/rules >"$rules/$file" || true
     ! cmp -s /tmp/rules "$rules/$file" || fail "no rule has $pattern"
     apparmor_parser --replace /etc/apparmor.d/codejail-{supervisor,spawner,worker,sandbox}
-    # Restored at once: the next script loads the profiles again, also if this one fails.
+    # The file is restored at once. So the next script loads the right rules, even if this one
+    # fails.
     cp /tmp/rules "$rules/$file"
     noticed "$what" "$text" legitimate 'apparmor = "require"'
 }
@@ -43,7 +44,7 @@ red "a worker may not stack the sandbox's profile" worker 'change_profile -> &co
 red "a sandbox may not be killed by its worker" sandbox 'set=(kill, exists) peer=codejail-worker,' \
     'operation="signal"'
 
-# Also with a rule too many, which takes away the protection of AppArmor.
+# The checks must also notice an additional rule that takes away AppArmor's protection.
 mkdir -p /etc/apparmor.d/local
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-sandbox
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-worker

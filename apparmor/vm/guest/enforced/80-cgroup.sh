@@ -1,11 +1,11 @@
-# A cgroup for each worker, where the whole of version 2 is there to be delegated: memory
-# (memory.max) and threads (pids.max) are bounded, and what a worker leaves is killed by
-# it alone (cgroup.kill).
+# Each worker has a cgroup of version 2, below a cgroup that is delegated to the service. It bounds
+# the worker's memory (memory.max) and threads (pids.max). If a worker leaves a process, only
+# cgroup.kill ends that process.
 # shellcheck shell=bash disable=SC2034,SC2154
 service_group=/sys/fs/cgroup/codejail.service
 echo '+memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
 mkdir "$service_group"
-# As systemd marks what it hands over (Delegate=yes).
+# systemd sets this attribute on a cgroup that it delegates (Delegate=yes).
 python3 -c 'import os, sys; os.setxattr(sys.argv[1], "trusted.delegate", b"1")' "$service_group"
 memory_bytes_max=200000000
 pids_max=60
@@ -14,7 +14,7 @@ pids_max=60
 # shellcheck disable=SC2016 # that shell's
 in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
 
-# Of a service that has ended.
+# A service that has ended must have removed its cgroups.
 no_cgroups() {
     local stay
     stay=$(compgen -G "$service_group/codejail-*") || return 0
@@ -29,7 +29,7 @@ worker_group=$(echo "$service_group"/codejail-*/worker-*)
 [ "$(cat "$worker_group/memory.max")" -le 200000000 ] || fail "memory.max must be set"
 [ "$(cat "$worker_group/pids.max")" -eq 60 ] || fail "pids.max must be set"
 
-# Within the limit of the run itself, which is 256 MiB more than the interpreter maps.
+# The run's own limit allows this: VMEM is 256 MiB more than the interpreter maps.
 answer=$(execute "
 pieces = [bytearray(b'x') * 100_000_000 for _ in range(2)]
 x = 1")
@@ -47,7 +47,7 @@ stop_service
 no_denials "a service with cgroups"
 no_cgroups
 
-# Threads: more than pids.max are not to be had, where the run's own limit would let it.
+# A run can't have more threads than pids.max, even if its own limit (NPROC) allows more.
 pids_max=10
 start_service 'apparmor = "require"' 'cgroup = "require"' -- "${in_group[@]}"
 answer=$(execute "
@@ -74,7 +74,7 @@ no_cgroups
 install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.so /usr/local/lib/codejail/
 memory_bytes_max=0 pids_max=4096
 
-# Leaves a process, and kills the worker that it is from: sets $left.
+# Executes code that leaves a process ($left is its pid), and then kills the worker.
 leaves_one() { # CGROUP-MODE
     local answer worker deadline
     start_service 'apparmor = "require"' "cgroup = \"$1\"" 'mounts = "off"' 'namespaces = "off"' \

@@ -1,4 +1,4 @@
-# hardened.conf takes away no layer, and nothing that must work.
+# With hardened.conf every layer is still on, and all that must work still works.
 # shellcheck shell=bash source=apparmor/vm/guest/systemd.sh disable=SC2154
 source ./systemd.sh
 install_package
