@@ -5,15 +5,16 @@
 #
 # SUITE is bookworm or trixie. DIRECTORY gets `vmlinuz` and `root.img`, made from
 # Debian's packages alone; the image holds the sandbox venv, at the path that the
-# profiles' tunables name. As root, because the image keeps owners and chroot is
-# needed; nothing is mounted. A finished guest carries a stamp and is used again.
+# profiles' tunables name. It takes root, because the image keeps the owners of files, and
+# because the script uses chroot. It mounts nothing. A finished guest has a stamp and is
+# used again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The libraries that a real service's sandboxes have, so that each probe of a library runs.
 requirements=$here/../../deploy/requirements/verawood-python3.11.txt
-# Of that list only numpy is not made for every Python: there is no 1.26 for 3.13.
+# Of that list only numpy needs another version: numpy 1.26 is not made for Python 3.13.
 numpy_of_newer_python=numpy==2.3.5
 
 # These options must be built into the kernel, since there is no initramfs and no module.
@@ -42,7 +43,7 @@ if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
 fi
 [ "$(id -u)" -eq 0 ] || fail "building a guest takes root"
 
-# The machine's own mirror of Debian.
+# The mirror of Debian that this machine uses.
 # shellcheck disable=SC2016 # apt's variables
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
     grep -v security | head -n 1 || true)
@@ -83,7 +84,7 @@ chroot "$root" /sandbox/venv/bin/python -m compileall -qq -j 0 /sandbox/venv/lib
 
 say "image"
 install -m 755 "$here/init.sh" "$root/vm-init"
-# With systemd it is a service, the last one that is started.
+# Where systemd is process 1, vm-init is a service. systemd starts it after all others.
 cat >"$root/etc/systemd/system/vm-init.service" <<'UNIT'
 [Unit]
 After=multi-user.target
@@ -95,7 +96,7 @@ ExecStart=/vm-init
 WantedBy=multi-user.target
 UNIT
 chroot "$root" systemctl --quiet enable vm-init.service
-# Nobody logs in there, and each wait for a device or a name would take a minute.
+# Nobody logs in to a guest, and each wait for a device or a name would take a minute.
 chroot "$root" systemctl --quiet mask getty.target systemd-logind.service apt-daily.timer apt-daily-upgrade.timer \
     dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer
 mkdir -p "$root/payload"
