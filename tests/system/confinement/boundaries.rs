@@ -55,9 +55,9 @@ fn without_landlock_and_a_root_of_its_own_the_startup_check_refuses_to_execute()
     let health = health.json();
     assert_eq!(health["status"], "UNAVAILABLE");
     let failed = |id| service.check_failure(id);
-    // The listing itself stands in the message, so nothing was in the way.
+    // The message contains the listing of the root directory: no layer denied it.
     assert!(failed("disk").is_some_and(|failure| failure.contains("usr")));
-    // Users of their own keep files apart without any other layer.
+    // As root, each sandbox has a user of its own. That alone keeps files apart.
     assert_eq!(failed("files").is_none(), is_root(), "{health}");
     for id in ["functionality", "exec", "network"] {
         assert_eq!(failed(id), None, "{health}");
@@ -172,7 +172,8 @@ fn the_environment_is_the_services_fixed_one() {
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(environment["TMPDIR"], "tmp");
     assert_eq!(environment["EXTRA"], "given");
-    // C's own list of the environment and the kernel's have no more than Python's.
+    // C's own list of the environment has no variable of the service, and a run can't read the
+    // kernel's list.
     let leak = "import ctypes, os\nenviron = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), 'environ')\n\
                 x = []\nwhile environ[len(x)]: x.append(environ[len(x)].decode())";
     let seen_by_c = service.value_of_x(leak).to_string();
@@ -231,7 +232,7 @@ y = before == contents() and [len(c) > 100 for c in before] == [True, True]
     let globals = service.run(&Run::new(code).library(zip)).success();
     let mut done = globals["x"].as_object().unwrap().clone();
     if !is_root() {
-        // They are files of the sandbox's own user, and Landlock has no right for changing modes,
+        // These files belong to the sandbox's own user, and Landlock can't forbid to change modes,
         // owners and times.
         done.retain(|what, _| {
             !["chmod", "chown", "utime", "set uid"]
@@ -281,7 +282,7 @@ os.makedirs('tmp/closed/inner'); os.symlink(victim, 'tmp/closed/inner/link'); ou
     let done = outcomes.iter().filter(|outcome| *outcome == "done").count();
     assert_eq!(done, 1, "{globals}");
     wait_for("its directory's removal", START_MAX, || {
-        // The last directory is for files that wait to be removed.
+        // The last number is the directory for files that wait to be removed.
         (service.scratch_directories().len() == 1 + 2 + 1).then_some(())
     });
     assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious");

@@ -44,7 +44,7 @@ fn a_run_that_claims_to_be_done_and_stays_ends_alone() {
         assert_eq!(victim.join().unwrap(), json!(1));
     });
     assert_eq!(service.workers(), workers);
-    // Each sandbox may have three processes: one that runs, a spare, and one that ends.
+    // Supervisor, spawner, worker, and four sandboxes that wait: no sandbox that stayed is left.
     service.wait_for_processes(2 + 1 + 4);
 }
 
@@ -126,8 +126,8 @@ fn space_cannot_be_taken_past_the_limit_on_a_files_size() {
         )
     };
     assert_eq!(service.value_of_x(&code(0)), json!([0, 0, true]));
-    // FALLOC_FL_KEEP_SIZE does not change the size, and the kernel checks the limit only where the
-    // size grows.
+    // The kernel checks the limit only where the size of a file grows. FALLOC_FL_KEEP_SIZE takes
+    // space without that, so seccomp denies it.
     assert_eq!(service.value_of_x(&code(1)), json!([-1, 13, false]));
 }
 
@@ -138,8 +138,8 @@ fn what_a_run_imports_cold_is_counted_by_library_and_nothing_else_that_it_names(
         let labels = format!("codejail_cold_imports_total{{module=\"{module}\"}}");
         service.metric(&labels)
     };
-    // Modules that are preloaded, of the standard library, and not installed; networkx is installed
-    // and not preloaded, and is counted alone.
+    // Only networkx is counted, since it is installed and not preloaded. The other modules are
+    // preloaded, or of the standard library, or not installed.
     let imports = "import numpy, json, decimal\ntry:\n    import no_such_library\nexcept ImportError:\n    \
                    pass\nimport networkx\nx = 1";
     for _ in 0..2 {

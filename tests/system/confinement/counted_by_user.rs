@@ -1,5 +1,5 @@
-//! Signals that wait, processes: the kernel counts them by user, and all sandboxes may be one
-//! user's. docs/weaknesses.md has the table.
+//! The kernel counts processes, and signals that wait, by user. All sandboxes may be of one user.
+//! docs/weaknesses.md has the table.
 
 use super::kernel::{both, without};
 use codejail_harness::Service;
@@ -7,8 +7,8 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// A signal that a run sends itself and does not take counts for its user. So do the timers of all
-/// sandboxes.
+/// The kernel counts a signal that a run sends itself and does not take for the run's user. It
+/// counts the timers of all sandboxes in the same way.
 #[test]
 fn a_run_that_keeps_signals_waiting_leaves_others_their_clocks() {
     let keep = r"
@@ -33,7 +33,7 @@ while signal.sigtimedwait(waiting, 0): x += 1
         let kept = beside(&service).as_u64().expect("a number");
         assert!((1..=1025).contains(&kept), "{kept}");
     }
-    // Without the limit a run keeps all that the host gives a user.
+    // Without the limit a run keeps as many signals as the host allows a user.
     let open = without(
         true,
         "workers = 1\n[layers]\nseccomp = 'off'\nrlimits = 'off'",
@@ -42,7 +42,8 @@ while signal.sigtimedwait(waiting, 0): x += 1
     assert!(kept.as_u64() > Some(1025), "{kept}");
 }
 
-/// Starts all threads that it may. Says how many these are, and which worker it has.
+/// Starts as many threads as it may. Says how many they are, and a number that is the same for all
+/// runs of a worker.
 const THREADS: &str = r"
 import ctypes, threading, time
 done = threading.Event()
@@ -61,8 +62,8 @@ x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).val
 #[test]
 fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // How many threads a run had, and how many the other runs had meanwhile: those of the same
-    // worker and those of another, fewest first.
+    // The number of threads of a run, and the numbers of the other runs meanwhile: those of the same
+    // worker, and those of another worker, in ascending order.
     let beside = |service: &Service| {
         let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));

@@ -31,8 +31,7 @@ fn has(layers: &[String], layer: &str) -> bool {
     layers.iter().any(|on| on == layer)
 }
 
-/// The log names this remedy on a host, or that remedy in a container (which the engine's marks
-/// show).
+/// The log names a remedy: the first one on a host, the second one in a container.
 fn assert_off_because(service: &Service, on_a_host: &str, in_a_container: &str) {
     let is_container = Path::new("/.dockerenv").exists()
         || Path::new("/run/.containerenv").exists()
@@ -46,8 +45,8 @@ fn assert_off_because(service: &Service, on_a_host: &str, in_a_container: &str) 
     assert!(off.iter().any(|line| line.contains(why)), "{why}: {off:?}");
 }
 
-/// The service executes, and denies what the original denies. That it leaves nothing is checked at
-/// its end.
+/// The service executes, and denies what the original denies. At the service's end the harness
+/// checks that nothing is left.
 fn assert_serves(service: &Service) {
     service.wait_until_healthy();
     for n in 0..20 {
@@ -162,8 +161,7 @@ fn a_user_with_user_namespaces_has_a_root_of_its_own_and_namespaces() {
     assert_serves(&service);
     let on = layers_on(&service);
     assert!(has(&on, "namespaces") && has(&on, "mounts"), "{on:?}");
-    // Below the scratch root the host sees one directory only: that for files that wait to be
-    // removed.
+    // Below the scratch root the host sees only the directory for files that wait to be removed.
     let own: Vec<_> = fs::read_dir(service.scratch_root())
         .expect("the scratch root")
         .collect();

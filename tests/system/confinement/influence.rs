@@ -1,5 +1,5 @@
-//! One run tries everything to influence runs after it and beside it, of its own worker and of
-//! another. They run as they would have, and nothing of it stays.
+//! One run, the vandal, tries everything to influence the runs after it and beside it, on its own
+//! worker and on another. The other runs find nothing changed, and nothing of the vandal stays.
 
 use codejail_harness::Run;
 use codejail_harness::machine;
@@ -39,7 +39,7 @@ def exists(call):
 x = look()
 ";
 
-/// Each attempt may fail, and most do. At the end the vandal does not even end by itself.
+/// Each attempt may fail, and most do. After them the vandal does not end by itself.
 const VANDAL: &str = r"
 import ctypes, fcntl, mmap, os, resource, signal, socket, sys, threading, time
 libc = ctypes.CDLL(None)

@@ -46,7 +46,7 @@ def is_open(fd):
         return False
 ";
 
-/// Changes each of these.
+/// Changes each value of the snapshot.
 const VANDAL: &str = r"
 import builtins, gc, json, os, random, resource, signal, sys, tempfile, threading, time, types
 import warnings, numpy
@@ -72,7 +72,7 @@ gc.set_threshold(1)
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 ";
 
-/// The vandal can't change these. `boundaries.rs` shows that it can't.
+/// Values that the vandal can't change, as `boundaries.rs` shows.
 const OUT_OF_REACH: [&str; 1] = ["files"];
 
 /// One worker that executes one run at a time, with numpy preloaded.
@@ -96,7 +96,8 @@ fn a_run_sees_nothing_of_the_one_before_it_on_the_same_worker() {
             assert_ne!(*value, vandalised[name], "{name} must show what was done");
         }
     }
-    // Spare sandboxes that were there during the run, and sandboxes that were forked after it.
+    // The first of these runs get spare sandboxes that existed during the vandal's run. The others
+    // get sandboxes that were forked after it.
     for _ in 0..4 {
         assert_eq!(snapshot(&service, "", ""), fresh);
     }

@@ -1,6 +1,6 @@
-//! Work of the kernel that no limit of a run counts: after the run's end, in another process's
-//! time, or in the kernel's own memory. Each test is a pair: the attack is harmless, and without
-//! the remedy it is not. docs/weaknesses.md has the table.
+//! What a run can make the kernel do, and no limit of the run counts: work after the run's end, work
+//! in another process's time, and use of the kernel's own memory. Each test shows two things: the
+//! attack does no harm, and without the remedy it would. docs/weaknesses.md has the table.
 
 use codejail_harness::Service;
 use codejail_harness::Setup;
@@ -10,7 +10,7 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// A service of a build for tests, in which system calls are not filtered.
+/// A service of the build for tests that does not filter system calls.
 fn without_seccomp(unprivileged: bool, more: &str) -> Service {
     without(unprivileged, &format!("{more}\n[layers]\nseccomp = 'off'"))
 }
@@ -34,8 +34,8 @@ pub fn both(overrides: &str) -> [Service; 2] {
     ]
 }
 
-/// Splits one lock many times, and closes descriptors: each close walks the list of locks. How many
-/// times as long as the close of another file that takes.
+/// Splits one lock many times, and closes descriptors: each close walks the list of locks. Says how
+/// many times as long such a close takes as the close of another file.
 const LOCKS: &str = r"
 import fcntl, os, struct, time
 open('tmp/locked', 'w').close()
@@ -110,7 +110,7 @@ fn a_run_does_not_see_the_record_locks_of_another_on_a_librarys_file() {
     assert_eq!(heard(&without_seccomp(false, "workers = 2")), json!(0xa5));
 }
 
-/// Programs that lock files, and the answers that they get where locks are taken.
+/// Programs that lock and flush files get the same answers as where the kernel does both.
 #[test]
 fn programs_that_lock_and_flush_answer_as_if_both_were_done() {
     let code = r"
@@ -146,7 +146,7 @@ del one, two, shelf, file, box, memory
         "shelf": [1], "box": 1, "file": "done",
     });
     let expected = |x: Value| assert_eq!(x, expected);
-    // The index of a write-ahead log has 32 KiB at least.
+    // The index of SQLite's write-ahead log has 32 KiB at least.
     let files = "limits.FSIZE = 1000000";
     for service in both(files) {
         expected(service.value_of_x(code));
@@ -154,8 +154,8 @@ del one, two, shelf, file, box, memory
     expected(without_seccomp(false, files).value_of_x(code));
 }
 
-/// Whether the kernel gets the calls that flush a disk: a pipe can't be flushed, and the kernel
-/// would say so.
+/// The calls that flush a disk get a pipe, or an address without memory. If such a call came to the
+/// kernel, the answer would be an error.
 #[test]
 fn a_run_flushes_no_disk_and_reads_none_past_the_memory_that_keeps_files() {
     let code = r"
@@ -206,8 +206,8 @@ a = b = None
     assert_ne!(without_seccomp(false, "").value_of_x(code), json!(1.0));
 }
 
-/// Whoever wakes a wait queue walks all that hangs on it. The number of descriptors bounds how much
-/// that is.
+/// To wake a wait queue takes the kernel time for each waiter in it. The number of descriptors
+/// bounds the number of waiters.
 #[test]
 fn a_run_has_as_many_descriptors_as_the_configuration_says_and_no_named_pipe() {
     let code = r"
@@ -223,7 +223,7 @@ except PermissionError: pipe = 'refused'
 x = [copies, pipe]
 ";
     for service in both("") {
-        // Beside the four that each run has.
+        // Each run has four of its 256 descriptors from the beginning.
         assert_eq!(service.value_of_x(code), json!([[252, 24], "refused"]));
     }
     let more = Service::start("descriptors_max = 100");
@@ -252,7 +252,7 @@ def futex(operation, value, times=None):
     return libc.syscall(202, ctypes.c_void_p(page), operation, ctypes.c_uint32(value), times, None, 0)
 ";
 
-/// This channel stays: docs/weaknesses.md says why.
+/// This channel between runs stays open: docs/weaknesses.md says why.
 #[test]
 fn runs_can_meet_at_a_futex_on_a_librarys_file() {
     if std::env::consts::ARCH != "x86_64" {

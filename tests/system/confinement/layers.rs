@@ -13,8 +13,7 @@ use codejail_harness::{cgroups, needs_root};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What a sandbox tries on the worker that forked it. In this service no layer but the uid keeps
-/// the sandbox from it.
+/// What a sandbox tries on the worker that forked it.
 const ON_THE_WORKER: &str = r"
 import fcntl, os, resource, socket
 worker = os.getppid()
@@ -54,7 +53,7 @@ fn a_uid_of_its_own_alone_keeps_a_sandbox_from_its_worker() {
         let globals = json!({ "worker_uid": worker_uid }).to_string();
         let run = Run::new(ON_THE_WORKER).globals(globals);
         let outcomes = service.run(&run).success()["x"].take();
-        // The service is the same user there, so it has a lower priority now, too.
+        // Without root the service is the same user, so the run has lowered its priority, too.
         drop(service);
         outcomes
     };
@@ -74,8 +73,8 @@ fn a_uid_of_its_own_alone_keeps_a_sandbox_from_its_worker() {
     assert_eq!(outcomes(false), every("PermissionError"));
 }
 
-/// With all layers, as root and not. Where sandbox and worker are one user, seccomp keeps them
-/// apart.
+/// All layers are on. Where the service is not root, sandbox and worker are one user, and seccomp
+/// keeps the sandbox from the worker.
 #[test]
 fn a_worker_is_out_of_its_sandboxes_reach_as_root_and_as_another_user() {
     let owner = "x['owner of signals'] = outcome(fcntl.fcntl, socket.socketpair()[0], fcntl.F_SETOWN, worker)\n\
@@ -113,7 +112,7 @@ fn a_worker_and_its_sandboxes_are_in_a_cgroup_of_their_own_where_that_is_to_be_h
     let family = service.processes();
     let of = |process: &Process| cgroups::of(process.pid).expect("cgroup v2");
     let groups: Vec<PathBuf> = family.iter().map(of).collect();
-    // Supervisor and spawner; then the worker and its two sandboxes.
+    // The order is: supervisor, spawner, worker, two sandboxes.
     assert!(groups[2].ends_with("worker-0"), "{groups:?}");
     assert!(
         groups[3..].iter().all(|group| *group == groups[2]),

@@ -3,8 +3,8 @@
 use super::kernel::{both, without};
 use serde_json::json;
 
-/// Calls with arguments over the bounds and within them: each says whether it failed as if memory
-/// were short.
+/// Makes calls with arguments over the bounds and within them, and says the error of each. seccomp
+/// answers a call over the bound with ENOMEM, as if memory were short.
 const CALLS: &str = r"
 import ctypes, errno, mmap
 libc = ctypes.CDLL(None, use_errno=True)
@@ -39,8 +39,8 @@ fn a_run_makes_no_call_that_goes_on_long_after_a_kill() {
     assert!(guards == "done" || guards == "EINVAL", "{open}");
     assert_eq!(open["much"], json!([guards, guards, "done", "done"]));
     assert_eq!(open["little"], open["much"]);
-    // `mincore` tells of pages to the owner of a file. Where all runs are one user, no run may call
-    // it.
+    // `mincore` tells the owner of a file which of its pages are in memory. Where all runs are one
+    // user, no run may call `mincore`.
     for (service, asked) in both("").iter().zip(["done", "EACCES"]) {
         let confined = service.value_of_x(CALLS);
         assert_eq!(

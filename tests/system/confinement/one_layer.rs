@@ -26,8 +26,8 @@ pub const LAYERS: [&str; 6] = [
     "cgroup",
 ];
 
-/// Each defines `attack`. `decoy` is a directory of the host that everybody may use, `sleeper` a
-/// process of the same user, `port` the port of a listener.
+/// The name and the code of each attack. The code defines `attack`. `decoy` is a directory of the
+/// host that everybody may use, `sleeper` a process of the same user, `port` the port of a listener.
 const ATTACKS: &[(&str, &str)] = &[
     (
         "read a file",
@@ -71,7 +71,7 @@ const ATTACKS: &[(&str, &str)] = &[
         "make many files",
         "def attack():\n    for n in range(300): os.close(os.open(f'tmp/f{n}', os.O_CREAT))",
     ),
-    // The device leads nowhere, and to make it takes no privilege.
+    // This device does nothing, and making it takes no privilege.
     (
         "make a device",
         "def attack(): os.mknod('tmp/device', 0o20600, os.makedev(0, 0))",
@@ -121,7 +121,7 @@ impl Decoys {
 
 impl Drop for Decoys {
     fn drop(&mut self) {
-        // It also ends by itself.
+        // If `kill` fails, `sleep` still ends by itself.
         let _ = self.sleeper.kill();
         let _ = self.sleeper.wait();
     }
@@ -229,7 +229,7 @@ fn each_layer_alone_stops_what_it_is_there_for() {
         let mut attacks: BTreeSet<&str> = attacks.iter().copied().collect();
         let mut stopped = stopped(&service);
         if *layers == ["landlock"] {
-            // Landlock stops this on Linux 6.1 and 6.18, but not on Debian's 6.12.117.
+            // Landlock stops this attack on Linux 6.1 and 6.18, but not on Debian's 6.12.117.
             stopped.remove("make a device");
             // Landlock has networks since ABI 4 (Linux 6.7), and signals since ABI 6 (Linux 6.12).
             let abi = landlock_abi(&service);

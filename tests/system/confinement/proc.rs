@@ -41,7 +41,8 @@ fn every_path_below_proc_is_denied_with_and_without_landlock() {
     }
 }
 
-/// Landlock does not govern such questions, so without the mounts layer some are answered.
+/// Without the mounts layer only Landlock hides `/proc`. Landlock does not govern the questions of
+/// `ASK`, so this test leaves them out.
 #[test]
 fn nothing_below_proc_can_be_opened_without_a_root_of_its_own() {
     needs_root!();
@@ -49,7 +50,7 @@ fn nothing_below_proc_can_be_opened_without_a_root_of_its_own() {
     assert_eq!(service.value_of_x(OPEN), denied());
 }
 
-/// Where worker and sandboxes are one user, the worker has closed the directory also to itself.
+/// Where worker and sandboxes are one user, the worker closes `/proc` also to itself.
 #[test]
 fn every_path_below_proc_is_denied_where_sandboxes_share_a_user() {
     let service = Service::start_unprivileged("[layers]\nmounts = 'auto'");

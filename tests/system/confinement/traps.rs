@@ -1,5 +1,5 @@
-//! Mistakes that are easy to make in a service of forked interpreters, and that no other file
-//! shows. docs/traps.md has all of them, and names the tests of the others.
+//! Mistakes that are easy to make in a service of forked interpreters. docs/traps.md lists all of
+//! them, with their tests. Here are those tests that belong to no other file.
 
 use codejail_harness::Run;
 use codejail_harness::Setup;
@@ -17,8 +17,8 @@ use std::process::Command;
 
 /// `PyOS_BeforeFork`, `PyOS_AfterFork_Parent` and `PyOS_AfterFork_Child` call the functions that
 /// were registered for them. Without these calls CPython 3.13 aborts, and locks stay as they were.
-/// In between the C library itself forks, and calls what malloc, OpenBLAS and OpenSSL gave to
-/// `pthread_atfork`.
+/// Between them the C library forks, and calls the functions that malloc, OpenBLAS and OpenSSL gave
+/// to `pthread_atfork`.
 #[test]
 fn a_fork_is_the_interpreters_own_before_it_and_on_both_sides() {
     let hooks = r"
@@ -40,7 +40,7 @@ ctypes.CDLL(None).__register_atfork(*c_hooks, None)
         let calls: Vec<String> = serde_json::from_value(calls).expect("names");
         let (before, own) = calls.split_last_chunk::<4>().expect("its own fork");
         assert_eq!(own, &["before", "C before", "C child", "child"]);
-        // For each earlier sandbox the list has the worker's side.
+        // The other calls were made in the worker, when it forked earlier sandboxes.
         let siblings = before.chunks(4);
         assert!(siblings.len() > 0, "the startup checks were forked before");
         for sibling in siblings {
@@ -73,7 +73,7 @@ fn libraries_of_linear_algebra_start_no_threads_in_the_environment_of_a_worker()
     }
 }
 
-/// A developer's Python is often such a Python, below a home directory.
+/// A developer's Python is often in such a directory, below a home directory.
 #[test]
 fn a_python_in_a_directory_that_others_cannot_enter_stops_the_start_by_name() {
     needs_root!();
@@ -92,8 +92,8 @@ fn a_python_in_a_directory_that_others_cannot_enter_stops_the_start_by_name() {
     }
 }
 
-/// Libraries act on the errno. ENOSYS: the call does not exist, and they do without it. EAGAIN:
-/// there are too many processes. EACCES: the call is forbidden.
+/// Libraries act on the errno. ENOSYS: the call does not exist, and the library does without it.
+/// EAGAIN: there are too many processes. EACCES: the call is forbidden.
 #[test]
 fn each_sort_of_denied_call_has_its_own_errno() {
     if std::env::consts::ARCH != "x86_64" {
@@ -175,7 +175,7 @@ def dumped(dumpable):
     return os.WCOREDUMP(os.waitpid(pid, 0)[1])
 x = [resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), dumped(False), dumped(True)]
 ";
-    // PR_GET_DUMPABLE; PR_SET_DUMPABLE is denied.
+    // 3 is PR_GET_DUMPABLE. 4 is PR_SET_DUMPABLE, which is denied.
     let asked = "import ctypes; p = ctypes.CDLL(None).prctl; x = [p(3, 0, 0, 0, 0), p(4, 1, 0, 0, 0), p(3, 0, 0, 0, 0)]";
     assert_eq!(Service::start("").value_of_x(asked), json!([0, -1, 0]));
     needs_root!();
@@ -216,8 +216,8 @@ fn what_has_ended_takes_nothing_of_the_next_runs_number_of_threads() {
     uids.dedup();
     assert!(uids.len() < 10, "the same users again and again: {uids:?}");
     if !is_root() {
-        // All processes of the user are counted together, so the limit is higher by the number of
-        // the others.
+        // The kernel counts all processes of the user together, so the service adds the number of
+        // the other processes to the limit.
         return;
     }
     let more = "import threading, time\n\

@@ -1,4 +1,4 @@
-//! A service that a user who is not root has started has one layer less. Everything else is the
+//! If a user who is not root starts the service, it lacks one layer: uid. Everything else is the
 //! same.
 
 use codejail_harness::python::library;
