@@ -1,7 +1,8 @@
 //! Measures the service from outside, as its clients see it, beside three other contenders that
 //! execute the same code. Also measures parts of the service, one by one.
 //!
-//! `make bench` runs all of it and writes docs/bench. The tests in `tests` use the same parts.
+//! `make bench` runs all measurements and writes docs/bench. The tests in `tests` use the same
+//! parts.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! On which machine, and when, something was measured.
+//! Describes the machine and the day of a measurement.
 
 use crate::results::Machine;
 use anyhow::{Context, Result};

@@ -1,6 +1,7 @@
-//! `make bench`: this service, the original, a bare Python and what none can beat, side by side.
+//! `make bench`: measures this service, the original, a bare Python, and the limit that no service
+//! can beat.
 //!
-//! Figures belong to the machine and day that they are printed with.
+//! The figures are true only for the machine and the day that are printed with them.
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -19,11 +20,12 @@ struct Arguments {
     /// The `codejail` executable, with the worker module beside it.
     #[arg(long, default_value = "target/release/codejail")]
     codejail: PathBuf,
-    /// The same of an earlier build: measured beside this one, as `before`.
+    /// The `codejail` executable of an earlier build. It is measured beside this build, as
+    /// `before`.
     #[arg(long)]
     before: Option<PathBuf>,
-    /// The sandbox venv's interpreter. Given again: of other venvs with the same libraries; this
-    /// build on each of them is compared with this build on the first.
+    /// The sandbox venv's interpreter. Repeat the option for other venvs with the same libraries:
+    /// this build on each of them is compared with this build on the first.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
     python: Vec<PathBuf>,
     /// An interpreter with the real client and edx-codejail, for the workloads
@@ -33,19 +35,20 @@ struct Arguments {
     /// An interpreter with gunicorn and edx-codejail (benches/requirements.txt).
     #[arg(long, default_value = "target/bench-venv/bin/python")]
     original_python: PathBuf,
-    /// Without the original, which takes most of the time.
+    /// Leave out the original, which takes most of the time.
     #[arg(long)]
     without_original: bool,
-    /// Only these; several with commas.
+    /// Make only these measurements. Separate them with commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Only these workloads (trivial, problem, "numpy + scipy", ...); several with commas.
+    /// Measure only these workloads (trivial, problem, "numpy + scipy", ...). Separate them with
+    /// commas.
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
-    /// An eighth of the time, for a first impression.
+    /// Take an eighth of the time, for a first impression.
     #[arg(long)]
     quick: bool,
-    /// Where to write results.md, results.json and latency.svg.
+    /// The directory for results.md, results.json and latency.svg.
     #[arg(long, default_value = "target/bench")]
     write: PathBuf,
     /// A file whose part between `<!-- bench -->` and `<!-- /bench -->` is replaced by the short
@@ -58,7 +61,7 @@ struct Arguments {
 enum Part {
     Latency,
     Throughput,
-    /// With throughput, of which it takes half.
+    /// Measures throughput first: the load is half of it.
     HalfLoad,
     Cost,
     Preload,

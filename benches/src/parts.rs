@@ -1,5 +1,5 @@
-//! The service's pure parts, one closure each. Criterion measures their time, and callgrind counts
-//! their instructions. A closure panics if its part does not do what it should.
+//! The service's parts that need no other process, one closure each. Criterion measures their time,
+//! and callgrind counts their instructions. A closure panics if its part gives a wrong result.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -40,7 +40,7 @@ pub struct Part {
     pub run: Box<dyn FnMut()>,
 }
 
-/// A bound of the service's configuration, larger than all that any part has.
+/// A bound of the service's configuration. No part comes near it.
 const BYTES_MAX: usize = 32 << 20;
 
 /// All parts.
@@ -59,11 +59,11 @@ fn of_the_log() -> Part {
     let request = Request::builder().body(()).expect("a request");
     let (head, ()) = request.into_parts();
     let slug = scan(r#""the problem""#).expect("JSON").as_string();
-    // The service has both before the request comes, and copies them for each.
+    // The service has both before the request comes, and copies both for each request.
     let (bounds, image) = (bounds(), Arc::from("3.11.2-0a1b2c"));
     part("tell of 100 executions", move || {
-        // A hundred, because the beginning takes some ten million instructions, and never the same
-        // number.
+        // A hundred times, because the start of log and metrics takes some ten million
+        // instructions, and that number varies.
         BEGIN.call_once(begin_to_tell);
         for _ in 0..100 {
             tell(&head, slug, bounds, &image);

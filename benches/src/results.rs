@@ -43,7 +43,7 @@ impl Series {
         }
     }
 
-    /// Milliseconds; this percentage of the executions took at most so long.
+    /// The percentile in milliseconds: this percentage of the executions took no longer.
     pub fn ms(&self, percent: f64) -> f64 {
         f64::from(percentile(&self.sorted_us, percent)) / 1e3
     }

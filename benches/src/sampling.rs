@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The value that so many per cent of the values do not exceed (nearest rank); 0 if there are no
-/// values.
+/// The percentile: this percentage of the values are not larger than the result (nearest rank). 0
+/// if there are no values.
 pub fn percentile(sorted_us: &[u32], percent: f64) -> u32 {
     let rank = (sorted_us.len() as f64 * percent / 100.0).ceil() as usize;
     sorted_us.get(rank.saturating_sub(1)).copied().unwrap_or(0)

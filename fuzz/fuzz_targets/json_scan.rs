@@ -1,6 +1,7 @@
-//! Whatever text comes: the scanner, the schema, `repr` and the merge return, and what the scanner
-//! says of a value's parts is true of each part alone. What is *accepted* is compared with CPython
-//! in `tests/system/python_json`.
+//! Gives any text to the scanner, the schema, `repr` and the merge. None of them panics. If the
+//! scanner accepts a value, it also accepts each part of that value alone. Merging the same result
+//! a second time changes nothing. The tests in `tests/system/python_json` compare with CPython what
+//! the scanner accepts.
 
 #![no_main]
 
@@ -8,7 +9,7 @@ use codejail::python_json::scan::{Raw, scan};
 use codejail::python_json::{merge as globals_merge, repr as python_repr, schema as payload_schema};
 use libfuzzer_sys::fuzz_target;
 
-/// Parts of parts are looked at down to here: each level reads its text once more.
+/// Parts of parts are scanned down to this level. Each level reads the text once more.
 const LEVELS_MAX: usize = 5;
 
 fuzz_target!(|text: &str| {

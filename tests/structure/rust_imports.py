@@ -66,7 +66,7 @@ def load(file: Path, parent: Module | None = None) -> Module:
 
 
 def _paths(code: str, at: int, prefix: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """All paths that begin with `prefix` and go on at `at`, groups in braces included."""
+    """All paths that begin with `prefix` and continue in the code at `at`. Groups in braces are expanded."""
     word = re.compile(r"\s*(\w+|\{|\*)").match(code, at)
     if word is None or word[1] == "*":
         return [prefix]
@@ -107,7 +107,7 @@ def _target(module: Module, path: tuple[str, ...]) -> Module | None:
 
 
 def arrows(module: Module) -> set[Module]:
-    """The modules that this one uses. Its children may use its names: that is no arrow."""
+    """The modules that this module uses. A child that uses a name of its parent makes no arrow."""
     used = set()
     for start in _START.finditer(module.code):
         for path in _paths(module.code, start.end(), (start[1],)):

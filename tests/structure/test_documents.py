@@ -1,4 +1,4 @@
-"""What documents name is there: files, links, make targets, names of the code, metrics, events, statuses."""
+"""All that documents name exists: files, links, make targets, names of the code, metrics, events, statuses."""
 
 import functools
 import re
@@ -6,24 +6,25 @@ import re
 import pytest
 from conftest import TREE, tracked
 
-# Written by a benchmark, and a diary of names that were: neither is about the tree of today.
+# A benchmark writes the first document, and the second one has names of earlier versions. So
+# neither is about the tree of today.
 NOT_OF_TODAY = ("docs/bench/results.md", "CHANGELOG.md")
 DOCUMENTS = [path for path in tracked("*.md") if str(path) not in NOT_OF_TODAY]
-# Half of it is gunicorn's names.
+# Half of the names in this document are gunicorn's.
 OTHERS = ("docs/gunicorn.md",)
 # Names that are not ours and that no file of the tree uses.
 NAMES_OF_OTHERS = {
-    # The kernel's.
+    # Names of the kernel.
     "denied_mask", "get_futex_key", "io_uring_disabled", "ptrace_scope", "seccomp_cache_prepare",
-    # Python's and C's.
+    # Names of Python and C.
     "PyObject_SetArenaAllocator", "follow_symlinks", "pthread_join",
-    # 2U's image and PyO3 have these.
+    # Names of 2U's image and of PyO3.
     "APP_PY_VER", "PYO3_CONFIG_FILE", "SAND_UID",
-    # A crate that was not taken.
+    # A crate that codejail does not use.
     "serde_yaml",
-    # The original's tests.
+    # Tests of the original.
     "test_deny_large_allocate", "test_support_matplotlib",
-    # A stand-in.
+    # NAME stands for any name.
     "NAME_max",
 }  # fmt: skip
 
@@ -46,13 +47,13 @@ def words_of_the_tree():
 
 
 def prose(document):
-    """The document without blocks of code: what stands there is typed, not named."""
+    """The document without blocks of code: these have what a reader types, and not names of the tree."""
     kept = re.sub(r"^```.*?^```", "", text(document), flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"^(?: {4}|\t)(?! *(?:-|\d+\.) ).*$", "", kept, flags=re.MULTILINE)
 
 
 def spans(document):
-    """What stands in backticks on one line."""
+    """The texts between backticks, each on one line."""
     return re.findall(r"`([^`\n]+)`", prose(document))
 
 
@@ -94,7 +95,7 @@ def test_the_index_has_every_document_of_its_folder():
 
 
 def missing_files(written):
-    """Paths in the text that are the end of no file's path."""
+    """Paths in the text that no file of the tree has, neither as its path nor as the end of its path."""
     kinds = r"rs|py|sh|md|toml|yml|html|json|service|socket|conf|txt"
     paths = re.findall(rf"(?<![\w/.*])(?:[\w@-]+/)*[\w@-]+\.(?:{kinds})(?![\w.*])", written)
     return [name for name in paths if not any(f"/{known}".endswith(f"/{name}") for known in known_files())]
@@ -105,8 +106,8 @@ def known_files():
     return [str(path) for path in tracked("*")]
 
 
-# Files that are not in the tree: they are made, installed, a client's, or those of 2U's image
-# and of Tutor. Below `requirements/` are the original's.
+# Files that are not in the tree: files that are made or installed, and files of a client, of 2U's
+# image and of Tutor. The files below `requirements/` are the original's.
 MADE = {
     "codejail.toml", "page.json", "apparmor.service", "THIRD-PARTY.txt", "base.txt", "tutor.py",
     "plugins/codejail/apps/codejail/codejail.yml",
@@ -202,7 +203,8 @@ def test_keys_with_a_table_are_those_of_the_configuration():
     assert named - keys - NO_KEYS == set()
 
 
-# A stand-in, a file of the kernel's, and a table whose keys are the operator's.
+# `NAME` stands for a layer, the kernel has the second one, and the operator chooses the keys of the
+# third one.
 NO_KEYS = {"layers.NAME", "cgroup.kill", "python.env"}
 
 

@@ -83,5 +83,5 @@ def test_every_file_of_the_package_exists():
     assert missing == []
     placed = {source.rsplit("/", 1)[-1] for source in sources}
     for unit in tracked("deploy/systemd/*"):
-        # cargo-deb itself finds the files that have the package's name.
+        # cargo-deb finds files with the package's name without an entry in the manifest.
         assert unit.name in placed or unit.stem == "codejail", unit

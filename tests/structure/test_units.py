@@ -11,7 +11,7 @@ SYSTEMD = TREE / "deploy/systemd"
 UNITS = ["codejail.service", "codejail@.service", "codejail.socket"]
 BINARY = "/usr/lib/codejail/codejail"
 
-# The exposure that `systemd-analyze security` finds: 0 to 10 there, ten times that here. A service
+# The highest exposure, in tenths of what `systemd-analyze security` prints (0 to 10). A service
 # that makes sandboxes needs much that counts as exposure: root, CAP_SYS_ADMIN, mounts, namespaces.
 EXPOSURE_MAX = {"codejail.service": 96, "codejail@.service": 96}
 HARDENED_EXPOSURE_MAX = 52
@@ -19,7 +19,7 @@ HARDENED_EXPOSURE_MAX = 52
 
 @pytest.fixture
 def units(tmp_path):
-    """The units in a root that has the program that they start, and its other files."""
+    """A directory with the units. They start /bin/true instead of the service."""
     for name in [*UNITS, "codejail@b.service.d/uids.conf"]:
         text = (SYSTEMD / name).read_text(encoding="utf-8")
         assert name.endswith(("socket", "conf")) or BINARY in text

@@ -1,5 +1,5 @@
-//! Runs one of the service's parts so many times, and does nothing else, so that callgrind can
-//! count it.
+//! Runs one of the service's parts TIMES times, and does nothing else, so that callgrind can count
+//! the part's instructions.
 //!
 //!     codejail-bench-parts PART TIMES     (without arguments: lists the parts)
 

@@ -18,7 +18,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Works in a directory of its own, which is removed with it.
+    /// Makes a directory in which the Pythons work. It is removed when this value is dropped.
     pub fn new(python: &Path, scripts: &Scripts) -> Result<Self> {
         let dir = TestDir::try_new("bare")?;
         std::fs::create_dir(dir.join("tmp"))?;
@@ -71,8 +71,8 @@ impl Bare {
             .with_context(|| self.python.display().to_string())
     }
 
-    /// Starts so many Pythons. Each executes the code, says `ready` on standard error, and stays
-    /// until its input ends.
+    /// Starts this number of Pythons. Each executes the code, says `ready` on standard error, and
+    /// stays until its input ends.
     pub fn hold(&self, code: &str, count: usize) -> Result<Vec<Child>> {
         let script = format!(
             "import sys, six, json\n{code}\nsys.stderr.write('ready\\n')\nsys.stdin.read()\n"

@@ -32,7 +32,7 @@ impl Limit {
             .arg(&path)
             .args(preload.iter().filter_map(toml::Value::as_str))
             .env("OPENBLAS_NUM_THREADS", "1")
-            // Files that the code writes go there, for example matplotlib's list of fonts.
+            // The code's files go to this directory, for example matplotlib's list of fonts.
             .current_dir(&*dir)
             .env("TMPDIR", &*dir)
             .stdin(Stdio::piped())

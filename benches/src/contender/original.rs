@@ -43,8 +43,8 @@ impl Original {
             .arg(venv_python)
             .arg(std::path::absolute("benches/python/original_service.py")?)
             .arg(order.to_string())
-            // Gunicorn changes to the directory in which it was started. Any other directory may be
-            // hidden from it by then, or closed to it.
+            // Gunicorn changes to the directory in which it was started. By then, any other
+            // directory may be hidden from gunicorn's user, or closed to that user.
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -16,14 +16,14 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// In half of the rounds this build comes first, in the other half the other one.
+/// In half of the rounds this build comes first, in the other half the other contender.
 const ROUNDS: usize = 8;
 
-/// Calls of each in each round: the median of so many moves little.
+/// Calls of each service in each round. The median of that many calls changes little.
 const CALLS: usize = 100;
 
-/// Executions of each in each round. They take some 900 ms of CPU time, and the kernel counts it in
-/// ticks of about one per cent of that.
+/// Executions of each service in each round. They take some 900 ms of CPU time. The kernel counts
+/// that time in ticks of about one per cent of it.
 const EXECUTIONS: usize = 300;
 
 /// A contender that this build is compared with.
@@ -32,7 +32,7 @@ pub struct Rival {
     name: String,
     codejail: PathBuf,
     python: PathBuf,
-    /// The workloads, with the answers that its Python gives.
+    /// The workloads, with the answers that this contender's Python gives.
     suite: Suite,
 }
 
@@ -71,7 +71,7 @@ impl Rival {
     }
 
     /// Each workload twice: with the answer of this build's Python, and with the answer of the
-    /// rival's.
+    /// other contender's Python.
     fn workloads<'a>(&'a self, suite: &'a Suite) -> impl Iterator<Item = [&'a Workload; 2]> {
         suite
             .workloads
@@ -81,7 +81,7 @@ impl Rival {
     }
 }
 
-/// Two running services: this build's and the other one's.
+/// Two running services: that of this build, and the other contender.
 struct Pair {
     services: [Ours; 2],
     /// The order in which the two are asked in this round.

@@ -8,7 +8,7 @@ use crate::workload::{Suite, Workload};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
-/// For each workload. It is enough for the p99 of the quick contenders.
+/// The time for each workload. It is enough for the p99 of the quick contenders.
 const TIME: Duration = Duration::from_secs(24);
 
 /// Rounds that are made even if they take longer than [`TIME`]: a median needs some values.
@@ -27,8 +27,8 @@ pub fn measure(plan: &BenchPlan, field: &mut Field, suite: &Suite) -> Result<Vec
     Ok(all)
 }
 
-/// Asks all contenders in turn for this time. The first answer of each is not counted: it includes
-/// work that is done once.
+/// Asks all contenders in turn until this time is over. The first answer of each contender is not
+/// counted, since it includes work that is done only once.
 pub fn in_turn(
     mut entrants: Vec<Entrant<'_>>,
     workload: &Workload,

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Numbers of sandboxes in one worker.
 pub const SANDBOXES: [usize; 3] = [2, 10, 50];
 
-/// How long it may take until all of them run, on a loaded machine.
+/// The longest time until all sandboxes run, on a loaded machine.
 const ALL_RUN_MAX: Duration = Duration::from_secs(60);
 
 /// The code that each sandbox executes before it waits.

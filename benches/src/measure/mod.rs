@@ -184,7 +184,7 @@ pub struct Entrant<'a> {
 }
 
 impl<'a> Entrant<'a> {
-    /// A contender that is asked so many times in a round, with a pause before each.
+    /// A contender that is asked this number of times in a round, with a pause before each request.
     pub fn new(
         name: &str,
         calls_per_round: usize,

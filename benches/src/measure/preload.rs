@@ -1,5 +1,5 @@
-//! How time and cost grow with the libraries that are preloaded. The code is always `x = 1 + 1`;
-//! where numpy is preloaded, also code with numpy.
+//! How time and cost grow with the libraries that are preloaded. The code is `x = 1 + 1`. Where
+//! numpy is preloaded, code with numpy is measured, too.
 
 use super::cost::of_service;
 use super::latency::in_turn;
@@ -24,7 +24,7 @@ pub const PRELOADS: [(&str, &str); 4] = [
     ("everything", ""),
 ];
 
-/// The time for all of them together.
+/// The time for all lists together.
 const TIME: Duration = Duration::from_secs(15);
 const EXECUTIONS: usize = 300;
 

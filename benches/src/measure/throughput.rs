@@ -80,8 +80,8 @@ impl Runs {
     }
 }
 
-/// Keeps so many clients busy. Returns when the last client has its answer too; the result says how
-/// long all of it took.
+/// Keeps this number of clients busy. Returns when the last client has its answer, too. The result
+/// says how long all of this took.
 pub fn saturate(
     address: SocketAddr,
     clients: usize,

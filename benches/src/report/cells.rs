@@ -1,4 +1,4 @@
-//! Cells and tables in Markdown, and how their values are found.
+//! Makes cells and tables in Markdown, and finds the values for them.
 
 use crate::results::Series;
 
@@ -30,7 +30,7 @@ pub fn ratio(value: Option<f64>, base: Option<f64>) -> String {
     cell(value.zip(base).map(|(value, base)| value / base))
 }
 
-/// A table; empty text if there are no rows.
+/// A table, or an empty text if there are no rows.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return String::new();

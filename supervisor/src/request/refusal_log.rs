@@ -30,8 +30,8 @@ struct Window {
 }
 
 impl Window {
-    /// Decides whether the next refusal gets a line. If it does, returns how many refusals since the
-    /// last line got no line.
+    /// Decides whether the next refusal gets a line. If it does, returns how many refusals since
+    /// the last line got no line.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self
             .since

@@ -62,8 +62,8 @@ x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).val
 #[test]
 fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // The number of threads of a run, and the numbers of the other runs meanwhile: those of the same
-    // worker, and those of another worker, in ascending order.
+    // The number of threads of a run, and the numbers of the other runs meanwhile: those of the
+    // same worker, and those of another worker, in ascending order.
     let beside = |service: &Service| {
         let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));

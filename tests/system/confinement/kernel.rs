@@ -1,6 +1,6 @@
-//! What a run can make the kernel do, and no limit of the run counts: work after the run's end, work
-//! in another process's time, and use of the kernel's own memory. Each test shows two things: the
-//! attack does no harm, and without the remedy it would. docs/weaknesses.md has the table.
+//! What a run can make the kernel do, and no limit of the run counts: work after the run's end,
+//! work in another process's time, and use of the kernel's own memory. Each test shows two things:
+//! the attack does no harm, and without the remedy it would. docs/weaknesses.md has the table.
 
 use codejail_harness::Service;
 use codejail_harness::Setup;

@@ -27,7 +27,8 @@ pub const LAYERS: [&str; 6] = [
 ];
 
 /// The name and the code of each attack. The code defines `attack`. `decoy` is a directory of the
-/// host that everybody may use, `sleeper` a process of the same user, `port` the port of a listener.
+/// host that everybody may use, `sleeper` a process of the same user, `port` the port of a
+/// listener.
 const ATTACKS: &[(&str, &str)] = &[
     (
         "read a file",

@@ -1,5 +1,5 @@
-# If Landlock and the namespaces are off, AppArmor alone protects files. If AppArmor is off, too, the
-# startup check of the service must fail.
+# If Landlock and the namespaces are off, AppArmor alone protects files. If AppArmor is off, too,
+# the startup check of the service must fail.
 # shellcheck shell=bash disable=SC2034,SC2154
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"' 'namespaces = "off"'
 no_harm --limit SPACE=0 --limit INODES=0 --group files --group processes --group network
