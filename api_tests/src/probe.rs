@@ -42,7 +42,7 @@ pub enum ProbeKind {
     /// A call that should not be reachable, or a bound. One layer is enough, for this reason.
     Surface(Denial, &'static str),
     /// An attack on what all runs of the machine share. Its own answer does not show its success,
-    /// so it is judged only beside a victim (`victim.rs`). The text says what it uses up.
+    /// so it is judged only beside a victim (`victim/mod.rs`). The text says what it uses up.
     Cost(&'static str),
     /// Code that must work.
     Works(Expected),

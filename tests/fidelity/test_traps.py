@@ -66,7 +66,7 @@ def test_the_tests_of_a_trap_are_there(trap, cell):
             "`contract/executions.rs`: `a_request_has_no_say_in_what_is_preloaded`",
             ["a_request_has_no_say_in_what_is_preloaded"],
         ),
-        ("`processes.rs`: `deny_fork`", ["processes.rs: 3 files", "deny_fork"]),
+        ("`processes.rs`: `deny_fork`", ["processes.rs: 2 files", "deny_fork"]),
         ("`spawner/leftovers.rs`: `make_deep`", ["make_deep"]),
         ("`no_such_file.rs`: `a_test`", ["no_such_file.rs: 0 files", "a_test"]),
         ("`probes/processes/new.rs`: `deny_fork`, `deny_for`", ["deny_for"]),

@@ -1,4 +1,4 @@
-//! Moves the warm image into huge pages, where it does not lie in a sealed file (`image.rs`).
+//! Moves the warm image into huge pages, where it does not lie in a sealed file (`image/mod.rs`).
 //!
 //! A fork copies a page table entry for each page that a worker has written, and the end of the
 //! child takes the entries down again: for an image of 127 MB, 31,000 entries, 8 ms for both. A

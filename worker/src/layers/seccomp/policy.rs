@@ -100,7 +100,7 @@ const SOCKET_OPTIONS: &[i32] = &[
 
 /// What `fcntl` may do. Missing are: who gets signals (F_SETOWN, F_SETSIG), sizes of pipes, and
 /// leases. F_SETFL is in `files.rs`. Locks are in `effects.rs`: a run never has a lock, so F_GETLK
-/// finds none of its own. F_ADD_SEALS is for the worker alone (`image.rs`).
+/// finds none of its own. F_ADD_SEALS is for the worker alone (`image/mod.rs`).
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
