@@ -27,7 +27,8 @@ fi
 config=$(mktemp --tmpdir dev-codejail-XXXXXX.toml)
 chmod 644 "$config"
 service=
-stop() { # forwards the end to the service; a second one doesn't ask any more
+# Sends the service a signal. The first is TERM. Each later one is INT, which ends it at once.
+stop() { # SIGNAL
     [ -z "$service" ] || kill -s "$1" "$service" 2>/dev/null || true
 }
 trap 'stop TERM; trap "stop INT" TERM INT HUP' TERM INT HUP

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the virtual environment that the tests run in: pytest, ruff, jsonschema
-# and the real client, as pinned in tests/requirements.txt; or one of another list.
+# Makes the virtual environment that the tests run in: pytest, ruff, jsonschema and the
+# real client, as pinned in tests/requirements.txt. REQUIREMENTS names another list.
 #
 #   scripts/test-venv.sh DIRECTORY [REQUIREMENTS]
 #
-# It trusts what it tests, so it may lie in the checkout. A finished environment has a stamp; while
-# the list and Python stay the same there is nothing to do.
+# No sandbox's user has to read it, so it may lie in the checkout. A finished environment has a
+# stamp. While the list and Python stay the same, the script does nothing.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then

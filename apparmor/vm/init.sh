@@ -5,10 +5,9 @@
 #
 # The second disk is the payload. At the end of a boot it has the files `status` and `dmesg`.
 # Without them the boot did not end well, whatever the emulator says.
-# ends; without them it did not end well, whatever the emulator says.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 
-# boot.sh knows by this line that the kernel came so far.
+# By this line boot.sh knows that the kernel has started the guest's first program.
 echo 'vm-init: started' >/dev/console
 if [ $$ -eq 1 ]; then
     mount -t proc -o nosuid,nodev,noexec proc /proc

@@ -1,4 +1,5 @@
-//! `make bench`: this service, the original, a bare Python and what none can beat, side by side.
+//! `make bench`: this service, the original, a bare Python and the limit that no service can beat,
+//! side by side.
 //!
 //! Figures belong to the machine and day that they are printed with.
 
@@ -19,11 +20,11 @@ struct Arguments {
     /// The `codejail` executable, with the worker module beside it.
     #[arg(long, default_value = "target/release/codejail")]
     codejail: PathBuf,
-    /// The same of an earlier build: measured beside this one, as `before`.
+    /// The executable of an earlier build, which is measured beside this one as `before`.
     #[arg(long)]
     before: Option<PathBuf>,
-    /// The sandbox venv's interpreter. Given again: of other venvs with the same libraries; this
-    /// build on each of them is compared with this build on the first.
+    /// The sandbox venv's interpreter. The option can be given again, for other venvs with the same
+    /// libraries: this build on each of them is compared with this build on the first.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
     python: Vec<PathBuf>,
     /// An interpreter with the real client and edx-codejail, for the workloads
@@ -33,16 +34,16 @@ struct Arguments {
     /// An interpreter with gunicorn and edx-codejail (benches/requirements.txt).
     #[arg(long, default_value = "target/bench-venv/bin/python")]
     original_python: PathBuf,
-    /// Without the original, which takes most of the time.
+    /// Leaves the original out, which takes most of the time.
     #[arg(long)]
     without_original: bool,
-    /// Only these; several with commas.
+    /// Only these measurements, with commas between them.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Only these workloads (trivial, problem, "numpy + scipy", ...); several with commas.
+    /// Only these workloads (trivial, problem, "numpy + scipy", ...), with commas between them.
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
-    /// An eighth of the time, for a first impression.
+    /// Takes an eighth of the time, for a first impression.
     #[arg(long)]
     quick: bool,
     /// Where to write results.md, results.json and latency.svg.
@@ -58,7 +59,7 @@ struct Arguments {
 enum Part {
     Latency,
     Throughput,
-    /// With throughput, of which it takes half.
+    /// Measures throughput too, since half load is half of that.
     HalfLoad,
     Cost,
     Preload,

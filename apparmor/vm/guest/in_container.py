@@ -3,8 +3,8 @@
 
     in_container.py PROGRAM ARGUMENT...
 
-The container's root is the guest's own file system, which has what the image has, at the same places. Its network is
-the guest's, so that whoever asks the service need not know; /tmp is too, for the decoys.
+The container's root is the guest's own file system, which has the image's files at the same places. The container
+shares the guest's network, so that clients in the guest can reach the service; and its /tmp, for the decoys.
 """
 
 import json

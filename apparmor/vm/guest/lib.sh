@@ -9,12 +9,13 @@ patience_seconds=300
 probes_seconds_max=1800
 # The limit of an execution. Some probes take as long as they may.
 limit_seconds=10
-# Preloaded where programs that must work are tried with every library: the first import of sympy
-# alone takes 18 s there.
+# For checks that try every library: these are preloaded, since the first import of sympy alone
+# takes 18 s in a guest.
 # shellcheck disable=SC2034 # the scripts'
 every_library='"six", "numpy", "scipy.linalg", "sympy", "networkx", "lxml.etree",
     "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc"'
-# Quotes inside a default value would be lost in the text that is written with it.
+# A variable of its own: written as the default in `${preload:-...}` below, the value would lose its
+# quotes.
 few_libraries='"six", "numpy"'
 logs=/payload/logs
 
@@ -54,8 +55,8 @@ TOML
     chmod 644 /etc/codejail.toml
 }
 
-# Starts a service and waits until it answers that it is healthy. The log goes
-# through a pipe: a confined service may not write to a file of anybody's choice.
+# Starts a service and waits until it answers that it is healthy. The log goes through a pipe: under
+# AppArmor the service may not write to that file itself.
 #   start_service LAYER-LINE... [-- WRAPPER...]
 start_service() {
     local lines=()
@@ -126,8 +127,8 @@ refuses_to_start() {
 }
 
 # The probes against the service, with decoys that belong to another user, as in the tests on a
-# host. Fails unless each chosen probe has run and has an outcome. A probe may be skipped only for a
-# limit that is missing by the arguments. The file $results has the output of all.
+# host. Fails unless each chosen probe has run and has an outcome. A probe may be skipped only if it
+# needs a limit that the arguments switch off. The file $results has the output of all.
 #   run_probes ARGUMENT-OF-CODEJAIL-API-TESTS...
 run_probes() {
     local decoys decoy_process status=0 chosen ran
@@ -184,9 +185,9 @@ failed_probes() {
     ' <(/payload/bin/codejail-api-tests --list) "$results"
 }
 
-# Where layers are off, the attacks that they alone stop may succeed (surface). Attacks of the kind
-# harm may not, and programs that must work have to work. A broken probe shows nothing, whatever its
-# kind.
+# If layers are off, attacks that only these layers stop may succeed (kind `surface`). Attacks of
+# the kind `harm` must not succeed, and programs that must work have to work. A broken probe shows
+# nothing, whatever its kind.
 #   no_harm ARGUMENT...
 no_harm() {
     local bad
@@ -239,7 +240,7 @@ processes() {
 # The number of processes that are under exactly this label.
 under() { processes | grep -cF "  $1 " || true; }
 
-# A course library, which a sandbox writes when it is under its profile.
+# Executes with a course library: a sandbox writes the library when it is under its profile.
 with_library() {
     local answer
     python3 - <<'PYTHON'
@@ -256,15 +257,15 @@ PYTHON
 }
 
 works=()
-# A service with AppArmor required does everything that it must do, and AppArmor denies nothing of
-# it. It does not call `fail`: mutations expect it to go wrong. ${works[@]} names the probes that
-# must work and are run; all if it is empty.
+# A service that requires AppArmor does everything that it must do, and AppArmor denies none of it.
+# This function does not call `fail`, since 60-mutations.sh expects it to return 1. It runs the
+# probes of the group `works` that ${works[@]} names, or all of them if that is empty.
 #   legitimate LAYER-LINE...
 legitimate() {
     mark
     start_service "$@" || return 1
-    # An execution that must be killed: its client hangs up, its worker ends it, or the run would go
-    # on until its limit.
+    # An execution that must be killed: its client hangs up, so its worker must kill it before the
+    # run's limit ends it.
     curl -s -m 3 -o /dev/null "$url/api/v0/code-exec" \
         --data-urlencode 'payload={"code": "while True: pass", "globals_dict": {}}' || true
     probes --group works "${works[@]}" || return 1

@@ -1,6 +1,5 @@
-# A cgroup for each worker, where the whole of version 2 is there to be delegated: memory
-# (memory.max) and threads (pids.max) are bounded, and what a worker leaves is killed by
-# it alone (cgroup.kill).
+# A cgroup for each worker, on a host that delegates all controllers of version 2. The cgroup bounds
+# memory (memory.max) and threads (pids.max), and it alone kills what a worker leaves (cgroup.kill).
 # shellcheck shell=bash disable=SC2034,SC2154
 service_group=/sys/fs/cgroup/codejail.service
 echo '+memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
@@ -14,7 +13,7 @@ pids_max=60
 # shellcheck disable=SC2016 # that shell's
 in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
 
-# Of a service that has ended.
+# After the end of a service.
 no_cgroups() {
     local stay
     stay=$(compgen -G "$service_group/codejail-*") || return 0
@@ -47,7 +46,7 @@ stop_service
 no_denials "a service with cgroups"
 no_cgroups
 
-# Threads: more than pids.max are not to be had, where the run's own limit would let it.
+# A run can't have more threads than pids.max, though its own limit is higher.
 pids_max=10
 start_service 'apparmor = "require"' 'cgroup = "require"' -- "${in_group[@]}"
 answer=$(execute "
@@ -74,7 +73,7 @@ no_cgroups
 install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.so /usr/local/lib/codejail/
 memory_bytes_max=0 pids_max=4096
 
-# Leaves a process, and kills the worker that it is from: sets $left.
+# Has a run leave a process, then kills the run's worker. $left is the number of the process.
 leaves_one() { # CGROUP-MODE
     local answer worker deadline
     start_service 'apparmor = "require"' "cgroup = \"$1\"" 'mounts = "off"' 'namespaces = "off"' \
