@@ -13,7 +13,8 @@ limit_seconds=10
 # takes 18 s in a guest.
 # shellcheck disable=SC2034 # the scripts'
 every_library='"six", "numpy", "scipy.linalg", "sympy", "networkx", "lxml.etree",
-    "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc"'
+    "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc",
+    "matplotlib.pyplot"'
 # A variable of its own: written as the default in `${preload:-...}` below, the value would lose its
 # quotes.
 few_libraries='"six", "numpy"'
