@@ -12,8 +12,8 @@ TEST_VENV := $(TARGET)/test-venv
 BENCH_VENV := $(TARGET)/bench-venv
 RUFF := $(TEST_VENV)/bin/ruff
 
-# As root the sandboxes have uids of their own, and a checkout may lie where
-# those can't enter; /sandbox/venv is where prepared hosts have it.
+# If the service is root, sandboxes have uids of their own, and these may not be able to enter a
+# checkout. Hosts that were prepared for the original have /sandbox/venv.
 SANDBOX_VENV ?= $(if $(filter 0,$(shell id -u)),/sandbox/venv,$(TARGET)/sandbox/venv)
 SANDBOX_PYTHON := $(abspath $(SANDBOX_VENV))/bin/python
 
@@ -23,8 +23,8 @@ CPYTHON_TESTS := $(PYTHONS)/suites
 
 BIND ?= 127.0.0.1:8080
 
-# What the tests are told: where the service is, the Python of its sandboxes,
-# and a Python that has jsonschema and the real client.
+# For the tests: the service's binaries, the Python of its sandboxes, and a Python that has
+# jsonschema and the real client.
 export CODEJAIL_BIN := $(CODEJAIL)
 export CODEJAIL_SABOTAGE_BIN := $(TARGET)/sabotage/release/codejail
 export CODEJAIL_SANDBOX_PYTHON := $(SANDBOX_PYTHON)
@@ -48,18 +48,18 @@ test: check build build-sabotage sandbox-venv test-pythons cpython-tests prometh
 	cargo test --workspace --locked
 	$(TEST_VENV)/bin/python -m pytest
 
-# In target: those of the other Pythons that are installed by pyenv, with few libraries.
+# Makes venvs in target, with few libraries, of the other Pythons that pyenv has installed.
 .PHONY: test-pythons
 test-pythons:
 	@scripts/test-pythons.sh $(CODEJAIL_TEST_PYTHONS)
 
-# In target, whatever is installed; the rules are tested with it.
+# Puts Prometheus into target, also if the host has none installed. The rules are tested with it.
 .PHONY: prometheus
 prometheus:
 	@scripts/prometheus.sh $(CODEJAIL_TEST_PROMETHEUS)
 
 .PHONY: test-prometheus
-test-prometheus: build sandbox-venv test-venv prometheus ## Debian's Prometheus scrapes a service under load, and is asked: half a minute
+test-prometheus: build sandbox-venv test-venv prometheus ## Debian's Prometheus scrapes a service under load and answers queries: half a minute
 	$(TEST_VENV)/bin/python -m pytest tests/watching/live_prometheus.py
 
 .PHONY: test-page
@@ -67,18 +67,18 @@ test-page: build sandbox-venv test-venv ## the page for people in headless Chrom
 	@scripts/install-packages.sh page
 	$(TEST_VENV)/bin/python -m pytest tests/watching/live_page.py
 
-# Sandboxes with this CPython, which is copied into the base image.
+# The CPython of the image's sandboxes. It is copied into the base image.
 PYTHON_PREFIX ?= $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/3.12.*)))
 
-# A part of it: TESTS='tests/containers/live_life.py -k hup'. With CODEJAIL_TEST_WRITE=yes it writes the table of
-# docs/containers.md, as which it otherwise must be.
+# A part of it: TESTS='tests/containers/live_life.py -k hup'. A test compares the results with the
+# table of docs/containers.md; with CODEJAIL_TEST_WRITE=yes it writes that table.
 .PHONY: test-docker
 test-docker: build test-venv ## the image with Debian's Docker engine, started for it: modes, probes, compose; see docs/containers.md
 	@scripts/install-packages.sh docker
 	tests/containers/run.sh $(TARGET)/containers $(TEST_VENV) "$(PYTHON_PREFIX)" $(TESTS)
 
-# Tutor's releases are installed into target/tutor. The images come from test-docker: `make test-tutor ENGINE=` leaves
-# the engine out.
+# Tutor's releases are installed into target/tutor. The images come from test-docker: `make
+# test-tutor ENGINE=` leaves the engine out.
 ENGINE ?= yes
 .PHONY: test-tutor
 test-tutor: build test-venv ## the Tutor plugin: rendered with each release, compared with the one it replaces, started in an engine
@@ -87,7 +87,7 @@ test-tutor: build test-venv ## the Tutor plugin: rendered with each release, com
 	CODEJAIL_TEST_TUTOR=$(TARGET)/tutor $(TEST_VENV)/bin/python -m pytest tests/tutor/live_rendering.py
 	$(if $(ENGINE),tests/tutor/run.sh $(TARGET)/containers $(TARGET)/tutor $(TEST_VENV) "$(PYTHON_PREFIX)")
 
-# As root: the root in which the checklist is followed boots a systemd of its own.
+# Needs root: the checklist is followed in a root that boots a systemd of its own.
 .PHONY: test-migrate
 test-migrate: build deb sandbox-venv test-venv ## the original's settings imported, and docs/migrate.md's checklist followed: two minutes
 	$(TEST_VENV)/bin/python -m pytest tests/migrate
@@ -98,14 +98,15 @@ test-migrate: build deb sandbox-venv test-venv ## the original's settings import
 soak: build sandbox-venv ## what takes minutes: a million requests, hundreds of hostile clients
 	cargo test --locked -p codejail-system-tests load:: -- --ignored --nocapture --test-threads=1
 
-# PYTHON is the sandboxes' and the original's, for another CPython than Debian's.
+# PYTHON names another CPython than Debian's, for the sandboxes and for the original.
 .PHONY: fidelity
 fidelity: build sandbox-venv test-venv ## the same answers as the original's? All cases (other: PYTHON=, ONLY='word ...')
 	$(TEST_VENV)/bin/python tests/fidelity --python $(abspath $(or $(PYTHON),$(SANDBOX_PYTHON))) $(ONLY)
 
-# CPython's own tests. Those of Debian's Python come in a package; a PYTHON of pyenv's has its own. A part: ONLY='test_os ...'
+# CPython's own tests. Those of Debian's Python come in a package; a PYTHON of pyenv's has its own.
+# A part: ONLY='test_os ...'
 .PHONY: fidelity-suites
-fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original; all take long, never run whole yet (other: PYTHON=, ONLY='test_os ...')
+fidelity-suites: build test-venv cpython-tests ## CPython's own tests in sandboxes and on the original; all of them together take long and were never run (other: PYTHON=, ONLY='test_os ...')
 	$(TEST_VENV)/bin/python tests/suites $(if $(PYTHON),--python $(abspath $(PYTHON)),\
 	    --python $(CPYTHON_TESTS)/venv/bin/python --modules-at $(CPYTHON_TESTS)/venv/lib/python3.*/site-packages/suites) \
 	    --write $(TARGET)/suites/report.md $(ONLY)
@@ -138,7 +139,7 @@ docs: ## the API documentation, without a warning
 build: ## the release binary and its worker module
 	cargo build --release --workspace --locked
 
-# In which layers can be left out: for the tests that show what each is good for, and for nothing else.
+# A build in which layers can be left out. It is only for the tests that show what each layer stops.
 .PHONY: build-sabotage
 build-sabotage:
 	cargo build --release --locked --target-dir $(TARGET)/sabotage \
@@ -148,18 +149,18 @@ build-sabotage:
 sabotage: build build-sabotage sandbox-venv ## which layer stops which attack: runs all, writes docs/sabotage.md
 	CODEJAIL_SABOTAGE=full cargo test --locked -p codejail-api-tests --test probes -- sabotage:: --nocapture
 
-# It takes the whole machine for some ten minutes, and with SCALE=10 gigabytes of kernel memory where nothing
-# bounds it.
+# It takes the whole machine for some ten minutes, and with SCALE=10 gigabytes of kernel memory
+# where nothing bounds it.
 .PHONY: victim
-victim: build sandbox-venv ## what attacks cost a well-behaved client and leave in the kernel, as root and not (other numbers: SCALE=0.1; some: ONLY='--group costs')
+victim: build sandbox-venv ## what attacks cost a well-behaved client and leave in the kernel; the service is root, then not (other numbers: SCALE=0.1; a part: ONLY='--group costs')
 	CODEJAIL_TEST_VICTIM_SCALE=$(or $(SCALE),1) CODEJAIL_TEST_VICTIM_ONLY='$(ONLY)' cargo test --locked -p codejail-api-tests --test probes -- \
 	    --ignored --nocapture --test-threads=1 no_attack_
 
-# A part of it, or a short run, is written to target/bench: BENCH='--quick --only latency'.
-# The original is installed in a mount namespace, which takes root. BEFORE=BINARY has an earlier build measured
-# beside this one, as `before`.
+# A part of it, or a short run, is written to target/bench: BENCH='--quick --only latency'. The
+# original is installed in a mount namespace, which takes root. BEFORE=BINARY has an earlier build
+# measured beside this one, as `before`.
 .PHONY: bench
-bench: build sandbox-venv test-venv bench-venv ## beside the original: writes docs/bench (a part: BENCH='--quick --only latency'; beside an earlier build: BEFORE=; on several: PYTHON='A B')
+bench: build sandbox-venv test-venv bench-venv ## measures codejail and the original, writes docs/bench (a part: BENCH='--quick --only latency'; an earlier build too: BEFORE=; several Pythons: PYTHON='A B')
 	$(TARGET)/release/codejail-benches --codejail $(CODEJAIL) \
 	    $(foreach python,$(or $(PYTHON),$(SANDBOX_PYTHON)),--python $(abspath $(python))) \
 	    --test-python $(TEST_VENV)/bin/python --original-python $(BENCH_VENV)/bin/python \
@@ -170,13 +171,13 @@ bench: build sandbox-venv test-venv bench-venv ## beside the original: writes do
 bench-venv: test-packages
 	@scripts/test-venv.sh $(BENCH_VENV) benches/requirements.txt
 
-# Root alone can make the guests. One suite only: SUITES=bookworm
+# Needs root, to make the guests. One suite only: SUITES=bookworm
 .PHONY: test-apparmor
 test-apparmor: build build-sabotage ## AppArmor enforced, in guests that are made and booted for it
 	@scripts/install-packages.sh vm
 	apparmor/vm/test.sh $(TARGET)/release $(TARGET)/sabotage/release $(TARGET)/vm $(SUITES)
 
-# What is given away. The tools take minutes to build, once.
+# The files of a release. The tools take minutes to build, once.
 PACKAGE_TOOLS := $(addprefix $(TARGET)/tools/bin/,cargo-deb cargo-about cargo-cyclonedx)
 
 .PHONY: deb
@@ -188,13 +189,13 @@ deb: package-packages $(PACKAGE_TOOLS) ## the Debian package, in target/dist/out
 release: package-packages $(PACKAGE_TOOLS) ## package, tarball, licences, SBOM and checksums, in target/dist/out
 	scripts/package.sh release $(TARGET)
 
-# As root: the root that it is installed in is entered by chroot.
+# Needs root: the package is installed in a root that is entered by chroot.
 .PHONY: test-deb
 test-deb: deb ## the package in a fresh Debian: install, run, probe, upgrade, purge
 	@scripts/install-packages.sh vm
 	deploy/debian/test/in-root.sh $(TARGET)/dist/out $(TARGET)/deb-test
 
-# As root, as test-apparmor is.
+# Needs root, as test-apparmor does.
 .PHONY: test-host
 test-host: deb ## the package on hosts that boot systemd and enforce AppArmor, in guests
 	@scripts/install-packages.sh vm

@@ -3,11 +3,11 @@
 #
 #   scripts/cpython-tests.sh DIRECTORY
 #
-# Debian has the tests in a package of its own. It is unpacked beside: installed, it would upgrade
-# the standard library under venvs whose bin/python is a copy of the older one. Sandboxes read
-# what is in their venv, so the tests lie there, below site-packages/suites. Debian leaves
-# test_sqlite3 out: it comes from an installation of the same version by pyenv, where there is
-# one.
+# Debian has the tests in a package of its own. The script unpacks the package into DIRECTORY and
+# does not install it. To install it would upgrade the standard library, while venvs made with
+# --copies keep the older interpreter. Sandboxes can read their venv, so the tests lie there, below
+# site-packages/suites. Debian leaves test_sqlite3 out. If pyenv has installed the same version, the
+# script takes test_sqlite3 from there.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then

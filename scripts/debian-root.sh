@@ -3,15 +3,15 @@
 #
 #   debian-root.sh make BASE PACKAGE,...   from Debian's packages, in the directory BASE; one that
 #                                          is there is used again
-#   debian-root.sh boot ROOT UNIT LOG      boots the systemd in ROOT with this unit, which ends it,
-#                                          and ends with its exit status; LOG gets the console
+#   debian-root.sh boot ROOT UNIT LOG      boots the systemd in ROOT with UNIT, which must end it;
+#                                          exits with systemd's status; LOG gets the console
 #
-# What is booted has a network, processes, mounts and cgroups of its own, and the machine's
-# /sandbox/venv, which it can't write.
+# The booted system has a network, processes, mounts and cgroups of its own. It sees the machine's
+# /sandbox/venv, read-only.
 set -euo pipefail
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 4,6p' "$0" >&2
+    sed -n 's/^# \{0,1\}//; 4,7p' "$0" >&2
     exit 64
 }
 
@@ -40,7 +40,7 @@ boot() { # ROOT UNIT LOG
     trap 'find "$cgroup" -depth -type d -exec rmdir {} + || true' EXIT
     (
         echo "$BASHPID" >"$cgroup/cgroup.procs"
-        # A root of its own, not a chroot, in which the layer of mounts could not be.
+        # A root of its own and not a chroot: in a chroot the layer of mounts does not work.
         # shellcheck disable=SC2016 # the inner shell's
         exec unshare --mount --net --uts --ipc --cgroup --pid --fork --kill-child --propagation slave sh -euc '
             root=$1 unit=$2

@@ -3,8 +3,8 @@
 #
 #   scripts/dev-config.sh PYTHON BIND [UID_BASE]
 #
-# PYTHON is the sandbox venv's bin/python. Two services on one host need uid ranges of their own;
-# otherwise they would share the limit on processes.
+# PYTHON is the sandbox venv's bin/python. Two services that are root on one host need uid ranges of
+# their own: the second would not start with a uid that the first has.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then

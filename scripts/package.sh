@@ -18,7 +18,7 @@ what=$1
 mkdir -p "$2"
 target=$(cd "$2" && pwd)
 tools=$target/tools/bin
-# cargo-deb's own metadata names it by this path, from supervisor/Cargo.toml.
+# The metadata for cargo-deb in supervisor/Cargo.toml names this directory by its path.
 generated=$PWD/target/dist/generated
 out=$target/dist/out
 built=$target/dist/dist

@@ -27,8 +27,7 @@ fi
 config=$(mktemp --tmpdir dev-codejail-XXXXXX.toml)
 chmod 644 "$config"
 service=
-# Sends a signal to the service. The first signal that the script gets becomes TERM: running
-# requests finish. A further signal becomes INT: the service ends at once.
+# Sends the service a signal. The first is TERM. Each later one is INT, which ends it at once.
 stop() { # SIGNAL
     [ -z "$service" ] || kill -s "$1" "$service" 2>/dev/null || true
 }

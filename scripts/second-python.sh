@@ -37,7 +37,7 @@ case ${3-$("$directory/venv/bin/python" -c 'import sys; print("%d.%d" % sys.vers
 3.8 | 3.9 | 3.10) cp "$lists/quince.txt" "$directory/requirements.txt" ;;
 3.11) cp "$lists/verawood-python3.11.txt" "$directory/requirements.txt" ;;
 3.12) cp "$lists/verawood.txt" "$directory/requirements.txt" ;;
-# numpy 1.26 is not made for it.
+# numpy 1.26 has no wheel for Python 3.13.
 3.*) sed 's/^numpy==.*/numpy==2.3.5/' "$lists/verawood.txt" >"$directory/requirements.txt" ;;
 *) cp "$3" "$directory/requirements.txt" ;;
 esac

@@ -4,10 +4,10 @@
 #
 #   scripts/test-pythons.sh DIRECTORY
 #
-# A Python is looked for where pyenv installs it; DIRECTORY/python-3.12/venv and so on are made,
-# with the libraries of tests/fidelity/requirements.txt. A venv that is there stays as it is:
-# scripts/second-python.sh makes one with all libraries. One that is not installed is named, and
-# its tests say that they were skipped.
+# The script looks for each Python where pyenv installs it, and makes DIRECTORY/python-3.12/venv and
+# so on, with the libraries of tests/fidelity/requirements.txt. A venv that is there already stays
+# as it is; scripts/second-python.sh can make it with all libraries. If a Python is not installed,
+# the script says so, and its tests are skipped.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then

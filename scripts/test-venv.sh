@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the virtual environment that the tests run in: pytest, ruff, jsonschema and the real client,
-# with the versions of tests/requirements.txt. With REQUIREMENTS it installs that list instead.
+# Makes the virtual environment that the tests run in: pytest, ruff, jsonschema and the
+# real client, as pinned in tests/requirements.txt. REQUIREMENTS names another list.
 #
 #   scripts/test-venv.sh DIRECTORY [REQUIREMENTS]
 #
-# The tests trust the checkout, so the environment may be inside of it. A finished environment has a
+# No sandbox's user has to read it, so it may lie in the checkout. A finished environment has a
 # stamp. While the list and Python stay the same, the script does nothing.
 set -euo pipefail
 

@@ -4,11 +4,11 @@
 #   apparmor/vm/boot.sh GUEST PAYLOAD RESULTS SECONDS [KERNEL-ARGUMENT...]
 #
 # GUEST is a directory that build.sh filled. PAYLOAD is a directory; the guest runs
-# its run.sh as root. RESULTS gets the files that the payload's disk has at the end, and
-# what the console showed. Exits with the status of run.sh, or with 97 if run.sh did not
-# end within SECONDS (of each boot). The guest's root disk is never changed.
+# its run.sh as root. RESULTS gets the payload's disk as it was at the end, and the
+# console. Exits with the status of run.sh, or with 97 if a boot does not come to an end
+# within SECONDS. The guest's root disk is never changed.
 #
-# The guest is always emulated: /dev/kvm may exist and still not work.
+# The guest is always emulated: a /dev/kvm may be there and not work.
 set -euo pipefail
 
 [ $# -ge 4 ] || {
@@ -26,7 +26,7 @@ mkdir -p "$results"
 
 megabytes=$(($(du -sm "$payload" | cut -f 1) * 13 / 10 + 64))
 
-# Makes a new disk with the payload.
+# Makes the payload's disk anew.
 fresh_disk() {
     rm -f "$disk"
     mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$payload" "$disk" "${megabytes}M"
@@ -61,8 +61,8 @@ arguments=(
 # - A kernel without initramfs numbers disks in the order in which it finds them, and newer
 #   kernels look for them in parallel. If it takes the payload for the root, it ends at once.
 # - On a busy machine a kernel may panic because its emulated timers are late.
-# - A kernel patches its code while it runs, with breakpoints for a moment. The emulator's other
-#   processor may still execute the translation of such a breakpoint when it is gone.
+# - A kernel patches its code while it runs, and sets breakpoints there for a moment. The emulator
+#   keeps translated code: its other processor may execute a breakpoint that is gone already.
 # Such a boot is tried again, with a new disk. Everything else is a result.
 boots_max=20
 for ((boot = 1; boot <= boots_max; boot++)); do

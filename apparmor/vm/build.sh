@@ -5,16 +5,15 @@
 #
 # SUITE is bookworm or trixie. DIRECTORY gets `vmlinuz` and `root.img`, made from
 # Debian's packages alone; the image holds the sandbox venv, at the path that the
-# profiles' tunables name. It takes root, because the image keeps the owners of files, and
-# because the script uses chroot. It mounts nothing. A finished guest has a stamp and is
-# used again.
+# profiles' tunables name. Needs root, because the image keeps owners and the script
+# uses chroot. It mounts nothing. A finished guest has a stamp and is used again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The libraries that a real service's sandboxes have, so that each probe of a library runs.
 requirements=$here/../../deploy/requirements/verawood-python3.11.txt
-# Of that list only numpy needs another version: numpy 1.26 is not made for Python 3.13.
+# The numpy of that list, 1.26, has no wheel for Python 3.13.
 numpy_of_newer_python=numpy==2.3.5
 
 # These options must be built into the kernel, since there is no initramfs and no module.
@@ -84,7 +83,7 @@ chroot "$root" /sandbox/venv/bin/python -m compileall -qq -j 0 /sandbox/venv/lib
 
 say "image"
 install -m 755 "$here/init.sh" "$root/vm-init"
-# Where systemd is process 1, vm-init is a service. systemd starts it after all others.
+# If systemd is process 1, /vm-init is a service, and starts last.
 cat >"$root/etc/systemd/system/vm-init.service" <<'UNIT'
 [Unit]
 After=multi-user.target
@@ -96,7 +95,7 @@ ExecStart=/vm-init
 WantedBy=multi-user.target
 UNIT
 chroot "$root" systemctl --quiet enable vm-init.service
-# Nobody logs in to a guest, and each wait for a device or a name would take a minute.
+# Nobody logs into the guest, and some of these units would wait a minute for a device or a name.
 chroot "$root" systemctl --quiet mask getty.target systemd-logind.service apt-daily.timer apt-daily-upgrade.timer \
     dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer
 mkdir -p "$root/payload"

@@ -7,7 +7,7 @@
 # Without them the boot did not end well, whatever the emulator says.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 
-# This line shows boot.sh that the kernel has started this program.
+# By this line boot.sh knows that the kernel has started the guest's first program.
 echo 'vm-init: started' >/dev/console
 if [ $$ -eq 1 ]; then
     mount -t proc -o nosuid,nodev,noexec proc /proc

@@ -9,9 +9,9 @@ import random
 import zipfile
 
 MODULES = 40
-# With so many, the import compiles for as long as that of MITx's library, some 100 ms.
+# With this number, an import compiles for some 100 ms, as an import of MITx's library does.
 FUNCTIONS_PER_MODULE = 8
-# With so many, the archive has its 140 kB: half of a grader's text is documentation.
+# With this number, the archive has 140 kB: half of a grader's text is documentation.
 DETAIL_WORDS = 100
 
 NOUNS = "answer attempt bound credit domain entry formula grade hint input kernel limit matrix norm option".split()

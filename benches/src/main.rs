@@ -1,5 +1,5 @@
-//! `make bench`: measures this service, the original, a bare Python, and the limit that no service
-//! can beat.
+//! `make bench`: this service, the original, a bare Python and the limit that no service can beat,
+//! side by side.
 //!
 //! The figures are true only for the machine and the day that are printed with them.
 
@@ -20,12 +20,11 @@ struct Arguments {
     /// The `codejail` executable, with the worker module beside it.
     #[arg(long, default_value = "target/release/codejail")]
     codejail: PathBuf,
-    /// The `codejail` executable of an earlier build. It is measured beside this build, as
-    /// `before`.
+    /// The executable of an earlier build, which is measured beside this one as `before`.
     #[arg(long)]
     before: Option<PathBuf>,
-    /// The sandbox venv's interpreter. Repeat the option for other venvs with the same libraries:
-    /// this build on each of them is compared with this build on the first.
+    /// The sandbox venv's interpreter. The option can be given again, for other venvs with the same
+    /// libraries: this build on each of them is compared with this build on the first.
     #[arg(long, default_value = "/sandbox/venv/bin/python")]
     python: Vec<PathBuf>,
     /// An interpreter with the real client and edx-codejail, for the workloads
@@ -35,17 +34,16 @@ struct Arguments {
     /// An interpreter with gunicorn and edx-codejail (benches/requirements.txt).
     #[arg(long, default_value = "target/bench-venv/bin/python")]
     original_python: PathBuf,
-    /// Leave out the original, which takes most of the time.
+    /// Leaves the original out, which takes most of the time.
     #[arg(long)]
     without_original: bool,
-    /// Make only these measurements. Separate them with commas.
+    /// Only these measurements, with commas between them.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Measure only these workloads (trivial, problem, "numpy + scipy", ...). Separate them with
-    /// commas.
+    /// Only these workloads (trivial, problem, "numpy + scipy", ...), with commas between them.
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
-    /// Take an eighth of the time, for a first impression.
+    /// Takes an eighth of the time, for a first impression.
     #[arg(long)]
     quick: bool,
     /// The directory for results.md, results.json and latency.svg.
@@ -61,7 +59,7 @@ struct Arguments {
 enum Part {
     Latency,
     Throughput,
-    /// Measures throughput first: the load is half of it.
+    /// Measures throughput too, since half load is half of that.
     HalfLoad,
     Cost,
     Preload,

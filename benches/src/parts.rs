@@ -59,7 +59,7 @@ fn of_the_log() -> Part {
     let request = Request::builder().body(()).expect("a request");
     let (head, ()) = request.into_parts();
     let slug = scan(r#""the problem""#).expect("JSON").as_string();
-    // The service has both before the request comes, and copies both for each request.
+    // The service has both before the request comes, and copies them for each request.
     let (bounds, image) = (bounds(), Arc::from("3.11.2-0a1b2c"));
     part("tell of 100 executions", move || {
         // A hundred times, because the start of log and metrics takes some ten million

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The number of each part when it was last noted. `instructions.toml` says how.
+/// The number of each part when it was last noted. `instructions.toml` says how to note it.
 const EXPECTED: &str = include_str!("instructions.toml");
 
-/// Compilers and C libraries change the number by some per cent. A larger change must be noticed: a
-/// bound far above the real number would guard nothing.
+/// Another compiler or C library changes the number by some per cent. The test must notice a larger
+/// change, up or down: a bound far above the real number would guard nothing.
 const TOLERANCE: f64 = 0.3;
 
-/// For the smallest parts the share above is only a few instructions, and an update of the compiler
-/// may bring so many.
+/// For the smallest parts the share above is only a few instructions. An update of the compiler may
+/// add as many, so at least this number is allowed.
 const TOLERANCE_MIN: f64 = 200.0;
 
 /// How often a part with a wrong number is counted. A log calibrates a clock when it begins, and

@@ -1,5 +1,5 @@
-//! The speed that was reached, as ratios within one run and as counts. The speed of the machine is
-//! in neither.
+//! Bounds for the service's speed: ratios within one run, and counts. Neither depends on the speed
+//! of the machine.
 
 use codejail_benches::contender::{Bare, Contender, Http, Options, Ours};
 use codejail_benches::measure::cost;

@@ -23,7 +23,7 @@ pub enum WorkerRequest {
     Prepare {
         /// Its number.
         sandbox: SandboxId,
-        /// Its directory, to be made below the scratch root.
+        /// Its directory below the scratch root. The sandbox makes it, unless it is a seat.
         dir: ScratchName,
         /// The sandbox's own uid and gid; none where sandboxes share the worker's.
         uid: Option<u32>,
@@ -62,7 +62,7 @@ pub struct WorkerConfig {
     pub seats: bool,
     /// Whether the warm image is to be moved into a sealed file.
     pub sealed_image: bool,
-    /// Whether, where it is not, it is to be moved into huge pages.
+    /// Whether an image that is not sealed is to be moved into huge pages.
     pub huge_pages: bool,
     /// For each layer, whether the operator requires it.
     pub layers: WorkerLayers,
@@ -182,7 +182,7 @@ pub struct Hello {
     pub layers: Vec<LayerState>,
     /// Bytes of address space that the warm image maps: RLIMIT_AS counts them in each sandbox.
     pub image_bytes: u64,
-    /// How many of them are memory of the worker's own, and where that lies.
+    /// The memory of the image that is the worker's own, and where it lies.
     pub memory: ImageMemory,
 }
 
@@ -193,7 +193,7 @@ pub struct ImageMemory {
     pub own_bytes: u64,
     /// How many of them lie in a sealed file, of which a fork copies nothing.
     pub sealed_bytes: u64,
-    /// Why not all that could be do, where that was wanted.
+    /// Why the image could not be sealed, if the configuration asks for that.
     pub not_sealed: Option<String>,
     /// How many bytes are in huge pages, of which a fork copies little.
     pub huge_bytes: u64,

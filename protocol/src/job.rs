@@ -67,13 +67,14 @@ pub struct Usage {
 /// to be written in one piece (PIPE_BUF, pipe(7)).
 pub const COLD_IMPORTS_MAX: usize = 16;
 
-/// What a sandbox tells the supervisor, over its status pipe, in this order: `Prepared`; then
-/// `Closed` or `PrepareFailed`; then `Started` or `Unloadable`; then `Finished`. The process may
-/// end after any of them, and after `PrepareFailed`, `Unloadable` and `Finished` it does.
+/// What a sandbox tells the supervisor, over its status pipe, in this order: `Prepared` or
+/// `PrepareFailed`; then `Closed` or `PrepareFailed`; then `Started` or `Unloadable`; then
+/// `Finished`. The process may end after any of them, and after `PrepareFailed`, `Unloadable` and
+/// `Finished` it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxReport {
-    /// The sandbox is locked down and waits for its job. No other report of success comes before
-    /// the job.
+    /// The sandbox is locked down and waits for its job. Until the job comes, the sandbox reports
+    /// no other success.
     Prepared {
         /// What the sandbox has used so far; its run adds to it.
         used: Usage,

@@ -1,8 +1,8 @@
 //! The messages between codejail's processes: pure data, no I/O, no clock.
 //!
-//! Three conversations. In each state one kind of message is legal. A peer that sends anything else
-//! is killed. Descriptors travel beside a message (`SCM_RIGHTS`) and only towards the less trusted
-//! side.
+//! Three conversations. Each state has a short list of legal messages. A peer that sends anything
+//! else is killed. Descriptors travel beside a message (`SCM_RIGHTS`) and only towards the less
+//! trusted side.
 //!
 //! ```text
 //! supervisor -> spawner (SEQPACKET)            supervisor -> worker (SEQPACKET)

@@ -32,7 +32,7 @@ pub enum LaunchError {
     /// A path or variable holds a zero byte.
     #[error("{0:?} holds a zero byte")]
     ZeroByte(String),
-    /// A system call failed that prepares the launch, or the clone itself.
+    /// The clone failed, or a system call that prepares the launch.
     #[error("{0}: {1}")]
     System(&'static str, #[source] Errno),
     /// The new process failed before it became Python.

@@ -42,7 +42,8 @@ use std::sync::atomic::AtomicBool;
 /// socket is this process's standard input, which the first call takes.
 ///
 /// # Errors
-/// A broken conversation, or a system call that fails without reason; workers are killed first.
+/// A broken conversation, or a system call that fails without a known reason; workers are killed
+/// first.
 pub fn run() -> Result<(), SpawnerError> {
     leave_signals_to_the_supervisor()?;
     raise_descriptors()?;

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_root_gives_no_worker_a_user() {
+    fn a_spawner_that_is_not_root_gives_no_worker_a_user() {
         let policy = Policy {
             is_root: false,
             ..policy()

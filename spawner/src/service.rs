@@ -59,7 +59,7 @@ impl Service {
     /// Serves until the supervisor closes the socket.
     ///
     /// # Errors
-    /// A broken conversation, or a system call that fails without reason.
+    /// A broken conversation, or a system call that fails without a known reason.
     pub fn serve(&mut self) -> Result<(), SpawnerError> {
         self.socket.send(&self.launcher.configured(), &[])?;
         leftovers::remove_in_background(

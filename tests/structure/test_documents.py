@@ -47,7 +47,7 @@ def words_of_the_tree():
 
 
 def prose(document):
-    """The document without blocks of code: these have what a reader types, and not names of the tree."""
+    """The document without blocks of code: these have what a reader types, not names of the tree."""
     kept = re.sub(r"^```.*?^```", "", text(document), flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"^(?: {4}|\t)(?! *(?:-|\d+\.) ).*$", "", kept, flags=re.MULTILINE)
 

@@ -126,8 +126,8 @@ fn more_descriptors_than_any_message_has_are_closed() {
 }
 
 #[test]
-fn who_takes_no_descriptors_gets_none() {
-    if was_run_alone("who_takes_no_descriptors_gets_none") {
+fn a_receiver_that_takes_no_descriptors_gets_none() {
+    if was_run_alone("a_receiver_that_takes_no_descriptors_gets_none") {
         return;
     }
     let (left, right) = PacketSocket::pair().unwrap();

@@ -206,7 +206,8 @@ fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
 }
 
 /// The names of `__main__` in the order of `_PyModule_ClearDict` (Objects/moduleobject.c). Names
-/// that are not text, or hold lone surrogates, are left out: the original clears them as late.
+/// that are not text are left out, as that function leaves them. Names with lone surrogates, which
+/// that function clears, are left out too.
 fn names_to_clear(main: &Bound<'_, PyDict>) -> impl Iterator<Item = String> {
     let names = main.keys().into_iter();
     let names = names.filter_map(|name| name.extract::<String>().ok());

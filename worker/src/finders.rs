@@ -73,8 +73,8 @@ fn values<'a>(dict: &'a Bound<'_, PyDict>) -> impl Iterator<Item = *mut ffi::PyO
     let mut position = 0;
     std::iter::from_fn(move || {
         let mut value = ptr::null_mut();
-        // SAFETY: whoever has a bound dict holds the GIL. Position and value are live places of the
-        // right types, and the place for the key may be null.
+        // SAFETY: a bound dict means that the GIL is held. Position and value are live places of
+        // the right types, and the place for the key may be null.
         let more = unsafe {
             ffi::PyDict_Next(
                 dict.as_ptr(),

@@ -15,11 +15,12 @@ use std::ffi::c_void;
 const STEP: usize = 16;
 const LARGEST: usize = 512;
 
-/// So many bytes follow each other without a gap only in a new pool: they are most of one.
+/// If the blocks that the allocator gives follow each other without a gap for so many bytes, they
+/// lie in a new pool: this is most of a pool.
 const NEW_POOL: usize = 12 << 10;
 
-/// Most bytes that are taken of one size. Some 200 kB were seen. An allocator that never gives
-/// blocks in a row (`PYTHONMALLOC=malloc`) is left after this.
+/// Most bytes that are taken of one size. Some 200 kB were seen. With an allocator that never gives
+/// blocks in a row (`PYTHONMALLOC=malloc`) the search ends here.
 const TAKEN_MAX: usize = 1 << 20;
 
 /// Takes the free blocks of used pools, of each size.

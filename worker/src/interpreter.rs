@@ -73,7 +73,7 @@ impl OwnProcess {
         self.smaps.as_ref().map_or(Ok(String::new()), read_again)
     }
 
-    /// The same, into `text`, which allocates only if it is too small.
+    /// The same, into `text`. It allocates memory only if `text` is too small.
     pub fn mappings_into(&self, text: &mut String) -> io::Result<()> {
         text.clear();
         let Some(mut smaps) = self.smaps.as_ref() else {

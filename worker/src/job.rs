@@ -58,8 +58,8 @@ pub fn read_job(sandbox: &mut Sandbox) -> Result<ReceivedJob, JobError> {
         python_lib: header.python_lib_bytes.map(read_blob).transpose()?,
         bytecode: header.bytecode_bytes.map(read_blob).transpose()?,
     };
-    // Reads the end of the pipe: the code must find its standard input at its end, as it does
-    // behind the original's `json.load`.
+    // Reads the end of the pipe: the code must find its standard input at end of file, as it does
+    // after the original's `json.load`.
     match read(descriptors::job_input(), &mut [0])? {
         0 => Ok(job),
         _ => Err(JobError::Length),

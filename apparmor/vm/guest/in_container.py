@@ -5,9 +5,9 @@ The container has the settings that an engine gives to runc for the image's mode
 
     in_container.py PROGRAM ARGUMENT...
 
-The container's root is the guest's own file system, which has what the image has, at the same
-places. The container also has the guest's network, so that the probes reach the service without
-further settings, and the guest's /tmp, where the decoys are.
+The container's root is the guest's own file system, which has the image's files at the same places.
+The container shares the guest's network, so that the probes reach the service without further
+settings, and the guest's /tmp, where the decoys are.
 """
 
 import json

@@ -9,12 +9,14 @@ patience_seconds=300
 probes_seconds_max=1800
 # The limit of an execution. Some probes run until it ends them.
 limit_seconds=10
-# Checks that run every program that must work preload all these libraries: in a guest the first
-# import of sympy alone takes 18 s.
+# For checks that try every library: these are preloaded, since the first import of sympy alone
+# takes 18 s in a guest.
 # shellcheck disable=SC2034 # the scripts'
 every_library='"six", "numpy", "scipy.linalg", "sympy", "networkx", "lxml.etree",
-    "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc"'
-# A variable, because `${preload:-...}` in write_config would lose quotes inside its default value.
+    "cryptography.hazmat.primitives.hashes", "pyparsing", "random2", "calc", "chem.chemcalc",
+    "matplotlib.pyplot"'
+# A variable of its own: written as the default in `${preload:-...}` below, the value would lose its
+# quotes.
 few_libraries='"six", "numpy"'
 logs=/payload/logs
 
@@ -54,8 +56,8 @@ TOML
     chmod 644 /etc/codejail.toml
 }
 
-# Starts a service and waits until it answers that it is healthy. The log goes through a pipe:
-# AppArmor allows a confined service to write to a pipe, but not to the file of the log.
+# Starts a service and waits until it answers that it is healthy. The log goes through a pipe: under
+# AppArmor the service may not write to that file itself.
 #   start_service LAYER-LINE... [-- WRAPPER...]
 start_service() {
     local lines=()
@@ -127,7 +129,7 @@ refuses_to_start() {
 
 # The probes against the service, with decoys that belong to another user, as in the tests on a
 # host. Fails unless each chosen probe has run and has an outcome. A probe may be skipped only if it
-# needs a limit that the arguments switch off (NAME=0). The file $results has the output of all.
+# needs a limit that the arguments switch off. The file $results has the output of all.
 #   run_probes ARGUMENT-OF-CODEJAIL-API-TESTS...
 run_probes() {
     local decoys decoy_process status=0 chosen ran
@@ -184,9 +186,9 @@ failed_probes() {
     ' <(/payload/bin/codejail-api-tests --list) "$results"
 }
 
-# Runs the probes against a service that has some layers off. Attacks of the kind `surface` may
-# succeed, since only those layers stop them. Attacks of the kind `harm` may not succeed, and
-# programs that must work have to work. No probe may be broken: a broken probe shows nothing.
+# If layers are off, attacks that only these layers stop may succeed (kind `surface`). Attacks of
+# the kind `harm` must not succeed, and programs that must work have to work. A broken probe shows
+# nothing, whatever its kind.
 #   no_harm ARGUMENT...
 no_harm() {
     local bad
@@ -239,8 +241,7 @@ processes() {
 # The number of processes that are under exactly this label.
 under() { processes | grep -cF "  $1 " || true; }
 
-# Executes code that imports a course library. The sandbox writes the library's files when it is
-# already under its profile.
+# Executes with a course library: a sandbox writes the library when it is under its profile.
 with_library() {
     local answer
     python3 - <<'PYTHON'
@@ -257,16 +258,15 @@ PYTHON
 }
 
 works=()
-# A service with AppArmor required does everything that it must do, and AppArmor denies nothing of
-# it. If something goes wrong, this function returns 1 instead of calling `fail`, because the check
-# of mutations expects that. ${works[@]} names the probes of the group `works` that are run. If it
-# is empty, all of them are run.
+# A service that requires AppArmor does everything that it must do, and AppArmor denies none of it.
+# This function does not call `fail`, since 60-mutations.sh expects it to return 1. It runs the
+# probes of the group `works` that ${works[@]} names, or all of them if that is empty.
 #   legitimate LAYER-LINE...
 legitimate() {
     mark
     start_service "$@" || return 1
-    # This execution never ends by itself. Its client hangs up after 3 s, and its worker must kill
-    # it.
+    # An execution that must be killed: its client hangs up, so its worker must kill it before the
+    # run's limit ends it.
     curl -s -m 3 -o /dev/null "$url/api/v0/code-exec" \
         --data-urlencode 'payload={"code": "while True: pass", "globals_dict": {}}' || true
     probes --group works "${works[@]}" || return 1

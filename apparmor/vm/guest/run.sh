@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs in the guest as root: every script of one plan, in order, each by itself.
-# The file `plan` names the plan's directory beside this file. A script passes if it ends
-# with status 0. If a script fails, this one fails, too. If there is a file `checks`, only
-# the scripts whose numbers are in it run, and script 10.
+# The plan is the directory beside this file that the file `plan` names. A script that
+# ends with status 0 has passed. If one script fails, this script fails. The report has a
+# line for each. If there is a file `checks`, only the scripts run whose numbers it names,
+# and script 10, which loads the profiles.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
@@ -12,8 +13,8 @@ mkdir -p logs
 echo "guest: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), $(apparmor_parser --version | head -n 1), $(python3 -V)" |
     tee report
 
-# Runs before each script, since an earlier script may have changed the service or the
-# profiles. Installs the service where the profiles' tunables say, and loads the profiles.
+# Before each script: puts the service where the profiles' tunables say, and loads the
+# profiles as they are meant to be, whatever an earlier script has left.
 prepare() {
     install -d /usr/local/lib/codejail
     install -m 755 bin/codejail bin/libcodejail_worker.so /usr/local/lib/codejail/
@@ -31,7 +32,7 @@ for script in "$plan"/[0-9]*.sh; do
     number=${number%%-*}
     [ -z "$checks" ] || [[ " 10 $checks " == *" $number "* ]] || continue
     ran=$((ran + 1))
-    # The console shows outside the guest which script runs.
+    # The console shows outside of the guest which script runs.
     echo "guest: $script" >/dev/console
     name=$(basename "$script" .sh)
     started=$SECONDS
@@ -48,6 +49,6 @@ for script in "$plan"/[0-9]*.sh; do
         echo "check $plan/$name ... $verdict ($((SECONDS - started)) s)"
     } | tee -a report
 done
-# If no script ran, nothing was checked.
+# If no script ran, nothing is shown.
 [ "$ran" -gt 0 ] || failed=1
 exit "$failed"

@@ -44,7 +44,7 @@ impl Original {
             .arg(std::path::absolute("benches/python/original_service.py")?)
             .arg(order.to_string())
             // Gunicorn changes to the directory in which it was started. By then, any other
-            // directory may be hidden from gunicorn's user, or closed to that user.
+            // directory may be hidden from gunicorn, or closed to its user.
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

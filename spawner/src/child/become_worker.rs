@@ -76,7 +76,7 @@ fn wait_for_spawner(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     }
 }
 
-/// Descriptor 0 is a pipe at its end, as in a sandbox; 1 and 2 are the log, 3 is the control
+/// Descriptor 0 is a pipe at end of file, as in a sandbox; 1 and 2 are the log, 3 is the control
 /// socket, 4 the module.
 fn place(descriptors: &ChildDescriptors) -> Result<(), Errno> {
     let log = descriptors.log.as_fd();

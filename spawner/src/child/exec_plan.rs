@@ -20,7 +20,7 @@ pub struct ExecPlan<'a> {
     pub arguments: CStringArray<'a>,
     /// Its whole environment.
     pub environment: CStringArray<'a>,
-    /// The directory to start in, from the new root on.
+    /// The directory to start in: its path in the new root.
     pub directory: CString,
     /// The user to become, where the spawner is root.
     pub uid: Option<u32>,
@@ -39,7 +39,8 @@ pub struct ExecPlan<'a> {
 /// The descriptors that a new process works with.
 #[derive(Debug)]
 pub struct ChildDescriptors {
-    /// The pipe that lets the process go on. At its end it is the worker's standard input.
+    /// The pipe from which the process reads the byte that lets it go on. Then the pipe is at end
+    /// of file, and becomes the worker's standard input.
     pub input: OwnedFd,
     /// The spawner's end of that pipe. The spawner closes its own copy, the process closes the
     /// other.

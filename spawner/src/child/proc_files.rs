@@ -6,9 +6,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 use std::ffi::CStr;
 
-/// When memory runs out, the kernel shall end a sandbox before any other process of the host
-/// (proc(5)). Among processes with the same score the kernel takes the largest; a worker does not
-/// stay the largest for long. A host without `/proc` has no score to set.
+/// Gives a worker, and so its sandboxes, the highest score (proc(5)). When memory runs out, the
+/// kernel ends a process with this score before any other process of the host. Of several such
+/// processes it takes the largest: a sandbox that takes memory is soon larger than its worker. A
+/// host without `/proc` has no score to set.
 ///
 /// # Errors
 /// The file is there and can't be written.
@@ -35,8 +36,8 @@ pub fn close_ipc() -> Result<(), Errno> {
 /// Has the exec enter a profile: `order` is `exec NAME` or `stack NAME`. A profile that does not
 /// exist fails here, or at the exec.
 ///
-/// AppArmor has a file of its own; before Linux 5.8 there is only the one of the first security
-/// module.
+/// Since Linux 5.8 AppArmor has a file of its own. Older kernels have only the file of the first
+/// security module.
 ///
 /// # Errors
 /// AppArmor refuses, or is not there.

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 /// Most entries of the scratch root that are looked at, since `/tmp` may hold anything.
 const ENTRIES_MAX: usize = 100_000;
-/// Most names of this kind in memory at once: some 3 MB. The next start finds the rest.
+/// Most names of scratch directories in memory at once: some 3 MB. The next start finds the rest.
 const NAMES_MAX: usize = 50_000;
 
-/// Removes them in a thread of its own, which ends with the process. The next start removes the
-/// rest.
+/// Removes what dead services have left, in a thread of its own. The thread ends with the process;
+/// the next start removes the rest.
 pub fn remove_in_background(root: PathBuf, cgroups: Option<PathBuf>, own: ScratchName) {
     let started = std::thread::Builder::new()
         .name("leftovers".to_owned())

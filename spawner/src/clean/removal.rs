@@ -59,7 +59,7 @@ impl Found {
     /// Finds the directory `name`, if it is one of this service's.
     ///
     /// # Errors
-    /// `ENOENT`; `ENOTDIR` for a link or anything else; somebody else's.
+    /// `ENOENT`; `ENOTDIR` for a link or a file; the directory belongs to somebody else.
     pub fn of_owners(at: impl AsFd, name: &CStr, owners: &Owners) -> Result<Self, RemovalError> {
         let found = Self::new(at, name)?;
         let owner = fstat(&found.0)?.st_uid;
@@ -95,8 +95,8 @@ impl Found {
         Dir::from_fd(directory)
     }
 
-    /// Gives the owner all rights again. fchmod(2) takes no such descriptor. The descriptor's entry
-    /// in `/proc` leads to the directory; where there is no `/proc`, Linux 6.6 has a call.
+    /// Gives the owner all rights again. fchmod(2) takes no descriptor that was opened with O_PATH.
+    /// So this uses the descriptor's entry in `/proc`, or without a `/proc` a call of Linux 6.6.
     ///
     /// # Errors
     /// What the system says.

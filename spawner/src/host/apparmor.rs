@@ -17,8 +17,8 @@ pub const LAYER: &str = "apparmor";
 
 /// Says `Y` where AppArmor is built in and not switched off (admin-guide/LSM/apparmor).
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
-/// All loaded profiles, one `NAME (MODE)` a line; root's to read, and only where securityfs is
-/// mounted.
+/// All loaded profiles, one `NAME (MODE)` a line. Root alone may read it, and only where securityfs
+/// is mounted.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
 /// The mode of a profile that the list does not name.
@@ -99,7 +99,7 @@ impl AppArmor {
         let flaws = self.found.flaws.join("; ");
         match &self.found.profiles {
             _ if mode == LayerMode::Off => LayerState::left_out(LAYER),
-            // Where the kernel has none there is nothing to load either.
+            // In a container too, a kernel without AppArmor has no profile to load.
             None if self.found.loaded.is_empty() || !container::is_one() => {
                 LayerState::off(LAYER, flaws)
             }
@@ -156,7 +156,7 @@ impl ProfileSet {
         }
     }
 
-    /// The spawner's.
+    /// The spawner's profile.
     fn own(&self) -> &'static str {
         self.service[self.service.len() - 1]
     }
@@ -232,9 +232,10 @@ impl AppArmorHost {
         Label::parse(label).is_under(set.own())
     }
 
-    /// How a worker enters its profile: alone where it may, else stacked over this process's. A
-    /// profile that somebody else put this process under (a container's runtime) must not be left.
-    /// And under no_new_privs the kernel lets a confined process only add to its confinement.
+    /// How a worker enters its profile: in the place of this process's profile where that is
+    /// allowed, else stacked over it. The worker must not leave a profile that somebody else (a
+    /// container's runtime) put this process under. And under no_new_privs the kernel lets a
+    /// confined process only add to its confinement.
     fn on_exec(&self, label: &str, set: &ProfileSet) -> Result<CString, String> {
         let names = Label::parse(label).names;
         let free = names == UNCONFINED || (names == HOST.own() && !self.no_new_privileges);

@@ -43,12 +43,13 @@ pub fn told(error: &impl Display, errno: Option<Errno>) -> String {
     format!("{error} (this service is started without {names}, which root needs)")
 }
 
-/// Those that root needs and has not. Nobody else has any use for them.
+/// The needed capabilities that this process, as root, does not have. A process that is not root
+/// needs none of them.
 fn missing() -> Vec<(&'static str, &'static str)> {
     if !geteuid().is_root() {
         return Vec::new();
     }
-    // Whoever can't tell what it has reports nothing: errors will.
+    // If the kernel does not say which capabilities there are, none is reported as missing.
     let has = effective_capabilities().unwrap_or(u64::MAX);
     let missing = NEEDED
         .iter()

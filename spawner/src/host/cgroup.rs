@@ -24,19 +24,20 @@ const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 const REMEDY: &str =
     "run the service with a cgroup v2 of its own to manage (systemd: Delegate=yes)";
 
-/// The attribute of a service's part that says that its lock tells whether the service lives: it is
-/// given under the lock.
+/// The mark of a service's part: an attribute that the service sets while it holds the lock. The
+/// lock of a part without this mark does not tell whether the service lives.
 const MARK: &std::ffi::CStr = c"user.codejail";
-/// Most entries of the service's own cgroup that are looked at for what others have left.
+/// Most entries of the service's own cgroup that are searched for parts of dead services.
 const LEFTOVERS_MAX: usize = 10_000;
 
 /// The service's own part of the cgroup tree.
 #[derive(Debug)]
 pub struct Cgroups {
     group: PathBuf,
-    /// Held while this service lives, whatever ends it; no other program has it.
+    /// Held until this service ends, however it ends. No other program has the descriptor.
     _lock: Option<Flock<File>>,
-    /// Whether the host has memory and pids to hand down: then each worker's bounds hold.
+    /// Whether the host hands down the controllers memory and pids. Without them a worker's cgroup
+    /// has no bounds.
     pub controllers: bool,
 }
 
@@ -206,7 +207,7 @@ impl WorkerCgroup {
     /// Kills all processes in it (Linux 5.14).
     pub fn kill(&self) {
         match self.write("cgroup.kill", "1") {
-            // An older kernel: what the worker's own end takes along must do.
+            // An older kernel. Here the sandboxes end only with their worker.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => say(&self.0, result),
         }
@@ -231,8 +232,8 @@ impl WorkerCgroup {
     }
 }
 
-/// Locks the service's part and says that it is locked. Where the kernel has no such attributes
-/// (before Linux 5.7) nobody will judge it by its lock.
+/// Locks the service's part, then marks it. Before Linux 5.7 the kernel can't mark a cgroup; then
+/// the next service leaves this part alone, whether it is locked or not.
 fn lock_and_mark(group: &Path) -> Option<Flock<File>> {
     let directory = File::open(group).ok()?;
     let lock = Flock::lock(directory, FlockArg::LockExclusive).ok()?;
@@ -279,7 +280,7 @@ fn lock_of_dead(group: &Path) -> Option<Flock<File>> {
     Flock::lock(directory, FlockArg::LockExclusiveNonblock).ok()
 }
 
-/// Tells of an error that nothing depends on and that can't be put right here.
+/// Reports an error to the operator. Nothing depends on what failed.
 fn say(path: &Path, result: io::Result<()>) {
     if let Err(error) = result {
         say::warn("cgroup_stays", format!("{}: {error}", path.display()));
@@ -307,8 +308,8 @@ fn own_cgroup() -> io::Result<PathBuf> {
     Err(io::Error::other("this cgroup is not delegated"))
 }
 
-/// systemd marks what it hands over (`user.delegate`, systemd.resource-control(5)). Without being
-/// root this process could write there only if it was handed over.
+/// systemd marks a cgroup that it delegates (`user.delegate`, systemd.resource-control(5)). If this
+/// process is not root, it can write there only if the cgroup was delegated.
 fn is_delegated(path: &Path) -> bool {
     let marked = |name| {
         let mut value = [0];

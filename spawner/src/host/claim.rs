@@ -1,9 +1,9 @@
 //! Claims: which services of this host are alive, and which uids and directories are theirs.
 //!
-//! As root each spawner writes down in a file what it takes, and holds the file's lock (flock(2))
-//! to its end, whatever ends it: no other process has the descriptor, since it is closed on exec.
-//! So a claim that is locked is a live service's, and one that isn't a dead one's. No two live
-//! services may have a uid in common.
+//! A spawner that is root writes into a file what it takes, and holds the file's lock (flock(2))
+//! until it ends, however it ends: no other process has the descriptor, which is closed at exec. So
+//! a claim that is locked belongs to a live service, and any other claim to a dead service. Two
+//! live services may have a uid in common only if both share their uids.
 
 use crate::error::LaunchError;
 use crate::say;
@@ -17,13 +17,15 @@ use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Where claims are. It is gone with a container or at a restart of the host, as are the processes.
+/// Where claims are. The directory ends with a container or at a restart of the host, as the
+/// processes do.
 const DIRECTORY: &str = "/run/codejail";
 /// The end of a claim's name.
 const SUFFIX: &str = ".claim";
 /// Longest claim that is read: two numbers, a word and a path of PATH_MAX bytes.
 const CLAIM_BYTES_MAX: u64 = 8192;
-/// Distance of the first uids that are suggested, as the supervisor has it.
+/// The distance between two values of `sandbox.uid_base` that are suggested. The supervisor's
+/// `boot/accounts.rs` has the same.
 const STEP: u32 = 10_000;
 
 /// What this service claims; removed with it.
@@ -37,17 +39,18 @@ pub struct Claim {
 #[derive(Debug, PartialEq, Eq)]
 struct Claimed {
     uids: Range<u32>,
-    /// Whether others that share may have the same.
+    /// Whether another claim that shares too may have the same uids.
     shares: bool,
     scratch_root: PathBuf,
 }
 
-/// A claim, or why there can be none: then nothing keeps two services apart, and this one runs.
+/// A claim, or why there is none. A service without a claim runs all the same, and nothing keeps
+/// its uids apart from another service's.
 #[derive(Debug)]
 pub enum Claims {
-    /// Held to this value's end.
+    /// Held until this value is dropped.
     Held(#[allow(dead_code, reason = "it is there to be dropped")] Claim),
-    /// The service does not choose its uids.
+    /// Not root: the service can't choose uids, so it claims none.
     NotRoot,
     /// What the operator should know.
     Impossible(String),
@@ -157,8 +160,8 @@ fn live(directory: &Path) -> io::Result<Vec<Claimed>> {
             file => file?,
         };
         let mut file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
-            // Nobody holds it: a dead service's. It can't be one that is just being made, since the
-            // directory's lock is held.
+            // Nobody holds the lock, so the service is dead. No claim is just being made: this
+            // process holds the directory's lock.
             Ok(_) => {
                 match fs::remove_file(&path) {
                     // Its service has ended at this very moment.
@@ -259,7 +262,7 @@ mod tests {
         assert!(tools.iter().all(Result::is_ok));
         assert!(make("e.claim", 5100..5101, false).is_err());
         drop((first, tools));
-        // A dead service's claim takes nothing, and goes.
+        // A dead service's claim takes no uids, and is removed.
         let dead = directory.join("dead.claim");
         fs::write(&dead, claimed(5000..5100, false).to_text()).unwrap();
         assert!(make("f.claim", 5000..5100, false).is_ok());

@@ -7,8 +7,8 @@ const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 /// What Kubernetes sets in every container; its runtimes leave no mark.
 const VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
 
-/// The remedy for a missing layer: the one for a host, or in a container the flags (Docker's, and
-/// what Kubernetes calls the same).
+/// The remedy for a missing layer: on a host `on_a_host`, in a container the flags of Docker and
+/// Kubernetes.
 pub fn remedy(layer: &str, on_a_host: &'static str) -> &'static str {
     match is_one() {
         true => in_a_container(layer).unwrap_or(on_a_host),
@@ -16,7 +16,7 @@ pub fn remedy(layer: &str, on_a_host: &'static str) -> &'static str {
     }
 }
 
-/// Whether this process is in a container, as far as one can tell.
+/// Whether this process is in a container, as far as files and variables tell.
 pub fn is_one() -> bool {
     MARKS.iter().any(|mark| Path::new(mark).exists()) || std::env::var_os(VARIABLE).is_some()
 }

@@ -54,7 +54,7 @@ impl HostLayers {
         })?;
         let with_root = namespaces.with_root();
         let (root, mounts_state) = mounts::find(config, with_root)?;
-        // The last, as it leaves something on the host that has to be removed.
+        // The last layer, since it leaves something on the host that has to be removed.
         let (cgroups, cgroup_state) = Cgroups::find(wanted.cgroup, &config.scratch_tag)?;
         let apparmor_state = apparmor.state(wanted.apparmor);
         Ok(Self {

@@ -26,7 +26,7 @@ pub fn find(
     config: &SpawnerConfig,
     namespaces: Namespaces,
 ) -> Result<(Option<RootPlan>, LayerState), LaunchError> {
-    // Also where no root is made: a Python that can't be used is refused by name.
+    // Asked even if no root is made: a Python that can't be used is refused with its name.
     let own = python_paths::ask(config)?;
     let mode = config.layers.mounts;
     if mode == LayerMode::Off {

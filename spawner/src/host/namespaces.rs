@@ -21,21 +21,21 @@ const ALL: i32 = libc::CLONE_NEWPID
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
 
-/// What would help where there are none.
+/// The remedy if the host gives none.
 const REMEDY: &str = "start the service as root with CAP_SYS_ADMIN, or allow user namespaces \
      (sysctl user.max_user_namespaces, and on Ubuntu \
      kernel.apparmor_restrict_unprivileged_userns=0)";
 
-/// Enters a user namespace of its own if this process is not root. As the one user there it may
-/// make the other namespaces; outside it gets no right more (user_namespaces(7)). Must run while
+/// Enters a user namespace of its own if this process is not root. There it may make the other
+/// namespaces; outside of it the process gets no new right (user_namespaces(7)). Must run while
 /// this process has one thread. Where the host allows no user namespace, nothing changes.
 ///
 /// Some hosts let a process enter and then refuse to map its user (Ubuntu from 23.10 on), and there
 /// is no way back. So a child that ends at once tries it first.
 ///
-/// Then each worker can have one of its own below this one, which the answer says: the kernel
-/// counts processes and pending signals by user and by user namespace, so that what one worker's
-/// runs take is not missing to another's (Linux 5.14).
+/// Returns the maps if each worker can have a user namespace of its own below this one. The kernel
+/// counts processes and pending signals by user and by user namespace (Linux 5.14). So the runs of
+/// one worker take none from the runs of another.
 ///
 /// # Errors
 /// The process is in its namespace and can't map its user there, though its child could.
@@ -52,7 +52,7 @@ pub fn become_own_administrator() -> Result<Option<UserMaps>, LaunchError> {
     Ok(try_in_a_child(&maps)?.is_ok().then_some(maps))
 }
 
-/// What a child meets that enters a user namespace with these maps and ends.
+/// Has a child enter a user namespace with these maps and end. Returns the child's result.
 fn try_in_a_child(maps: &UserMaps) -> Result<Result<(), Errno>, LaunchError> {
     let enter = || maps.enter(CloneFlags::CLONE_NEWNS);
     let run = || exit(enter().map_or_else(|errno| errno as i32, |()| 0));
@@ -118,7 +118,7 @@ pub fn find(mode: LayerMode) -> Result<(Namespaces, LayerState), LaunchError> {
     }
 }
 
-/// Whether a new IPC namespace can be closed by whoever is in it.
+/// Clones a child into the namespaces. Returns whether the child could close its IPC namespace.
 fn try_clone() -> Result<bool, LaunchError> {
     let child = clone(ALL, || exit(i32::from(close_ipc().is_err()))).map_err(system("clone"))?;
     match waitpid(child.pid, None) {

@@ -20,7 +20,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The answer is texts between zero bytes, to tell it from whatever else comes over the same pipe.
+/// Python prints the answer as texts between zero bytes, so that it can be told from other output
+/// on the same pipe.
 const QUESTION: &str = "import os, sys; print('', \
      '%s %d.%d%s' % (sys.implementation.name, *sys.version_info[:2], getattr(sys, 'abiflags', '')), \
      sys.prefix, os.path.join(sys.base_prefix, 'lib'), \
@@ -41,8 +42,8 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024;
 /// library.
 ///
 /// # Errors
-/// It does not answer as a Python does: the error has the last line that it said. Or the worker
-/// module can't run in it.
+/// The program does not answer as a Python does; the error has its last line of output. Or the
+/// worker module can't run in this Python.
 pub fn ask(config: &SpawnerConfig) -> Result<Vec<PathBuf>, LaunchError> {
     let (said, status) = run(config).map_err(|error| wrong(config, explained(config, error)))?;
     let mut parts = said.split(|byte| *byte == 0).skip(1);
@@ -92,7 +93,7 @@ fn wrong(config: &SpawnerConfig, error: io::Error) -> LaunchError {
     LaunchError::File(format!("python.bin = {:?}", config.python_bin), error)
 }
 
-/// A refusal with its reason, where the way to Python tells it.
+/// Adds the reason to a refusal to execute Python, where the path to the interpreter shows it.
 fn explained(config: &SpawnerConfig, error: io::Error) -> io::Error {
     let refused = error.kind() == io::ErrorKind::PermissionDenied && geteuid().is_root();
     match what_keeps_out(&config.python_bin, config.uid_base) {
@@ -141,7 +142,7 @@ fn listen(mut listener: PipeReader) -> io::Result<Vec<u8>> {
                 let error = format!("it gave no answer in {ANSWER_MAX:?}");
                 return Err(io::Error::other(error));
             }
-            // A signal that is the supervisor's to obey.
+            // The spawner ignores signals: the supervisor obeys them.
             Err(Errno::EINTR) => continue,
             polled => polled?,
         };

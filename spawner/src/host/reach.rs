@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 /// Links that are followed one after the other: what the kernel allows.
 const LINKS_MAX: usize = 40;
 
-/// The first directory that a user who is only in the group of its own number may not enter, with
-/// its mode; by the permission bits alone. Links are followed, since what they lead to must be
-/// entered too. It only explains a refusal: it must never decide one, as it knows no access lists.
+/// The first directory on the way that user `id` may not enter, or the file that they may not
+/// execute, with its mode. The user is in group `id` alone. Links are followed, since the user must
+/// enter what they lead to. This looks at permission bits alone and knows no access lists. So it
+/// may explain a refusal, and must never decide one.
 pub fn what_keeps_out(path: &Path, id: u32) -> Option<String> {
     let mut ways = vec![path.to_owned()];
     for _ in 0..LINKS_MAX {

@@ -4,8 +4,8 @@ import sys
 from _frozen_importlib import ModuleSpec, _load
 from _frozen_importlib_external import ExtensionFileLoader
 
-# A free-threaded Python lays objects out otherwise. The spawner refuses it; this is for one that
-# was put in the place of another since.
+# A free-threaded Python lays objects out otherwise. The spawner refuses it at its start. This is
+# for one that replaced another Python later.
 if "t" in sys.abiflags:
     raise SystemExit("a free-threaded Python can't load the worker module")
 name, path = "codejail_worker", "/proc/self/fd/4"

@@ -24,7 +24,7 @@ const HOME_FILES_MAX: u64 = 16_384;
 /// The file systems of one worker.
 #[derive(Debug)]
 pub struct Seats {
-    /// The worker's own directory, which is root's.
+    /// The worker's own directory, which belongs to the spawner's user.
     pub home: (ScratchName, OwnedFd),
     seats: Vec<(ScratchName, Arc<OwnedFd>)>,
 }

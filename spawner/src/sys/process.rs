@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn take_standard_input() -> Option<OwnedFd> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let first = !TAKEN.swap(true, Ordering::Relaxed);
-    // SAFETY: whoever started this process left descriptor 0 to it. Only the first caller gets
+    // SAFETY: this process has descriptor 0 from its start. Only the first caller gets
     // here, and nothing else in this crate or in std closes or owns it.
     first.then(|| unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) })
 }

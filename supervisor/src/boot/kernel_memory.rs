@@ -10,8 +10,8 @@ const PAGE_BYTES: u64 = 4096;
 
 /// The bounds that the host sets.
 struct Host {
-    /// Most bytes that a socket's send buffer may be set to, socket(7). The kernel doubles it.
-    wmem_max: u64,
+    /// Bytes of a socket's send buffer, socket(7). A run can't change its size (decision 14).
+    wmem_default: u64,
     /// Most pages in the pipes of one user, pipe(7). Beyond it, new pipes are small.
     pipe_pages: u64,
     /// Most epoll watches of one user, epoll(7).
@@ -23,7 +23,7 @@ struct Host {
 #[must_use]
 pub fn unbounded(descriptors: u64) -> Option<String> {
     let host = Host {
-        wmem_max: setting("net/core/wmem_max")?,
+        wmem_default: setting("net/core/wmem_default")?,
         pipe_pages: setting("fs/pipe-user-pages-soft")?,
         watches: setting("fs/epoll/max_user_watches")?,
     };
@@ -31,14 +31,19 @@ pub fn unbounded(descriptors: u64) -> Option<String> {
 }
 
 fn of_host(descriptors: u64, host: &Host) -> String {
-    let sockets = descriptors.saturating_mul(2).saturating_mul(host.wmem_max);
+    // What is on its way may be as much as the buffer, and one message more, which is no larger.
+    let sockets = descriptors
+        .saturating_mul(2)
+        .saturating_mul(host.wmem_default);
     let pipes = host.pipe_pages.saturating_mul(PAGE_BYTES);
-    let watches = descriptors.saturating_mul(descriptors).min(host.watches);
+    // A watch is of a file under a number, and stays when the number is given to another file. A
+    // third of the descriptors are epoll instances, a third are files, and a third are numbers.
+    let watches = (descriptors / 3).saturating_pow(3).min(host.watches);
     let watches = watches.saturating_mul(WATCH_BYTES);
     let all = sockets.saturating_add(pipes).saturating_add(watches);
     format!(
         "one run can take {all} bytes of the kernel's memory, which only a memory cgroup would count: \
-         {sockets} in buffers of sockets (NOFILE {descriptors}, net.core.wmem_max), {pipes} in pipes \
+         {sockets} in buffers of sockets (NOFILE {descriptors}, net.core.wmem_default), {pipes} in pipes \
          (fs.pipe-user-pages-soft), {watches} in epoll watches (NOFILE, \
          fs.epoll.max_user_watches); and names of files that it looks for and that do not exist, \
          which the kernel drops when memory is short"
@@ -58,20 +63,24 @@ mod tests {
     #[test]
     fn each_kind_is_said_in_bytes_with_the_limit_that_bounds_it() {
         let host = Host {
-            wmem_max: 4 << 20,
+            wmem_default: 212_992,
             pipe_pages: 16384,
-            watches: 50_000,
+            watches: 5_000_000,
         };
         let said = of_host(256, &host);
         for part in [
-            "one run can take 2225592512 bytes",
-            "2147483648 in buffers of sockets (NOFILE 256",
+            "one run can take 311268268 bytes",
+            "109051904 in buffers of sockets (NOFILE 256",
             "67108864 in pipes",
-            "11000000 in epoll watches",
+            "135107500 in epoll watches",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }
-        assert!(of_host(100, &host).contains("2200000 in epoll watches"));
+        let few = Host {
+            watches: 50_000,
+            ..host
+        };
+        assert!(of_host(256, &few).contains("11000000 in epoll watches"));
         assert!(unbounded(1).is_some_and(|said| said.contains("NOFILE 1,")));
     }
 }

@@ -232,7 +232,7 @@ y = before == contents() and [len(c) > 100 for c in before] == [True, True]
     let globals = service.run(&Run::new(code).library(zip)).success();
     let mut done = globals["x"].as_object().unwrap().clone();
     if !is_root() {
-        // These files belong to the sandbox's own user, and Landlock can't forbid to change modes,
+        // These files belong to the sandbox's own user, and Landlock can't deny changes of modes,
         // owners and times.
         done.retain(|what, _| {
             !["chmod", "chown", "utime", "set uid"]

@@ -44,7 +44,7 @@ fn a_run_that_claims_to_be_done_and_stays_ends_alone() {
         assert_eq!(victim.join().unwrap(), json!(1));
     });
     assert_eq!(service.workers(), workers);
-    // Supervisor, spawner, worker, and four sandboxes that wait: no sandbox that stayed is left.
+    // Supervisor, spawner, worker, and four sandboxes that wait. The forged runs have ended.
     service.wait_for_processes(2 + 1 + 4);
 }
 

@@ -7,8 +7,8 @@ use codejail_harness::wait::{START_MAX, wait_for};
 use serde_json::{Value, json};
 use std::thread;
 
-/// The kernel counts a signal that a run sends itself and does not take for the run's user. It
-/// counts the timers of all sandboxes in the same way.
+/// A run can send itself signals and not take them. The kernel counts them by user, together with
+/// the timers of all sandboxes of that user.
 #[test]
 fn a_run_that_keeps_signals_waiting_leaves_others_their_clocks() {
     let keep = r"

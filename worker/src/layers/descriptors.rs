@@ -67,7 +67,7 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), LayerError> {
         .map_err(LayerError::at(LAYER, "close_range"))
 }
 
-/// Standard input. The job comes from it, and it is at its end when the code runs.
+/// Standard input. The job comes from it, and it is at end of file when the code runs.
 #[must_use]
 pub fn job_input() -> BorrowedFd<'static> {
     // SAFETY: `place` has put the job pipe at descriptor 0, and `close_others` keeps it open. Only

@@ -14,8 +14,8 @@ const LAYER: &str = "uid";
 /// The user of a sandbox; `None` where it shares the worker's uid.
 pub type SandboxUid = Option<u32>;
 
-/// From here on, new files belong to the worker's user and the sandbox's group. So no other sandbox
-/// needs a right to them.
+/// From here on, new files belong to the worker's user and the sandbox's group. So they need no
+/// mode that lets other sandboxes read them.
 pub fn make_files_for(uid: SandboxUid) -> Result<(), LayerError> {
     let Some(id) = uid else { return Ok(()) };
     let worker_group = getgid();

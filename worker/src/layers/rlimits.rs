@@ -28,8 +28,8 @@ pub fn set_fixed() -> Result<(), LayerError> {
 }
 
 /// Sets the limits that hold for a sandbox before its job. The kernel counts pending signals by
-/// user. Where runs share a user, the most that one of them can take leaves at least half for the
-/// timers of the others.
+/// user, and a timer counts as one. A run gets at most half of the signals that its user may have
+/// pending. So where runs share a user, half is left for the timers of the others.
 pub fn set_for_sandbox(descriptors_max: u64) -> Result<(), LayerError> {
     set(Resource::RLIMIT_NOFILE, descriptors_max, descriptors_max)?;
     let resource = Resource::RLIMIT_SIGPENDING;

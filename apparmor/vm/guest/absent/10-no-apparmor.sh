@@ -1,5 +1,5 @@
-# A kernel booted without AppArmor. With `require` the service does not start. With `auto` it
-# starts, and names the missing layer.
+# The kernel was booted without AppArmor. If the layer is required, the service does not start. If
+# it is `auto`, the service says that it is missing.
 # shellcheck shell=bash disable=SC2154
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N)" = N ] ||
     fail "this boot has AppArmor, and was to have none"

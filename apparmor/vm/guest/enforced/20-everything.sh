@@ -1,7 +1,7 @@
 # With AppArmor required the service does everything that it must do, each process is under its
 # profile, and all probes pass.
 # shellcheck shell=bash disable=SC2034,SC2154
-# On a busy host the first import of matplotlib, with its table of fonts, takes 10 s.
+# On a busy host some probes take more than 10 s.
 workers=2 preload=$every_library limit_seconds=20
 legitimate 'apparmor = "require"'
 

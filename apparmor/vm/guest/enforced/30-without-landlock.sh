@@ -7,7 +7,7 @@ stop_service
 
 start_service 'apparmor = "require"' 'landlock = "off"' 'mounts = "off"'
 
-# A sandbox can't go back: neither to the worker's profile, nor to no profile.
+# A sandbox can't change back to the worker's profile, and it can't leave all profiles.
 for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec codejail-worker'; do
     file=current
     [ "${order%% *}" = changeprofile ] || file="exec"
@@ -15,7 +15,7 @@ for order in 'changeprofile codejail-worker' 'changeprofile unconfined' 'exec co
     say "$order: $answer"
     grep -q 'PermissionError' <<<"$answer" || fail "a sandbox must not $order"
 done
-# Landlock can't forbid this: a run makes a file, and maps it to execute it.
+# A run must not map a file that it has made as executable. Landlock can't forbid that.
 answer=$(execute "
 import mmap
 f = open('tmp/x', 'w+b')
@@ -25,7 +25,7 @@ say "executable mapping of a file in tmp: $answer"
 grep -q 'PermissionError' <<<"$answer" || fail "files in tmp must not be mapped to be executed"
 stop_service
 
-# The same service, without AppArmor: no profile is attached to the path of this program.
+# The same without AppArmor: no profile is attached to this path.
 install -d /srv/elsewhere
 install -m 755 /payload/bin/codejail /payload/bin/libcodejail_worker.so /srv/elsewhere/
 codejail=/srv/elsewhere/codejail

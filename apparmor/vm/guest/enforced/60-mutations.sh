@@ -1,4 +1,5 @@
-# If a rule of a profile is removed, the checks must fail. This shows that they would notice.
+# One rule of a profile is removed or added, and the checks must fail. This shows that they notice a
+# wrong rule.
 # shellcheck shell=bash disable=SC2034,SC2154
 rules=/etc/apparmor.d/codejail.d
 # Programs that must work with files and the like. To try each library would take too long here.
@@ -28,7 +29,7 @@ noticed() {
         fail "nobody noticed: $what"
     fi
     end_all
-    # Whatever failed first, the denials tell which rule is missing.
+    # The denials tell which rule is missing, even if another check failed first.
     denials >>"$logs/mutation"
     if ! grep -m 1 -F -- "$text" "$logs/mutation"; then
         cat "$logs/mutation"
@@ -44,7 +45,7 @@ red "a worker may not stack the sandbox's profile" worker 'change_profile -> &co
 red "a sandbox may not be killed by its worker" sandbox 'set=(kill, exists) peer=codejail-worker,' \
     'operation="signal"'
 
-# The checks must also notice an additional rule that takes away AppArmor's protection.
+# Now with an additional rule that takes away AppArmor's protection.
 mkdir -p /etc/apparmor.d/local
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-sandbox
 echo '/{,**} r,' >/etc/apparmor.d/local/codejail-worker

@@ -1,6 +1,6 @@
-# AppArmor alone: every other layer is off, except users, which root can't leave out. The build of
-# the tests can switch them off (cargo feature `sabotage`). AppArmor must stop every attack that it
-# can stop by path and kind of access. The output lists the attacks that succeed.
+# AppArmor alone: every other layer is off, except users, which a service that is root can't leave
+# out. Only the build for tests can switch the other layers off (cargo feature `sabotage`). AppArmor
+# must stop every attack that it can stop by path and kind of access. The other attacks are listed.
 # shellcheck shell=bash disable=SC2154
 install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.so /usr/local/lib/codejail/
 start_service 'apparmor = "require"' 'mounts = "off"' 'cgroup = "off"' 'namespaces = "off"' \

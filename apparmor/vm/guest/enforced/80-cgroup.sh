@@ -1,6 +1,5 @@
-# Each worker has a cgroup of version 2, below a cgroup that is delegated to the service. It bounds
-# the worker's memory (memory.max) and threads (pids.max). If a worker leaves a process, only
-# cgroup.kill ends that process.
+# A cgroup for each worker, on a host that delegates all controllers of version 2. The cgroup bounds
+# memory (memory.max) and threads (pids.max), and it alone kills what a worker leaves (cgroup.kill).
 # shellcheck shell=bash disable=SC2034,SC2154
 service_group=/sys/fs/cgroup/codejail.service
 echo '+memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
@@ -14,7 +13,7 @@ pids_max=60
 # shellcheck disable=SC2016 # that shell's
 in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
 
-# A service that has ended must have removed its cgroups.
+# After the end of a service.
 no_cgroups() {
     local stay
     stay=$(compgen -G "$service_group/codejail-*") || return 0
@@ -47,7 +46,7 @@ stop_service
 no_denials "a service with cgroups"
 no_cgroups
 
-# A run can't have more threads than pids.max, even if its own limit (NPROC) allows more.
+# A run can't have more threads than pids.max, though its own limit is higher.
 pids_max=10
 start_service 'apparmor = "require"' 'cgroup = "require"' -- "${in_group[@]}"
 answer=$(execute "
@@ -74,7 +73,7 @@ no_cgroups
 install -m 755 /payload/sabotage/codejail /payload/sabotage/libcodejail_worker.so /usr/local/lib/codejail/
 memory_bytes_max=0 pids_max=4096
 
-# Executes code that leaves a process ($left is its pid), and then kills the worker.
+# Has a run leave a process, then kills the run's worker. $left is the number of the process.
 leaves_one() { # CGROUP-MODE
     local answer worker deadline
     start_service 'apparmor = "require"' "cgroup = \"$1\"" 'mounts = "off"' 'namespaces = "off"' \

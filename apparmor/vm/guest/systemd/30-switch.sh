@@ -1,5 +1,6 @@
 # A restart that no client notices: codejail@a and codejail@b share a socket, and four busy clients
-# ask all the time. If the new service does not start, the old service goes on.
+# send requests all the time. A service that does not come up does not replace the service that
+# runs.
 # shellcheck shell=bash source=apparmor/vm/guest/systemd.sh disable=SC2154
 source ./systemd.sh
 install_package

@@ -32,8 +32,8 @@ const THREADS: usize = 4;
 /// disk.
 const QUEUE_LENGTH_EASY: usize = if cfg!(test) { 32 } else { 4096 };
 
-/// Most tasks that may wait. Beyond [`QUEUE_LENGTH_EASY`] a supervisor has fewer seats and
-/// directories to free than still fit. A directory for which there is no room stays until the
+/// Most tasks that may wait. Beyond [`QUEUE_LENGTH_EASY`] there is room for as many again: for the
+/// seats of 256 workers with 16 seats each. A directory for which there is no room stays until the
 /// service ends, and the supervisor is told so.
 const QUEUE_LENGTH_MAX: usize = 2 * QUEUE_LENGTH_EASY;
 
@@ -108,7 +108,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Where scratch directories are, without links.
+    /// The path of the scratch root, with all links resolved.
     pub fn root(&self) -> PathBuf {
         self.root.0.clone()
     }
