@@ -2,9 +2,10 @@
 //!
 //! A sandbox can make reads of its pipes expensive. Before a read returns, the kernel calls all
 //! watchers of the pipe's other end, with interrupts off, and a run can hang thousands of epoll
-//! watches on its own standard output: 15,600 with 256 descriptors (`descriptors_max`). It takes a run some 1.3 microseconds to make a watch, and a read 0.1
-//! to call it. So the age of a run bounds the cost of a read. The pipes of young runs stay on the
-//! threads of their requests: a change of threads would make a small execution 5 % slower.
+//! watches on its own standard output: 15,600 with 256 descriptors (`descriptors_max`). It takes a
+//! run some 1.3 microseconds to make a watch, and a read 0.1 to call it. So the age of a run bounds
+//! the cost of a read. The pipes of young runs stay on the threads of their requests: a change of
+//! threads would make a small execution 5 % slower.
 
 use std::io;
 use std::thread::available_parallelism;
