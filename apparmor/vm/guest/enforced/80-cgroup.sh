@@ -13,7 +13,7 @@ pids_max=60
 # shellcheck disable=SC2016 # that shell's
 in_group=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$service_group")
 
-# After the end of a service.
+# A service that has ended must have removed its cgroups.
 no_cgroups() {
     local stay
     stay=$(compgen -G "$service_group/codejail-*") || return 0
