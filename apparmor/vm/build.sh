@@ -42,7 +42,7 @@ if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
 fi
 [ "$(id -u)" -eq 0 ] || fail "building a guest takes root"
 
-# The mirror of Debian that this machine uses.
+# The machine's own mirror of Debian.
 # shellcheck disable=SC2016 # apt's variables
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
     grep -v security | head -n 1 || true)
