@@ -98,7 +98,7 @@ impl LaunchError {
     }
 
     /// The kernel's error, if it means that this host does not offer the feature. None for other
-    /// errors (no memory, no process): those may pass.
+    /// errors (no memory, no process): these errors may go away by themselves.
     pub fn refusal_of_host(&self) -> Option<Errno> {
         let (Self::System(_, errno) | Self::Child(_, errno)) = self else {
             return None;
