@@ -128,8 +128,8 @@ fn checksum(range: &Range<usize>, volatile: &Volatile) -> u64 {
 }
 
 /// Memory that the kernel writes to at any time. It notes the processor that a thread runs on
-/// (rseq(2)), within the thread's descriptor (glibc 2.35 and later). `__rseq_offset` says where that
-/// area begins, counted from the thread pointer. On x86-64 `pthread_self` returns that pointer.
+/// (rseq(2)), within the thread's descriptor (glibc 2.35 and later). That area begins
+/// `__rseq_offset` bytes after the thread pointer. On x86-64 `pthread_self` returns that pointer.
 pub struct Volatile(Range<usize>);
 
 impl Volatile {
