@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout};
 /// How far apart the processes of a service may get the same signal. They get it one after the
 /// other, on a host that may be busy.
 const SPREAD: Duration = Duration::from_secs(1);
-/// How long the answer to a run that ended by a signal waits for the news that the service got the
-/// signal too. If a run sends itself such a signal, its answer comes so much later.
+/// If one of [`MANAGERS`] ended a run, the service may get the signal a little later than the run.
+/// The answer waits this long to find that out. If a run sends itself such a signal, its answer is
+/// late by this time.
 const WORD_MAX: Duration = Duration::from_millis(100);
 
 /// Signals that people and programs send to a whole service to end or control it.

@@ -1,4 +1,6 @@
-"""The original works wherever the checkout is, also where its caller can't read the checkout."""
+"""The original that the tests start: it answers even if its user `app` can't read the checkout, it has accounts of its
+own, and it refuses a Python that it would not find.
+"""
 
 import shutil
 import subprocess

@@ -2,9 +2,10 @@
 
     python tests/suites --python PYTHON [--modules-at DIRECTORY] [--write FILE] [MODULE ...]
 
-Prints how many tests pass on each side, and by reason how many pass on the original and not here. The reason is
-the system call that was denied, or done without an effect. Exits 1 if a difference has no reason. MODULE is
-`test_os` or the like; without one, all.
+Prints how many tests pass on each side. A test that passes on the original and not here has a reason: a system call
+that was denied, or that succeeded without an effect. For each reason the program prints how many tests have it. It
+exits 1 if a difference has no reason. MODULE is the name of a test module, such as `test_os`. Without MODULE all
+modules run.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def main():
 def parser():
     p = argparse.ArgumentParser(prog="tests/suites")
     p.add_argument("--python", default=SANDBOX_PYTHON)
-    p.add_argument("--modules-at", help="a directory with the package `test`, where Python's own has no tests")
+    p.add_argument("--modules-at", help="a directory with the package `test`, for a Python without it")
     p.add_argument("--write", help="a file for the report, beside standard output")
     p.add_argument("--minutes", type=float, default=600, help="after so many no other module is begun")
     p.add_argument("modules", nargs="*", metavar="MODULE")

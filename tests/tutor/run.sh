@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts what Tutor renders with a real engine, after `make test-docker`: with its images and its
-# engine.
+# Tutor renders configurations for Docker: this starts them in a real engine. It takes the engine
+# and the images of `make test-docker`, and builds what is missing of them.
 #
 #   tests/tutor/run.sh CONTAINERS TUTOR TEST-VENV PYTHON-PREFIX
 #

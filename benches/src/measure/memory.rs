@@ -41,7 +41,7 @@ pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Memory>> {
                 pss_bytes,
             });
         };
-        add(OURS, "ready", of_ready(&ours)?);
+        add(OURS, "ready", of_service(&ours)?);
         add(OURS, "running", of_running(&ours, sandboxes)?);
         ours.stop()?;
         add(
@@ -53,10 +53,10 @@ pub fn measure(plan: &BenchPlan, suite: &Suite) -> Result<Vec<Memory>> {
     Ok(all)
 }
 
-/// The memory while no execution runs.
-fn of_ready(ours: &Ours) -> Result<u64> {
-    // A sandbox may end between the list and the look at its memory, for example if it failed its
-    // check.
+/// The memory of all processes of the service now.
+fn of_service(ours: &Ours) -> Result<u64> {
+    // A sandbox may end after the processes are listed and before its memory is read, for example
+    // because it failed its check. Then all are listed and read again.
     try_wait_for("processes that stay", ALL_RUN_MAX, || {
         let pids = family(ours.pid()).into_iter().map(|process| process.pid);
         Ok(pss_bytes(pids).ok())
@@ -76,7 +76,7 @@ fn of_running(ours: &Ours, sandboxes: usize) -> Result<u64> {
         let asleep = family(ours.pid()).into_iter().filter(sleeps_in_a_timer);
         Ok((asleep.count() >= sandboxes).then_some(()))
     })?;
-    let bytes = of_ready(ours)?;
+    let bytes = of_service(ours)?;
     // When a client hangs up, its execution ends.
     drop(connections);
     Ok(bytes)

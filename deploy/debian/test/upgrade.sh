@@ -22,7 +22,8 @@ upgrade_under_requests() {
         fail "a client noticed the upgrade"
     }
     cat /tmp/clients
-    # One whose new program does not come up: the old one serves on, and the package is installed.
+    # An upgrade whose new program does not come up: the old program goes on serving, and apt still
+    # installs the package.
     sed -i 's/^workers = .*/workers = "many"/' "$config"
     apt-get -qq install --yes --no-install-recommends --reinstall /test/next/codejail_*.deb 2>&1 | tee /tmp/upgrade-said
     grep -q 'codejail: .*codejail-switch' /tmp/upgrade-said || fail "it must say that the new program does not serve"

@@ -1,8 +1,8 @@
 //! The record of one request, from its head until its sandbox is gone, and its one line in the log.
 //!
-//! The answer does not wait for the line. The answer is sent when the run is over; the line is
-//! written when the sandbox is gone, since only then its use is known. If a record is dropped
-//! without an answer, its client has hung up.
+//! The answer does not wait for the line. The answer is sent when the run is over. The line is
+//! written when the sandbox is gone: only then the service knows how much memory and CPU time the
+//! run used. If a record is dropped without an answer, its client has hung up.
 
 use super::answer::Answer;
 use super::caller::Caller;
@@ -96,7 +96,8 @@ impl Record {
         });
     }
 
-    /// Notes that the run is over. `cold_imports` are the credible ones.
+    /// Notes that the run is over. `cold_imports` are those that [`metrics::credible_cold_imports`]
+    /// has let through.
     pub fn ran(&mut self, outcome: &Outcome, elapsed: Duration, cold_imports: &[&str]) {
         self.facts = Some(Facts::of(outcome, elapsed));
         self.cold_imports = cold_imports.join(",");
@@ -164,7 +165,8 @@ impl Drop for Record {
         });
         match (remains, Handle::try_current()) {
             (Some(remains), Ok(runtime)) => drop(runtime.spawn(async move {
-                // The worker's task sends this or ends, both within its own bounds.
+                // This wait has an end: the worker's task sends the remains, or ends and so closes
+                // the channel. Its own timeouts bound both.
                 let remains = remains.await.unwrap_or_default();
                 finished.say(remains);
             })),

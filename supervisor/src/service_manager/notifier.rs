@@ -96,7 +96,8 @@ impl Notifier {
         let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
         match socket.send(lines.join("\n").as_bytes()) {
             Ok(_) => self.failed.store(false, Ordering::Relaxed),
-            // It is reported once, until sending works again: there is a message every few seconds.
+            // There is a message every few seconds. So only the first of several failures in a row
+            // is logged.
             Err(error) if !self.failed.swap(true, Ordering::Relaxed) => say_failed(&error),
             Err(_) => {}
         }
@@ -111,7 +112,8 @@ fn say_failed(error: &io::Error) {
     );
 }
 
-/// Connects to a path. After an `@` there is a name in place of a file's path.
+/// Connects to the socket at a path. `@name` is a socket in Linux's abstract namespace, which has
+/// no file.
 fn connect(path: &[u8]) -> io::Result<UnixDatagram> {
     let address = match path {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,

@@ -24,7 +24,7 @@ pub enum Build<'a> {
     Ordinary,
     /// The build in which layers can be left out, and which executes even after failed checks.
     Sabotage,
-    /// This executable.
+    /// The executable at this path.
     At(&'a Path),
 }
 
@@ -56,8 +56,8 @@ pub fn sabotage() -> &'static Path {
     &BINARY
 }
 
-/// A command of the service with no variable of this test's own: neither `CODEJAIL_...` nor
-/// `RUST_LOG`.
+/// A command that runs the service. It does not inherit `CODEJAIL_...` and `RUST_LOG` from this
+/// test's environment.
 #[must_use]
 pub fn codejail_command() -> Command {
     let mut command = Command::new(codejail());
@@ -129,7 +129,7 @@ fn target_dir() -> Result<PathBuf> {
 }
 
 /// `cargo test` does not build the service for another package's tests, and never builds the worker
-/// module. Without an explicit build of both the tests would use old ones.
+/// module. So this builds both: otherwise tests would use old builds.
 fn build(profile: &str, target: &Path, features: &[&str]) -> Result<PathBuf> {
     let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--locked", "--profile", profile])

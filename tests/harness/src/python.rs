@@ -1,12 +1,12 @@
-//! Pythons: that of the sandboxes, that of the tests, and the system's, which tells what two JSON
-//! texts mean.
+//! Three Pythons: the sandboxes' Python, the tests' Python, and the system's Python. The last one
+//! tells tests whether two JSON texts mean the same.
 
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Debian 12's Python. The service has its texts of JSON errors.
+/// Debian 12's Python. The service reports errors in JSON with the same texts as this Python.
 pub const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 
 /// The interpreter of the sandboxes: `CODEJAIL_SANDBOX_PYTHON`, or where prepared hosts have it.
@@ -55,7 +55,8 @@ sys.setrecursionlimit(10000)
 print(show(json.loads(sys.stdin.buffer.read().decode())), end='')
 ";
 
-/// A JSON text as Python reads it: two texts are equal in value and type if these are equal.
+/// What Python reads from a JSON text, in a canonical form: if two JSON texts have the same form,
+/// they have the same values of the same types.
 #[must_use]
 pub fn canonical(json: &str) -> String {
     let shown = run_script(SYSTEM_PYTHON, CANONICAL, json.as_bytes());

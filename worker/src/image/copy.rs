@@ -46,8 +46,9 @@ pub fn make_text(range: &Range<usize>) {
     unsafe { libc::mprotect(range.start as *mut libc::c_void, range.len(), executable) };
 }
 
-/// Writes the words of the range that are not zero. Memory that no file holds is mostly empty at
-/// the ends of its mappings, and a hole in the file reads as zeros.
+/// Writes the pages of the range that have a word other than zero. Mappings of anonymous memory
+/// mostly have only zeros at their ends. Other pages are holes in the file, and a hole reads as
+/// zeros.
 fn write_what_is_not_zero(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     let mut written = 0;
     let mut full = range.start..range.start;
@@ -70,8 +71,8 @@ fn write_what_is_not_zero(range: &Range<usize>, file: &OwnedFd) -> Result<u64, I
 fn write(range: &Range<usize>, file: &OwnedFd) -> Result<u64, ImageError> {
     let mut start = range.start;
     while start < range.end {
-        // SAFETY: the range is mapped and readable; where a file's end leaves a page without
-        // content, the kernel answers EFAULT. Offsets are addresses, below 2^48.
+        // SAFETY: the range is mapped and readable. If it is a file's mapping, and a page of it
+        // lies beyond the file's end, the kernel answers EFAULT. Offsets are addresses, below 2^48.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_pwrite64,
@@ -106,7 +107,7 @@ fn map(piece: &Piece, file: &OwnedFd) {
         )
     };
     if mapped == libc::MAP_FAILED {
-        die("worker: the image can't be mapped; python.sealed_image = false does without\n");
+        die("worker: the image can't be mapped; set python.sealed_image = false\n");
     }
 }
 
@@ -127,13 +128,13 @@ fn checksum(range: &Range<usize>, volatile: &Volatile) -> u64 {
 }
 
 /// Memory that the kernel writes to at any time. It notes the processor that a thread runs on
-/// (rseq(2)), within the thread's descriptor (glibc 2.35 and later). On x86-64 that area begins
-/// where the descriptor's pointer points.
+/// (rseq(2)), within the thread's descriptor (glibc 2.35 and later). That area begins
+/// `__rseq_offset` bytes after the thread pointer. On x86-64 `pthread_self` returns that pointer.
 pub struct Volatile(Range<usize>);
 
 impl Volatile {
-    /// Finds it. To be called before the first move, because the dynamic linker writes to its own
-    /// memory when it is asked.
+    /// Finds that memory. Call this before the first move: dlsym(3) makes the dynamic linker write
+    /// to its own memory.
     pub fn find() -> Self {
         /// More bytes than any kernel writes so far.
         const BYTES: usize = 64;

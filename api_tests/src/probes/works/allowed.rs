@@ -74,7 +74,7 @@ pub const PROBES: &[Probe] = &[
     .original("allow_delete_from_own_sandbox"),
     Probe::works(
         "allow_reading_the_paths_of_modules",
-        "What modules are imported from can be listed or read, where it is there.",
+        "Each directory of sys.path can be listed, and each file of it can be read.",
         "true",
         "import os, sys\n\
          for path in sys.path:\n    \
@@ -103,7 +103,7 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::works(
         "support_calls_of_newer_kernels",
-        "A call that is newer than the list is not there, so that a library does without it.",
+        "A system call that is newer than the list of allowed calls fails with ENOSYS. Libraries then take another way.",
         "[\"ENOSYS\",\"ENOSYS\",\"ENOSYS\"]",
         "import ctypes, errno\n\
          libc = ctypes.CDLL(None, use_errno=True)\n\
@@ -214,13 +214,13 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::works(
         "allow_locks_on_own_files",
-        "Records of own files can be locked.",
+        "A call that locks a part of an own file succeeds.",
         "1",
         "import fcntl\nwith open('tmp/file', 'w') as file: fcntl.lockf(file, fcntl.LOCK_EX)\nx = 1",
     ),
     Probe::works(
         "allow_flushing_own_files",
-        "Own files can be flushed, also where they are mapped.",
+        "A call that flushes an own file succeeds, also if the file is mapped.",
         "\"y\"",
         "import mmap, os\n\
          with open('tmp/file', 'w+b') as file:\n    \
