@@ -33,6 +33,7 @@ bind = "127.0.0.1:8080"
 enabled = true
 workers = ${workers:-1}
 queue_wait_max_ms = 60000
+warm_up_timeout_ms = 280000
 scratch_bytes_max = 8388608
 scratch_files_max = 1000
 

@@ -20,6 +20,8 @@ impl Default for Config {
             max_requests_jitter: 100,
             queue_length_max: 256,
             queue_wait_max_ms: 1000,
+            // The whole list of Open edX takes 3 s, and 40 s under emulation.
+            warm_up_timeout_ms: 120_000,
             graceful_timeout_ms: 30_000,
             connections_max: 512,
             head_timeout_ms: 10_000,

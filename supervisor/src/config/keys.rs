@@ -61,6 +61,7 @@ pub const KEYS: &[Key] = &[
     key("max_requests_jitter", Integer(0, 1_000_000_000), NewWorkers),
     key("queue_length_max", Integer(0, 1 << 20), AtOnce),
     key("queue_wait_max_ms", Integer(1, HOUR_MS), AtOnce),
+    key("warm_up_timeout_ms", Integer(1000, HOUR_MS), NewWorkers),
     key("graceful_timeout_ms", Integer(0, HOUR_MS), AtOnce),
     key("connections_max", Integer(1, 65536), Restart),
     key("head_timeout_ms", Integer(1, HOUR_MS), AtOnce),

@@ -34,6 +34,9 @@ pub struct Config {
     /// How long a request may wait, in milliseconds. The client gives up 3.5 s after it has sent a
     /// request.
     pub queue_wait_max_ms: u64,
+    /// How long a worker may take to import what is preloaded and to pass its checks, in
+    /// milliseconds.
+    pub warm_up_timeout_ms: u64,
     /// How long running executions have to finish when the service is told to end.
     pub graceful_timeout_ms: u64,
     /// Connections at a time.

@@ -156,7 +156,6 @@ fn a_preload_that_starts_threads_stops_the_start_by_name() {
     assert!(said.contains("2 threads run in this worker"), "{said}");
 }
 
-/// The test does not wait until the preload is given up, after 120 s.
 #[test]
 fn while_a_preload_hangs_the_service_is_alive_and_executes_nothing() {
     let python = OwnPython::venv(&[("hangs", "import time; time.sleep(1000)")]);
@@ -178,18 +177,12 @@ fn while_a_preload_hangs_the_service_is_alive_and_executes_nothing() {
 }
 
 #[test]
-#[ignore = "takes two minutes"]
-fn a_preload_that_hangs_is_given_up_after_two_minutes() {
+fn a_preload_that_hangs_is_given_up_after_warm_up_timeout_ms() {
     let python = OwnPython::venv(&[("hangs", "import time; time.sleep(1000)")]);
-    let mut service = Service::launch(&Setup {
-        overrides: &python.overrides(&["hangs"]),
-        ..Setup::default()
-    });
-    let given_up = || service.log().contains("it was not warm after 120s");
-    wait_until(
-        "the end of its patience",
-        Duration::from_secs(150),
-        given_up,
-    );
-    assert_eq!(service.wait().code(), Some(69), "{}", service.log());
+    let overrides = python.overrides(&["hangs"]);
+    let overrides = format!("warm_up_timeout_ms = 2500\n{overrides}");
+    let (status, said) = Service::fail_to_start(&overrides);
+    assert_eq!(status, Some(69), "{said}");
+    assert!(said.contains("it was not warm after 2.5s"), "{said}");
+    assert!(said.contains("raise warm_up_timeout_ms"), "{said}");
 }

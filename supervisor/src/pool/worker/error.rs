@@ -33,7 +33,10 @@ pub enum WorkerError {
         error: String,
     },
     /// It did not get warm in time.
-    #[error("it was not warm after {0:?}")]
+    #[error(
+        "it was not warm after {0:?}: a preload hangs, or the host is slow; then raise \
+         warm_up_timeout_ms"
+    )]
     Slow(Duration),
     /// It did not take an order or end a sandbox in time.
     #[error("it did not take an order or end a sandbox in {0:?}")]

@@ -24,8 +24,6 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-/// How long a worker may warm up. The whole Open edX list takes 3 s, and 40 s under emulation.
-const WARM_UP_MAX: Duration = Duration::from_secs(120);
 /// How long we wait for the exit of a worker that did not get warm before we kill it. Its exit
 /// status tells more than a closed socket.
 const LAST_WORD_MAX: Duration = Duration::from_secs(1);
@@ -77,7 +75,8 @@ impl Worker {
             python,
             image: Arc::from(""),
         };
-        let error = match timeout(WARM_UP_MAX, worker.warm_up(sandbox_uids)).await {
+        let longest = Duration::from_millis(worker.shared.current.get().warm_up_timeout_ms);
+        let error = match timeout(longest, worker.warm_up(sandbox_uids)).await {
             Ok(Ok(hello)) => {
                 let elapsed = started.elapsed().as_secs_f64();
                 histogram!("codejail_worker_warm_up_seconds").record(elapsed);
@@ -89,7 +88,7 @@ impl Worker {
                 return Ok((worker, hello));
             }
             Ok(Err(error)) => worker.why(error).await,
-            Err(_) => WorkerError::Slow(WARM_UP_MAX),
+            Err(_) => WorkerError::Slow(longest),
         };
         worker.end_all().await?;
         Err(error)
