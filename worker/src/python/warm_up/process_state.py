@@ -185,8 +185,8 @@ def _extend_as(values, before, after):
 
 
 def _restore_c_environment():
-    """Gives the C library the environment of os.environ. A C library may have changed its own by setenv(), and
-    os.environ does not show such a change.
+    """Gives libc the environment of os.environ. A library that is written in C may have changed libc's environment
+    by setenv(), and os.environ does not show such a change.
     """
     try:
         from ctypes import CDLL, POINTER, c_char_p
