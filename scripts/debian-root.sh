@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A Debian 12 of its own for a test, on this machine's kernel. As root.
 #
-#   debian-root.sh make BASE PACKAGE,...   from Debian's packages, in the directory BASE; one that
-#                                          is there is used again
-#   debian-root.sh boot ROOT UNIT LOG      boots the systemd in ROOT with UNIT, which must end it;
-#                                          exits with systemd's status; LOG gets the console
+#   debian-root.sh make BASE PACKAGE,...   makes it in the directory BASE, from Debian's packages;
+#                                          does nothing if BASE exists
+#   debian-root.sh boot ROOT UNIT LOG      boots the systemd in ROOT with UNIT, which must end that
+#                                          systemd; exits with its status; LOG gets the console
 #
 # The booted system has a network, processes, mounts and cgroups of its own. It sees the machine's
 # /sandbox/venv, read-only.

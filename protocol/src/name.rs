@@ -1,4 +1,4 @@
-//! Names of scratch directories: the one kind of path that crosses between processes.
+//! Names of scratch directories, as processes send them to each other.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,8 +7,9 @@ use std::fmt;
 pub const PREFIX: &str = "codejail-";
 /// Random characters after the prefix, as Python's `tempfile` makes them.
 pub const RANDOM_CHARS: usize = 8;
-/// How many of the random characters are the same for all directories of one running service. They
-/// are the service's tag, by which the spawner finds the remaining directories at the end.
+/// How many of the random characters are the same for all directories of one running service. These
+/// characters are the service's tag. At the service's end the spawner finds the directories that
+/// remain by this tag.
 pub const TAG_CHARS: usize = 4;
 
 /// A scratch directory's name below the scratch root: `codejail-` and eight of `[a-z0-9_]`.
@@ -20,7 +21,7 @@ pub struct ScratchName(String);
 
 /// The text is not a scratch directory's name.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a scratch name: {PREFIX} and {RANDOM_CHARS} of [a-z0-9_] are")]
+#[error("{0:?} is not a scratch name: {PREFIX} and {RANDOM_CHARS} characters of [a-z0-9_]")]
 pub struct NotAScratchName(String);
 
 impl ScratchName {
@@ -42,8 +43,8 @@ impl ScratchName {
         self.0[..tagged] == other.0[..tagged]
     }
 
-    /// Whether this name is the one that only the spawner makes a directory of:
-    /// [`SpawnerConfig::scratch_tag`](crate::spawn::SpawnerConfig::scratch_tag).
+    /// Whether this is the name of the spawner's own directory, which no worker or sandbox may
+    /// have: [`SpawnerConfig::scratch_tag`](crate::spawn::SpawnerConfig::scratch_tag).
     #[must_use]
     pub fn is_tag(&self) -> bool {
         self.0[PREFIX.len() + TAG_CHARS..]

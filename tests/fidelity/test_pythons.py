@@ -1,4 +1,6 @@
-"""The short form on the other CPythons that sites run, if they are installed: `scripts/test-pythons.sh`."""
+"""Some cases of `make fidelity` on the other CPythons that sites run. `scripts/test-pythons.sh` makes a venv of each
+that is installed.
+"""
 
 import os
 from pathlib import Path
@@ -11,11 +13,12 @@ from running_service import UID_COUNT
 VERSIONS = ["3.8", "3.9", "3.10", "3.12", "3.13"]
 DIRECTORY = Path(os.environ.get("CODEJAIL_TEST_PYTHONS", Path(__file__).parents[2] / "target"))
 
-# One of so many cases, others for each version: all cases take minutes.
+# Each version runs one case in 30, and no two versions run the same cases. All cases would take
+# minutes.
 EVERY = 30
 CASES = [case for case in all_cases() if not case.slow]
 
-# Cases with other libraries say nothing here: these Pythons have few.
+# These Pythons have few libraries. If the original answers this, the case is skipped.
 MISSING_LIBRARY = "No module named"
 
 
@@ -28,7 +31,7 @@ def test_each_python_answers_as_the_original_with_it(version, tmp_path_factory):
         pytest.skip(reason)
     assert ".".join(map(str, version_of(python))) == version
     compared, wrong = 0, []
-    # Other uids than those of the other sides of this session.
+    # The other tests of this session start services too, with the uids below these.
     uids_from = UID_BASE + 4 * UID_COUNT
     with sides(tmp_path_factory.mktemp(f"python-{version}"), python, uids_from) as all_sides:
         for case in CASES[VERSIONS.index(version) :: EVERY]:

@@ -2,9 +2,9 @@
 //! compiling the modules of `python_lib.zip`.
 //!
 //! The bytecode comes from a sandbox that saw only this library, and only executions of this
-//! library get it. The library's own code runs there anyway. So the bytecode need not be trusted,
-//! but it must be right: the bytecode of a module is used only if its source is the one that was
-//! compiled.
+//! library get it. In those executions the library's own code runs anyway. So the bytecode need not
+//! be trusted, but it must be right: the bytecode of a module is used only if its source is the one
+//! that was compiled.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -15,8 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// has a key of its own for `.pyc` files, which changes with the version.
 const HASH_KEY: u64 = 0;
 
-/// The library's bytecode, and what its use takes. All of it is kept from before the author's code
-/// runs.
+/// The library's bytecode, and the functions that are needed to use it. They are looked up before
+/// the author's code runs, so that code can't replace them here.
 struct Library {
     builtins: Py<PyAny>,
     compile: Py<PyAny>,

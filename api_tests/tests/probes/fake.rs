@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 /// Serves as long as the test runs, one request for each connection. The answer is what `says`
-/// gives for the request's first line and body, with status 200. Returns its port.
+/// gives for the request's first line and body, with status 200. Returns its address.
 pub fn service(says: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-"""Keys of config.yml: what they are by default, and those of other versions that change nothing here."""
+"""Keys of config.yml: their defaults, and the keys of other plugins and versions that have no effect here."""
 
 import re
 
@@ -24,18 +24,19 @@ SHARED = {
 OWN = {
     "WORKERS": 2,
     "SANDBOXES_PER_WORKER": 1,
-    # What the image's own configuration has; a list here takes its place.
+    # None: the list of the image's own configuration. A list here replaces that list.
     "PRELOAD": None,
     "LOG_FORMAT": "text",
-    # A port of their own for metrics and the page; 0 is none, and /metrics is on the API's port.
+    # A port for metrics and the page alone. With 0 there is no such port, and /metrics is on the
+    # API's port.
     "METRICS_PORT": 9091,
     # The namespace from which that port can be reached.
     "METRICS_NAMESPACE": "monitoring",
     # With it every layer is on.
     "MODE": "full",
     "APPARMOR": "require",
-    # In Kubernetes, a file of the nodes; without it the container is unconfined, as it is by
-    # Kubernetes' default.
+    # In Kubernetes: the file of a seccomp profile on each node. Without it the container has no
+    # seccomp profile, which is also Kubernetes' default.
     "SECCOMP_LOCALHOST_PROFILE": "",
     "REPLICAS": 1,
     "CPU_REQUEST": "500m",
@@ -143,7 +144,7 @@ def memory_bytes(configured):
 
 
 def notes(config):
-    """A line for each key of this configuration that is not what it seems."""
+    """A line for each key of this configuration that has no effect, or whose value is replaced."""
     for name, why in DEAD.items():
         if f"CODEJAIL_{name}" in config:
             yield f"CODEJAIL_{name} has no effect: {why}"

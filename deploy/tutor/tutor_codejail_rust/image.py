@@ -1,5 +1,5 @@
-"""The image's Dockerfile, as `tutor images build` needs it: with this configuration's defaults, and a context that
-has nothing but an archive of the source."""
+"""The image's Dockerfile, as `tutor images build` needs it. Its defaults come from this configuration. Its build
+context has nothing but an archive of the source."""
 
 import base64
 import re
@@ -25,22 +25,22 @@ def source():
 
 
 def _quoted(requirement):
-    """As the image's script splits them: like a shell."""
+    """Quotes a requirement, since the image's script splits the list as a shell does."""
     quote = "'" if '"' in requirement else '"'
     return f"{quote}{requirement}{quote}"
 
 
 def _argument(value):
-    """A value behind ARG NAME=."""
+    """A value, quoted as it stands in the Dockerfile after `ARG NAME=`."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
 
 
 def defaults(config, render):
-    """Build arguments that follow from config.yml; `-a NAME=VALUE` goes over them."""
+    """Build arguments that follow from config.yml; `-a NAME=VALUE` overrides them."""
     repository, version = render("CODEJAIL_SERVICE_REPOSITORY"), render("CODEJAIL_SERVICE_VERSION")
     directory = "requirements/sandbox"
     if int(tutor_version.split(".")[0]) < 22 or configuration.OTHER_SERVICE in repository.lower():
-        # Before Verawood the list of the sandboxes' libraries was the LMS's.
+        # Before Verawood the list of the sandboxes' libraries was in the LMS's repository.
         repository, version = render("EDX_PLATFORM_REPOSITORY"), render("EDX_PLATFORM_VERSION")
         directory = "requirements/edx-sandbox"
     extra = configuration.requirements(config["CODEJAIL_EXTRA_PIP_REQUIREMENTS"])
@@ -54,13 +54,13 @@ def defaults(config, render):
 
 
 def _from_source(match):
-    """What a COPY takes from the context, it takes from the source's stage."""
+    """The COPY that takes the same files from the stage `source` instead of from the context."""
     *sources, target = match[1].split()
     return f"COPY --from=source {' '.join(f'/clone/{name}' for name in sources)} {target}"
 
 
 def dockerfile(arguments):
-    """The clone's Dockerfile with other defaults, and with its context from the archive."""
+    """The Dockerfile of the source, with other defaults. It copies from the archive instead of from the context."""
     text = clone.text("Dockerfile")
     text = re.sub(r"^COPY (?!--from)(.*)$", _from_source, text, flags=re.MULTILINE)
     for name, value in arguments.items():

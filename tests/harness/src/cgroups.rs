@@ -14,8 +14,9 @@ pub fn of(pid: i32) -> Option<PathBuf> {
     Some(Path::new(mount).join(own))
 }
 
-/// Removes the empty cgroup that a service made around its workers' cgroups, if there is one. For
-/// services whose spawner, which would have removed it, was killed.
+/// Removes the cgroup that a service made for its workers, and the empty cgroups below it. `worker`
+/// is the cgroup of one of its workers. For a service whose spawner was killed: otherwise the
+/// spawner removes them.
 pub fn remove_what_is_left_of(worker: Option<PathBuf>) {
     let is_a_workers = |cgroup: &PathBuf| {
         let name = cgroup.file_name();

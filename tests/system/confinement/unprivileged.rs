@@ -1,5 +1,5 @@
-//! If a user who is not root starts the service, it lacks one layer: uid. Everything else is the
-//! same.
+//! If a user who is not root starts the service, the layer uid is off. Runs get the same answers,
+//! and attacks are denied all the same.
 
 use codejail_harness::python::library;
 use codejail_harness::root::is_root;
@@ -119,7 +119,7 @@ pids = [pid for pid in range(1, 100) if pid != os.getpid()] + [0, -1]
 x += sorted({outcome(os.kill, pid, 9) for pid in pids})
 x += sorted({outcome(resource.prlimit, pid, resource.RLIMIT_CPU, (1, 1)) for pid in pids if pid > 0})
 x += sorted({outcome(open, f'/proc/{pid}/{file}') for pid in host for file in ('mem', 'environ', 'maps')})
-# Landlock calls it another device's (EXDEV).
+# Landlock denies a link from one directory to another with EXDEV, not with EACCES.
 link = outcome(os.link, 'jailed_code', 'tmp/j')
 same = before == open('jailed_code').read() != ''
 open('tmp/file', 'w').write('allowed')

@@ -34,9 +34,9 @@ pub fn place(given: Vec<OwnedFd>) -> Result<OwnedFd, LayerError> {
 }
 
 /// Closes every descriptor except the standard streams, the status pipe and `kept` (a ruleset of
-/// Landlock, the library's file). The owners of `kept` close them when the job is in place. In the
-/// memory that this child has from its worker there are other owners of descriptors. They are never
-/// dropped: the child ends by `_exit`.
+/// Landlock, the library's file). The values that own `kept` close them when the job is in place.
+/// This child's copy of its worker's memory has other values that own descriptors, which are closed
+/// here. These values are never dropped: the child ends by `_exit`.
 pub fn close_others(kept: &[RawFd]) -> Result<(), LayerError> {
     let mut kept = [&[0, 1, 2, STATUS], kept].concat();
     kept.sort_unstable();
@@ -51,8 +51,8 @@ pub fn close_others(kept: &[RawFd]) -> Result<(), LayerError> {
 }
 
 fn duplicate(from: &OwnedFd, to: RawFd) -> Result<(), LayerError> {
-    // SAFETY: to the kernel, both are plain numbers. The descriptor that `to` was before shall be
-    // closed.
+    // SAFETY: to the kernel, both are plain numbers. If `to` is open, dup2 closes it, and that is
+    // what `place` wants.
     let result = unsafe { libc::dup2(from.as_raw_fd(), to) };
     Errno::result(result)
         .map(drop)

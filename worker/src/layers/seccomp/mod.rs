@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | worker | what is not on the allow-list | EACCES, as the original's AppArmor answers |
 //! | worker | what shall look absent | ENOSYS |
-//! | worker | what a kill would not end for long | ENOMEM |
+//! | worker | what would go on for long after a kill | ENOMEM |
 //! | worker | what shall succeed without an effect | none: 0 |
 //! | sandbox, before its job | what only the worker may do | EACCES |
 //! | sandbox, before its job | what makes processes | EAGAIN |
@@ -90,7 +90,7 @@ impl SeccompFinal {
     }
 }
 
-/// Confines a worker, and with it all its sandboxes. The filter allows what sandboxes may do, and
+/// Confines a worker, and with it all its sandboxes. Its filters allow what sandboxes may do, and
 /// what the worker needs to make them. The process can become only `sandbox_uids`.
 /// `user_namespaces` says that each sandbox enters a user namespace. `landlock_truncates` says that
 /// Landlock guards truncation by path, so that this layer need not.
@@ -117,7 +117,8 @@ fn too_long() -> Result<BpfProgram, LayerError> {
     deny(long::rules()?, libc::ENOMEM)
 }
 
-/// Calls that shall look done. The errno 0 is the answer 0 (seccomp(2)).
+/// Answers calls as if they had succeeded, but the kernel does nothing. The errno 0 is the answer 0
+/// (seccomp(2)).
 fn without_effect() -> Result<BpfProgram, LayerError> {
     deny(effects::rules()?, 0)
 }

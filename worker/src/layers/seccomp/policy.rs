@@ -83,9 +83,9 @@ const ARCH_PRCTLS: &[u64] = &[
     0x1023, // ARCH_REQ_XCOMP_PERM
 ];
 
-/// Options that `setsockopt` may set on the socket itself: waiting times, and credentials that come
-/// along. SO_ATTACH_FILTER is missing: the kernel would run the run's program. Marks and priorities
-/// are missing too.
+/// Options that `setsockopt` may set on the socket itself. They concern that socket alone, and all
+/// sockets of a run are unix sockets. SO_ATTACH_FILTER is missing: the kernel would run the run's
+/// program. Marks and priorities are missing too.
 const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_REUSEADDR,
     libc::SO_BROADCAST,
@@ -98,9 +98,10 @@ const SOCKET_OPTIONS: &[i32] = &[
     libc::SO_SNDTIMEO,
 ];
 
-/// What `fcntl` may do. Missing are: who gets signals (F_SETOWN, F_SETSIG), sizes of pipes, and
-/// leases. F_SETFL is in `files.rs`. Locks are in `effects.rs`: a run never has a lock, so F_GETLK
-/// finds none of its own. F_ADD_SEALS is for the worker alone (`image/mod.rs`).
+/// What `fcntl` may do. It may not choose a process that gets signals (F_SETOWN, F_SETSIG), set the
+/// size of a pipe, or take a lease. F_SETFL is in `files.rs`. Locks are in `effects.rs`: a run
+/// never has a lock, so F_GETLK finds none of its own. F_ADD_SEALS is for the worker alone
+/// (`image/mod.rs`).
 const FCNTLS: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
@@ -124,8 +125,8 @@ const PRCTLS: &[i32] = &[
     libc::PR_SET_NO_NEW_PRIVS,
 ];
 
-/// What `prctl` may also do until the last filter. Both are needed again after the sandbox leaves
-/// its worker's group, which undoes them.
+/// What `prctl` may also do until the last filter is installed. When the sandbox leaves its
+/// worker's group, the kernel resets both settings, so the sandbox sets them again.
 const SETUP_PRCTLS: &[i32] = &[libc::PR_SET_DUMPABLE, libc::PR_SET_PDEATHSIG];
 
 /// `which` of `setpriority` for one process (sys/resource.h).
@@ -172,7 +173,7 @@ pub fn allowed(
     Ok(rules)
 }
 
-/// What the worker may do and its sandboxes may not.
+/// What the worker may do, and its sandboxes may not.
 pub fn worker_only() -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[WORKER]);
     rules.insert(libc::SYS_setresuid, vec![]);
@@ -197,7 +198,8 @@ pub fn forks() -> Result<Rules, LayerError> {
     Ok(rules)
 }
 
-/// What only the locking down of a sandbox needs, and signals to other processes.
+/// The calls that the last filter denies: calls that only the locking down of a sandbox needs, and
+/// signals to other processes.
 pub fn locking_down() -> Result<Rules, LayerError> {
     let mut rules = any_argument(&[SETUP]);
     rules.insert(libc::SYS_prctl, one_of(0, signed(SETUP_PRCTLS))?);

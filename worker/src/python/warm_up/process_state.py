@@ -6,8 +6,8 @@ import gc
 import os
 import sys
 
-# Attributes that libraries replace. If a module isn't loaded yet, its attributes count from its
-# load on.
+# Attributes that libraries replace. If a module isn't loaded yet, the values that its attributes
+# have right after its load count as their first values.
 _ATTRIBUTES = {
     "sys": "stdin stdout stderr excepthook displayhook unraisablehook breakpointhook",
     "builtins": "__import__ __build_class__ open print input",
@@ -174,7 +174,9 @@ class ProcessState:
 
 
 def _extend_as(values, before, after):
-    """Puts again at the front what was in front of `before`, and at the end what was appended to it."""
+    """Adds to `values` what an import had added: `before` became `after`. What `after` has in front of the items of
+    `before` goes to the front, the rest to the end.
+    """
     front = next((i for i, value in enumerate(after) if value in before), 0)
     for value in [value for value in after if value not in before and value in values]:
         values.remove(value)
@@ -183,8 +185,8 @@ def _extend_as(values, before, after):
 
 
 def _restore_c_environment():
-    """Gives the C library the environment of os.environ, which does not see what a C library has changed by
-    setenv().
+    """Gives libc the environment of os.environ. A library that is written in C may have changed libc's environment
+    by setenv(), and os.environ does not show such a change.
     """
     try:
         from ctypes import CDLL, POINTER, c_char_p
