@@ -107,7 +107,7 @@ impl AppArmor {
             Some(profiles) if flaws.is_empty() => LayerState::on(
                 LAYER,
                 format!(
-                    "{} for each sandbox, over {}",
+                    "{} for each sandbox, stacked over {} of its worker",
                     profiles.sandbox, profiles.worker
                 ),
             ),
