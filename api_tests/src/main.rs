@@ -13,6 +13,7 @@ use codejail_api_tests::victim::{self, Attacked};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,12 +24,13 @@ const EX_DATAERR: u8 = 65;
 const EX_NOINPUT: u8 = 66;
 const EX_UNAVAILABLE: u8 = 69;
 const EX_CANTCREAT: u8 = 73;
+const EX_IOERR: u8 = 74;
 
 /// Probes a running codejail: what must be denied, allowed and supported
 ///
 /// Probes a running codejail: what must be denied, allowed and supported. Exits with 0 if all is as
 /// it must be, 1 if not, 64 for wrong arguments, 65 or 66 for unreadable decoys, 69 if nobody
-/// answers, 73 if a report can't be written.
+/// answers, 73 if a report, 74 if the list can't be written.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -177,7 +179,7 @@ fn set_up(dir: &Path, uid: Option<u32>) -> Result<ExitCode, Failure> {
 fn probe(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let chosen = chosen(arguments);
     if arguments.list {
-        list(&chosen);
+        list(&chosen)?;
         return Ok(ExitCode::SUCCESS);
     }
     let decoy = match &arguments.decoys {
@@ -258,14 +260,20 @@ fn attack_and_report(
     report(&all, arguments, passes)
 }
 
-fn list(chosen: &[Chosen]) {
-    for (group, probe) in chosen {
+fn list(chosen: &[Chosen]) -> Result<(), Failure> {
+    let line = |(group, probe): &Chosen| {
         let (name, group, kind, shows) = (probe.name, group.name, probe.kind_name(), probe.shows);
         let original = probe.original.map(|test| format!("\toriginal: {test}"));
-        println!(
-            "{name}\t{group}\t{kind}\t{shows}{}",
+        format!(
+            "{name}\t{group}\t{kind}\t{shows}{}\n",
             original.unwrap_or_default()
-        );
+        )
+    };
+    let lines: String = chosen.iter().map(line).collect();
+    match io::stdout().write_all(lines.as_bytes()) {
+        // `head` has read what it wants.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output").or_exit(EX_IOERR),
     }
 }
 
