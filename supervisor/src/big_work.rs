@@ -9,13 +9,13 @@ use tokio::task::block_in_place;
 /// for them.
 pub const BYTES_MIN: usize = 256 * 1024;
 
-/// The kind of work. Each lane has its own turns: the work for a request that has a permit never
-/// waits behind the work for requests that have none yet.
+/// The kind of work. Each lane has its own turns: the work for a request that has a permit does not
+/// wait behind requests whose bodies are still being read and checked.
 #[derive(Debug, Clone, Copy)]
 pub enum Lane {
-    /// Before the request has a permit: the body and its schema.
+    /// Work on a request that has no permit yet: its body and its schema.
     Request,
-    /// After that: the course library, the outcome and the answer.
+    /// Work on the course library of a request with a permit, on the outcome, and on the answer.
     Answer,
 }
 
