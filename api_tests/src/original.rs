@@ -1,9 +1,9 @@
 //! The API tests of the original, openedx/codejail-service, and which probes are their
 //! counterparts.
 //!
-//! Each of its tests sends an execution to a running service and demands an error or an answer. A
-//! probe that demands the same names the test (`Probe::original`). All names of tests are here, so
-//! that none is forgotten.
+//! Each of the original's tests sends an execution to a running service and demands an error or an
+//! answer. If a probe has the same demand as a test, the probe gives the test's name
+//! (`Probe::original`). This file lists the names of all those tests, so that none is forgotten.
 
 use crate::probe::{Group, Probe};
 use crate::probes::GROUPS;

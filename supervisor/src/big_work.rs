@@ -9,30 +9,30 @@ use tokio::task::block_in_place;
 /// for them.
 pub const BYTES_MIN: usize = 256 * 1024;
 
-/// The kind of work. Each lane has its own turns, so a run that has a permit does not wait for its
-/// answer behind requests that have none.
+/// The kind of work. Each lane has its own turns: the work for a request that has a permit does not
+/// wait behind requests whose bodies are still being read and checked.
 #[derive(Debug, Clone, Copy)]
 pub enum Lane {
-    /// From the body to the job.
+    /// Work on a request that has no permit yet: its body and its schema.
     Request,
-    /// From the outcome to the answer.
+    /// Work on the course library of a request with a permit, on the outcome, and on the answer.
     Answer,
 }
 
-/// How much work of each lane is done at a time: half of the cores stay free for everything else.
-/// This also bounds the memory for intermediate results.
+/// How many pieces of work each lane does at a time: half as many as there are cores, and at least
+/// one. This also bounds the memory for intermediate results.
 static TURNS: LazyLock<[Semaphore; 2]> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     [(); 2].map(|()| Semaphore::new((cores / 2).max(1)))
 });
 
-/// Does work on so many bytes. Before long work the other tasks of this thread move to another
-/// thread, and at most half of the cores do such work of each lane.
+/// Does work on so many bytes. Long work first waits for a turn of its lane. Then the other tasks
+/// of this thread move to another thread, and the work begins.
 pub async fn run<T>(lane: Lane, bytes: usize, work: impl FnOnce() -> T) -> T {
     if bytes < BYTES_MIN {
         return work();
     }
-    // It is never closed.
+    // The semaphore is never closed, so this can't fail.
     let _turn = TURNS[lane as usize].acquire().await;
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => work(),

@@ -11,7 +11,8 @@ REPOSITORY = Path(__file__).parents[2]
 # The directories with tests; `target` must not be searched.
 DIRECTORIES = ("supervisor", "worker", "protocol", "transport", "api_tests", "tests")
 CASES = [case.name for case in all_cases()]
-# How a test looks that is run. An ignored test of Rust is not; a probe is a name in its table.
+# The text that shows a test with this name. An ignored Rust test does not count, since nothing runs
+# it. A probe is a name in a table of probes.
 TESTS = {
     "rust": r"#\[test\]\s*(?:#\[(?!ignore)[^\]]*\]\s*)*fn {}\(\)",
     "probe": r'"{}",',
@@ -29,12 +30,12 @@ def traps():
 @functools.cache
 def files_of_tests():
     found = [path for name in DIRECTORIES for path in (REPOSITORY / name).rglob("*") if path.suffix in (".rs", ".py")]
-    assert len(found) > 100, "they are elsewhere"
+    assert len(found) > 100, "DIRECTORIES does not name the directories with tests"
     return found
 
 
 def missing(cell):
-    """The names of a cell that are not there; or that the cell names no test."""
+    """The names in a cell to which no test belongs; and "no test" if the cell names no test at all."""
     wrong, tests, text, sort = [], 0, "", "rust"
     for name, case in re.findall(r'`([^`]+)`|"([^"]+)"', cell):
         if name.endswith((".rs", ".py")):

@@ -1,9 +1,9 @@
-"""Why a test passes there and not here: from the calls that were denied, or done without an effect."""
+"""Why a test passes on the original and not here: a system call that was denied, or done without an effect."""
 
 import re
 
-# By the call, its arguments and the kernel's answer: the first line that fits. docs/fidelity.md
-# uses these names.
+# Name of the reason, pattern of the call and its arguments, the kernel's answers. The first line
+# that fits decides. docs/fidelity.md uses these names.
 RULES = [
     ("forks", r"(fork|clone3?)\((?!.*(CLONE_VFORK|CLONE_THREAD))", "EAGAIN ENOSYS"),
     ("programs", r"(vfork|clone3?|execve|execveat)\((?!.*CLONE_THREAD)", "EAGAIN ENOSYS EACCES"),
@@ -28,7 +28,8 @@ ORDER = list(dict.fromkeys(name for name, _, _ in RULES))
 
 def reason_of(calls):
     """From [(call, arguments, errno or None)] the name of the reason and the call; or None. The last denied call
-    decides, since a test ends soon after it. If none was denied, calls without an effect or that are absent decide.
+    decides, since a test ends soon after it. If no call was denied, a call decides that had no effect, or that was
+    answered as if the call or its file did not exist (ENOSYS, ENOENT).
     """
     weak = None
     for call, arguments, errno in reversed(calls):

@@ -77,8 +77,8 @@ pub fn prefault(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
 }
 
 /// The exit status of a `SystemExit`, as `handle_system_exit` in Python/pythonrun.c reads it.
-/// Nothing is 0. An integer is the status (the kernel keeps its low byte). Anything else is
-/// printed, and the status is 1.
+/// For `None` the status is 0. An integer is the status itself (the kernel keeps its low byte). Any
+/// other object is printed, and the status is 1.
 fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     let Ok(code) = error.value(py).getattr("code") else {
         return 1;
@@ -95,8 +95,8 @@ fn system_exit(py: Python<'_>, error: &PyErr) -> i32 {
     1
 }
 
-/// Prints to `sys.stderr`, or to descriptor 2 without it. If the object can't be printed, only the
-/// end of the line is.
+/// Prints the object and a newline to `sys.stderr`, or to descriptor 2 if there is no `sys.stderr`.
+/// If the object can't be printed, only the newline is.
 fn print_exit_code(py: Python<'_>, code: &Bound<'_, PyAny>) {
     let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr"));
     let write = |text: &Bound<'_, PyAny>| match &stderr {
@@ -184,9 +184,9 @@ fn is_closed(stream: &Bound<'_, PyAny>) -> bool {
         .unwrap_or(false)
 }
 
-/// Releases the run's objects, so that their `__del__` still runs: first the exception, then the
-/// names of `__main__`, then cycles. Last, flushes what the run has written since. If that fails,
-/// nobody is told, as in an interpreter.
+/// Releases the run's objects, so that their `__del__` still runs: first unreachable cycles, then
+/// the last exception, then the names of `__main__`, then the cycles that these held. Last, flushes
+/// what `__del__` methods have written. If that fails, nobody is told, as in an interpreter.
 fn clear(py: Python<'_>, main: &Bound<'_, PyDict>) -> PyResult<()> {
     let sys = py.import("sys")?;
     let gc = py.import("gc")?;
@@ -218,13 +218,13 @@ fn names_to_clear(main: &Bound<'_, PyDict>) -> impl Iterator<Item = String> {
 }
 
 fn flush_c_library() {
-    // SAFETY: fflush(3) of null flushes every stream of the C library, which libc's exit would.
+    // SAFETY: fflush(3) of null flushes every stream of the C library, as exit(3) does.
     unsafe { libc::fflush(ptr::null_mut()) };
 }
 
-/// `finalize_modules_delete_special`. From here on no module can be imported, not even an imported
-/// one: the interpreter has emptied `sys.modules`. To empty it here would write to the pages of
-/// every module.
+/// `finalize_modules_delete_special`. After it an import statement fails, also for a module that
+/// was imported before: CPython then empties `sys.modules`. We only replace `__import__`, since
+/// emptying `sys.modules` would write to the memory pages of every module.
 fn forbid_imports(sys: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = sys.py();
     for name in SYS_CLEARED {

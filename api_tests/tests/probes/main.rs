@@ -1,4 +1,5 @@
-//! Tests of the probes: against real services, without any confinement, and by their program.
+//! Tests of the probes. Probes are executed against real services, executed in a Python without any
+//! confinement, and started by their program `codejail-api-tests`.
 
 mod command_line;
 mod every_probe;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs in a guest of on-hosts.sh, which systemd has booted: what an operator does.
+# Does what an operator does. It runs in a guest that on-hosts.sh has started, under systemd.
 set -euo pipefail
 cd /payload
 exec > >(tee report) 2>&1
@@ -41,7 +41,8 @@ for profile in supervisor spawner worker sandbox; do
 done
 
 step "edit one file"
-# Emulated, imports take twenty times as long: fewer of them, and more time for a run.
+# In the emulated guest an import takes twenty times as long. So fewer libraries are preloaded, and
+# a run gets more time.
 python3 - "$config" <<'PYTHON'
 import re
 import sys

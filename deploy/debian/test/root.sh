@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs in the root of in-root.sh.
+# Runs in the root file system that in-root.sh makes.
 set -euo pipefail
 
 url=http://127.0.0.1:8080
-# With all preloaded, on a busy machine.
+# Enough for a start with all libraries preloaded, on a busy machine.
 healthy_seconds_max=120
 config=/etc/codejail/codejail.toml
 
@@ -16,7 +16,8 @@ fail() {
     exit 1
 }
 
-# Every file and account, but for those that dpkg and apt keep about themselves.
+# Prints every file and account. It leaves out what is mounted or temporary, and what dpkg and apt
+# keep about packages.
 everything() {
     find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /test \
         -o -path /sandbox -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/log -o -path /var/cache \
@@ -77,7 +78,7 @@ start
 grep -q 'enabled' /tmp/log || fail "it does not say that it is not enabled"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/api/v0/code-exec" --data-urlencode 'payload={"code": "", "globals_dict": {}}')" = 500 ] ||
     fail "it executes"
-# One that is missing would let no service start.
+# Requires these layers: if one of them is not on, the service does not start.
 sed -i -E 's/^# (namespaces|mounts|landlock) = /\1 = /' "$config"
 stop
 start
@@ -99,15 +100,15 @@ tail -n 1 /tmp/probes
 kill "$decoys"
 wait "$decoys" || true
 
-step "upgrade, with what was edited, of a service with requests"
+step "upgrade of a service that serves requests; the edited configuration stays"
 stop
 upgrade_under_requests
 grep -q '^enabled = true' "$config" || fail "the configuration was overwritten"
 
-step "purge, of a service that runs"
+step "purge of a service that runs"
 apt-get -qq purge --yes codejail
 everything >/tmp/after
-diff /tmp/before /tmp/after || fail "that is left"
+diff /tmp/before /tmp/after || fail "the purge left, or removed, these files and accounts"
 ! pgrep -x codejail >/dev/null || fail "a process is left"
 [ -z "$(find /run /tmp -name '*codejail*')" ] || fail "left: $(find /run /tmp -name '*codejail*')"
 echo "deb: all of it passed"

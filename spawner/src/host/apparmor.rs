@@ -1,8 +1,8 @@
-//! The AppArmor layer, as the spawner sees it: what the kernel enforces, and how a worker gets
-//! there.
+//! The AppArmor layer, as the spawner sees it: which profiles the kernel enforces, and how a worker
+//! enters its profile.
 //!
-//! Here is what the spawner finds before it starts anything. Each worker and each sandbox makes
-//! sure by itself that it really is under its profile (the worker's `layers/apparmor.rs`).
+//! The spawner looks before it starts any worker. Each worker and each sandbox makes sure by itself
+//! that it really is under its profile (the worker's `layers/apparmor.rs`).
 
 use super::container;
 use codejail_protocol::apparmor::{CURRENT, ENFORCING, Label};
@@ -12,7 +12,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 
-/// Its name, as the configuration's key.
+/// The name of the layer, and of its key in the configuration.
 pub const LAYER: &str = "apparmor";
 
 /// Says `Y` where AppArmor is built in and not switched off (admin-guide/LSM/apparmor).
@@ -29,7 +29,7 @@ const UNKNOWN: &str = "unknown";
 /// The label of a process that AppArmor does not confine.
 const UNCONFINED: &str = "unconfined";
 
-/// The remedies.
+// What the operator can do about each flaw.
 const NO_KERNEL: &str = "this kernel does not enforce AppArmor: boot a kernel that has it, with \
                          apparmor=1 and apparmor among lsm= (or security=apparmor)";
 const LOAD: &str = "load them, enforced, with deploy/apparmor.sh load";
@@ -40,7 +40,7 @@ const NOT_ENTERED: &str = "start it after the profiles are loaded, from the path
 
 /// The profiles that belong together.
 struct ProfileSet {
-    /// Those of supervisor and spawner.
+    /// The profiles of supervisor and spawner.
     service: &'static [&'static str],
     worker: &'static str,
     sandbox: &'static str,
@@ -82,10 +82,10 @@ struct AppArmorHost {
 }
 
 impl AppArmor {
-    /// Finds out what there is.
+    /// Finds out which profiles this host enforces.
     ///
     /// # Errors
-    /// The layer is required and not enforced: what is wrong, with its remedy.
+    /// The layer is required and not enforced. The text says what is wrong, and the remedy.
     pub fn find(mode: LayerMode) -> Result<Self, String> {
         match mode {
             LayerMode::Off => Ok(Self::default()),
@@ -93,13 +93,13 @@ impl AppArmor {
         }
     }
 
-    /// What to say of the layer.
+    /// The layer's state for the log, for `check` and for `/health/`.
     #[must_use]
     pub fn state(&self, mode: LayerMode) -> LayerState {
         let flaws = self.found.flaws.join("; ");
         match &self.found.profiles {
             _ if mode == LayerMode::Off => LayerState::left_out(LAYER),
-            // In a container too, a kernel without AppArmor has no profile to load.
+            // On a kernel without AppArmor the container's remedy, to load profiles, is no help.
             None if self.found.loaded.is_empty() || !container::is_one() => {
                 LayerState::off(LAYER, flaws)
             }
@@ -107,7 +107,7 @@ impl AppArmor {
             Some(profiles) if flaws.is_empty() => LayerState::on(
                 LAYER,
                 format!(
-                    "{} for each sandbox, over {}",
+                    "{} for each sandbox, stacked over {} of its worker",
                     profiles.sandbox, profiles.worker
                 ),
             ),

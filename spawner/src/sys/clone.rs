@@ -21,7 +21,7 @@ impl Cloned {
     /// pid. If the process has ended already, that is no error.
     ///
     /// # Errors
-    /// The kernel refuses, for which there is no known reason.
+    /// The kernel refuses. We know no reason for which it would.
     pub fn kill(&self) -> Result<(), Errno> {
         // SAFETY: the only pointer is a null one, which the call allows.
         let result = unsafe {
@@ -48,7 +48,8 @@ impl Cloned {
 /// for ever.
 ///
 /// # Errors
-/// What clone3(2) says, or clone(2) where a container's own filter answers ENOSYS to that.
+/// The error of clone3(2). Where a container's own filter answers ENOSYS to clone3, the error of
+/// clone(2).
 pub fn clone(namespaces: i32, child: impl FnOnce() -> Infallible) -> Result<Cloned, Errno> {
     let mut pidfd: i32 = -1;
     let pid = match clone3(namespaces, &mut pidfd) {

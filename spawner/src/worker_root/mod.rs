@@ -2,11 +2,12 @@
 //! file systems in the root can be changed.
 //!
 //! The root holds the interpreter's directories, the shared libraries, time zones, four devices and
-//! a `/proc` of the worker's own PID namespace, which the worker alone may enter. A worker can't
-//! reach any other file of the host, nor find out whether it exists. Directories that only lead to
-//! something readable can be passed but not listed. The other names of the host's usual directories
-//! exist as empty files and directories that nobody may open. So a path that exists on the host and
-//! is forbidden gives `EACCES`, as with the original's AppArmor profile.
+//! a `/proc` of the worker's own PID namespace. The worker alone may enter this `/proc`. A worker
+//! can't reach any other file of the host. Directories that only lead to something readable can be
+//! passed but not listed. All names of the host's usual directories (`/etc`, `/usr` and others, see
+//! `entries.rs`) exist in the root: those that are not readable are empty files and directories
+//! that nobody may open. So such a path gives `EACCES`, as with the original's AppArmor profile. A
+//! worker can't find out whether other files of the host exist.
 
 mod entries;
 mod proc;

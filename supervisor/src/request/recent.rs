@@ -35,8 +35,8 @@ pub fn recent() -> Recent {
     }
 }
 
-/// The smallest of the durations, in seconds, that at least `percent` percent of them don't exceed.
-/// None without durations.
+/// The nearest rank, in seconds: the smallest of the durations such that at least `percent` percent
+/// of them are not longer. `None` if there are no durations.
 fn quantile(durations: &mut [Duration], percent: usize) -> Option<f64> {
     durations.sort_unstable();
     let place = (durations.len() * percent).div_ceil(100).checked_sub(1)?;

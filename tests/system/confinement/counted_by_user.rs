@@ -1,5 +1,5 @@
-//! The kernel counts processes, and signals that wait, by user. All sandboxes may be of one user.
-//! docs/weaknesses.md has the table.
+//! The kernel counts processes, and signals that wait, by user. Where the service is not root, all
+//! sandboxes have the same user. docs/weaknesses.md has the table.
 
 use super::kernel::{both, without};
 use codejail_harness::Service;
@@ -62,8 +62,8 @@ x = [n, ctypes.cast(ctypes.CDLL(None).gnu_get_libc_version, ctypes.c_void_p).val
 #[test]
 fn a_run_of_one_user_with_all_others_has_its_number_of_threads_beside_others() {
     let threads = |hold: f64| format!("hold = {hold}{THREADS}");
-    // The number of threads of a run, and the numbers of the other runs meanwhile: those of the
-    // same worker, and those of another worker, in ascending order.
+    // How many threads one run had. Then how many threads each other run had meanwhile, in
+    // ascending order: first the runs of the same worker, then the runs of another worker.
     let beside = |service: &Service| {
         let (held, others): (Value, Vec<Value>) = thread::scope(|scope| {
             let holding = scope.spawn(|| service.value_of_x(&threads(2.0)));

@@ -65,7 +65,7 @@ pub const PROBES: &[Probe] = &[
     harm_to(
         &[Decoy("writable")],
         "deny_emptying_a_file_open_to_all_while_reading",
-        "Opening a file that every user may write to, to read it, does not empty it.",
+        "A file that every user may write to can't be emptied by opening it for reading (O_TRUNC).",
         "x = outcome(lambda: os.open(decoy['writable'], os.O_RDONLY | os.O_TRUNC), FILES)",
     ),
     Probe::surface(
@@ -77,7 +77,7 @@ pub const PROBES: &[Probe] = &[
     .needs(&[Decoy("writable")]),
     Probe::harm(
         "deny_changing_the_mode_of_a_file_outside",
-        "Modes of the same user's files can't be changed.",
+        "The mode of a file outside can't be changed, even if the file belongs to the sandbox's user.",
         "x = outcome(lambda: os.chmod(decoy['movable'], 0o644), FILES)",
     )
     .needs(&[Decoy("movable")]),
@@ -111,20 +111,20 @@ pub const PROBES: &[Probe] = &[
     ),
     Probe::surface(
         "deny_device_files",
-        "No device's file can be made, not even one that leads to no device.",
-        "the kernel lets only root make one that leads to a device",
+        "No device file can be made, not even for a device that does not exist.",
+        "only root can make the file of a device that exists: the kernel denies it to all others",
         "x = outcome(lambda: os.mknod('tmp/device', 0o20600, os.makedev(0, 0)), FILES)",
     ),
     Probe::surface(
         "deny_new_terminals",
         "The terminal multiplexer can't be opened.",
-        "a terminal of one's own is no way out; it is much kernel code",
+        "a new terminal gives no way out of the sandbox, but a run would reach much code of the kernel by it",
         "x = outcome(lambda: os.open('/dev/ptmx', os.O_RDWR | os.O_NOCTTY), FILES, ('ENXIO', 'EIO', 'ENOSPC'))",
     ),
     Probe::surface(
         "deny_opening_needless_devices",
         "A device that no library needs can't be opened.",
-        "this one is harmless",
+        "/dev/full is harmless",
         "x = outcome(lambda: os.open('/dev/full', os.O_RDWR), FILES)",
     ),
 ];
