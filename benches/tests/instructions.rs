@@ -17,9 +17,8 @@ const TOLERANCE: f64 = 0.3;
 /// add as many, so at least this number is allowed.
 const TOLERANCE_MIN: f64 = 200.0;
 
-/// How often a part with a wrong number is counted. A log calibrates a clock when it begins, and
-/// now and then that takes ten million instructions more. A real change shows in each count.
-const TRIES: usize = 3;
+/// How often the counted function runs a part.
+const TIMES: u32 = 20;
 
 /// The program as `make build` makes it, beside the service. The number of unoptimised code would
 /// mean nothing.
@@ -27,11 +26,13 @@ fn binary() -> PathBuf {
     optimised_codejail().with_file_name("codejail-bench-parts")
 }
 
-fn instructions(part: &str, times: u32) -> f64 {
+/// Instructions of one run. The start of the program and the first run do not count.
+fn per_time(part: &str) -> f64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--collect-atstart=no", "--toggle-collect=*counted*"])
         .arg(binary())
-        .args([part, &times.to_string()])
+        .args([part, &TIMES.to_string()])
         .output()
         .expect("valgrind runs");
     let text = String::from_utf8_lossy(&output.stderr);
@@ -40,13 +41,12 @@ fn instructions(part: &str, times: u32) -> f64 {
         .lines()
         .find_map(|line| line.split_once("Collected : "));
     let (_, count) = line.unwrap_or_else(|| panic!("{part}: no count in {text}"));
-    count.trim().parse().expect("a number")
-}
-
-/// Instructions of one run: the difference of two counts. It does not contain the cost of the
-/// start, if that is the same in both.
-fn per_time(part: &str) -> f64 {
-    (instructions(part, 30) - instructions(part, 10)) / 20.0
+    let count: f64 = count.trim().parse().expect("a number");
+    assert!(
+        count > 0.0,
+        "{part}: the counted function was not found: {text}"
+    );
+    count / f64::from(TIMES)
 }
 
 #[test]
@@ -59,19 +59,14 @@ fn each_part_takes_the_instructions_that_it_took() {
     let mut wrong = Vec::new();
     for part in &parts {
         let expected = expected.get(*part).copied();
-        let is_right = |found: f64| {
-            expected.is_some_and(|expected| {
-                (found - expected).abs() <= (TOLERANCE * expected).max(TOLERANCE_MIN)
-            })
-        };
-        let mut found = Vec::new();
-        while found.len() < TRIES && !found.last().copied().is_some_and(is_right) {
-            found.push(per_time(part));
-        }
-        println!("{part:?} = {found:.0?}");
-        if !found.last().copied().is_some_and(is_right) {
+        let found = per_time(part);
+        println!("{part:?} = {found:.0}");
+        let is_right = expected.is_some_and(|expected| {
+            (found - expected).abs() <= (TOLERANCE * expected).max(TOLERANCE_MIN)
+        });
+        if !is_right {
             wrong.push(format!(
-                "{part:?}: {found:.0?} instructions, not {expected:?}"
+                "{part:?}: {found:.0} instructions, not {expected:?}"
             ));
         }
     }
