@@ -66,7 +66,7 @@ rm -rf "$tree"
 mkdir -p "$tree"/{lib,apparmor,deploy,docs,man,completions}
 cp "$built"/{codejail,libcodejail_worker.so,codejail-api-tests} "$tree/lib/"
 cp -r apparmor/{3,4,compat,codejail.d,tunables} "$tree/apparmor/"
-cp -r deploy/{apparmor.sh,sandbox-venv.sh,config,requirements,systemd} "$tree/deploy/"
+cp -r deploy/{apparmor.sh,sandbox-venv.sh,switch.sh,config,requirements,systemd} "$tree/deploy/"
 cp docs/*.md "$tree/docs/"
 cp "$generated"/*.1 "$tree/man/"
 cp "$generated"/{codejail.bash,_codejail,codejail.fish} "$tree/completions/"

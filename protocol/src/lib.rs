@@ -1,8 +1,8 @@
 //! The messages between codejail's processes: pure data, no I/O, no clock.
 //!
 //! Three conversations. Each state has a short list of legal messages. A peer that sends anything
-//! else is killed. Descriptors travel beside a message (`SCM_RIGHTS`) and only towards the less
-//! trusted side.
+//! else is killed. Descriptors travel beside a message (`SCM_RIGHTS`). Workers and sandboxes send
+//! none; the spawner hands the two that it gets to a worker.
 //!
 //! ```text
 //! supervisor -> spawner (SEQPACKET)            supervisor -> worker (SEQPACKET)
