@@ -311,14 +311,14 @@ fn check_fails_where_no_execution_could_end_well_and_names_the_limit() {
     let said = config.check(&[("CODEJAIL_LIMITS__VMEM", "1000")]);
     assert_eq!(said.status, Some(69), "{said:?}");
     assert!(
-        said.out.contains("limits.VMEM = 1000 ended the code"),
+        said.out.contains("limits.VMEM = 1000 is too small"),
         "{said:?}"
     );
     let said = config.check(&[("CODEJAIL_LIMITS__REALTIME", "0.001")]);
     assert_eq!(said.status, Some(69), "{said:?}");
     assert!(
         said.out
-            .contains("but limits.REALTIME = 0.001 ended the code"),
+            .contains("but limits.REALTIME = 0.001 is too small"),
         "{said:?}"
     );
     assert!(!said.out.contains("Failure {"), "{said:?}");

@@ -175,7 +175,10 @@ fn a_manager_that_ends_every_process_is_not_taken_for_the_author() {
     let emsg = "Couldn't execute sandboxed code: See logs.";
     assert_eq!(first.json()["emsg"], json!(emsg), "{first:?}");
     assert_eq!(second.success()["x"], json!(2));
-    service.wait_for_event_with("execution_lost", "signal 15 ended it");
+    service.wait_for_event_with(
+        "execution_lost",
+        "signal 15, which was sent to the whole service, ended it",
+    );
     assert_eq!(service.wait().code(), Some(0));
 }
 
