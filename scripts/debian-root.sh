@@ -18,10 +18,7 @@ usage() {
 make() { # BASE PACKAGES
     local base=$1 mirror
     [ ! -e "$base" ] || return 0
-    # The machine's own mirror of Debian.
-    # shellcheck disable=SC2016 # apt's variables
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
-        grep -v security | head -n 1)
+    mirror=$("$(dirname "${BASH_SOURCE[0]}")/debian-mirror.sh")
     rm -rf "$base.new"
     mmdebstrap --quiet --mode=root --variant=minbase --include="$2" bookworm "$base.new" "$mirror"
     mv "$base.new" "$base"

@@ -42,11 +42,7 @@ if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted_stamp)" ]; then
 fi
 [ "$(id -u)" -eq 0 ] || fail "building a guest takes root"
 
-# The machine's own mirror of Debian.
-# shellcheck disable=SC2016 # apt's variables
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
-    grep -v security | head -n 1 || true)
-[ -n "$mirror" ] || fail "apt knows no Debian mirror: set one up in /etc/apt and run apt-get update"
+mirror=$("$here/../../scripts/debian-mirror.sh")
 
 root=$directory/root
 say "packages from $mirror; two minutes"

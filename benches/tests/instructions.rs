@@ -30,7 +30,10 @@ fn binary() -> PathBuf {
 fn per_time(part: &str) -> f64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(["--collect-atstart=no", "--toggle-collect=*counted*"])
+        .args([
+            "--collect-atstart=no",
+            "--toggle-collect=codejail_bench_parts::counted",
+        ])
         .arg(binary())
         .args([part, &TIMES.to_string()])
         .output()

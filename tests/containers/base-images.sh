@@ -29,11 +29,7 @@ rm -f "$stamp"
 root=$directory/root
 trap 'rm -rf "$root"' EXIT
 
-# The machine's own mirror of Debian.
-# shellcheck disable=SC2016 # apt's variables
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
-    grep -v security | head -n 1 || true)
-[ -n "$mirror" ] || { say "apt knows no Debian mirror: set one up in /etc/apt and run apt-get update" >&2 && exit 1; }
+mirror=$("$(dirname "${BASH_SOURCE[0]}")/../../scripts/debian-mirror.sh")
 
 # Debian's slim image has no documentation, no translations and no man pages either.
 debian() { # PACKAGES: makes $root
